@@ -1,0 +1,33 @@
+//! Trunkline's translators: provider bytes in, provider bytes out.
+//!
+//! The promise of this crate: **no IO, no clock, no randomness, no environment, no logging**. Everything is a function of
+//! its arguments, so every format is tested with plain values and fuzzed with plain bytes. Nothing here panics on any
+//! input, nothing recurses with the depth of its input, and every buffer has a cap.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`json`] | look into a JSON object and change single spans of it, leaving every other byte alone |
+//! | [`sse`] | push decoder for server-sent events, independent of how the bytes were cut |
+//! | [`request`] | what the gateway must know of an inbound body, and the 400s for bodies nobody could serve |
+//! | [`chat`] | the neutral form: OpenAI's chat format plus what it cannot say |
+//! | [`usage`] | token usage as disjoint parts |
+//! | [`error`] | kinds of upstream errors and how each looks to the client |
+//! | [`openai`] | the OpenAI dialect: encode, decode, stream, errors, replies made by the gateway itself |
+//!
+//! | provider folder | request | answer | stream | errors |
+//! | --- | --- | --- | --- | --- |
+//! | `openai` (and compatible servers) | byte splice | byte splice | byte splice | yes |
+
+#![warn(missing_docs)]
+
+pub mod chat;
+pub mod error;
+pub mod json;
+pub mod openai;
+pub mod request;
+pub mod sse;
+pub mod usage;
+
+pub use error::{UpstreamError, UpstreamErrorKind};
+pub use request::{BadRequest, Endpoint, RequestPeek};
+pub use usage::Usage;

@@ -1,0 +1,162 @@
+//! Answers of `OpenAI`-compatible servers, whole.
+//!
+//! [`response`] checks an answer and puts the client's model name in; [`chat_response`] and its siblings read into the
+//! neutral form. Streams are [`super::stream`]'s, error statuses [`super::error`]'s.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::types::{Choice, filled};
+use super::{error, usage};
+use crate::chat::{ChatChunk, ChatRequest, ChatResponse};
+use crate::error::UpstreamErrorKind;
+use crate::json::{JsonError, Object, Splice, quoted};
+use crate::{BadRequest, Endpoint, UpstreamError, Usage};
+
+/// A checked answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    /// The body for the client, `model` restamped.
+    pub body: Bytes,
+    /// What the provider says was used.
+    pub usage: Option<Usage>,
+    /// The provider's `id`.
+    pub response_id: Option<String>,
+    /// The provider's `model`.
+    pub upstream_model: Option<String>,
+    /// One for each choice that has one, in order.
+    pub finish_reasons: Vec<String>,
+    /// Bytes of text, reasoning, refusals and tool arguments as JSON spells them, for estimates; 0 for embeddings.
+    pub output_bytes: usize,
+}
+
+/// Reads an answer with a success status. With `requested_model`, the client sees that name as `model`.
+///
+/// # Errors
+/// [`UpstreamError`]: [`BrokenAnswer`](UpstreamErrorKind::BrokenAnswer) for HTML, cut JSON, anything but an object and an
+/// object without `choices` (or `data`); the classified error for an object that holds an `error`.
+pub fn response(
+    endpoint: Endpoint,
+    body: Bytes,
+    requested_model: Option<&str>,
+) -> Result<Decoded, UpstreamError> {
+    let object = Object::parse(&body).map_err(|err| not_an_answer(&body, &err))?;
+    if let Some(err) = object.get("error").filter(|err| filled(err)) {
+        return Err(error::classify_inside(err));
+    }
+    let mut finish_reasons = Vec::new();
+    let mut output_bytes = 0_usize;
+    let mut used = object.get("usage").and_then(usage::parse);
+    if endpoint == Endpoint::Embeddings {
+        object
+            .get("data")
+            .filter(|data| data.get().starts_with('['))
+            .ok_or_else(|| broken("the provider's answer has no 'data'"))?;
+    } else {
+        let choices = object
+            .get("choices")
+            .and_then(Choice::parse_all)
+            .filter(|choices| !choices.is_empty())
+            .ok_or_else(|| broken("the provider's answer has no 'choices'"))?;
+        for choice in &choices {
+            finish_reasons.extend(choice.finish_reason());
+            output_bytes = output_bytes.saturating_add(choice.delivered().bytes);
+            used = used.or_else(|| choice.usage.and_then(usage::parse));
+        }
+    }
+    let upstream_model = object.get("model").and_then(string);
+    let response_id = object.get("id").and_then(string);
+    let restamped = restamp(&object, requested_model, upstream_model.as_deref());
+    // The members borrow the body, which is moved out below.
+    drop(object);
+    Ok(Decoded {
+        usage: used,
+        response_id,
+        upstream_model,
+        finish_reasons,
+        output_bytes,
+        body: restamped.unwrap_or(body),
+    })
+}
+
+/// The body with the client's model name, when that differs.
+fn restamp(object: &Object<'_>, requested: Option<&str>, upstream: Option<&str>) -> Option<Bytes> {
+    let requested = requested?;
+    object.get("model")?;
+    if upstream == Some(requested) {
+        return None;
+    }
+    let mut splice = Splice::new(object);
+    splice.set("model", quoted(requested));
+    Some(splice.finish())
+}
+
+pub(super) fn string(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+fn broken(message: &str) -> UpstreamError {
+    UpstreamError::new(UpstreamErrorKind::BrokenAnswer, Some(200), message)
+}
+
+fn not_an_answer(body: &[u8], err: &JsonError) -> UpstreamError {
+    if body.trim_ascii().is_empty() {
+        broken("the provider's answer is empty")
+    } else if error::is_html(None, body) {
+        broken("the provider answered with an HTML page instead of JSON")
+    } else {
+        broken(&format!("the provider's answer is not usable JSON: {err}"))
+    }
+}
+
+/// Reads a client's request into the neutral form.
+///
+/// # Errors
+/// [`BadRequest`] naming the place that does not have the shape of a chat request.
+pub fn chat_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
+    neutral(body).map_err(|problem| match problem {
+        Problem::Json(err) => err.into(),
+        Problem::Shape(err) => {
+            BadRequest::new("messages", format!("Invalid request format: {err}"))
+        }
+    })
+}
+
+/// Reads an answer into the neutral form.
+///
+/// # Errors
+/// [`UpstreamError`] of the kind `BrokenAnswer`.
+pub fn chat_response(body: &[u8]) -> Result<ChatResponse, UpstreamError> {
+    neutral(body).map_err(|problem| problem.of_answer(body))
+}
+
+/// Reads the data of one chunk into the neutral form.
+///
+/// # Errors
+/// [`UpstreamError`] of the kind `BrokenAnswer`.
+pub fn chat_chunk(data: &[u8]) -> Result<ChatChunk, UpstreamError> {
+    neutral(data).map_err(|problem| problem.of_answer(data))
+}
+
+enum Problem {
+    Json(JsonError),
+    Shape(serde_json::Error),
+}
+
+impl Problem {
+    fn of_answer(&self, body: &[u8]) -> UpstreamError {
+        match self {
+            Self::Json(err) => not_an_answer(body, err),
+            Self::Shape(err) => broken(&format!(
+                "the provider's answer has an unknown shape: {err}"
+            )),
+        }
+    }
+}
+
+fn neutral<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // Depth, duplicates and syntax first, so that the errors are the same as on the pass-through path.
+    let object = Object::parse(body).map_err(Problem::Json)?;
+    serde_json::from_str(object.source()).map_err(Problem::Shape)
+}

@@ -1,0 +1,124 @@
+//! Which request members a provider's model takes, and which are the gateway's own.
+//!
+//! Only `OpenAI`'s reasoning models have a table: they answer 400 to parameters that every other model takes. Compatible
+//! servers are not judged; what they do not know they ignore or refuse themselves.
+//! Source: `OpenAI` guides "Reasoning models" and "Using GPT-5", 2026-11-22.
+
+use serde_json::value::RawValue;
+
+use crate::Endpoint;
+
+/// Members that are for the gateway and never leave it (contract, `endpoints.md` §1.1).
+const GATEWAY_FIELDS: &[&str] = &[
+    "metadata",
+    "litellm_metadata",
+    "tags",
+    "cache",
+    "fallbacks",
+    "context_window_fallbacks",
+    "content_policy_fallbacks",
+    "num_retries",
+    "timeout",
+    "request_timeout",
+    "stream_timeout",
+    "disable_fallbacks",
+    "guardrails",
+    "drop_params",
+    "priority",
+    "mock_response",
+    "thinking",
+    "extra_headers",
+];
+
+/// Providers whose own API has a `thinking` member.
+const THINKING_PROVIDERS: &[&str] = &["deepseek", "databricks"];
+
+/// Sampling parameters that reasoning models refuse. `temperature` is refused unless it is 1.
+const SAMPLING: &[&str] = &[
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+];
+
+/// How a model treats sampling parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    /// Takes all of them.
+    Plain,
+    /// o1, o3, o4-mini: refuses them.
+    OSeries,
+    /// gpt-5: refuses them, and `stop` too.
+    Gpt5,
+    /// gpt-5.1 and later: takes them when the reasoning effort is `none`, which is the default.
+    Gpt5Point,
+}
+
+/// Whether `key` is consumed by the gateway.
+pub(super) fn is_gateway_field(provider: &str, key: &str) -> bool {
+    GATEWAY_FIELDS.contains(&key) && !(key == "thinking" && THINKING_PROVIDERS.contains(&provider))
+}
+
+/// Whether the model takes `max_completion_tokens` only.
+pub(super) fn needs_max_completion_tokens(provider: &str, model: &str) -> bool {
+    is_openai(provider) && (o_series(model) || base(model).starts_with("gpt-5"))
+}
+
+/// Whether the model would refuse this member.
+pub(super) fn is_unsupported(
+    (provider, model): (&str, &str),
+    endpoint: Endpoint,
+    effort: Option<&str>,
+    key: &str,
+    value: &RawValue,
+) -> bool {
+    if endpoint != Endpoint::ChatCompletions || !is_openai(provider) || value.get() == "null" {
+        return false;
+    }
+    let refuses = match family(model) {
+        Family::Plain => false,
+        Family::OSeries | Family::Gpt5 => true,
+        Family::Gpt5Point => effort.is_some_and(|effort| effort != "none"),
+    };
+    refuses
+        && (SAMPLING.contains(&key)
+            || (key == "stop" && family(model) == Family::Gpt5)
+            || (key == "temperature" && !is_one(value)))
+}
+
+fn is_openai(provider: &str) -> bool {
+    matches!(provider, "openai" | "azure")
+}
+
+/// The base model of a fine-tuned one (`ft:gpt-4o-mini:org::id`).
+fn base(model: &str) -> &str {
+    model.strip_prefix("ft:").unwrap_or(model)
+}
+
+fn o_series(model: &str) -> bool {
+    ["o1", "o3", "o4"].into_iter().any(|name| {
+        base(model)
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ':']))
+    })
+}
+
+fn family(model: &str) -> Family {
+    if o_series(model) {
+        return Family::OSeries;
+    }
+    match base(model).strip_prefix("gpt-5") {
+        // The chat models do not reason.
+        Some(rest) if rest.contains("-chat") => Family::Plain,
+        Some(rest) if rest.is_empty() || rest.starts_with(['-', ':']) => Family::Gpt5,
+        Some(rest) if rest.starts_with('.') => Family::Gpt5Point,
+        _ => Family::Plain,
+    }
+}
+
+fn is_one(value: &RawValue) -> bool {
+    let (whole, fraction) = value.get().split_once('.').unwrap_or((value.get(), ""));
+    whole == "1" && fraction.bytes().all(|digit| digit == b'0')
+}

@@ -1,0 +1,149 @@
+//! `OpenAI`'s overlapping usage counters as disjoint parts.
+//!
+//! Details lie inside the totals: `cached_tokens` and `audio_tokens` are part of `prompt_tokens`, `reasoning_tokens` of
+//! `completion_tokens`. Some servers (xAI, Gemini's compatible endpoint) report reasoning beside `completion_tokens`;
+//! `total_tokens` tells which. Source: `OpenAI` API reference, "The chat completion object", `usage`, 2026-11-22.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Usage;
+
+#[derive(Debug, Deserialize)]
+struct Counters<'a> {
+    #[serde(borrow)]
+    prompt_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    total_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    prompt_tokens_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    completion_tokens_details: Option<&'a RawValue>,
+    /// `DeepSeek`.
+    #[serde(borrow)]
+    prompt_cache_hit_tokens: Option<&'a RawValue>,
+    /// Anthropic-like providers behind a `LiteLLM` proxy.
+    #[serde(borrow)]
+    cache_read_input_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_creation_input_tokens: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Details<'a> {
+    #[serde(borrow)]
+    cached_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_creation_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_write_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    audio_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    image_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning_tokens: Option<&'a RawValue>,
+}
+
+/// A total from which the details are taken; what is left is plain text.
+struct Remainder {
+    left: u64,
+    overdrawn: bool,
+}
+
+/// Reads a `usage` object; nothing when it holds no count.
+///
+/// ```json
+/// {"prompt_tokens": 19, "completion_tokens": 10, "total_tokens": 29, "prompt_tokens_details": {"cached_tokens": 8}}
+/// ```
+pub fn parse(usage: &RawValue) -> Option<Usage> {
+    if !usage.get().starts_with('{') {
+        return None;
+    }
+    let counters: Counters<'_> = serde_json::from_str(usage.get()).ok()?;
+    let total = count(counters.total_tokens);
+    let completion = count(counters.completion_tokens);
+    let prompt = count(counters.prompt_tokens)
+        .or_else(|| total.map(|total| total.saturating_sub(completion.unwrap_or(0))));
+    if prompt.is_none() && completion.is_none() {
+        return None;
+    }
+    let input = details(counters.prompt_tokens_details);
+    let output = details(counters.completion_tokens_details);
+    let reasoning = count(output.reasoning_tokens);
+    let (prompt_total, mut completion_total) = (prompt.unwrap_or(0), completion.unwrap_or(0));
+    let unexplained =
+        total.and_then(|total| total.checked_sub(prompt_total.saturating_add(completion_total)));
+    if unexplained.is_some_and(|tokens| tokens > 0 && Some(tokens) == reasoning) {
+        completion_total = completion_total.saturating_add(reasoning.unwrap_or(0));
+    }
+
+    let mut remaining = Remainder::new(prompt_total);
+    let cache_read = remaining.take(
+        count(input.cached_tokens)
+            .or_else(|| count(counters.cache_read_input_tokens))
+            .or_else(|| count(counters.prompt_cache_hit_tokens)),
+    );
+    let cache_write = remaining.take(
+        count(input.cache_creation_tokens)
+            .or_else(|| count(input.cache_write_tokens))
+            .or_else(|| count(counters.cache_creation_input_tokens)),
+    );
+    let audio_input = remaining.take(count(input.audio_tokens));
+    let image_input = remaining.take(count(input.image_tokens));
+    let mut written = Remainder::new(completion_total);
+    let reasoning = written.take(reasoning);
+    let audio_output = written.take(count(output.audio_tokens));
+    Some(Usage {
+        input_uncached: prompt.map(|_| remaining.left),
+        cache_read,
+        cache_write_5m: cache_write,
+        cache_write_1h: None,
+        audio_input,
+        image_input,
+        // Reasoning alone may have been reported, and then the text is what is left of the total.
+        output_text: completion.or(reasoning).map(|_| written.left),
+        reasoning,
+        audio_output,
+        estimated: false,
+        inconsistent: remaining.overdrawn || written.overdrawn,
+    })
+}
+
+impl Remainder {
+    fn new(total: u64) -> Self {
+        Self {
+            left: total,
+            overdrawn: false,
+        }
+    }
+
+    /// Takes a part out, at most what is left.
+    fn take(&mut self, part: Option<u64>) -> Option<u64> {
+        let part = part?;
+        let taken = part.min(self.left);
+        self.overdrawn |= taken < part;
+        self.left = self.left.saturating_sub(taken);
+        Some(taken)
+    }
+}
+
+/// A token count; some servers spell it as a float.
+fn count(value: Option<&RawValue>) -> Option<u64> {
+    let text = value?.get();
+    let integral = match text.split_once('.') {
+        Some((integral, zeros)) if zeros.bytes().all(|digit| digit == b'0') => integral,
+        Some(_) => return None,
+        None => text,
+    };
+    integral.parse().ok()
+}
+
+fn details(value: Option<&RawValue>) -> Details<'_> {
+    value
+        .filter(|value| value.get().starts_with('{'))
+        .and_then(|value| serde_json::from_str(value.get()).ok())
+        .unwrap_or_default()
+}

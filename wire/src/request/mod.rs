@@ -1,0 +1,205 @@
+//! What the gateway must know of an inbound body, and the 400s for bodies that nobody could serve.
+//!
+//! The body is read once and borrowed; only the members that decide something are looked at. Validation is lenient on
+//! purpose: a string `temperature` is the provider's to refuse (contract, `endpoints.md` §11). What the gateway acts on
+//! itself must be right, because a wrong value would otherwise be ignored in silence.
+
+mod messages;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use serde_json::value::RawValue;
+
+use crate::json::{JsonError, Object};
+
+/// The most choices one request may ask for (`OpenAI`, "Create chat completion", `n`).
+pub const MAX_CHOICES: u64 = 128;
+
+/// The `OpenAI` endpoints whose bodies are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `POST /chat/completions`.
+    ChatCompletions,
+    /// `POST /completions`.
+    Completions,
+    /// `POST /embeddings`.
+    Embeddings,
+}
+
+/// A request that nobody could serve; becomes a 400 in `OpenAI`'s error shape.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadRequest {
+    /// The field at fault, for `error.param`.
+    pub param: Option<String>,
+    /// Names the field and says what to write instead.
+    pub message: String,
+    /// The HTTP status, 400.
+    pub status: u16,
+}
+
+/// The members of an `OpenAI`-dialect body that decide something.
+///
+/// Source: `OpenAI` API reference, "Create chat completion", "Create completion", "Create embeddings", 2026-11-22, and
+/// the gateway's own fields of the contract, `endpoints.md` §1.1.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RequestPeek {
+    /// `model`; absent when the path names it.
+    pub model: Option<String>,
+    /// `stream`.
+    pub stream: bool,
+    /// `stream_options.include_usage`: the client asked for the usage chunk.
+    pub include_usage: bool,
+    /// `max_completion_tokens`, else `max_tokens`.
+    pub max_tokens: Option<u64>,
+    /// `n`, 1 when absent.
+    pub n: u64,
+    /// `user`, when it is a string.
+    pub user: Option<String>,
+    /// Bytes of `messages`, `prompt` or `input` as they are spelled, for estimates.
+    pub input_bytes: usize,
+    /// `metadata.tags`, then `tags`.
+    pub tags: Vec<String>,
+    /// `num_retries`.
+    pub num_retries: Option<u32>,
+    /// `timeout`, else `request_timeout`, in seconds.
+    pub timeout_secs: Option<f64>,
+    /// `stream_timeout`, in seconds.
+    pub stream_timeout_secs: Option<f64>,
+    /// `fallbacks`: model groups to try next.
+    pub fallbacks: Option<Vec<String>>,
+    /// `disable_fallbacks`.
+    pub disable_fallbacks: bool,
+    /// `drop_params`.
+    pub drop_params: Option<bool>,
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// The path below the API base.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+        }
+    }
+
+    /// `LiteLLM`'s name for a call of this kind, as it stands in its spend logs.
+    pub fn call_type(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "acompletion",
+            Self::Completions => "atext_completion",
+            Self::Embeddings => "aembedding",
+        }
+    }
+
+    /// The member that holds what the model reads.
+    pub fn input_field(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "messages",
+            Self::Completions => "prompt",
+            Self::Embeddings => "input",
+        }
+    }
+}
+
+// === impl BadRequest ===
+
+impl BadRequest {
+    /// A 400 about one field.
+    pub fn new(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            param: Some(param.into()),
+            message: message.into(),
+            status: 400,
+        }
+    }
+
+    fn missing(endpoint: Endpoint) -> Self {
+        let (path, field) = (endpoint.path(), endpoint.input_field());
+        Self::new(
+            field,
+            format!("{path}: Missing required parameter: '{field}'."),
+        )
+    }
+}
+
+impl From<JsonError> for BadRequest {
+    fn from(err: JsonError) -> Self {
+        Self::new("request_body", format!("Invalid JSON payload: {err}"))
+    }
+}
+
+// === impl RequestPeek ===
+
+impl RequestPeek {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`BadRequest`] for broken JSON, for a missing or misshapen `messages`, `prompt` or `input`, and for wrong values
+    /// of fields that the gateway acts on.
+    pub fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Self, BadRequest> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Err(BadRequest::missing(endpoint));
+        }
+        let object = Object::parse(body)?;
+        let mut peek = Self {
+            n: 1,
+            ..Self::default()
+        };
+        let mut input = None;
+        let mut max_completion_tokens = None;
+        let mut request_timeout = None;
+        let mut own_tags = Vec::new();
+        for (key, value) in object.members() {
+            match key {
+                _ if key == endpoint.input_field() => input = Some(value),
+                "model" => peek.model = read::model(value)?,
+                "stream" => peek.stream = read::boolean(key, value)?.unwrap_or(false),
+                "stream_options" => peek.include_usage = read::include_usage(value)?,
+                "max_tokens" => peek.max_tokens = read::count(key, value)?,
+                "max_completion_tokens" => max_completion_tokens = read::count(key, value)?,
+                "n" => peek.n = read::choices(value)?,
+                "user" => peek.user = read::string(value),
+                "metadata" => peek.tags = read::metadata_tags(value),
+                "tags" => own_tags = read::strings(value).unwrap_or_default(),
+                "num_retries" => peek.num_retries = read::retries(value)?,
+                "timeout" => peek.timeout_secs = read::seconds(key, value)?,
+                "request_timeout" => request_timeout = read::seconds(key, value)?,
+                "stream_timeout" => peek.stream_timeout_secs = read::seconds(key, value)?,
+                "fallbacks" => peek.fallbacks = read::fallbacks(value)?,
+                "disable_fallbacks" => {
+                    peek.disable_fallbacks = read::boolean(key, value)?.unwrap_or(false);
+                }
+                "drop_params" => peek.drop_params = read::boolean(key, value)?,
+                _ => {}
+            }
+        }
+        peek.max_tokens = max_completion_tokens.or(peek.max_tokens);
+        peek.timeout_secs = peek.timeout_secs.or(request_timeout);
+        peek.tags.append(&mut own_tags);
+        peek.input_bytes = check_input(endpoint, input)?;
+        Ok(peek)
+    }
+}
+
+fn check_input(endpoint: Endpoint, input: Option<&RawValue>) -> Result<usize, BadRequest> {
+    let input = input
+        .map(RawValue::get)
+        .filter(|text| *text != "null")
+        .ok_or_else(|| BadRequest::missing(endpoint))?;
+    if endpoint == Endpoint::ChatCompletions {
+        messages::check(input)?;
+    } else if !input.starts_with(['"', '[']) {
+        let field = endpoint.input_field();
+        return Err(BadRequest::new(
+            field,
+            format!("'{field}' must be a string or an array."),
+        ));
+    }
+    Ok(input.len())
+}
