@@ -1,0 +1,307 @@
+//! The board: one row of atomics per deployment, read by every request, locked by none.
+//!
+//! Who writes what: the *state* (`healed_until`, latency) is written by the deployment's actor only; *counters and the
+//! cooldown deadline* by anyone, and they only ever grow. So no order of writes can take a deployment out of a
+//! cooldown that somebody else just raised.
+//!
+//! ```text
+//! closed ──raise_cooldown──▶ open until t ──t passes──▶ half-open: one Probe ──heal──▶ closed
+//!                               ▲                              │ the probe fails: raised again
+//!                               └──────────────────────────────┘ dropped: no verdict, the next may probe
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use crate::clock::Millis;
+use crate::ids::DeploymentId;
+
+/// All rows. Rows are put in and taken out by the supervisor only; everybody else reads.
+#[derive(Debug, Default)]
+pub struct Board {
+    rows: DashMap<DeploymentId, Arc<Row>>,
+}
+
+/// What everybody knows of one deployment. Outlives a restart of its actor and a re-applied config.
+#[derive(Debug, Default)]
+pub struct Row {
+    // By anyone, growing.
+    cooldown_until: AtomicU64,
+    requests: AtomicU64,
+    failures: AtomicU64,
+    tokens: AtomicU64,
+    cooldowns: AtomicU64,
+    // Up and down, by RAII guards only.
+    in_flight: AtomicU32,
+    probing: AtomicBool,
+    // By the deployment's actor only.
+    healed_until: AtomicU64,
+    latency_micros: AtomicU64,
+}
+
+/// State of a deployment's breaker at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Requests go through.
+    Closed,
+    /// No request goes through before the deadline.
+    Open {
+        /// The deadline.
+        until: Millis,
+    },
+    /// The deadline has passed; one request may find out.
+    HalfOpen {
+        /// Somebody is finding out.
+        probing: bool,
+    },
+}
+
+/// Counts one request in flight for as long as it lives.
+#[derive(Debug)]
+pub struct InFlight(Arc<Row>);
+
+/// The right to be the one request to a half-open deployment. Dropped without a verdict, the next request may try.
+#[derive(Debug)]
+pub struct Probe {
+    row: Arc<Row>,
+    /// The cooldown that is being tested.
+    deadline: u64,
+}
+
+// === impl Board ===
+
+impl Board {
+    /// The row, if there is such a deployment.
+    pub fn row(&self, id: &DeploymentId) -> Option<Arc<Row>> {
+        self.rows.get(id).map(|row| Arc::clone(&row))
+    }
+
+    /// Every deployment with its row; for status pages, not for requests.
+    pub fn rows(&self) -> Vec<(DeploymentId, Arc<Row>)> {
+        self.rows
+            .iter()
+            .map(|entry| (entry.key().clone(), Arc::clone(entry.value())))
+            .collect()
+    }
+
+    pub(crate) fn open_row(&self, id: &DeploymentId) -> Arc<Row> {
+        Arc::clone(&self.rows.entry(id.clone()).or_default())
+    }
+
+    pub(crate) fn close_row(&self, id: &DeploymentId) {
+        self.rows.remove(id);
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    /// The breaker's state at `now`.
+    pub fn state(&self, now: Millis) -> BreakerState {
+        match self.open_deadline() {
+            None => BreakerState::Closed,
+            Some(until) if now < until => BreakerState::Open { until },
+            Some(_) => BreakerState::HalfOpen {
+                probing: self.probing.load(Ordering::Acquire),
+            },
+        }
+    }
+
+    /// Opens the breaker at least until `until`; by anyone. Answers whether that is later than before.
+    pub fn raise_cooldown(&self, until: Millis) -> bool {
+        let before = self.cooldown_until.fetch_max(until.0, Ordering::AcqRel);
+        let raised = before < until.0;
+        // Several requests of one moment may raise it by a little each: that is one cooldown.
+        if raised && before <= self.healed_until.load(Ordering::Acquire) {
+            self.cooldowns.fetch_add(1, Ordering::Relaxed);
+        }
+        raised
+    }
+
+    /// The probe of a half-open breaker; `None` when it is not half-open at `now` or somebody else has it.
+    pub fn try_probe(self: &Arc<Self>, now: Millis) -> Option<Probe> {
+        if self.probing.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        // From here on the token is ours, and its drop frees it. Only now is the deadline read: a probe that failed
+        // just before has raised it before it freed the token.
+        let mut probe = Probe {
+            row: Arc::clone(self),
+            deadline: 0,
+        };
+        let deadline = self.open_deadline()?;
+        if now < deadline {
+            return None;
+        }
+        probe.deadline = deadline.0;
+        Some(probe)
+    }
+
+    /// Counts a request in flight; `None` if `max` are already.
+    pub fn enter(self: &Arc<Self>, max: Option<u32>) -> Option<InFlight> {
+        let max = max.unwrap_or(u32::MAX);
+        self.in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
+                (count < max).then(|| count + 1)
+            })
+            .is_ok()
+            .then(|| InFlight(Arc::clone(self)))
+    }
+
+    /// Requests in flight.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Outcomes with a verdict, since the start.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Failures among them, but for those that were the request's own fault.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Completion tokens, since the start.
+    pub fn tokens(&self) -> u64 {
+        self.tokens.load(Ordering::Relaxed)
+    }
+
+    /// How often the breaker opened, since the start.
+    pub fn cooldowns(&self) -> u64 {
+        self.cooldowns.load(Ordering::Relaxed)
+    }
+
+    /// Smoothed time to first content (or to the whole answer, if not streamed); `None` before the first success.
+    pub fn latency(&self) -> Option<Duration> {
+        match self.latency_micros.load(Ordering::Relaxed) {
+            0 => None,
+            micros => Some(Duration::from_micros(micros)),
+        }
+    }
+
+    pub(crate) fn count(&self, failed: bool, tokens: u64) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.failures
+            .fetch_add(u64::from(failed), Ordering::Relaxed);
+        self.tokens.fetch_add(tokens, Ordering::Relaxed);
+    }
+
+    /// Closes the breaker, unless a later cooldown was raised meanwhile. By the deployment's actor only.
+    pub(crate) fn heal(&self, probe: &Probe) {
+        self.healed_until
+            .fetch_max(probe.deadline, Ordering::AcqRel);
+    }
+
+    /// By the deployment's actor only.
+    pub(crate) fn publish_latency(&self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latency_micros.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    fn open_deadline(&self) -> Option<Millis> {
+        let deadline = self.cooldown_until.load(Ordering::Acquire);
+        (deadline > self.healed_until.load(Ordering::Acquire)).then_some(Millis(deadline))
+    }
+}
+
+// === impl InFlight ===
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+// === impl Probe ===
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.row.probing.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_cooldown_opens_until_its_deadline_and_then_lets_one_probe_through() {
+        let row = Arc::new(Row::default());
+        assert_eq!(row.state(Millis(0)), BreakerState::Closed);
+        row.raise_cooldown(Millis(100));
+        assert_eq!(
+            row.state(Millis(99)),
+            BreakerState::Open { until: Millis(100) }
+        );
+        assert!(row.try_probe(Millis(99)).is_none());
+        let probe = row.try_probe(Millis(100)).unwrap();
+        assert!(row.try_probe(Millis(100)).is_none());
+        assert_eq!(
+            row.state(Millis(100)),
+            BreakerState::HalfOpen { probing: true }
+        );
+        drop(probe);
+        assert!(row.try_probe(Millis(100)).is_some());
+    }
+
+    #[test]
+    fn an_earlier_deadline_never_shortens_a_cooldown() {
+        let row = Row::default();
+        row.raise_cooldown(Millis(100));
+        assert!(!row.raise_cooldown(Millis(50)));
+        assert_eq!(
+            row.state(Millis(60)),
+            BreakerState::Open { until: Millis(100) }
+        );
+    }
+
+    #[test]
+    fn healing_does_not_undo_a_cooldown_raised_during_the_probe() {
+        let row = Arc::new(Row::default());
+        row.raise_cooldown(Millis(100));
+        let probe = row.try_probe(Millis(100)).unwrap();
+        row.raise_cooldown(Millis(200));
+        row.heal(&probe);
+        assert_eq!(
+            row.state(Millis(150)),
+            BreakerState::Open { until: Millis(200) }
+        );
+    }
+
+    #[test]
+    fn of_many_threads_exactly_one_gets_the_probe() {
+        for _ in 0..50 {
+            let row = Arc::new(Row::default());
+            row.raise_cooldown(Millis(1));
+            let probes: Vec<_> = thread::scope(|scope| {
+                let tries: Vec<_> = (0..4)
+                    .map(|_| scope.spawn(|| row.try_probe(Millis(1))))
+                    .collect();
+                tries
+                    .into_iter()
+                    .filter_map(|t| t.join().unwrap())
+                    .collect()
+            });
+            assert_eq!(probes.len(), 1);
+        }
+    }
+
+    #[test]
+    fn in_flight_counts_up_to_the_maximum_and_back() {
+        let row = Arc::new(Row::default());
+        let first = row.enter(Some(2)).unwrap();
+        let second = row.enter(Some(2)).unwrap();
+        assert!(row.enter(Some(2)).is_none());
+        drop(first);
+        assert!(row.enter(Some(2)).is_some());
+        drop(second);
+        assert_eq!(row.in_flight(), 0);
+    }
+}

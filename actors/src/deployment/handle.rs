@@ -1,0 +1,100 @@
+//! What the request path holds of a deployment.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::breaker::Rules;
+use super::outbox::{Outbox, Report};
+use super::outcome::Outcome;
+use crate::board::{Probe, Row};
+use crate::clock::Millis;
+use crate::ids::DeploymentId;
+
+/// Reports outcomes of a deployment and reads its row. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DeploymentHandle(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: DeploymentId,
+    row: Arc<Row>,
+    outbox: Outbox,
+    /// Replaced by the supervisor when the config changes.
+    rules: ArcSwap<Rules>,
+}
+
+// === impl DeploymentHandle ===
+
+impl DeploymentHandle {
+    pub(crate) fn new(id: DeploymentId, row: Arc<Row>, rules: Rules) -> Self {
+        Self(Arc::new(Inner {
+            id,
+            row,
+            outbox: Outbox::default(),
+            rules: ArcSwap::from_pointee(rules),
+        }))
+    }
+
+    /// Which deployment it is.
+    pub fn id(&self) -> &DeploymentId {
+        &self.0.id
+    }
+
+    /// Its row of the board.
+    pub fn row(&self) -> &Arc<Row> {
+        &self.0.row
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        **self.0.rules.load()
+    }
+
+    pub(crate) fn set_rules(&self, rules: Rules) {
+        self.0.rules.store(Arc::new(rules));
+    }
+
+    /// Outcomes that were dropped because nobody drained them for long; the row's counters have them all the same.
+    pub fn dropped_outcomes(&self) -> u64 {
+        self.0.outbox.dropped()
+    }
+
+    /// Reports how an attempt ended. Never waits: counters and a tripping deadline are on the board when it returns,
+    /// the rest goes to the actor with the next batch.
+    pub fn report(&self, outcome: Outcome, now: Millis) {
+        self.report_probe(outcome, None, now);
+    }
+
+    /// As [`report`](Self::report), for an attempt that may have been the probe of a half-open breaker.
+    pub fn report_probe(&self, outcome: Outcome, probe: Option<Probe>, now: Millis) {
+        let Inner { row, outbox, .. } = &*self.0;
+        let mut unbatched = probe.is_some();
+        match &outcome {
+            // A probe without a verdict is simply dropped: the next request may try.
+            Outcome::Neutral => return,
+            Outcome::Success {
+                completion_tokens, ..
+            } => row.count(false, *completion_tokens),
+            Outcome::Failure(failure) => {
+                row.count(!failure.is_the_requests_fault(), 0);
+                if let Some(cooldown) = self.rules().trips_alone(failure, probe.is_some()) {
+                    unbatched |= row.raise_cooldown(now.after(cooldown));
+                }
+            }
+        }
+        let report = Report {
+            outcome,
+            at: now,
+            probe,
+        };
+        if unbatched {
+            outbox.send(report);
+        } else {
+            outbox.push(report);
+        }
+    }
+}

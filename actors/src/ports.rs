@@ -1,0 +1,273 @@
+//! What the actors need from outside, as traits: the journal and the spend store.
+//!
+//! `journal` and `storage` of the root crate implement them; the records that cross are defined here.
+//! Nothing here knows a file format or SQL.
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMs;
+use crate::ids::{DeploymentId, KeyId, ModelGroup, RequestId, Subject, UserId};
+use crate::money::Usd;
+
+/// A boxed future that may go to another thread: what makes an async trait usable behind `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Names one budget window. A reset is a new `generation`, a new period a new `window_start`: never a write to zero.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct BudgetKey {
+    /// Whose budget it is.
+    pub subject: Subject,
+    /// Counts manual resets, from 0.
+    pub generation: u32,
+    /// When the window began; 0 for a budget that never resets.
+    pub window_start: UnixMs,
+}
+
+/// Written before the upstream call: what is known of a request whose outcome is not.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StartedRecord {
+    /// The gateway's id of the request.
+    pub id: RequestId,
+    /// When it was received.
+    pub started_at: UnixMs,
+    /// The virtual key; `None` for the master key or no key at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// The internal user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// The group asked for.
+    pub model_group: ModelGroup,
+    /// Estimated prompt tokens.
+    pub estimated_prompt_tokens: u64,
+    /// The hold's input part; `None` when the model has no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_input_cost: Option<Usd>,
+    /// `acompletion`, `atext_completion`, `aembedding`.
+    pub call_type: String,
+    /// The request asked for a stream.
+    #[serde(default)]
+    pub stream: bool,
+    /// The budget windows that hold money for it, so that a replayed `unknown` row is charged where its hold was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetKey>,
+}
+
+/// How a settled request ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpendStatus {
+    /// The client was given a complete answer.
+    Success,
+    /// It ended in an error, or the client left.
+    Failure,
+    /// The process died between `started` and `settled`; made at replay.
+    Unknown,
+}
+
+/// Token usage in disjoint parts, and the totals they add up to. Absent parts are 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UsageParts {
+    /// Plain input tokens: not cached, not audio, not image.
+    pub input_uncached: u64,
+    /// Input tokens read from the provider's cache.
+    pub cache_read: u64,
+    /// Input tokens written to a five-minute cache.
+    pub cache_write_5m: u64,
+    /// Input tokens written to a one-hour cache.
+    pub cache_write_1h: u64,
+    /// Audio input tokens.
+    pub audio_input: u64,
+    /// Image input tokens.
+    pub image_input: u64,
+    /// Plain output tokens.
+    pub output_text: u64,
+    /// Reasoning tokens.
+    pub reasoning: u64,
+    /// Audio output tokens.
+    pub audio_output: u64,
+    /// All input parts together.
+    pub prompt_tokens: u64,
+    /// All output parts together.
+    pub completion_tokens: u64,
+    /// Both together.
+    pub total_tokens: u64,
+}
+
+/// One line of the books: a request with its outcome, usage and cost.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SpendRecord {
+    /// The gateway's id; unique on the books.
+    pub id: RequestId,
+    /// The provider's id of the answer; not unique.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_request_id: Option<String>,
+    /// `acompletion`, `atext_completion`, `aembedding`.
+    pub call_type: String,
+    /// How it ended.
+    pub status: SpendStatus,
+    /// The virtual key; `None` for the master key or no key at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// The key's alias at the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_alias: Option<String>,
+    /// The internal user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// The customer named by the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_user: Option<String>,
+    /// The group that answered (or failed last).
+    pub model_group: ModelGroup,
+    /// The provider's model name.
+    pub model: String,
+    /// The deployment that answered (or failed last); `None` when none was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentId>,
+    /// The provider, `openai`.
+    pub provider: String,
+    /// The base URL called, without query or credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_base: Option<String>,
+    /// The answer was streamed.
+    pub stream: bool,
+    /// When the request was received.
+    pub started_at: UnixMs,
+    /// When the first content came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_content_at: Option<UnixMs>,
+    /// When it was settled.
+    pub ended_at: UnixMs,
+    /// What was used.
+    #[serde(default)]
+    pub usage: UsageParts,
+    /// The provider sent no usage: these are the gateway's figures.
+    #[serde(default)]
+    pub usage_estimated: bool,
+    /// What it cost; `None` is unknown, not free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Usd>,
+    /// Version of the prices used, to recompute the cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_version: Option<String>,
+    /// The answer came from the gateway's cache.
+    #[serde(default)]
+    pub cache_hit: bool,
+    /// Upstream calls made for it.
+    pub attempts: u32,
+    /// The error's code, for a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// Request tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The budget windows that this cost was charged to: those its holds named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetKey>,
+}
+
+/// Where a reader stands in the journal: opaque to the ledger, ordered within one reader.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct JournalPosition(pub u64);
+
+/// Records to ship, and what may be released once the store has them.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct JournalBatch {
+    /// Settled records, and at start `unknown` rows for requests that never settled.
+    pub records: Vec<SpendRecord>,
+    /// Hand this to [`JournalReader::release`] after the commit.
+    pub up_to: JournalPosition,
+}
+
+/// The journal did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// No room for this record and its settlement: refuse the request.
+    #[error("the journal has no room left")]
+    NoRoom,
+    /// The record cannot be written as it is.
+    #[error("the journal cannot hold this record: {reason}")]
+    Record {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The disk said no.
+    #[error("the journal could not {operation}")]
+    Io {
+        /// What was tried, as a verb with its object.
+        operation: &'static str,
+        /// The operating system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal was closed for shutdown.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+/// The store did not do what was asked. Shipping is retried whatever the reason; the text is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operation failed.
+    #[error("the spend store could not {operation}: {source}")]
+    Failed {
+        /// What was tried, as a verb with its object.
+        operation: &'static str,
+        /// The driver's error.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The store was closed for shutdown.
+    #[error("the spend store is closed")]
+    Closed,
+}
+
+/// Appends to the journal: one per worker, synchronous, so that even `Drop` can settle.
+pub trait JournalWriter: Send + Sync {
+    /// Notes that a request is about to be sent upstream, reserving the room of its settlement.
+    ///
+    /// # Errors
+    /// [`JournalError::NoRoom`] is a 503 at admission; anything else too, but logged.
+    fn started(&self, record: &StartedRecord) -> Result<(), JournalError>;
+
+    /// Notes the outcome, before the client is given the end of its answer.
+    ///
+    /// # Errors
+    /// Any error means that the record is not on the books.
+    fn settled(&self, record: &SpendRecord) -> Result<(), JournalError>;
+}
+
+/// Reads the journal for shipping. May block on the disk: the ledger calls it on a blocking thread, one call at a time.
+pub trait JournalReader: Send + Sync {
+    /// Up to `max` settled records that are not released yet, oldest first per writer.
+    ///
+    /// Without a [`release`](Self::release) in between, a repeated call starts at the same record. Fewer than `max`
+    /// records mean that nothing else was there when the call began: `Flush` rests on that.
+    ///
+    /// # Errors
+    /// The ledger retries any of them with backoff.
+    fn next_batch(&self, max: usize) -> Result<JournalBatch, JournalError>;
+
+    /// Forgets everything up to that position. Called only after the store committed.
+    ///
+    /// # Errors
+    /// The ledger retries; the store ignores records that it already has.
+    fn release(&self, up_to: JournalPosition) -> Result<(), JournalError>;
+}
+
+/// Keeps the books.
+pub trait SpendStore: Send + Sync {
+    /// Inserts rows, ignoring ids that are already there; roll-ups and balances change by the new ones only.
+    /// One transaction. Answers how many were new.
+    fn insert(&self, rows: Vec<SpendRecord>) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// What was charged to a budget window so far.
+    fn charged(&self, key: BudgetKey) -> BoxFuture<'_, Result<Usd, StoreError>>;
+}

@@ -1,0 +1,151 @@
+//! One budget window: its limit, what was charged to it, and what is held for requests under way.
+//!
+//! A hold is money that may be spent; a charge is money that was. They are never the same number: a reservation that
+//! is added to the spend and not taken back blocks users on money they never spent.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Millis;
+use crate::money::Usd;
+use crate::ports::BudgetKey;
+
+/// A budget window, reached by handle from any worker.
+#[derive(Debug)]
+pub struct Balance {
+    key: BudgetKey,
+    state: Mutex<BalanceState>,
+}
+
+/// What a window holds at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BalanceSnapshot {
+    /// The limit.
+    pub limit: Usd,
+    /// Charged so far.
+    pub spent: Usd,
+    /// Held for requests under way.
+    pub held: Usd,
+    /// How many holds that is.
+    pub live_holds: u64,
+}
+
+/// The plain state under the balance's lock.
+#[derive(Debug)]
+pub(crate) struct BalanceState {
+    limit: Usd,
+    spent: Usd,
+    held: Usd,
+    live_holds: u64,
+    charged_at: Millis,
+}
+
+/// Proof of a hold, to be released or charged exactly once.
+#[derive(Debug)]
+pub(crate) struct Hold(Usd);
+
+/// Why a balance does not admit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoMoney {
+    /// The limit is spent.
+    Exceeded { spent: Usd, limit: Usd },
+    /// It would fit but for the holds of other requests.
+    Held,
+}
+
+// === impl Balance ===
+
+impl Balance {
+    pub(crate) fn new(key: BudgetKey, limit: Usd, seed: Usd, now: Millis) -> Self {
+        Self {
+            key,
+            state: Mutex::new(BalanceState {
+                limit,
+                spent: seed,
+                held: Usd::ZERO,
+                live_holds: 0,
+                charged_at: now,
+            }),
+        }
+    }
+
+    /// Which window this is.
+    pub fn key(&self) -> &BudgetKey {
+        &self.key
+    }
+
+    /// The figures as they are now.
+    pub fn snapshot(&self) -> BalanceSnapshot {
+        let state = self.lock();
+        BalanceSnapshot {
+            limit: state.limit,
+            spent: state.spent,
+            held: state.held,
+            live_holds: state.live_holds,
+        }
+    }
+
+    /// Charges money that no hold was made for: a cost that came in late, an adjustment.
+    pub fn charge_unheld(&self, cost: Usd, now: Millis) {
+        let mut state = self.lock();
+        state.spent += cost;
+        state.charged_at = now;
+    }
+
+    pub(crate) fn set_limit(&self, limit: Usd) {
+        self.lock().limit = limit;
+    }
+
+    /// No hold is live and nothing was charged since `since`.
+    pub(crate) fn is_idle_since(&self, since: Millis) -> bool {
+        let state = self.lock();
+        state.live_holds == 0 && state.charged_at < since
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, BalanceState> {
+        // Nothing panics under this lock; if it did, the figures would still be whole amounts.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl BalanceState ===
+
+impl BalanceState {
+    /// The one comparison, for every subject: spent < limit, and nobody else holds money or all of it fits.
+    /// So sequential use gets its whole budget, and concurrent use overshoots by at most one request when
+    /// estimates cover.
+    pub(crate) fn check(&self, amount: Usd) -> Option<NoMoney> {
+        if self.spent >= self.limit {
+            return Some(NoMoney::Exceeded {
+                spent: self.spent,
+                limit: self.limit,
+            });
+        }
+        if self.live_holds == 0 || self.spent + self.held + amount <= self.limit {
+            None
+        } else {
+            Some(NoMoney::Held)
+        }
+    }
+
+    pub(crate) fn hold(&mut self, amount: Usd) -> Hold {
+        self.held += amount;
+        self.live_holds = self.live_holds.saturating_add(1);
+        Hold(amount)
+    }
+
+    pub(crate) fn release(&mut self, hold: &Hold) {
+        self.held -= hold.0;
+        self.live_holds = self.live_holds.saturating_sub(1);
+        if self.live_holds == 0 {
+            // Amounts far apart in size may have lost their last digits on the way; nobody holds nothing.
+            self.held = Usd::ZERO;
+        }
+    }
+
+    /// A charge ends its hold.
+    pub(crate) fn charge(&mut self, hold: &Hold, cost: Usd, now: Millis) {
+        self.release(hold);
+        self.spent += cost;
+        self.charged_at = now;
+    }
+}

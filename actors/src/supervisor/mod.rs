@@ -1,0 +1,283 @@
+//! Routing: what the config means, published as a table, and the deployments' actors, kept alive.
+//!
+//! Requests read the [`RoutingTable`] and make their [`RoutePlan`] of it, on their own thread. The actor makes the
+//! table, owns the deployments' actors and re-creates any that died (actix's own supervisor restarts a stopped actor,
+//! not one that panicked). Sharing cooldowns between replicas will live here too.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, MailboxError};
+use arc_swap::ArcSwap;
+
+use crate::board::Board;
+use crate::clock::{Clock, Millis};
+use crate::deployment::{Deployment, DeploymentHandle};
+use crate::ids::DeploymentId;
+
+mod config;
+mod fallback;
+mod messages;
+mod plan;
+#[cfg(test)]
+mod plan_tests;
+mod retry;
+mod run;
+mod select;
+mod table;
+#[cfg(test)]
+mod tests;
+mod wildcard;
+
+pub use config::{DeploymentSpec, RoutingConfig};
+#[cfg(any(test, feature = "test-util"))]
+pub use messages::PoisonDeployment;
+pub use messages::{Applied, ApplyConfig, HealthSnapshot, SupervisorSnapshot};
+pub use plan::{Attempt, GiveUp, MAX_RETRIES, PlanAsk, Reason, RoutePlan, Step, UnknownModel};
+pub use table::{Resolved, RoutingTable};
+
+/// How the supervisor runs.
+#[derive(Debug, Clone, Copy)]
+pub struct SupervisorSettings {
+    /// How often it looks for dead actors.
+    pub check_interval: Duration,
+    /// Its mailbox.
+    pub mailbox_capacity: usize,
+    /// Each deployment's mailbox.
+    pub deployment_mailbox_capacity: usize,
+}
+
+/// Reads the routing table of the moment. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RoutingHandle(Arc<ArcSwap<RoutingTable>>);
+
+/// What the rest of the process holds of the supervisor. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SupervisorHandle {
+    routing: RoutingHandle,
+    board: Arc<Board>,
+    pulse: Arc<Pulse>,
+    check_interval: Duration,
+    addr: Addr<Supervisor>,
+}
+
+/// Signs of life; written by the actor only.
+#[derive(Debug, Default)]
+struct Pulse {
+    last_tick: AtomicU64,
+    restarts: AtomicU64,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Supervisor {
+    settings: SupervisorSettings,
+    clock: Clock,
+    routing: RoutingHandle,
+    board: Arc<Board>,
+    pulse: Arc<Pulse>,
+    deployments: HashMap<DeploymentId, (DeploymentHandle, Addr<Deployment>)>,
+}
+
+/// Starts the supervisor, with an empty table, on an arbiter that is not an HTTP worker's. Its deployments run there too.
+pub fn start(
+    arbiter: &ArbiterHandle,
+    settings: SupervisorSettings,
+    clock: Clock,
+) -> SupervisorHandle {
+    let routing = RoutingHandle(Arc::new(ArcSwap::default()));
+    let board = Arc::new(Board::default());
+    let pulse = Arc::new(Pulse::default());
+    pulse.last_tick.store(clock.now().0, Ordering::Release);
+    let (own_routing, own_board, own_pulse) =
+        (routing.clone(), Arc::clone(&board), Arc::clone(&pulse));
+    let addr = Supervisor::start_in_arbiter(arbiter, move |_ctx| Supervisor {
+        settings,
+        clock,
+        routing: own_routing,
+        board: own_board,
+        pulse: own_pulse,
+        deployments: HashMap::new(),
+    });
+    SupervisorHandle {
+        routing,
+        board,
+        pulse,
+        check_interval: settings.check_interval,
+        addr,
+    }
+}
+
+// === impl SupervisorSettings ===
+
+impl Default for SupervisorSettings {
+    fn default() -> Self {
+        Self {
+            check_interval: Duration::from_secs(1),
+            mailbox_capacity: 64,
+            deployment_mailbox_capacity: 256,
+        }
+    }
+}
+
+// === impl RoutingHandle ===
+
+impl RoutingHandle {
+    /// The table of the moment; a request uses one from beginning to end.
+    pub fn load(&self) -> Arc<RoutingTable> {
+        self.0.load_full()
+    }
+}
+
+// === impl SupervisorHandle ===
+
+impl SupervisorHandle {
+    /// Reads the routing table.
+    pub fn routing(&self) -> &RoutingHandle {
+        &self.routing
+    }
+
+    /// The board of all deployments.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Applies a configuration; when it returns, requests are routed by it. Safe to cancel: applied or not, never half.
+    ///
+    /// # Errors
+    /// [`MailboxError`], if the supervisor is gone.
+    pub async fn apply(&self, config: RoutingConfig) -> Result<Applied, MailboxError> {
+        self.addr.send(ApplyConfig(config)).await
+    }
+
+    /// The supervisor is there and has looked after its deployments within the last few intervals.
+    pub fn is_live(&self, now: Millis) -> bool {
+        let last_tick = Millis(self.pulse.last_tick.load(Ordering::Acquire));
+        self.addr.connected() && now.since(last_tick) <= self.check_interval.saturating_mul(5)
+    }
+
+    /// Deployment actors that died and were re-created since the start.
+    pub fn restarts(&self) -> u64 {
+        self.pulse.restarts.load(Ordering::Relaxed)
+    }
+
+    /// The actor's address, for [`HealthSnapshot`].
+    pub fn addr(&self) -> &Addr<Supervisor> {
+        &self.addr
+    }
+}
+
+// === impl Supervisor ===
+
+impl Supervisor {
+    fn apply(&mut self, config: RoutingConfig) -> Applied {
+        let mut applied = Applied::default();
+        let mut before = mem::take(&mut self.deployments);
+        for spec in &config.deployments {
+            let rules = config.rules(spec);
+            let kept = before.remove(&spec.id);
+            let running = if let Some((handle, addr)) = kept {
+                handle.set_rules(rules);
+                applied.kept += 1;
+                (handle, addr)
+            } else if self.deployments.contains_key(&spec.id) {
+                log::warn!("deployment.id" = spec.id.as_str(); "deployment {} is configured twice", spec.id);
+                continue;
+            } else {
+                applied.started += 1;
+                let row = self.board.open_row(&spec.id);
+                let handle = DeploymentHandle::new(spec.id.clone(), row, rules);
+                let addr = self.open(&handle);
+                (handle, addr)
+            };
+            self.deployments.insert(spec.id.clone(), running);
+        }
+        applied.stopped = before.len();
+        // The table goes first: whoever still has the old one keeps valid handles, whose reports wait in vain.
+        let handles = self.deployments.iter();
+        let handles = handles
+            .map(|(id, (handle, _addr))| (id.clone(), handle.clone()))
+            .collect();
+        self.routing
+            .0
+            .store(Arc::new(RoutingTable::new(config, &handles)));
+        for (id, (handle, _addr)) in before {
+            // The last address goes with this scope, and the actor with it.
+            handle.outbox().disconnect();
+            self.board.close_row(&id);
+        }
+        applied
+    }
+
+    fn open(&self, handle: &DeploymentHandle) -> Addr<Deployment> {
+        Deployment::open(handle.clone(), self.settings.deployment_mailbox_capacity)
+    }
+
+    /// Re-creates actors that died. Their rows and what waits for them outlived them.
+    fn check(&mut self) {
+        let capacity = self.settings.deployment_mailbox_capacity;
+        for (id, (handle, addr)) in &mut self.deployments {
+            if addr.connected() {
+                continue;
+            }
+            log::error!("deployment.id" = id.as_str(); "the actor of deployment {id} died and is re-created");
+            *addr = Deployment::open(handle.clone(), capacity);
+            self.pulse.restarts.fetch_add(1, Ordering::Relaxed);
+        }
+        self.pulse
+            .last_tick
+            .store(self.clock.now().0, Ordering::Release);
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(self.settings.mailbox_capacity);
+        ctx.run_interval(self.settings.check_interval, |supervisor, _ctx| {
+            supervisor.check();
+        });
+    }
+}
+
+impl Handler<ApplyConfig> for Supervisor {
+    type Result = Applied;
+
+    fn handle(&mut self, apply: ApplyConfig, _ctx: &mut Self::Context) -> Self::Result {
+        self.apply(apply.0)
+    }
+}
+
+impl Handler<HealthSnapshot> for Supervisor {
+    type Result = SupervisorSnapshot;
+
+    fn handle(&mut self, _query: HealthSnapshot, _ctx: &mut Self::Context) -> Self::Result {
+        let deployments = self.deployments.iter();
+        let dead: Vec<DeploymentId> = deployments
+            .filter(|(_id, (_handle, addr))| !addr.connected())
+            .map(|(id, _running)| id.clone())
+            .collect();
+        SupervisorSnapshot {
+            running: self.deployments.len() - dead.len(),
+            dead,
+            restarts: self.pulse.restarts.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(any(test, feature = "test-util"))]
+impl Handler<PoisonDeployment> for Supervisor {
+    type Result = bool;
+
+    fn handle(&mut self, poison: PoisonDeployment, _ctx: &mut Self::Context) -> Self::Result {
+        use crate::deployment::Poison;
+
+        self.deployments
+            .get(&poison.0)
+            .is_some_and(|(_handle, addr)| addr.try_send(Poison).is_ok())
+    }
+}

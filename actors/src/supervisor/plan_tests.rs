@@ -1,0 +1,392 @@
+//! Whom a plan calls, in which order, and when it gives up: without any actor.
+
+use std::collections::BTreeMap;
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::*;
+use crate::board::Row;
+use crate::clock::Millis;
+use crate::deployment::{Failure, FailureKind, Outcome};
+
+pub(super) fn config(deployments: &[(&str, &str)]) -> RoutingConfig {
+    RoutingConfig {
+        deployments: deployments
+            .iter()
+            .map(|(id, group)| DeploymentSpec::new(*id, *group, "upstream"))
+            .collect(),
+        ..RoutingConfig::default()
+    }
+}
+
+fn fallbacks(entries: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
+    entries
+        .iter()
+        .map(|(group, targets)| {
+            let targets = targets.iter().map(ToString::to_string);
+            ((*group).to_owned(), targets.collect())
+        })
+        .collect()
+}
+
+/// The table that the supervisor would publish, without any actor behind its handles.
+fn table(config: RoutingConfig) -> Arc<RoutingTable> {
+    let handle = |spec: &DeploymentSpec| {
+        let row = Arc::new(Row::default());
+        let rules = config.rules(spec);
+        (
+            spec.id.clone(),
+            DeploymentHandle::new(spec.id.clone(), row, rules),
+        )
+    };
+    let handles = config.deployments.iter().map(handle).collect();
+    Arc::new(RoutingTable::new(config, &handles))
+}
+
+pub(super) fn ask(model: &str) -> PlanAsk<'_> {
+    PlanAsk {
+        model,
+        ..PlanAsk::default()
+    }
+}
+
+pub(super) fn plan(table: &Arc<RoutingTable>, ask: PlanAsk<'_>) -> RoutePlan {
+    table.plan_with(ask, SmallRng::seed_from_u64(7)).unwrap()
+}
+
+pub(super) fn failure(status: u16) -> Failure {
+    let kind = match status {
+        400 => FailureKind::BadRequest,
+        401 => FailureKind::Auth,
+        404 => FailureKind::NotFound,
+        429 => FailureKind::RateLimited,
+        _ => FailureKind::Server,
+    };
+    Failure {
+        kind,
+        status,
+        retry_after: None,
+    }
+}
+
+fn context_window() -> Failure {
+    Failure {
+        kind: FailureKind::ContextWindow,
+        status: 400,
+        retry_after: None,
+    }
+}
+
+/// Calls whom the plan says, all failing alike, until it gives up. Answers whom it called, and the waits.
+fn fail_all(plan: &mut RoutePlan, failure: &Failure) -> (Vec<String>, Vec<Duration>, GiveUp) {
+    let now = Millis(0);
+    let (mut calls, mut waits) = (Vec::new(), Vec::new());
+    for _ in 0..1_000 {
+        match plan.next(now) {
+            Step::Try(attempt) => {
+                calls.push(attempt.deployment.id().to_string());
+                waits.push(attempt.wait);
+                attempt.report(Outcome::Failure(*failure), now);
+                plan.failed(failure, now);
+            }
+            Step::GiveUp(why) => return (calls, waits, why),
+        }
+    }
+    panic!("the plan does not end: {calls:?}");
+}
+
+fn calls(plan: &mut RoutePlan, failure: &Failure) -> Vec<String> {
+    fail_all(plan, failure).0
+}
+
+#[test]
+fn names_resolve_through_alias_id_group_and_longest_pattern() {
+    let mut config = config(&[
+        ("a", "gpt"),
+        ("b", "openai/*"),
+        ("c", "openai/gpt-*"),
+        ("d", "*"),
+    ]);
+    config.aliases.push(("best".to_owned(), "gpt".to_owned()));
+    for spec in &mut config.deployments {
+        if spec.group.as_str().contains('*') {
+            spec.upstream_model = "*".into();
+        }
+    }
+    let table = table(config);
+    let cases = [
+        ("gpt", "gpt", "a", "upstream"),
+        ("best", "gpt", "a", "upstream"),
+        ("a", "gpt", "a", "upstream"),
+        ("openai/gpt-4o", "openai/gpt-4o", "c", "4o"),
+        ("openai/o3", "openai/o3", "b", "o3"),
+        ("whatever", "whatever", "d", "whatever"),
+    ];
+    for (name, group, id, upstream) in cases {
+        let resolved = table.resolve(name).unwrap();
+        assert_eq!(resolved.group.as_str(), group, "{name}");
+        let members: Vec<_> = resolved
+            .deployments()
+            .map(|(id, model)| (id.as_str(), model))
+            .collect();
+        assert_eq!(members, [(id, upstream)], "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_model_is_an_error_or_the_default_fallbacks_business() {
+    let mut config = config(&[("a", "gpt")]);
+    let unknown = table(config.clone()).plan(ask("nope")).unwrap_err();
+    assert_eq!(unknown, UnknownModel("nope".to_owned()));
+    config.fallbacks = fallbacks(&[("*", &["gpt"])]);
+    let table = table(config);
+    assert_eq!(calls(&mut plan(&table, ask("nope")), &failure(400)), ["a"]);
+}
+
+#[test]
+fn a_retry_goes_to_another_deployment_at_once_and_waits_when_there_is_none() {
+    let table = table(config(&[("a", "g"), ("b", "g")]));
+    let mut plan = plan(&table, ask("g"));
+    let (calls, waits, why) = fail_all(&mut plan, &failure(500));
+    assert_eq!(calls.len(), 3);
+    assert_ne!(calls[0], calls[1]);
+    assert_eq!(waits[..2], [Duration::ZERO; 2]);
+    assert!(waits[2] > Duration::ZERO && waits[2] <= Duration::from_secs(1));
+    assert_eq!(why, GiveUp::Failed);
+    assert_eq!((plan.attempted_retries(), plan.max_retries()), (2, 2));
+}
+
+#[test]
+fn the_upstreams_retry_after_is_waited_for() {
+    let table = table(config(&[("a", "g")]));
+    let mut failure = failure(429);
+    failure.retry_after = Some(Duration::from_secs(7));
+    let (calls, waits, _) = fail_all(&mut plan(&table, ask("g")), &failure);
+    assert_eq!(
+        calls.len(),
+        3,
+        "an only deployment does not cool down for a 429"
+    );
+    assert_eq!(waits[1..], [Duration::from_secs(7); 2]);
+}
+
+#[test]
+fn what_a_repetition_cannot_mend_is_not_repeated() {
+    for status in [400, 404, 422] {
+        let table = table(config(&[("a", "g"), ("b", "g")]));
+        let mut plan = plan(&table, ask("g"));
+        assert_eq!(calls(&mut plan, &failure(status)).len(), 1, "{status}");
+    }
+}
+
+#[test]
+fn another_deployments_key_may_be_better() {
+    let two = table(config(&[("a", "g"), ("b", "g")]));
+    assert_eq!(calls(&mut plan(&two, ask("g")), &failure(401)).len(), 2);
+    let one = table(config(&[("a", "g")]));
+    assert_eq!(calls(&mut plan(&one, ask("g")), &failure(401)).len(), 1);
+}
+
+#[test]
+fn retries_are_the_requests_then_the_deployments_then_the_routers_and_bounded() {
+    let mut config = config(&[("a", "g")]);
+    config.deployments[0].num_retries = Some(1);
+    let table = table(config);
+    assert_eq!(calls(&mut plan(&table, ask("g")), &failure(500)).len(), 2);
+    for (asked, tries) in [(0, 1), (3, 4), (u32::MAX, 33)] {
+        let mut plan = plan(
+            &table,
+            PlanAsk {
+                num_retries: Some(asked),
+                ..ask("g")
+            },
+        );
+        assert_eq!(calls(&mut plan, &failure(500)).len(), tries);
+    }
+}
+
+#[test]
+fn a_group_that_cools_down_is_not_called_and_says_until_when() {
+    let table = table(config(&[("a", "g"), ("b", "g")]));
+    for (id, until) in [("a", 9_000), ("b", 4_000)] {
+        table
+            .deployment(id)
+            .unwrap()
+            .row()
+            .raise_cooldown(Millis(until));
+    }
+    let (calls, _, why) = fail_all(&mut plan(&table, ask("g")), &failure(500));
+    assert!(calls.is_empty());
+    let expected = GiveUp::AllInCooldown {
+        group: "g".into(),
+        retry_after: Duration::from_secs(4),
+    };
+    assert_eq!(why, expected);
+}
+
+#[test]
+fn at_the_deadline_exactly_one_request_gets_through() {
+    let table = table(config(&[("a", "g")]));
+    table
+        .deployment("a")
+        .unwrap()
+        .row()
+        .raise_cooldown(Millis(100));
+    let Step::Try(probe) = plan(&table, ask("g")).next(Millis(100)) else {
+        panic!("no probe");
+    };
+    assert!(probe.probe.is_some());
+    let second = plan(&table, ask("g")).next(Millis(100));
+    assert!(
+        matches!(second, Step::GiveUp(GiveUp::AllInCooldown { .. })),
+        "{second:?}"
+    );
+    drop(probe);
+    let third = plan(&table, ask("g")).next(Millis(100));
+    assert!(matches!(third, Step::Try(_)), "{third:?}");
+}
+
+#[test]
+fn full_deployments_are_passed_over() {
+    let mut config = config(&[("a", "g"), ("b", "g")]);
+    for spec in &mut config.deployments {
+        spec.max_parallel_requests = Some(1);
+    }
+    let table = table(config);
+    let first = plan(&table, ask("g")).next(Millis(0));
+    let second = plan(&table, ask("g")).next(Millis(0));
+    let (Step::Try(first), Step::Try(second)) = (first, second) else {
+        panic!("two slots");
+    };
+    assert_ne!(first.deployment.id(), second.deployment.id());
+    let third = plan(&table, ask("g")).next(Millis(0));
+    assert!(
+        matches!(third, Step::GiveUp(GiveUp::AllBusy { .. })),
+        "{third:?}"
+    );
+}
+
+#[test]
+fn fallbacks_are_tried_in_order_with_their_own_and_cycles_end() {
+    let mut config = config(&[("a", "ga"), ("b", "gb"), ("c", "gc"), ("d", "gd")]);
+    config.num_retries = 0;
+    config.fallbacks = fallbacks(&[
+        ("ga", &["gb", "gd", "missing"]),
+        ("gb", &["gc", "ga", "gb"]),
+        ("gc", &["ga", "gb", "gd"]),
+        ("gd", &["gc"]),
+    ]);
+    let table = table(config);
+    let mut plan = plan(&table, ask("ga"));
+    assert!(plan.in_requested_group());
+    let (calls, _, why) = fail_all(&mut plan, &failure(500));
+    assert_eq!(calls, ["a", "b", "c", "d"]);
+    assert_eq!(why, GiveUp::Failed);
+    assert_eq!(plan.attempted_fallbacks(), 3);
+    assert!(
+        plan.trail()
+            .contains(&Reason::Skipped("missing".to_owned()))
+    );
+}
+
+#[test]
+fn fallbacks_of_fallbacks_are_followed_to_a_depth() {
+    let groups = ["g0", "g1", "g2", "g3"];
+    let deployments: Vec<_> = groups.iter().map(|group| (*group, *group)).collect();
+    let mut config = config(&deployments);
+    for spec in &mut config.deployments {
+        spec.id = format!("d-{}", spec.group).into();
+    }
+    config.num_retries = 0;
+    config.max_fallbacks = 2;
+    config.fallbacks = fallbacks(&[("g0", &["g1"]), ("g1", &["g2"]), ("g2", &["g3"])]);
+    let table = table(config);
+    let calls = calls(&mut plan(&table, ask("g0")), &failure(500));
+    assert_eq!(calls, ["d-g0", "d-g1", "d-g2"]);
+}
+
+#[test]
+fn special_fallbacks_are_final_where_they_are_configured() {
+    let mut config = config(&[("a", "ga"), ("b", "gb"), ("long", "gl")]);
+    config.fallbacks = fallbacks(&[("ga", &["gb"])]);
+    let general = table(config.clone());
+    assert_eq!(
+        calls(&mut plan(&general, ask("ga")), &context_window()),
+        ["a", "b"]
+    );
+    config.context_window_fallbacks = Some(fallbacks(&[("ga", &["gl"])]));
+    let special = table(config.clone());
+    assert_eq!(
+        calls(&mut plan(&special, ask("ga")), &context_window()),
+        ["a", "long"]
+    );
+    config.context_window_fallbacks = Some(Vec::new());
+    let empty = table(config);
+    assert_eq!(
+        calls(&mut plan(&empty, ask("ga")), &context_window()),
+        ["a"]
+    );
+    assert_eq!(
+        calls(&mut plan(&empty, ask("ga")), &failure(400)),
+        ["a", "b"]
+    );
+}
+
+#[test]
+fn a_request_may_bring_its_own_fallbacks_or_refuse_them() {
+    let mut config = config(&[("a", "ga"), ("b", "gb"), ("c", "gc")]);
+    config.fallbacks = fallbacks(&[("*", &["gb"])]);
+    let table = table(config);
+    let own = PlanAsk {
+        fallbacks: Some(vec!["gc".to_owned()]),
+        ..ask("ga")
+    };
+    assert_eq!(calls(&mut plan(&table, own), &failure(400)), ["a", "c"]);
+    let none = PlanAsk {
+        disable_fallbacks: true,
+        ..ask("ga")
+    };
+    assert_eq!(calls(&mut plan(&table, none), &failure(400)), ["a"]);
+}
+
+#[test]
+fn lower_orders_come_first_and_higher_ones_are_fallbacks() {
+    let mut config = config(&[("last", "g"), ("first", "g"), ("second", "g")]);
+    config.num_retries = 1;
+    config.deployments[1].order = Some(1);
+    config.deployments[2].order = Some(2);
+    let table = table(config);
+    let mut plan = plan(&table, ask("g"));
+    let calls = calls(&mut plan, &failure(500));
+    assert_eq!(
+        calls,
+        ["first", "first", "second", "second", "last", "last"]
+    );
+    assert_eq!(plan.attempted_fallbacks(), 2);
+}
+
+#[test]
+fn the_shuffle_is_weighted_by_the_first_measure_that_anybody_has() {
+    let mut config = config(&[("a", "g"), ("b", "g"), ("c", "g")]);
+    config.deployments[0].weight = Some(1.0);
+    config.deployments[1].weight = Some(3.0);
+    config.deployments[2].rpm = Some(1_000_000);
+    let table = table(config);
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    let rng = &mut SmallRng::seed_from_u64(1);
+    for _ in 0..8_000 {
+        let mut plan = table.plan_with(ask("g"), SmallRng::from_rng(rng)).unwrap();
+        let Step::Try(attempt) = plan.next(Millis(0)) else {
+            panic!("nobody");
+        };
+        *counts
+            .entry(attempt.deployment.id().to_string())
+            .or_default() += 1;
+    }
+    assert!(
+        !counts.contains_key("c"),
+        "without a weight, never: {counts:?}"
+    );
+    assert!((1_850..2_150).contains(&counts["a"]), "{counts:?}");
+}

@@ -1,0 +1,209 @@
+//! The routing table: what a config means, frozen. Published by the supervisor, read by every request.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::config::{DeploymentSpec, RoutingConfig};
+use super::fallback::Fallbacks;
+use super::plan::{PlanAsk, RoutePlan, UnknownModel};
+use super::wildcard;
+use crate::deployment::DeploymentHandle;
+use crate::ids::{DeploymentId, ModelGroup};
+
+/// Groups, aliases, fallbacks and the handles of all deployments.
+#[derive(Debug, Default)]
+pub struct RoutingTable {
+    pub(super) config: RoutingConfig,
+    pub(super) fallbacks: Fallbacks,
+    aliases: HashMap<String, String>,
+    by_id: HashMap<DeploymentId, Arc<Member>>,
+    groups: HashMap<ModelGroup, Vec<Arc<Member>>>,
+    /// Group names in the order of the config.
+    names: Vec<ModelGroup>,
+    /// The names with a `*`, longest first.
+    patterns: Vec<ModelGroup>,
+}
+
+/// A deployment within its group.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) spec: DeploymentSpec,
+    pub(super) handle: DeploymentHandle,
+}
+
+/// What a model name stands for.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The group: its name, or for a wildcard the name that was asked for.
+    pub group: ModelGroup,
+    /// The entry that matched: the same, or the pattern.
+    pub entry: ModelGroup,
+    pub(super) members: Arc<[Candidate]>,
+}
+
+/// A deployment that may answer, with the provider's name of the model.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) member: Arc<Member>,
+    pub(super) upstream_model: Arc<str>,
+}
+
+// === impl RoutingTable ===
+
+impl RoutingTable {
+    pub(super) fn new(
+        config: RoutingConfig,
+        handles: &HashMap<DeploymentId, DeploymentHandle>,
+    ) -> Self {
+        let mut table = Self {
+            fallbacks: Fallbacks::new(&config),
+            aliases: config.aliases.iter().cloned().collect(),
+            ..Self::default()
+        };
+        for spec in &config.deployments {
+            let Some(handle) = handles.get(&spec.id) else {
+                continue;
+            };
+            let member = Arc::new(Member {
+                spec: spec.clone(),
+                handle: handle.clone(),
+            });
+            table.by_id.insert(spec.id.clone(), Arc::clone(&member));
+            let group = table.groups.entry(spec.group.clone()).or_default();
+            if group.is_empty() {
+                table.names.push(spec.group.clone());
+            }
+            group.push(member);
+        }
+        table.patterns = table
+            .names
+            .iter()
+            .filter(|name| name.as_str().contains('*'))
+            .cloned()
+            .collect();
+        // Stable: of equally long patterns, the first in the config wins.
+        table
+            .patterns
+            .sort_by_key(|pattern| Reverse(pattern.as_str().len()));
+        table.config = config;
+        table
+    }
+
+    /// What the name stands for: through an alias, then a deployment id, a group, the longest pattern that matches.
+    pub fn resolve(&self, model: &str) -> Option<Resolved> {
+        let model = self.aliases.get(model).map_or(model, String::as_str);
+        if let Some(member) = self.by_id.get(model) {
+            let group = member.spec.group.clone();
+            return Some(Resolved::new(
+                group.clone(),
+                group,
+                &[Arc::clone(member)],
+                &[],
+            ));
+        }
+        if let Some((group, members)) = self.groups.get_key_value(model) {
+            return Some(Resolved::new(group.clone(), group.clone(), members, &[]));
+        }
+        self.patterns.iter().find_map(|pattern| {
+            let captures = wildcard::captures(pattern.as_str(), model)?;
+            let members = self.groups.get(pattern)?;
+            let group = ModelGroup::new(model);
+            Some(Resolved::new(group, pattern.clone(), members, &captures))
+        })
+    }
+
+    /// All groups and patterns, in the order of the config.
+    pub fn listed(&self) -> &[ModelGroup] {
+        &self.names
+    }
+
+    /// All aliases with what they stand for.
+    pub fn aliases(&self) -> impl Iterator<Item = (&str, &str)> {
+        let aliases = self.aliases.iter();
+        aliases.map(|(alias, group)| (alias.as_str(), group.as_str()))
+    }
+
+    /// The deployments of exactly that group or pattern, in the order of the config.
+    pub fn group(&self, name: &str) -> Vec<DeploymentHandle> {
+        self.groups.get(name).map_or_else(Vec::new, |members| {
+            members.iter().map(|member| member.handle.clone()).collect()
+        })
+    }
+
+    /// The deployment of that id.
+    pub fn deployment(&self, id: &str) -> Option<DeploymentHandle> {
+        self.by_id.get(id).map(|member| member.handle.clone())
+    }
+
+    /// All deployments.
+    pub fn deployments(&self) -> impl Iterator<Item = &DeploymentHandle> {
+        self.by_id.values().map(|member| &member.handle)
+    }
+
+    /// The plan of one request.
+    ///
+    /// # Errors
+    /// [`UnknownModel`], if neither the name nor a default fallback stands for anything.
+    pub fn plan(self: &Arc<Self>, ask: PlanAsk<'_>) -> Result<RoutePlan, UnknownModel> {
+        self.plan_with(ask, SmallRng::from_rng(&mut rand::rng()))
+    }
+
+    /// As [`plan`](Self::plan), with randomness of one's own.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_with(
+        self: &Arc<Self>,
+        ask: PlanAsk<'_>,
+        rng: SmallRng,
+    ) -> Result<RoutePlan, UnknownModel> {
+        // An unknown model is the default fallbacks' business, if there are any (routing §1.3).
+        let resolved = self.resolve(ask.model).or_else(|| {
+            let mut defaults = self.fallbacks.defaults().iter();
+            defaults.find_map(|target| self.resolve(target))
+        });
+        match resolved {
+            Some(resolved) => Ok(RoutePlan::new(Arc::clone(self), resolved, ask, rng)),
+            None => Err(UnknownModel(ask.model.chars().take(256).collect())),
+        }
+    }
+}
+
+// === impl Resolved ===
+
+impl Resolved {
+    fn new(
+        group: ModelGroup,
+        entry: ModelGroup,
+        members: &[Arc<Member>],
+        captures: &[&str],
+    ) -> Self {
+        let candidate = |member: &Arc<Member>| {
+            let pattern = &member.spec.upstream_model;
+            Candidate {
+                upstream_model: if captures.is_empty() {
+                    Arc::clone(pattern)
+                } else {
+                    wildcard::fill(pattern, captures).into()
+                },
+                member: Arc::clone(member),
+            }
+        };
+        Self {
+            group,
+            entry,
+            members: members.iter().map(candidate).collect(),
+        }
+    }
+
+    /// The ids of the deployments that may answer, with the provider's model name each.
+    pub fn deployments(&self) -> impl Iterator<Item = (&DeploymentId, &str)> {
+        self.members
+            .iter()
+            .map(|candidate| (candidate.member.handle.id(), &*candidate.upstream_model))
+    }
+}
