@@ -1,0 +1,144 @@
+//! `general_settings`: the master key, the database, the log level.
+
+use super::database_url::{DatabaseUrl, DatabaseUrlError};
+use super::env::Env;
+use super::env_refs::{Missing, missing_at};
+use super::error::NoticeKind;
+use super::model::GeneralSettings;
+use super::raw::RawGeneral;
+use super::report::Report;
+use super::secret::Secret;
+use super::yaml::KeyPath;
+
+/// Shorter master keys are guessed too easily.
+const SHORTEST_MASTER_KEY: usize = 8;
+
+/// Where the books are, if it is said and can be read.
+pub(super) fn database_url(
+    raw: &RawGeneral,
+    missing: &[Missing],
+    env: &dyn Env,
+    report: &mut Report<'_>,
+) -> Option<DatabaseUrl> {
+    let path = KeyPath::of(&["general_settings", "database_url"]);
+    if let Some(name) = missing_at(missing, &path) {
+        report.problem(
+            &path,
+            format!("environment variable {name} is not set"),
+            format!("set {name} or write the URL"),
+        );
+        return None;
+    }
+    let from_file = raw
+        .database_url
+        .as_deref()
+        .filter(|url| !url.trim().is_empty());
+    let fix = "write sqlite:///file.db, sqlite:////absolute/file.db or postgresql://user:password@host:5432/name";
+    match (from_file, env.var("DATABASE_URL")) {
+        (Some(url), _) => url
+            .parse()
+            .map_err(|err: DatabaseUrlError| report.problem(&path, err.to_string(), fix))
+            .ok(),
+        (None, Some(url)) => url
+            .parse()
+            .map_err(|err: DatabaseUrlError| {
+                report.problem_outside("DATABASE_URL", err.to_string(), fix);
+            })
+            .ok(),
+        (None, None) => None,
+    }
+}
+
+/// `general_settings`.
+pub(super) fn general(
+    raw: &RawGeneral,
+    database_url: DatabaseUrl,
+    missing: &[Missing],
+    env: &dyn Env,
+    report: &mut Report<'_>,
+) -> GeneralSettings {
+    let here = KeyPath::of(&["general_settings"]);
+    GeneralSettings {
+        master_key: master_key(raw, &here.key("master_key"), missing, env, report),
+        database_url,
+        max_parallel_requests: raw.max_parallel_requests,
+        litellm_key_header_name: raw.litellm_key_header_name.clone(),
+        user_header_name: raw.user_header_name.clone(),
+        always_include_stream_usage: raw.always_include_stream_usage.unwrap_or(false),
+        log_level: log_level(raw, &here.key("log_level"), env, report),
+    }
+}
+
+fn master_key(
+    raw: &RawGeneral,
+    path: &KeyPath,
+    missing: &[Missing],
+    env: &dyn Env,
+    report: &mut Report<'_>,
+) -> Option<Secret> {
+    // Going on without would leave the gateway open, which nobody asked for who wrote this.
+    if let Some(name) = missing_at(missing, path) {
+        report.problem(
+            path,
+            format!("environment variable {name} is not set"),
+            format!("set {name} to the master key"),
+        );
+        return None;
+    }
+    let fix = "write a random key such as the output of `openssl rand -hex 24`, after `sk-`";
+    if raw
+        .master_key
+        .as_deref()
+        .is_some_and(|key| key.trim().is_empty())
+    {
+        report.problem(path, "is empty", fix);
+        return None;
+    }
+    let from_env = env.var("LITELLM_MASTER_KEY");
+    let (key, outside) = match (&raw.master_key, &from_env) {
+        (Some(key), _) => (key.trim(), false),
+        (None, Some(key)) => (key.trim(), true),
+        (None, None) => return None,
+    };
+    if key == "sk-1234" || key.chars().count() < SHORTEST_MASTER_KEY {
+        let message = format!(
+            "the master key is known to everybody or too short: anybody can administer this gateway; {fix}"
+        );
+        if outside {
+            report.notice_outside(NoticeKind::Weak, "LITELLM_MASTER_KEY", message);
+        } else {
+            report.notice(NoticeKind::Weak, path, message);
+        }
+    }
+    Some(Secret::new(key))
+}
+
+fn log_level(raw: &RawGeneral, path: &KeyPath, env: &dyn Env, report: &mut Report<'_>) -> String {
+    let word = |text: &str| match text.trim().to_ascii_lowercase().as_str() {
+        "critical" | "error" => Some("error"),
+        "warn" | "warning" => Some("warn"),
+        "info" => Some("info"),
+        "debug" => Some("debug"),
+        "trace" => Some("trace"),
+        _ => None,
+    };
+    let fix = "write ERROR, WARN, INFO, DEBUG or TRACE";
+    let from_file = raw.log_level.as_deref().map(|text| {
+        word(text).unwrap_or_else(|| {
+            report.problem(path, "is not a log level", fix);
+            "info"
+        })
+    });
+    let from_env = env.var("LITELLM_LOG").and_then(|text| {
+        let level = word(&text);
+        if level.is_none() {
+            report.notice_outside(
+                NoticeKind::Adjusted,
+                "LITELLM_LOG",
+                format!("is not a log level and is ignored; {fix}"),
+            );
+        }
+        level
+    });
+    from_env.or(from_file).unwrap_or("info").to_owned()
+}

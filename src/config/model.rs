@@ -1,0 +1,236 @@
+//! The typed, checked and frozen configuration: what the rest of the program reads.
+//!
+//! Nothing here parses. [`super::load`] makes a [`Config`] or says everything that is wrong; afterwards no field needs
+//! a second check. Units stand in the names; a bare number is a count.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::database_url::DatabaseUrl;
+use super::error::Notice;
+use super::providers::Provider;
+use super::secret::Secret;
+use crate::cost::Price;
+
+/// Prices that the operator set for one deployment; an absent part falls back to the price book.
+pub type PriceOverrides = Price;
+
+/// A whole, valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// At least one, each with its own id, in the order of the file.
+    pub deployments: Vec<DeploymentConfig>,
+    /// `general_settings`.
+    pub general: GeneralSettings,
+    /// `router_settings`, completed from `litellm_settings`.
+    pub router: RouterSettings,
+    /// `litellm_settings`.
+    pub litellm: LitellmSettings,
+    /// The process itself: address, workers, sizes, timers.
+    pub server: ServerSettings,
+    /// What the operator should know: keys without effect, skipped deployments, weak keys. To be logged once at start.
+    pub warnings: Vec<Notice>,
+}
+
+/// One entry of `model_list`.
+#[derive(Debug, Clone)]
+pub struct DeploymentConfig {
+    /// `model_info.id`, else a SHA-256 (hex) over the name and every parameter as written, so that it is the same
+    /// after a restart. Unique.
+    pub id: String,
+    /// The public model group; may be a pattern with `*`.
+    pub model_name: String,
+    /// Who serves it.
+    pub provider: &'static Provider,
+    /// The provider's name for the model, without our prefix; may hold one `*`.
+    pub upstream_model: String,
+    /// Sent as the provider's [`super::AuthScheme`] says; `None` for servers that take no key.
+    pub api_key: Option<Secret>,
+    /// Without a trailing slash in its path; `/chat/completions` and the like are appended.
+    pub api_base: Url,
+    /// Value of the `OpenAI-Organization` header.
+    pub organization: Option<String>,
+    /// Added to upstream requests, in this order. May hold secrets.
+    pub extra_headers: Vec<(String, Secret)>,
+    /// Members always merged into the upstream body.
+    pub extra_body: Map<String, Value>,
+    /// Members added to the upstream body only where the request has none: sampling defaults and every parameter
+    /// that the gateway does not know.
+    pub defaults: Map<String, Value>,
+    /// Seconds for one attempt; above zero.
+    pub timeout_secs: Option<f64>,
+    /// As `timeout_secs`, for streams.
+    pub stream_timeout_secs: Option<f64>,
+    /// Share of the traffic within the group; zero or more.
+    pub weight: Option<f64>,
+    /// Requests a minute; the weight when `weight` is absent.
+    pub rpm: Option<u64>,
+    /// Tokens a minute; the weight when neither of the above is given.
+    pub tpm: Option<u64>,
+    /// Lower is tried first.
+    pub order: Option<u32>,
+    /// Requests at the same time; at least one.
+    pub max_parallel_requests: Option<u32>,
+    /// Seconds of pause after failures; overrides [`RouterSettings::cooldown_time`].
+    pub cooldown_time_secs: Option<f64>,
+    /// Retries after a failure of this deployment when the request names no number.
+    pub num_retries: Option<u32>,
+    /// Overrides [`LitellmSettings::drop_params`].
+    pub drop_params: Option<bool>,
+    /// Body members always removed; names or paths such as `tools[*].function.strict`.
+    pub additional_drop_params: Vec<String>,
+    /// Body members forwarded even where the model is not known to take them.
+    pub allowed_openai_params: Vec<String>,
+    /// USD per token.
+    pub prices: PriceOverrides,
+    /// When present no upstream is called and this text is the answer.
+    pub mock_response: Option<String>,
+    /// Metadata.
+    pub model_info: ModelInfo,
+}
+
+impl DeploymentConfig {
+    /// The address of one endpoint: `path` (`/chat/completions`) below `api_base`, its query kept.
+    pub fn url(&self, path: &str) -> Url {
+        let mut url = self.api_base.clone();
+        let whole = format!("{}{path}", url.path().trim_end_matches('/'));
+        url.set_path(&whole);
+        url
+    }
+}
+
+/// `model_info`: metadata of one deployment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelInfo {
+    /// `chat` when absent; unknown words are kept.
+    pub mode: Option<String>,
+    /// Name under which prices are looked up instead of the upstream model.
+    pub base_model: Option<String>,
+    /// Names usable in a key's `models`.
+    pub access_groups: Vec<String>,
+    /// Legacy: the output limit, or the input limit where no output limit is known.
+    pub max_tokens: Option<u64>,
+    /// Context window, in tokens.
+    pub max_input_tokens: Option<u64>,
+    /// Longest answer, in tokens.
+    pub max_output_tokens: Option<u64>,
+    /// Everything else, as written.
+    pub rest: Map<String, Value>,
+}
+
+/// `general_settings`.
+#[derive(Debug, Clone)]
+pub struct GeneralSettings {
+    /// `None`: the gateway binds to loopback only and asks for no key.
+    pub master_key: Option<Secret>,
+    /// Always present: the default is `trunkline.db` in the data directory.
+    pub database_url: DatabaseUrl,
+    /// Parallel requests for keys that name no limit of their own.
+    pub max_parallel_requests: Option<u32>,
+    /// Header that is read as a key besides the standard ones.
+    pub litellm_key_header_name: Option<String>,
+    /// Header that carries the end user's id.
+    pub user_header_name: Option<String>,
+    /// Sends the usage chunk of a stream although the client did not ask. Default false.
+    pub always_include_stream_usage: bool,
+    /// Log level word, lower case: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
+    pub log_level: String,
+}
+
+/// `router_settings`, with the values that `litellm_settings` may also hold already merged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouterSettings {
+    /// Retries after the first attempt. Default 2.
+    pub num_retries: u32,
+    /// Shortest pause before a retry. Default zero.
+    pub retry_after: Duration,
+    /// One attempt, unless the deployment says otherwise.
+    pub timeout: Option<Duration>,
+    /// One streamed attempt.
+    pub stream_timeout: Option<Duration>,
+    /// Group → groups tried after it, in order. `*` stands for every group without an entry.
+    pub fallbacks: Vec<(String, Vec<String>)>,
+    /// Used instead of `fallbacks` when the context window was exceeded.
+    pub context_window_fallbacks: Option<Vec<(String, Vec<String>)>>,
+    /// Used instead of `fallbacks` when the provider refused the content.
+    pub content_policy_fallbacks: Option<Vec<(String, Vec<String>)>>,
+    /// `default_fallbacks`; already appended to `fallbacks` as its `*` entry, kept for display.
+    pub default_fallbacks: Vec<String>,
+    /// Fallback groups tried at most. Default 5.
+    pub max_fallbacks: u32,
+    /// Failures in a minute before a deployment pauses; `None` = the rule by error rate.
+    pub allowed_fails: Option<u32>,
+    /// Pause of a failing deployment. Default 5 s.
+    pub cooldown_time: Duration,
+    /// Never pauses a deployment. Default false.
+    pub disable_cooldowns: bool,
+    /// Alias → group.
+    pub model_group_alias: Vec<(String, String)>,
+    /// How a deployment is picked. Only `simple-shuffle` is acted on so far; others are noted.
+    pub routing_strategy: String,
+}
+
+/// `litellm_settings`, as far as it is acted on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LitellmSettings {
+    /// Removes parameters that a model does not take instead of refusing the request. Default false.
+    pub drop_params: bool,
+    /// Seconds for one attempt; above zero.
+    pub request_timeout_secs: Option<f64>,
+    /// `/metrics` asks for a key. Default false: scrapers of the tutorial send none.
+    pub require_auth_for_metrics_endpoint: bool,
+    /// Refuses requests for models whose price is not known. Default false.
+    pub block_requests_for_models_without_pricing: bool,
+}
+
+/// The process itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerSettings {
+    /// Host name or address to bind; `None` = not said: all interfaces with a master key, loopback without.
+    pub host: Option<String>,
+    /// Default 4000.
+    pub port: u16,
+    /// HTTP workers; `None` = one per core.
+    pub workers: Option<usize>,
+    /// Largest request body. Default 32 MiB.
+    pub max_body_bytes: usize,
+    /// Journal and default database.
+    pub data_dir: PathBuf,
+    /// How long open streams may finish after a stop signal. Default 30 s.
+    pub shutdown_timeout: Duration,
+    /// The timers of one upstream call.
+    pub timeouts: Timeouts,
+}
+
+/// The named timers; each above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name lookup, TCP and TLS. Default 10 s.
+    pub connect: Duration,
+    /// Until the status line of the answer. Default 600 s.
+    pub first_byte: Duration,
+    /// Until the first content of a stream. Default 600 s.
+    pub first_content: Duration,
+    /// Between two events of a stream. Default 120 s.
+    pub idle: Duration,
+    /// The whole attempt. Default 6000 s.
+    pub total: Duration,
+    /// How long the client's status waits for first content before comments are sent. Default 45 s.
+    pub header_wait: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_mins(10),
+            first_content: Duration::from_mins(10),
+            idle: Duration::from_mins(2),
+            total: Duration::from_mins(100),
+            header_wait: Duration::from_secs(45),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The shape of the file: every key that is acted on, as it may be written. No defaults and no checks here; those
+//! are [`super::settings`] and [`super::deployment`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+/// The keys of one `model_list` entry beside `litellm_params` and `model_info`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawEntry {
+    pub(super) model_name: Option<String>,
+    pub(super) rpm: Option<u64>,
+    pub(super) tpm: Option<u64>,
+}
+
+/// `litellm_params`. What is not here is a body default, but for `extra_body`, which is kept as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawParams {
+    pub(super) model: Option<String>,
+    pub(super) custom_llm_provider: Option<String>,
+    pub(super) api_key: Option<String>,
+    pub(super) api_base: Option<String>,
+    pub(super) base_url: Option<String>,
+    pub(super) organization: OneOrMany,
+    pub(super) extra_headers: BTreeMap<String, String>,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) timeout: Option<f64>,
+    pub(super) stream_timeout: Option<f64>,
+    pub(super) weight: Option<f64>,
+    pub(super) rpm: Option<u64>,
+    pub(super) tpm: Option<u64>,
+    pub(super) order: Option<u32>,
+    pub(super) max_parallel_requests: Option<u32>,
+    pub(super) cooldown_time: Option<f64>,
+    pub(super) num_retries: Option<u32>,
+    pub(super) drop_params: Option<bool>,
+    pub(super) additional_drop_params: Vec<String>,
+    pub(super) allowed_openai_params: Vec<String>,
+    pub(super) base_model: Option<String>,
+    pub(super) mock_response: MockResponse,
+}
+
+/// `model_info`. What is not here is kept in `rest`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawInfo {
+    pub(super) id: Option<String>,
+    pub(super) mode: Option<String>,
+    pub(super) base_model: Option<String>,
+    pub(super) access_groups: Vec<String>,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) max_input_tokens: Option<u64>,
+    pub(super) max_output_tokens: Option<u64>,
+    pub(super) cooldown_time: Option<f64>,
+}
+
+/// `general_settings`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawGeneral {
+    pub(super) master_key: Option<String>,
+    pub(super) database_url: Option<String>,
+    pub(super) max_parallel_requests: Option<u32>,
+    pub(super) litellm_key_header_name: Option<String>,
+    pub(super) user_header_name: Option<String>,
+    pub(super) always_include_stream_usage: Option<bool>,
+    pub(super) log_level: Option<String>,
+}
+
+/// The keys that both `router_settings` and `litellm_settings` may hold; the former wins.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawRouter {
+    pub(super) num_retries: Option<u32>,
+    pub(super) retry_after: Option<f64>,
+    pub(super) timeout: Option<f64>,
+    pub(super) stream_timeout: Option<f64>,
+    pub(super) fallbacks: Option<Vec<BTreeMap<String, Vec<ModelRef>>>>,
+    pub(super) context_window_fallbacks: Option<Vec<BTreeMap<String, Vec<ModelRef>>>>,
+    pub(super) content_policy_fallbacks: Option<Vec<BTreeMap<String, Vec<ModelRef>>>>,
+    pub(super) default_fallbacks: Option<Vec<String>>,
+    pub(super) max_fallbacks: Option<u32>,
+    pub(super) allowed_fails: Option<u32>,
+    pub(super) cooldown_time: Option<f64>,
+    pub(super) disable_cooldowns: Option<bool>,
+    #[serde(alias = "model_group_alias_map")]
+    pub(super) model_group_alias: BTreeMap<String, ModelRef>,
+    pub(super) routing_strategy: Option<String>,
+}
+
+/// `litellm_settings`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawLitellm {
+    pub(super) drop_params: Option<bool>,
+    pub(super) request_timeout: Option<f64>,
+    pub(super) require_auth_for_metrics_endpoint: Option<bool>,
+    pub(super) block_requests_for_models_without_pricing: Option<bool>,
+    pub(super) num_retries: Option<u32>,
+    pub(super) allowed_fails: Option<u32>,
+    pub(super) cooldown_time: Option<f64>,
+    pub(super) fallbacks: Option<Vec<BTreeMap<String, Vec<ModelRef>>>>,
+    pub(super) context_window_fallbacks: Option<Vec<BTreeMap<String, Vec<ModelRef>>>>,
+    pub(super) content_policy_fallbacks: Option<Vec<BTreeMap<String, Vec<ModelRef>>>>,
+    pub(super) default_fallbacks: Option<Vec<String>>,
+    pub(super) max_fallbacks: Option<u32>,
+    #[serde(alias = "model_group_alias_map")]
+    pub(super) model_alias_map: BTreeMap<String, ModelRef>,
+}
+
+/// `trunkline`: our own settings.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawTrunkline {
+    pub(super) data_dir: Option<String>,
+    pub(super) workers: Option<u32>,
+    pub(super) max_body_bytes: Option<u64>,
+    pub(super) shutdown_timeout_secs: Option<f64>,
+    pub(super) timeouts: RawTimeouts,
+}
+
+/// `trunkline.timeouts`, in seconds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawTimeouts {
+    pub(super) connect: Option<f64>,
+    pub(super) first_byte: Option<f64>,
+    pub(super) first_content: Option<f64>,
+    pub(super) idle: Option<f64>,
+    pub(super) total: Option<f64>,
+    pub(super) header_wait: Option<f64>,
+}
+
+/// A group name, or a mapping that holds one under `model`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ModelRef(pub(super) String);
+
+/// One text or a list of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct OneOrMany(pub(super) Vec<String>);
+
+/// A text, or a whole response of which the text is taken.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct MockResponse(pub(super) Option<String>);
+
+// === impl ModelRef ===
+
+impl<'de> Deserialize<'de> for ModelRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ModelRefVisitor)
+    }
+}
+
+struct ModelRefVisitor;
+
+impl<'de> Visitor<'de> for ModelRefVisitor {
+    type Value = ModelRef;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a model group")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<ModelRef, E> {
+        Ok(ModelRef(name.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ModelRef, A::Error> {
+        let mut name = None;
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "model" {
+                name = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        name.map(ModelRef)
+            .ok_or_else(|| Error::custom("the mapping names no model; write `model: GROUP`"))
+    }
+}
+
+// === impl OneOrMany ===
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrManyVisitor)
+    }
+}
+
+struct OneOrManyVisitor;
+
+impl<'de> Visitor<'de> for OneOrManyVisitor {
+    type Value = OneOrMany;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list of texts")
+    }
+
+    fn visit_unit<E>(self) -> Result<OneOrMany, E> {
+        Ok(OneOrMany::default())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<OneOrMany, E> {
+        Ok(OneOrMany(vec![text.to_owned()]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<OneOrMany, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(text) = seq.next_element()? {
+            texts.push(text);
+        }
+        Ok(OneOrMany(texts))
+    }
+}
+
+// === impl MockResponse ===
+
+impl<'de> Deserialize<'de> for MockResponse {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let content = value
+            .pointer("/choices/0/message/content")
+            .and_then(Value::as_str);
+        Ok(Self(match &value {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            _ => Some(content.map_or_else(|| value.to_string(), str::to_owned)),
+        }))
+    }
+}

@@ -1,0 +1,140 @@
+//! The tree of a parsed file.
+
+use std::mem;
+
+use serde_json::{Map, Value};
+
+use super::path::{KeyPath, Segment};
+
+/// One value.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::config) enum Node {
+    /// `null`, `~` or nothing.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// An unquoted number.
+    Number(Number),
+    /// Any other scalar.
+    Text(String),
+    /// A sequence.
+    List(Vec<Self>),
+    /// A mapping.
+    Map(Mapping),
+}
+
+/// A number and how it was written, so that money never passes through a float.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::config) struct Number {
+    /// As written: `1e-06`.
+    pub(in crate::config) text: String,
+    /// As JSON, for bodies.
+    pub(in crate::config) value: serde_json::Number,
+}
+
+/// A mapping in the order of the file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::config) struct Mapping(pub(in crate::config) Vec<Entry>);
+
+/// One key and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::config) struct Entry {
+    /// The key as written.
+    pub(in crate::config) key: String,
+    /// Its value.
+    pub(in crate::config) value: Node,
+}
+
+impl Mapping {
+    /// The value of `key`.
+    pub(in crate::config) fn get(&self, key: &str) -> Option<&Node> {
+        self.0
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.value)
+    }
+}
+
+impl Node {
+    /// The value of `key`, if this is a mapping that has it.
+    pub(in crate::config) fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Map(map) => map.get(key),
+            _ => None,
+        }
+    }
+
+    /// The value at `path` below this one.
+    pub(in crate::config) fn at(&self, path: &KeyPath) -> Option<&Self> {
+        path.0
+            .iter()
+            .try_fold(self, |node, segment| match (segment, node) {
+                (Segment::Key(key), Self::Map(map)) => map.get(key),
+                (Segment::Index(index), Self::List(items)) => items.get(*index),
+                _ => None,
+            })
+    }
+
+    /// Takes the value at `path` out: a key is removed, a list item becomes null so that the others keep their places.
+    /// `false` when there was nothing to take.
+    pub(in crate::config) fn strike(&mut self, path: &KeyPath) -> bool {
+        let Some((last, above)) = path.0.split_last() else {
+            return false;
+        };
+        let mut node = self;
+        for segment in above {
+            let next = match (segment, node) {
+                (Segment::Key(key), Self::Map(map)) => map
+                    .0
+                    .iter_mut()
+                    .find(|entry| entry.key == *key)
+                    .map(|entry| &mut entry.value),
+                (Segment::Index(index), Self::List(items)) => items.get_mut(*index),
+                _ => None,
+            };
+            let Some(next) = next else { return false };
+            node = next;
+        }
+        match (last, node) {
+            (Segment::Key(key), Self::Map(map)) => {
+                let before = map.0.len();
+                map.0.retain(|entry| entry.key != *key);
+                map.0.len() < before
+            }
+            (Segment::Index(index), Self::List(items)) => items
+                .get_mut(*index)
+                .is_some_and(|item| mem::replace(item, Self::Null) != Self::Null),
+            _ => false,
+        }
+    }
+
+    /// The same value as JSON.
+    pub(in crate::config) fn to_json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(number) => Value::Number(number.value.clone()),
+            Self::Text(text) => Value::String(text.clone()),
+            Self::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
+            Self::Map(map) => Value::Object(
+                map.0
+                    .iter()
+                    .map(|entry| (entry.key.clone(), entry.value.to_json()))
+                    .collect::<Map<_, _>>(),
+            ),
+        }
+    }
+
+    /// What it is, for a message: `the text "abc"`, `a list`. Long texts are cut.
+    pub(in crate::config) fn describe(&self) -> String {
+        match self {
+            Self::Null => "nothing".to_owned(),
+            Self::Bool(value) => format!("`{value}`"),
+            Self::Number(number) => format!("the number `{}`", number.text),
+            Self::Text(text) if text.chars().count() > 40 => "a long text".to_owned(),
+            Self::Text(text) => format!("the text `{}`", text.escape_debug()),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(_) => "a mapping".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Trunkline: an LLM gateway in one binary.
+
+pub mod config;
+pub mod cost;
