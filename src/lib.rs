@@ -2,3 +2,5 @@
 
 pub mod config;
 pub mod cost;
+pub mod journal;
+pub mod storage;

@@ -1,0 +1,218 @@
+//! The ledger's end of the journal: settled records in, one batch at a time, and nothing forgotten before the store has it.
+//!
+//! Records are read back from the files; none waits in memory. Adopted directories come first, then this boot's segments.
+//! A segment of this boot is deleted when it is sealed, wholly shipped, and every request that started in it has settled; one slow
+//! request so keeps one segment, which is why open `started` records need not be copied forward. Adopted segments stay until
+//! the `unknown` rows made of them are in the store.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use trunkline_actors::ports::{
+    JournalBatch, JournalError, JournalPosition, JournalReader, SpendRecord,
+};
+
+use super::record::{self, Record};
+use super::replay::Adopted;
+use super::segment::{Scanner, Segment};
+use super::writer::Books;
+
+/// Reads for the one ledger of the process.
+#[derive(Debug)]
+pub(super) struct Reader {
+    books: Arc<Books>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    adopted: Vec<Adopted>,
+    /// The last batch that was handed out. Only its position can be released: an older batch is part of it.
+    handed: Option<Handed>,
+    last_position: u64,
+}
+
+/// What may be forgotten when a batch is in the store.
+#[derive(Debug, Default)]
+struct Handed {
+    position: JournalPosition,
+    /// Segments with the offset up to which the batch read them.
+    segments: Vec<(Arc<Segment>, u64)>,
+    /// `unknown` rows that it took, per adopted directory, in order.
+    unknown: Vec<usize>,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    pub(super) fn new(books: Arc<Books>, adopted: Vec<Adopted>) -> Self {
+        let bytes: u64 = adopted
+            .iter()
+            .flat_map(|dir| &dir.segments)
+            .map(|segment| segment.len())
+            .sum();
+        books.bytes.fetch_add(bytes, Ordering::AcqRel);
+        Self {
+            books,
+            state: Mutex::new(State {
+                adopted,
+                handed: None,
+                last_position: 0,
+            }),
+        }
+    }
+
+    /// Deletes what nobody needs any more. True when nothing of this boot is left.
+    pub(super) fn sweep(&self) -> io::Result<bool> {
+        self.sweep_locked(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whatever a panic left half done is read again: the store ignores what it has.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sweep_locked(&self, state: &mut State) -> io::Result<bool> {
+        for dir in &mut state.adopted {
+            // The `started` records behind the `unknown` rows lie in these segments: were one deleted and the process
+            // killed before those rows are in the store, nobody would know of the requests any more.
+            if dir.unknown.is_empty() {
+                self.delete_done(&mut dir.segments)?;
+            }
+        }
+        // The batch under way counts directories by their place in the list.
+        let may_remove = state.handed.is_none();
+        state.adopted.retain(|dir| {
+            let needed = !may_remove || !dir.segments.is_empty() || !dir.unknown.is_empty();
+            if !needed && let Err(err) = dir.lock.remove_dir() {
+                log::warn!(err:% = err; "an adopted journal directory is empty but cannot be removed");
+            }
+            needed
+        });
+        let mut live = self
+            .books
+            .segments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.delete_done(&mut live)?;
+        Ok(live.is_empty())
+    }
+
+    fn delete_done(&self, segments: &mut Vec<Arc<Segment>>) -> io::Result<()> {
+        let mut failed = Ok(());
+        segments.retain(|segment| {
+            if !segment.is_done() {
+                return true;
+            }
+            match segment.delete() {
+                Ok(()) => {
+                    self.books.bytes.fetch_sub(segment.len(), Ordering::AcqRel);
+                    false
+                }
+                Err(err) => {
+                    failed = Err(err);
+                    true
+                }
+            }
+        });
+        failed
+    }
+
+    fn collect(&self, state: &State, max: usize) -> io::Result<(Vec<SpendRecord>, Handed)> {
+        let mut records = Vec::new();
+        let mut handed = Handed::default();
+        for dir in &state.adopted {
+            for segment in &dir.segments {
+                collect_segment(segment, max, &mut records, &mut handed)?;
+            }
+            let unknown = dir.unknown.iter().take(max - records.len());
+            handed.unknown.push(unknown.len());
+            records.extend(unknown.cloned());
+        }
+        for segment in self.books.segments() {
+            collect_segment(&segment, max, &mut records, &mut handed)?;
+        }
+        Ok((records, handed))
+    }
+}
+
+impl JournalReader for Reader {
+    fn next_batch(&self, max: usize) -> Result<JournalBatch, JournalError> {
+        let mut state = self.lock();
+        let (records, mut handed) = self
+            .collect(&state, max)
+            .map_err(|source| io_error("read records back", source))?;
+        state.last_position += 1;
+        handed.position = JournalPosition(state.last_position);
+        let up_to = handed.position;
+        if records.is_empty() {
+            // Only `started` records, if anything: no commit will come that could release them.
+            handed.apply(&mut state);
+            state.handed = None;
+            self.sweep_locked(&mut state)
+                .map_err(|source| io_error("delete a shipped segment", source))?;
+        } else {
+            state.handed = Some(handed);
+        }
+        Ok(JournalBatch { records, up_to })
+    }
+
+    fn release(&self, up_to: JournalPosition) -> Result<(), JournalError> {
+        let mut state = self.lock();
+        if let Some(handed) = state.handed.take_if(|handed| handed.position == up_to) {
+            handed.apply(&mut state);
+        }
+        self.sweep_locked(&mut state)
+            .map(drop)
+            .map_err(|source| io_error("delete a shipped segment", source))
+    }
+}
+
+// === impl Handed ===
+
+impl Handed {
+    fn apply(self, state: &mut State) {
+        for (segment, offset) in self.segments {
+            segment.set_shipped(offset);
+        }
+        for (dir, taken) in state.adopted.iter_mut().zip(self.unknown) {
+            dir.unknown.drain(..taken);
+        }
+    }
+}
+
+/// Adds settled records of `segment` until there are `max`.
+fn collect_segment(
+    segment: &Arc<Segment>,
+    max: usize,
+    records: &mut Vec<SpendRecord>,
+    handed: &mut Handed,
+) -> io::Result<()> {
+    let (from, limit) = (segment.shipped(), segment.len());
+    if from == limit || records.len() >= max {
+        return Ok(());
+    }
+    let mut scanner = Scanner::open(segment.path(), from, limit)?;
+    while records.len() < max && scanner.advance()? {
+        if let Some(Record::Settled(settled)) = record::decode(scanner.payload()) {
+            records.push(settled);
+        }
+    }
+    // Frames below `limit` were checked when they were written or replayed. If the disk has changed them since, what lies
+    // behind cannot be read: it is not marked as shipped, so that the file stays as evidence.
+    if records.len() < max && scanner.offset() < limit {
+        log::error!(
+            segment:% = segment.path().display(), offset = scanner.offset();
+            "a journal segment was damaged after it was written"
+        );
+    }
+    handed
+        .segments
+        .push((Arc::clone(segment), scanner.offset()));
+    Ok(())
+}
+
+fn io_error(operation: &'static str, source: io::Error) -> JournalError {
+    JournalError::Io { operation, source }
+}

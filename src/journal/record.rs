@@ -1,0 +1,175 @@
+//! What a frame's payload holds: one type byte, then the record as JSON.
+//!
+//! JSON because records outlive the binary that wrote them: fields may be added, and a person can read a segment. A
+//! record that is too large is not refused: what clients and providers wrote into it is cut until it fits.
+
+use serde::Serialize;
+use trunkline_actors::ports::{JournalError, SpendRecord, SpendStatus, StartedRecord, UsageParts};
+
+use super::frame::MAX_PAYLOAD_BYTES;
+
+const STARTED: u8 = 1;
+const SETTLED: u8 = 2;
+
+/// Characters that are left of each free text, and tags and budgets that are left, at each attempt to make a record fit.
+/// The last one does unless the operator's own names are kilobytes long.
+const CUTS: [Cut; 3] = [
+    Cut {
+        chars: 256,
+        tags: 8,
+        budgets: usize::MAX,
+    },
+    Cut {
+        chars: 64,
+        tags: 0,
+        budgets: usize::MAX,
+    },
+    Cut {
+        chars: 16,
+        tags: 0,
+        budgets: 4,
+    },
+];
+
+/// A record as it was read back.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time on the stack; a box would be an allocation per record"
+)]
+pub(super) enum Record {
+    Started(StartedRecord),
+    Settled(SpendRecord),
+}
+
+#[derive(Clone, Copy)]
+struct Cut {
+    chars: usize,
+    tags: usize,
+    budgets: usize,
+}
+
+/// The payload of a `started` record.
+pub(super) fn started(record: &StartedRecord) -> Result<Vec<u8>, JournalError> {
+    fit(STARTED, record, |cut| {
+        let mut record = record.clone();
+        cut.shorten(&mut record.call_type);
+        record.budgets.truncate(cut.budgets);
+        record
+    })
+}
+
+/// The payload of a `settled` record.
+pub(super) fn settled(record: &SpendRecord) -> Result<Vec<u8>, JournalError> {
+    fit(SETTLED, record, |cut| {
+        let mut record = record.clone();
+        record.tags.truncate(cut.tags);
+        record.budgets.truncate(cut.budgets);
+        let optional = [
+            &mut record.provider_request_id,
+            &mut record.key_alias,
+            &mut record.end_user,
+            &mut record.api_base,
+            &mut record.price_version,
+            &mut record.error_code,
+        ];
+        let texts = [
+            &mut record.call_type,
+            &mut record.model,
+            &mut record.provider,
+        ];
+        for text in optional.into_iter().flatten().chain(texts) {
+            cut.shorten(text);
+        }
+        record.tags.iter_mut().for_each(|tag| cut.shorten(tag));
+        record
+    })
+}
+
+/// Reads a payload; `None` for one that this version does not know, which a newer version may have written.
+pub(super) fn decode(payload: &[u8]) -> Option<Record> {
+    match payload.split_first()? {
+        (&STARTED, json) => serde_json::from_slice(json).ok().map(Record::Started),
+        (&SETTLED, json) => serde_json::from_slice(json).ok().map(Record::Settled),
+        _ => None,
+    }
+}
+
+/// The row for a request whose process died before it settled: it may have reached the provider, so it is charged its
+/// estimated input.
+pub(super) fn unknown(started: StartedRecord) -> SpendRecord {
+    let usage = UsageParts {
+        input_uncached: started.estimated_prompt_tokens,
+        prompt_tokens: started.estimated_prompt_tokens,
+        total_tokens: started.estimated_prompt_tokens,
+        ..UsageParts::default()
+    };
+    SpendRecord {
+        id: started.id,
+        provider_request_id: None,
+        call_type: started.call_type,
+        status: SpendStatus::Unknown,
+        key: started.key,
+        key_alias: None,
+        user: started.user,
+        end_user: None,
+        model: started.model_group.as_str().to_owned(),
+        model_group: started.model_group,
+        deployment: None,
+        provider: String::new(),
+        api_base: None,
+        stream: started.stream,
+        started_at: started.started_at,
+        first_content_at: None,
+        ended_at: started.started_at,
+        usage,
+        usage_estimated: true,
+        cost: started.estimated_input_cost,
+        price_version: None,
+        cache_hit: false,
+        attempts: 1,
+        error_code: None,
+        tags: Vec::new(),
+        budgets: started.budgets,
+    }
+}
+
+fn fit<T: Serialize>(
+    kind: u8,
+    record: &T,
+    shortened: impl Fn(Cut) -> T,
+) -> Result<Vec<u8>, JournalError> {
+    let payload = encode(kind, record)?;
+    if payload.len() <= MAX_PAYLOAD_BYTES {
+        return Ok(payload);
+    }
+    for cut in CUTS {
+        let payload = encode(kind, &shortened(cut))?;
+        if payload.len() <= MAX_PAYLOAD_BYTES {
+            return Ok(payload);
+        }
+    }
+    // Keys, users and groups are never cut: they say whose money it is. The operator makes those names.
+    Err(JournalError::Record {
+        reason: format!("its names take more than {MAX_PAYLOAD_BYTES} bytes"),
+    })
+}
+
+fn encode(kind: u8, record: &impl Serialize) -> Result<Vec<u8>, JournalError> {
+    let mut payload = Vec::with_capacity(1024);
+    payload.push(kind);
+    serde_json::to_writer(&mut payload, record).map_err(|err| JournalError::Record {
+        reason: err.to_string(),
+    })?;
+    Ok(payload)
+}
+
+// === impl Cut ===
+
+impl Cut {
+    fn shorten(self, text: &mut String) {
+        if let Some((end, _)) = text.char_indices().nth(self.chars) {
+            text.truncate(end);
+        }
+    }
+}

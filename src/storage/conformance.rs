@@ -1,0 +1,405 @@
+//! What every store must do. A case takes a fresh, empty [`Store`]; `suite!` runs all cases over one implementation.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{KeyId, ModelGroup, RequestId, Subject, SubjectKind, UserId};
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::{BudgetKey, SpendRecord, SpendStatus, UsageParts};
+
+use super::{KeyPage, KeyRow, KeySpend, StorageError, Store, UserRow};
+
+/// Noon of a day: neither the start of a day nor near one.
+pub(super) const NOON: u64 = 20_000 * 86_400_000 + 43_200_000;
+const DAY: u64 = 86_400_000;
+
+macro_rules! suite {
+    ($store:path; $($case:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                let (_keep, store) = $store().await;
+                super::$case(&store).await;
+            }
+        )*
+    };
+}
+
+mod on_sqlite {
+    use tempfile::TempDir;
+
+    use crate::storage::{Store, open_sqlite};
+
+    async fn fresh() -> (TempDir, Store) {
+        let dir = TempDir::new().unwrap();
+        let store = open_sqlite(&dir.path().join("new/trunkline.db"))
+            .await
+            .unwrap();
+        (dir, store)
+    }
+
+    suite! {
+        fresh;
+        it_answers,
+        a_key_comes_back_as_it_was_stored,
+        a_taken_key_or_alias_is_refused,
+        keys_are_listed_page_by_page,
+        a_user_is_stored_once,
+        a_row_counts_once_however_often_it_is_inserted,
+        overlapping_batches_at_once_count_each_row_once,
+        spend_since_a_time_counts_from_that_millisecond,
+        a_user_sees_spend_by_model_and_key,
+        an_unknown_cost_is_counted_and_not_summed,
+        a_window_is_charged_what_its_rows_cost,
+        a_budget_given_late_counts_what_was_spent_before,
+        a_reset_starts_from_zero,
+        subjects_without_a_roll_up_are_summed_from_rows,
+        impossible_figures_do_not_hold_up_the_rows_behind_them,
+    }
+}
+
+pub(super) fn row(at: u64, n: u64, cost: Option<i64>) -> SpendRecord {
+    SpendRecord {
+        id: RequestId::generate(at, u128::from(n)),
+        provider_request_id: Some("chatcmpl-1".to_owned()),
+        call_type: "acompletion".to_owned(),
+        status: SpendStatus::Success,
+        key: Some(KeyId::from("key-a")),
+        key_alias: None,
+        user: Some(UserId::from("user-a")),
+        end_user: Some("customer-a".to_owned()),
+        model_group: ModelGroup::from("gpt"),
+        model: "gpt-5-2025-08-07".to_owned(),
+        deployment: None,
+        provider: "openai".to_owned(),
+        api_base: None,
+        stream: false,
+        started_at: UnixMs(at),
+        first_content_at: None,
+        ended_at: UnixMs(at + 5),
+        usage: UsageParts {
+            input_uncached: 10,
+            output_text: 5,
+            prompt_tokens: 10,
+            completion_tokens: 5,
+            total_tokens: 15,
+            ..UsageParts::default()
+        },
+        usage_estimated: false,
+        cost: cost.map(Usd::from_pico),
+        price_version: Some("2026-11-01".to_owned()),
+        cache_hit: false,
+        attempts: 1,
+        error_code: None,
+        tags: vec!["batch".to_owned()],
+        budgets: Vec::new(),
+    }
+}
+
+pub(super) fn window(subject: Subject, generation: u32, start: u64) -> BudgetKey {
+    BudgetKey {
+        subject,
+        generation,
+        window_start: UnixMs(start),
+    }
+}
+
+fn key_subject() -> Subject {
+    Subject::from(&KeyId::from("key-a"))
+}
+
+fn pico(amount: i64) -> Usd {
+    Usd::from_pico(amount)
+}
+
+fn key(id: &str, alias: Option<&str>) -> KeyRow {
+    KeyRow {
+        id: KeyId::from(id),
+        key_name: "sk-...abcd".to_owned(),
+        alias: alias.map(str::to_owned),
+        user: Some(UserId::from("user-a")),
+        models: vec!["gpt".to_owned(), "openai/*".to_owned()],
+        max_budget: Some("12.5".parse().map(Usd::rounded).unwrap()),
+        rpm_limit: Some(60),
+        tpm_limit: None,
+        max_parallel_requests: Some(0),
+        expires_at: Some(UnixMs(NOON)),
+        blocked: true,
+        metadata: json!({"team": {"n": 1}}).as_object().unwrap().clone(),
+        created_at: UnixMs(NOON - 1),
+        created_by: None,
+    }
+}
+
+async fn it_answers(store: &Store) {
+    store.health.ping(Duration::from_secs(5)).await.unwrap();
+}
+
+async fn a_key_comes_back_as_it_was_stored(store: &Store) {
+    let row = key("key-a", Some("mine"));
+    store.keys.insert(row.clone()).await.unwrap();
+    assert_eq!(store.keys.by_id(row.id.clone()).await.unwrap(), Some(row));
+    let other = store.keys.by_id(KeyId::from("key-b")).await.unwrap();
+    assert_eq!(other, None);
+}
+
+async fn a_taken_key_or_alias_is_refused(store: &Store) {
+    store.keys.insert(key("key-a", Some("mine"))).await.unwrap();
+    store.keys.insert(key("key-b", None)).await.unwrap();
+    store.keys.insert(key("key-c", None)).await.unwrap();
+    let cases = [
+        (key("key-a", None), "virtual key"),
+        (key("key-d", Some("mine")), "key alias"),
+    ];
+    for (row, taken) in cases {
+        match store.keys.insert(row).await {
+            Err(StorageError::AlreadyExists { what, .. }) => assert_eq!(what, taken),
+            other => panic!("{taken}: {other:?}"),
+        }
+    }
+}
+
+async fn keys_are_listed_page_by_page(store: &Store) {
+    for n in 0..5 {
+        let mut row = key(&format!("key-{n}"), None);
+        row.user = (n != 2).then(|| UserId::from("user-a"));
+        store.keys.insert(row).await.unwrap();
+    }
+    let cases = [
+        (None, None, 3, vec!["key-0", "key-1", "key-2"]),
+        (None, Some("key-2"), 3, vec!["key-3", "key-4"]),
+        (Some("user-a"), Some("key-0"), 2, vec!["key-1", "key-3"]),
+        (Some("user-b"), None, 2, vec![]),
+    ];
+    for (user, after, limit, expected) in cases {
+        let page = KeyPage {
+            user: user.map(UserId::from),
+            after: after.map(KeyId::from),
+            limit,
+        };
+        let listed = store.keys.list(page).await.unwrap();
+        let ids: Vec<&str> = listed.iter().map(|row| row.id.as_str()).collect();
+        assert_eq!(ids, expected, "{user:?} {after:?}");
+    }
+}
+
+async fn a_user_is_stored_once(store: &Store) {
+    let first = UserRow {
+        id: UserId::from("user-a"),
+        email: Some("a@example.com".to_owned()),
+        role: "internal_user".to_owned(),
+        max_budget: Some(pico(1)),
+        created_at: UnixMs(NOON),
+    };
+    let second = UserRow {
+        email: None,
+        ..first.clone()
+    };
+    assert_eq!(store.users.ensure(first.clone()).await.unwrap(), first);
+    assert_eq!(store.users.ensure(second).await.unwrap(), first);
+    let found = store.users.by_id(first.id.clone()).await.unwrap();
+    assert_eq!(found, Some(first));
+    let other = store.users.by_id(UserId::from("user-b")).await.unwrap();
+    assert_eq!(other, None);
+}
+
+async fn a_row_counts_once_however_often_it_is_inserted(store: &Store) {
+    let rows = vec![
+        row(NOON, 1, Some(3)),
+        row(NOON, 1, Some(3)),
+        row(NOON, 2, Some(4)),
+    ];
+    assert_eq!(store.ledger.insert(rows.clone()).await.unwrap(), 2);
+    assert_eq!(store.ledger.insert(rows).await.unwrap(), 0);
+    assert_eq!(store.ledger.insert(Vec::new()).await.unwrap(), 0);
+    assert_eq!(store.spend.total_spend(None).await.unwrap(), pico(7));
+}
+
+async fn overlapping_batches_at_once_count_each_row_once(store: &Store) {
+    let batches = (0..20_u64).map(|batch| {
+        let rows = (batch..batch + 10).map(|n| row(NOON + n, n, Some(1)));
+        store.ledger.insert(rows.collect())
+    });
+    let inserted: u64 = join_all(batches)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .sum();
+    assert_eq!(inserted, 29);
+    assert_eq!(store.spend.total_spend(None).await.unwrap(), pico(29));
+}
+
+async fn spend_since_a_time_counts_from_that_millisecond(store: &Store) {
+    let rows = vec![
+        row(NOON - DAY, 1, Some(1)),
+        row(NOON - 1, 2, Some(10)),
+        row(NOON, 3, Some(100)),
+        row(NOON + DAY, 4, Some(1000)),
+    ];
+    store.ledger.insert(rows).await.unwrap();
+    let cases = [
+        (0, 1111),
+        (NOON - DAY + 1, 1110),
+        (NOON - DAY / 2, 1110),
+        (NOON - 1, 1110),
+        (NOON, 1100),
+        (NOON + 1, 1000),
+        (NOON + DAY / 2, 1000),
+        (NOON + DAY + 1, 0),
+        (u64::MAX >> 17, 0),
+    ];
+    for (since, expected) in cases {
+        let spend = store.spend.total_spend(Some(UnixMs(since))).await.unwrap();
+        assert_eq!(spend, pico(expected), "since {since}");
+    }
+}
+
+async fn a_user_sees_spend_by_model_and_key(store: &Store) {
+    store.keys.insert(key("key-a", Some("mine"))).await.unwrap();
+    store.keys.insert(key("unused", None)).await.unwrap();
+    let mut other_model = row(NOON, 2, Some(20));
+    other_model.model_group = ModelGroup::from("claude");
+    other_model.key = Some(KeyId::from("deleted"));
+    let mut no_key = row(NOON, 3, Some(300));
+    no_key.key = None;
+    let mut other_user = row(NOON, 4, Some(4000));
+    other_user.user = Some(UserId::from("user-b"));
+    let rows = vec![row(NOON, 1, Some(1)), other_model, no_key, other_user];
+    store.ledger.insert(rows).await.unwrap();
+
+    let user = UserId::from("user-a");
+    let spend = store.spend.user_spend(user).await.unwrap();
+    assert_eq!(spend.total, pico(321));
+    let models = [
+        ("claude".to_owned(), pico(20)),
+        ("gpt".to_owned(), pico(301)),
+    ];
+    assert_eq!(spend.models, models);
+    let of = |id: &str, name: Option<&str>, alias: Option<&str>, spend| KeySpend {
+        id: KeyId::from(id),
+        key_name: name.map(str::to_owned),
+        alias: alias.map(str::to_owned),
+        spend: pico(spend),
+    };
+    let keys = [
+        of("deleted", None, None, 20),
+        of("key-a", Some("sk-...abcd"), Some("mine"), 1),
+        of("unused", Some("sk-...abcd"), None, 0),
+    ];
+    assert_eq!(spend.keys, keys);
+    let by_key = store.spend.key_spend(KeyId::from("key-a")).await.unwrap();
+    assert_eq!(by_key, pico(4001));
+    let nobody = store.spend.user_spend(UserId::from("nobody")).await;
+    assert_eq!(nobody.unwrap().total, Usd::ZERO);
+}
+
+async fn an_unknown_cost_is_counted_and_not_summed(store: &Store) {
+    let rows = vec![
+        row(NOON, 1, None),
+        row(NOON, 2, Some(0)),
+        row(NOON, 3, Some(5)),
+    ];
+    store.ledger.insert(rows).await.unwrap();
+    let user = UserId::from("user-a");
+    let spend = store.spend.user_spend(user).await.unwrap();
+    assert_eq!((spend.total, spend.unpriced_requests), (pico(5), 1));
+}
+
+async fn a_window_is_charged_what_its_rows_cost(store: &Store) {
+    let (today, tomorrow) = (
+        window(key_subject(), 0, NOON),
+        window(key_subject(), 0, NOON + DAY),
+    );
+    assert_eq!(
+        store.ledger.charged(today.clone()).await.unwrap(),
+        Usd::ZERO
+    );
+    let mut rows = vec![row(NOON, 1, Some(1)), row(NOON + 1, 2, Some(10))];
+    rows.push(row(NOON + DAY, 3, Some(100)));
+    // Received in the first window, ended in the second: charged where its hold was.
+    rows.push(row(NOON + DAY - 1, 4, Some(1000)));
+    for (row, budget) in rows.iter_mut().zip([&today, &today, &tomorrow, &today]) {
+        row.budgets = vec![budget.clone()];
+    }
+    store.ledger.insert(rows.clone()).await.unwrap();
+    store.ledger.insert(rows).await.unwrap();
+    assert_eq!(store.ledger.charged(today).await.unwrap(), pico(1011));
+    assert_eq!(store.ledger.charged(tomorrow).await.unwrap(), pico(100));
+}
+
+async fn a_budget_given_late_counts_what_was_spent_before(store: &Store) {
+    let lifetime = window(key_subject(), 0, 0);
+    let first = vec![row(NOON, 1, Some(5)), row(NOON, 2, Some(6))];
+    store.ledger.insert(first).await.unwrap();
+    assert_eq!(
+        store.ledger.charged(lifetime.clone()).await.unwrap(),
+        pico(11)
+    );
+    // Repeated rows in the batch that makes the balance must not count twice either.
+    let mut charged = row(NOON, 3, Some(100));
+    charged.budgets = vec![lifetime.clone()];
+    let mut repeated = row(NOON, 2, Some(6));
+    repeated.budgets = vec![lifetime.clone()];
+    store.ledger.insert(vec![repeated, charged]).await.unwrap();
+    assert_eq!(store.ledger.charged(lifetime).await.unwrap(), pico(111));
+}
+
+async fn a_reset_starts_from_zero(store: &Store) {
+    let mut before = row(NOON, 1, Some(5));
+    before.budgets = vec![window(key_subject(), 0, 0)];
+    store.ledger.insert(vec![before]).await.unwrap();
+    let after_reset = window(key_subject(), 1, 0);
+    assert_eq!(
+        store.ledger.charged(after_reset.clone()).await.unwrap(),
+        Usd::ZERO
+    );
+    let mut after = row(NOON + 1, 2, Some(7));
+    after.budgets = vec![after_reset.clone()];
+    store.ledger.insert(vec![after]).await.unwrap();
+    assert_eq!(store.ledger.charged(after_reset).await.unwrap(), pico(7));
+    let old = window(key_subject(), 0, 0);
+    assert_eq!(store.ledger.charged(old).await.unwrap(), pico(5));
+}
+
+async fn subjects_without_a_roll_up_are_summed_from_rows(store: &Store) {
+    let rows = vec![row(NOON, 1, Some(1)), row(NOON + DAY, 2, Some(10))];
+    store.ledger.insert(rows).await.unwrap();
+    let cases = [
+        (Subject::global(), 11),
+        (Subject::new(SubjectKind::User, "user-a"), 11),
+        (Subject::new(SubjectKind::EndUser, "customer-a"), 11),
+        (Subject::new(SubjectKind::EndUser, "customer-b"), 0),
+        (Subject::new(SubjectKind::Tag, "batch"), 11),
+        (Subject::new(SubjectKind::Tag, "bat"), 0),
+        (Subject::new(SubjectKind::Model, "gpt"), 11),
+        (Subject::new(SubjectKind::Provider, "openai"), 11),
+        (Subject::new(SubjectKind::Deployment, "one"), 0),
+        (Subject::new(SubjectKind::Team, "one"), 0),
+    ];
+    for (subject, expected) in cases {
+        let name = subject.to_string();
+        let lifetime = store.ledger.charged(window(subject.clone(), 0, 0)).await;
+        assert_eq!(lifetime.unwrap(), pico(expected), "{name}");
+        let second_day = window(subject, 0, NOON + 1);
+        let second_day = store.ledger.charged(second_day).await.unwrap();
+        assert_eq!(second_day, pico(expected.min(10)), "{name}, second day");
+    }
+}
+
+async fn impossible_figures_do_not_hold_up_the_rows_behind_them(store: &Store) {
+    let mut nonsense: Vec<SpendRecord> = (0..20).map(|n| row(NOON, n, Some(i64::MAX))).collect();
+    for row in &mut nonsense {
+        row.usage.prompt_tokens = u64::MAX;
+        row.usage.cache_write_5m = u64::MAX;
+        row.usage.cache_write_1h = u64::MAX;
+        row.budgets = vec![window(key_subject(), 0, 0)];
+    }
+    nonsense[0].cost = Some(Usd::rounded(10_u64.pow(9).into()));
+    for row in nonsense {
+        assert_eq!(store.ledger.insert(vec![row]).await.unwrap(), 1);
+    }
+    let after = row(NOON + 1, 99, Some(1));
+    assert_eq!(store.ledger.insert(vec![after]).await.unwrap(), 1);
+}

@@ -1,0 +1,102 @@
+//! What can go wrong with the store. Callers branch on the variant; the text names the operation and its object and
+//! says what to do where a person can do something. `actors` sees it as `StoreError`, through `From`.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+/// A failed storage operation.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The directory of the database file could not be made.
+    #[error("cannot create the directory {} for the database", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The database file could not be opened, or not for writing.
+    #[error(
+        "cannot open the database {}: check that the path is a file that this user may write, in a directory it may write",
+        path.display()
+    )]
+    Open {
+        /// The database file.
+        path: PathBuf,
+        /// What the driver said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The file exists and holds something else.
+    #[error("{} is not an SQLite database: name another path in `database_url`, or move that file away", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer Trunkline has already changed the schema.
+    #[error(
+        "the database {} has schema {found}, this binary knows up to {known}: start the newer Trunkline that wrote it",
+        path.display()
+    )]
+    NewerSchema {
+        /// The database file.
+        path: PathBuf,
+        /// Number of the newest migration that was applied.
+        found: i32,
+        /// Number of the newest migration in this binary.
+        known: i32,
+    },
+    /// A migration failed, or an applied one was changed afterwards.
+    #[error("cannot bring the schema of {} up to date", path.display())]
+    Migrate {
+        /// The database file.
+        path: PathBuf,
+        /// What the migration runner said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The name is taken.
+    #[error("{what} `{id}` exists already")]
+    AlreadyExists {
+        /// What kind of thing, such as `virtual key`.
+        what: &'static str,
+        /// Its id or alias.
+        id: String,
+    },
+    /// A value is too large for its column.
+    #[error("{what} is too large to be stored: the most is {most}")]
+    OutOfRange {
+        /// The field.
+        what: &'static str,
+        /// The largest value that fits.
+        most: &'static str,
+    },
+    /// A stored value is not what this binary writes there.
+    #[error("{table}.{column} holds a value that cannot be read")]
+    Unreadable {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// Why not.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The store did not answer in time. The operation may be repeated.
+    #[error("{operation}: the database did not answer in time")]
+    Timeout {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// The driver refused. The operation may be repeated.
+    #[error("{operation}: the database failed")]
+    Backend {
+        /// What was being done.
+        operation: &'static str,
+        /// What the driver said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}

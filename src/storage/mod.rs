@@ -1,0 +1,207 @@
+//! What outlives the process: keys, users and the books, one trait per domain, so that the rest of the gateway knows no SQL.
+//!
+//! [`Store`] bundles the traits of one opened database. Implementations live in folders of their own (`sqlite`); every
+//! one of them passes the same suite, `conformance`. The books are written through the port
+//! [`SpendStore`] by the spend ledger alone; [`SpendQueries`] reads them.
+
+mod error;
+mod sqlite;
+
+#[cfg(test)]
+mod conformance;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{KeyId, UserId};
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::{BoxFuture, SpendStore};
+
+pub use self::error::StorageError;
+
+/// One opened database, by domain. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    /// Virtual keys.
+    pub keys: Arc<dyn KeyStore>,
+    /// Internal users.
+    pub users: Arc<dyn UserStore>,
+    /// Reads the books.
+    pub spend: Arc<dyn SpendQueries>,
+    /// Writes the books; for the spend ledger.
+    pub ledger: Arc<dyn SpendStore>,
+    /// Whether the database answers.
+    pub health: Arc<dyn Health>,
+}
+
+/// A virtual key as it is stored. The secret is not: it is shown once, when the key is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyRow {
+    /// SHA-256 of the secret.
+    pub id: KeyId,
+    /// `sk-...` and the last four characters of the secret: enough to recognise it by.
+    pub key_name: String,
+    /// The operator's name for it; unique.
+    pub alias: Option<String>,
+    /// Whose key it is.
+    pub user: Option<UserId>,
+    /// Model groups that it may ask for; empty means all.
+    pub models: Vec<String>,
+    /// The most it may spend; `None` is no limit.
+    pub max_budget: Option<Usd>,
+    /// Requests a minute.
+    pub rpm_limit: Option<u64>,
+    /// Tokens a minute.
+    pub tpm_limit: Option<u64>,
+    /// Requests at the same time.
+    pub max_parallel_requests: Option<u64>,
+    /// When it stops working; `None` is never.
+    pub expires_at: Option<UnixMs>,
+    /// Refused while set.
+    pub blocked: bool,
+    /// The operator's own notes; kept as they are.
+    pub metadata: Map<String, Value>,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// Who made it.
+    pub created_by: Option<String>,
+}
+
+/// Which keys to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPage {
+    /// Only this user's keys.
+    pub user: Option<UserId>,
+    /// Start behind this key: the last one of the page before.
+    pub after: Option<KeyId>,
+    /// The most keys to answer with.
+    pub limit: u32,
+}
+
+/// An internal user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRow {
+    /// The operator's id for the user.
+    pub id: UserId,
+    /// Where to write to.
+    pub email: Option<String>,
+    /// LiteLLM's role name, such as `internal_user`.
+    pub role: String,
+    /// The most all of the user's keys may spend together; `None` is no limit.
+    pub max_budget: Option<Usd>,
+    /// When the user was first seen.
+    pub created_at: UnixMs,
+}
+
+/// What one user has spent, from the first day on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserSpend {
+    /// All of it.
+    pub total: Usd,
+    /// Requests whose cost is unknown: not part of any amount here.
+    pub unpriced_requests: u64,
+    /// By the model group that was asked for, by name.
+    pub models: Vec<(String, Usd)>,
+    /// By key. Requests without a key are in `total` only.
+    pub keys: Vec<KeySpend>,
+}
+
+/// What one key has spent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySpend {
+    /// The key.
+    pub id: KeyId,
+    /// As in [`KeyRow`]; `None` when the key is not stored any more.
+    pub key_name: Option<String>,
+    /// As in [`KeyRow`].
+    pub alias: Option<String>,
+    /// The amount.
+    pub spend: Usd,
+}
+
+/// Virtual keys.
+pub trait KeyStore: Send + Sync {
+    /// Stores a new key.
+    ///
+    /// # Errors
+    /// [`StorageError::AlreadyExists`] when its id or its alias is taken; [`StorageError::OutOfRange`]; the database's.
+    fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>>;
+
+    /// The key with that id.
+    ///
+    /// # Errors
+    /// The database's, or [`StorageError::Unreadable`].
+    fn by_id(&self, id: KeyId) -> BoxFuture<'_, Result<Option<KeyRow>, StorageError>>;
+
+    /// One page of keys, in order of id.
+    ///
+    /// # Errors
+    /// The database's, or [`StorageError::Unreadable`].
+    fn list(&self, page: KeyPage) -> BoxFuture<'_, Result<Vec<KeyRow>, StorageError>>;
+}
+
+/// Internal users.
+pub trait UserStore: Send + Sync {
+    /// Stores the user unless the id is known, and answers with what is stored.
+    ///
+    /// # Errors
+    /// [`StorageError::OutOfRange`], or the database's.
+    fn ensure(&self, row: UserRow) -> BoxFuture<'_, Result<UserRow, StorageError>>;
+
+    /// The user with that id.
+    ///
+    /// # Errors
+    /// The database's.
+    fn by_id(&self, id: UserId) -> BoxFuture<'_, Result<Option<UserRow>, StorageError>>;
+}
+
+/// Reads the books. What the ledger has not shipped yet is not in any answer.
+pub trait SpendQueries: Send + Sync {
+    /// What a user has spent; zero for one that is not known.
+    ///
+    /// # Errors
+    /// The database's.
+    fn user_spend(&self, user: UserId) -> BoxFuture<'_, Result<UserSpend, StorageError>>;
+
+    /// What a key has spent; zero for one that is not known.
+    ///
+    /// # Errors
+    /// The database's.
+    fn key_spend(&self, key: KeyId) -> BoxFuture<'_, Result<Usd, StorageError>>;
+
+    /// What everybody has spent on requests received at `since` or later; `None` is from the first day on.
+    ///
+    /// # Errors
+    /// The database's.
+    fn total_spend(&self, since: Option<UnixMs>) -> BoxFuture<'_, Result<Usd, StorageError>>;
+}
+
+/// Whether the database answers.
+pub trait Health: Send + Sync {
+    /// Asks the database for a trivial answer.
+    ///
+    /// # Errors
+    /// [`StorageError::Timeout`] when none came within `deadline`; the database's.
+    fn ping(&self, deadline: Duration) -> BoxFuture<'_, Result<(), StorageError>>;
+}
+
+/// Opens the SQLite database at `path`, making the file and its directory when they are missing, and brings its schema
+/// up to date. Must be called on a tokio runtime, which then runs the blocking work.
+///
+/// # Errors
+/// [`StorageError`] says what is wrong with the path or the file.
+pub async fn open_sqlite(path: &Path) -> Result<Store, StorageError> {
+    sqlite::open(path).await
+}
+
+// === impl Store ===
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! Opens the file for the first time in a process: makes its directory, sees what it is, and brings the schema up to
+//! date. The SQL is in `migrations/sqlite`, embedded at compile time; see `migrations/README.md` for the rules.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
+
+use super::pool::prepare_writer;
+use crate::storage::StorageError;
+
+mod embedded {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Makes the database at `path` ready for the pools. Blocks: call it from a thread that may.
+pub(super) fn prepare_file(path: &Path) -> Result<(), StorageError> {
+    make_directory(path)?;
+    let mut connection = Connection::open(path).map_err(|err| open_error(path, err))?;
+    prepare_writer(&connection).map_err(|err| open_error(path, err))?;
+    let runner = embedded::migrations::runner();
+    let known = runner
+        .get_migrations()
+        .iter()
+        .map(refinery::Migration::version)
+        .max()
+        .unwrap_or_default();
+    if applied(&connection).map_err(|err| open_error(path, err))? == Some(known) {
+        return Ok(());
+    }
+    let _one_process = lock_migrations(path)?;
+    if let Some(found) = applied(&connection).map_err(|err| open_error(path, err))?
+        && found > known
+    {
+        return Err(StorageError::NewerSchema {
+            path: path.to_owned(),
+            found,
+            known,
+        });
+    }
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    runner
+        .run(&mut connection)
+        .map(drop)
+        .map_err(|err| StorageError::Migrate {
+            path: path.to_owned(),
+            source: err.into(),
+        })
+}
+
+/// Number of the newest migration in the database; `None` in an empty one.
+fn applied(connection: &Connection) -> rusqlite::Result<Option<i32>> {
+    let has_history = connection
+        .query_row(
+            "SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'",
+            [],
+            |_| Ok(()),
+        )
+        .optional()?;
+    match has_history {
+        None => Ok(None),
+        Some(()) => connection.query_row(
+            "SELECT max(version) FROM refinery_schema_history",
+            [],
+            |row| row.get(0),
+        ),
+    }
+}
+
+/// Holds other processes off while the schema changes: refinery reads the history and applies what is missing in
+/// separate transactions, so two starting processes would both apply the first migration. The lock file stays, because
+/// removing it would let a third process lock a file that nobody else sees.
+fn lock_migrations(path: &Path) -> Result<File, StorageError> {
+    let mut name = OsString::from(path);
+    name.push("-migrate");
+    let lock_path = PathBuf::from(name);
+    let locked = || -> io::Result<File> {
+        let file = File::create(&lock_path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    locked().map_err(|err| StorageError::Open {
+        path: lock_path.clone(),
+        source: err.into(),
+    })
+}
+
+fn make_directory(path: &Path) -> Result<(), StorageError> {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => fs::create_dir_all(directory)
+            .map_err(|source| StorageError::Directory {
+                path: directory.to_owned(),
+                source,
+            }),
+        _ => Ok(()),
+    }
+}
+
+fn open_error(path: &Path, err: rusqlite::Error) -> StorageError {
+    let path = path.to_owned();
+    if err.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+        StorageError::NotADatabase { path }
+    } else {
+        StorageError::Open {
+            path,
+            source: err.into(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The default store: one SQLite file, embedded, in WAL mode.
+//!
+//! A second process may use the same file at any time. Statements of one domain are in one file: `keys`, `users`,
+//! `spend_insert` (the books' only writer), `spend_queries`. How columns and values correspond is in `convert`.
+
+mod convert;
+mod keys;
+mod migrate;
+mod pool;
+mod spend_insert;
+mod spend_queries;
+mod users;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use trunkline_actors::ports::BoxFuture;
+
+use self::pool::Connections;
+use super::{Health, StorageError, Store};
+
+/// All domains over the same connections.
+#[derive(Debug)]
+struct Sqlite {
+    connections: Connections,
+}
+
+/// See [`open_sqlite`](super::open_sqlite).
+pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
+    let file = path.to_owned();
+    spawn_blocking(move || migrate::prepare_file(&file))
+        .await
+        .map_err(|err| StorageError::Backend {
+            operation: "open the database",
+            source: err.into(),
+        })??;
+    let sqlite = Arc::new(Sqlite {
+        connections: Connections::new(path)?,
+    });
+    Ok(Store {
+        keys: Arc::clone(&sqlite) as _,
+        users: Arc::clone(&sqlite) as _,
+        spend: Arc::clone(&sqlite) as _,
+        ledger: Arc::clone(&sqlite) as _,
+        health: sqlite,
+    })
+}
+
+impl Health for Sqlite {
+    fn ping(&self, deadline: Duration) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            let operation = "ping";
+            let answer = self.connections.read(operation, |connection| {
+                Ok(connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?)
+            });
+            timeout(deadline, answer)
+                .await
+                .unwrap_or(Err(StorageError::Timeout { operation }))
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! Reads the books. Whole days come from `daily_spend`; only the part of a day that a window begins in is summed from rows.
+
+use rusqlite::{Connection, params};
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{KeyId, RequestId, Subject, SubjectKind, UserId};
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::BoxFuture;
+
+use super::Sqlite;
+use super::convert::{DAY_MS, day};
+use crate::storage::{KeySpend, SpendQueries, StorageError, UserSpend};
+
+/// A sum over some of the books.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    /// In pico-USD.
+    pub(super) spend: i64,
+    /// Requests whose cost is unknown.
+    pub(super) unpriced: i64,
+}
+
+impl SpendQueries for Sqlite {
+    fn user_spend(&self, user: UserId) -> BoxFuture<'_, Result<UserSpend, StorageError>> {
+        Box::pin(
+            self.connections
+                .read("read a user's spend", move |connection| {
+                    // One transaction: total and parts are of the same moment.
+                    let snapshot = connection.transaction()?;
+                    Ok(user_spend(&snapshot, &user)?)
+                }),
+        )
+    }
+
+    fn key_spend(&self, key: KeyId) -> BoxFuture<'_, Result<Usd, StorageError>> {
+        self.spend_of(Subject::from(&key), UnixMs(0))
+    }
+
+    fn total_spend(&self, since: Option<UnixMs>) -> BoxFuture<'_, Result<Usd, StorageError>> {
+        self.spend_of(Subject::global(), since.unwrap_or_default())
+    }
+}
+
+impl Sqlite {
+    fn spend_of(
+        &self,
+        subject: Subject,
+        since: UnixMs,
+    ) -> BoxFuture<'_, Result<Usd, StorageError>> {
+        Box::pin(self.connections.read("sum spend", move |connection| {
+            let snapshot = connection.transaction()?;
+            Ok(Usd::from_pico(
+                spend_since(&snapshot, &subject, since)?.spend,
+            ))
+        }))
+    }
+}
+
+fn user_spend(connection: &Connection, user: &UserId) -> rusqlite::Result<UserSpend> {
+    let sum = sum(
+        connection,
+        "SELECT coalesce(sum(spend), 0), coalesce(sum(unpriced), 0) FROM daily_spend WHERE user_id = ?1",
+        [user.as_str()],
+    )?;
+    let models = connection
+        .prepare_cached(
+            "SELECT model_group, sum(spend) FROM daily_spend WHERE user_id = ?1 \
+             GROUP BY model_group ORDER BY model_group",
+        )?
+        .query_map([user.as_str()], |row| {
+            Ok((row.get(0)?, Usd::from_pico(row.get(1)?)))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    // A user's keys are those that the user owns and those that ever spent in the user's name.
+    let keys = connection
+        .prepare_cached(
+            "WITH spent AS (SELECT key_id, sum(spend) AS spend FROM daily_spend \
+                            WHERE user_id = ?1 AND key_id <> '' GROUP BY key_id), \
+                  ids AS (SELECT key_id AS id FROM spent UNION SELECT id FROM virtual_keys WHERE user_id = ?1) \
+             SELECT ids.id, key_name, alias, coalesce(spend, 0) FROM ids \
+             LEFT JOIN spent ON spent.key_id = ids.id LEFT JOIN virtual_keys ON virtual_keys.id = ids.id ORDER BY ids.id",
+        )?
+        .query_map([user.as_str()], |row| {
+            Ok(KeySpend {
+                id: KeyId::from(row.get::<_, String>(0)?),
+                key_name: row.get(1)?,
+                alias: row.get(2)?,
+                spend: Usd::from_pico(row.get(3)?),
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(UserSpend {
+        total: Usd::from_pico(sum.spend),
+        unpriced_requests: u64::try_from(sum.unpriced).unwrap_or_default(),
+        models,
+        keys,
+    })
+}
+
+/// What the books say a subject has spent on requests received at `since` or later. Teams, their members and
+/// organisations are not named in the rows: zero.
+///
+/// Precondition: `connection` is in a transaction, or rows may be counted twice or not at all.
+pub(super) fn spend_since(
+    connection: &Connection,
+    subject: &Subject,
+    since: UnixMs,
+) -> rusqlite::Result<Sum> {
+    let Some(books) = Books::of(subject.kind) else {
+        return Ok(Sum::default());
+    };
+    let first_row = first_id_at(since.0);
+    let Some(daily) = books.daily else {
+        return sum(
+            connection,
+            &format!(
+                "SELECT coalesce(sum(cost), 0), count(*) - count(cost) FROM spend_logs WHERE {} AND id >= ?2",
+                books.rows
+            ),
+            params![subject.id, first_row],
+        );
+    };
+    let first_whole_day = since.0.div_ceil(DAY_MS).saturating_mul(DAY_MS);
+    let days = sum(
+        connection,
+        &format!(
+            "SELECT coalesce(sum(spend), 0), coalesce(sum(unpriced), 0) FROM daily_spend WHERE {daily} AND day >= ?2"
+        ),
+        params![subject.id, day(first_whole_day)],
+    )?;
+    if first_whole_day == since.0 {
+        return Ok(days);
+    }
+    let part = sum(
+        connection,
+        &format!(
+            "SELECT coalesce(sum(cost), 0), count(*) - count(cost) FROM spend_logs \
+             WHERE {} AND id >= ?2 AND id < ?3",
+            books.rows
+        ),
+        params![subject.id, first_row, first_id_at(first_whole_day)],
+    )?;
+    Ok(Sum {
+        spend: days.spend.saturating_add(part.spend),
+        unpriced: days.unpriced.saturating_add(part.unpriced),
+    })
+}
+
+/// Conditions that pick the rows of subject `?1`.
+struct Books {
+    rows: &'static str,
+    /// `None`: the roll-up does not know that kind.
+    daily: Option<&'static str>,
+}
+
+impl Books {
+    fn of(kind: SubjectKind) -> Option<Self> {
+        let (rows, in_daily) = match kind {
+            SubjectKind::Global => ("?1 = ?1", true),
+            SubjectKind::User => ("user_id = ?1", true),
+            SubjectKind::Key => ("key_id = ?1", true),
+            SubjectKind::Model => ("model_group = ?1", true),
+            SubjectKind::Provider => ("provider = ?1", true),
+            SubjectKind::EndUser => ("end_user = ?1", false),
+            SubjectKind::Deployment => ("deployment = ?1", false),
+            SubjectKind::Tag => (
+                "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?1)",
+                false,
+            ),
+            SubjectKind::Organisation | SubjectKind::Team | SubjectKind::TeamMember => return None,
+        };
+        Some(Self {
+            rows,
+            daily: in_daily.then_some(rows),
+        })
+    }
+}
+
+/// The smallest id of that time: ids sort by time, so the primary key is also the index on time.
+fn first_id_at(unix_ms: u64) -> String {
+    RequestId::generate(unix_ms, 0).to_string()
+}
+
+fn sum(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<Sum> {
+    connection.prepare_cached(sql)?.query_row(params, |row| {
+        Ok(Sum {
+            spend: row.get(0)?,
+            unpriced: row.get(1)?,
+        })
+    })
+}

@@ -1,0 +1,201 @@
+//! What only SQLite's file can do: be something else, be newer, be shared. Everything else is in `storage::conformance`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use futures_util::future::join_all;
+use proptest::prelude::*;
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::runtime::Builder;
+use trunkline_actors::ids::{KeyId, Subject};
+
+use crate::storage::conformance::{NOON, row, window};
+use crate::storage::{StorageError, open_sqlite};
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named_and_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("notes.txt");
+    let text = "not a database, but longer than a page header is\n".repeat(100);
+    fs::write(&path, &text).unwrap();
+    let err = open_sqlite(&path).await.unwrap_err();
+    assert!(matches!(err, StorageError::NotADatabase { .. }), "{err:?}");
+    assert!(err.to_string().contains("notes.txt"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_a_database_is_refused_with_its_name() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let below_a_file = open_sqlite(&file.join("trunkline.db")).await.unwrap_err();
+    assert!(matches!(below_a_file, StorageError::Directory { .. }));
+    let a_directory = open_sqlite(dir.path()).await.unwrap_err();
+    assert!(matches!(a_directory, StorageError::Open { .. }));
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_with_both_numbers() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trunkline.db");
+    drop(open_sqlite(&path).await.unwrap());
+    Connection::open(&path)
+        .unwrap()
+        .execute(
+            "INSERT INTO refinery_schema_history SELECT 9999, name, applied_on, checksum \
+             FROM refinery_schema_history WHERE version = 1",
+            [],
+        )
+        .unwrap();
+    let err = open_sqlite(&path).await.unwrap_err();
+    assert!(matches!(
+        err,
+        StorageError::NewerSchema { found: 9999, known, .. } if known >= 4
+    ));
+}
+
+#[tokio::test]
+async fn processes_that_open_a_new_file_at_once_migrate_it_once() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trunkline.db");
+    let opened = join_all((0..8).map(|_| open_sqlite(&path))).await;
+    for store in opened {
+        store.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_another_process_commits_is_seen_and_its_lock_is_waited_for() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trunkline.db");
+    let (serving, other) = (
+        open_sqlite(&path).await.unwrap(),
+        open_sqlite(&path).await.unwrap(),
+    );
+    // Two pools on one file are two processes as far as SQLite is concerned.
+    let writes = (0..40_u64).map(|n| {
+        let store = if n % 2 == 0 { &serving } else { &other };
+        store.ledger.insert(vec![row(NOON, n, Some(1))])
+    });
+    for written in join_all(writes).await {
+        assert_eq!(written.unwrap(), 1);
+    }
+    let key = KeyId::from("key-a");
+    let spends = (
+        serving.spend.key_spend(key.clone()).await.unwrap(),
+        other.spend.key_spend(key).await.unwrap(),
+    );
+    assert_eq!(spends.0.to_pico(), Some(40));
+    assert_eq!(spends.0, spends.1);
+}
+
+#[tokio::test]
+async fn queries_by_key_user_and_time_use_an_index() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trunkline.db");
+    drop(open_sqlite(&path).await.unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let queries = [
+        "SELECT sum(cost) FROM spend_logs WHERE key_id = 'a' AND started_at > 1",
+        "SELECT sum(cost) FROM spend_logs WHERE user_id = 'a' AND started_at > 1",
+        "SELECT sum(cost) FROM spend_logs WHERE 'x' = 'x' AND id >= 'a' AND id < 'b'",
+        "SELECT sum(spend) FROM daily_spend WHERE user_id = 'a'",
+        "SELECT sum(spend) FROM daily_spend WHERE key_id = 'a' AND day >= 1",
+        "SELECT sum(spend) FROM daily_spend WHERE day >= 1",
+        "SELECT * FROM virtual_keys WHERE user_id = 'a' AND id > 'b' ORDER BY id LIMIT 3",
+    ];
+    for query in queries {
+        let plan: String = connection
+            .query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get(3))
+            .unwrap();
+        assert!(plan.starts_with("SEARCH"), "{query}: {plan}");
+    }
+}
+
+#[test]
+fn every_migration_has_its_counterpart_for_postgres() {
+    let tables = |dialect: &str| -> BTreeMap<String, Vec<String>> {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("migrations")
+            .join(dialect);
+        fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let sql = fs::read_to_string(entry.path()).unwrap();
+                (entry.file_name().into_string().unwrap(), columns(&sql))
+            })
+            .collect()
+    };
+    assert_eq!(tables("sqlite"), tables("postgres"));
+}
+
+/// `table.column` of each column that a migration makes, without what only the partitioned Postgres table has.
+fn columns(sql: &str) -> Vec<String> {
+    let mut table = String::new();
+    let mut found = Vec::new();
+    for line in sql.lines() {
+        if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
+            let name = rest.split_whitespace().next().unwrap();
+            name.trim_start_matches("trunkline.").clone_into(&mut table);
+        } else if let Some(column) = line.strip_prefix("    ")
+            && let Some(name) = column.split_whitespace().next()
+            && name != "PRIMARY"
+            && (table.as_str(), name) != ("spend_logs", "day")
+        {
+            found.push(format!("{table}.{name}"));
+        }
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn rows_roll_up_and_balances_agree_after_any_batches(
+        batches in prop::collection::vec(
+            prop::collection::vec(
+                (0..40_u64, 0..3_u64, 0..4_u8, prop::option::weighted(0.8, 0..1_000_000_000_000_i64)),
+                0..15,
+            ),
+            1..6,
+        ),
+    ) {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("trunkline.db");
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = open_sqlite(&path).await.unwrap();
+            for batch in batches {
+                // `n` alone makes the id, so batches repeat rows, with other figures too: the first one counts.
+                let rows = batch.into_iter().map(|(n, day, who, cost)| {
+                    let mut row = row(NOON + n * 20_000_000, n, cost);
+                    let key = KeyId::from(format!("key-{who}"));
+                    row.budgets = vec![
+                        window(Subject::from(&key), 0, 0),
+                        window(Subject::global(), u32::try_from(day).unwrap(), 0),
+                    ];
+                    row.key = Some(key);
+                    row
+                });
+                store.ledger.insert(rows.collect()).await.unwrap();
+            }
+        });
+        let connection = Connection::open(&path).unwrap();
+        let sums = |sql: &str| -> (i64, i64) {
+            connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        let rows = sums("SELECT coalesce(sum(cost), 0), count(*) - count(cost) FROM spend_logs");
+        let days = sums("SELECT coalesce(sum(spend), 0), coalesce(sum(unpriced), 0) FROM daily_spend");
+        let keys = sums("SELECT coalesce(sum(charged), 0), coalesce(sum(unpriced), 0) FROM balances \
+                         WHERE subject_kind = 'api_key'");
+        let counted: (i64, i64) = sums("SELECT (SELECT count(*) FROM spend_logs), coalesce(sum(requests), 0) FROM daily_spend");
+        prop_assert_eq!(rows, days);
+        prop_assert_eq!(rows, keys);
+        prop_assert_eq!(counted.0, counted.1);
+    }
+}
