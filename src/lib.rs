@@ -1,6 +1,25 @@
 //! Trunkline: an LLM gateway in one binary.
+//!
+//! A request's path, in the order of the code:
+//! 1. [`http`] finds the route and reads the key and the body.
+//! 2. [`auth`] says who calls and whether they may.
+//! 3. [`dispatch`] peeks at the body, takes limits and budgets in one step, and writes `started` to the [`journal`].
+//! 4. The `Supervisor`'s routing table (`trunkline_actors`) makes the plan of deployments to try.
+//! 5. `trunkline_wire` turns the request into the provider's bytes; `dispatch::upstream` sends them.
+//! 6. The answer is relayed; failures before the first content are retried elsewhere.
+//! 7. Usage becomes [`cost`]; `settled` is journalled before the end of the answer is released.
+//! 8. The `SpendLedger` ships the journal to [`storage`]; [`telemetry`] counts.
+//!
+//! `ARCHITECTURE.md` has the whole picture.
 
+pub mod app;
+pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod cost;
+pub mod dispatch;
+pub mod http;
 pub mod journal;
+pub mod server;
 pub mod storage;
+pub mod telemetry;

@@ -1,0 +1,53 @@
+//! What handlers can reach: one [`App`] per process, one [`Worker`] per HTTP worker.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::http::header::HeaderName;
+use trunkline_actors::spend_ledger::LedgerHandle;
+use trunkline_actors::supervisor::SupervisorHandle;
+
+use crate::auth::KeyTable;
+use crate::config::Config;
+use crate::dispatch::{Dispatcher, Shared};
+use crate::storage::Store;
+
+/// Everything that all workers share. Built once, in the order of `server::build`.
+#[derive(Debug)]
+pub struct App {
+    /// The configuration, as loaded.
+    pub config: Config,
+    /// The request path's parts.
+    pub shared: Arc<Shared>,
+    /// Who may call.
+    pub keys: KeyTable,
+    /// Keys, users, books.
+    pub store: Store,
+    /// The `SpendLedger`'s handle.
+    pub ledger: LedgerHandle,
+    /// The Supervisor's handle.
+    pub supervisor: SupervisorHandle,
+    /// `general_settings.litellm_key_header_name`.
+    pub key_header: Option<HeaderName>,
+    /// Reachable from outside without a master key: only public routes answer.
+    pub closed: bool,
+    /// Set when the process was asked to stop: readiness fails from then on.
+    pub draining: AtomicBool,
+}
+
+/// One HTTP worker's share. Never leaves its thread.
+#[derive(Debug)]
+pub struct Worker {
+    /// The process's.
+    pub app: Arc<App>,
+    /// This worker's request path.
+    pub dispatcher: Rc<Dispatcher>,
+}
+
+impl App {
+    /// Whether the process is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,82 @@
+//! Why a caller was refused. Texts follow the contract (LiteLLM 1.106.2); none holds a whole key.
+
+use thiserror::Error;
+use trunkline_actors::spend_ledger::SeedFailed;
+
+use crate::storage::StorageError;
+
+/// A refused caller.
+#[derive(Debug, Error)]
+pub enum AuthError {
+    /// No header held a key.
+    #[error(
+        "Authentication Error, No api key passed in. Send it as `Authorization: Bearer sk-...`."
+    )]
+    NoKey,
+    /// An `Authorization` header without a scheme.
+    #[error("Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.")]
+    Malformed,
+    /// Neither the master key nor something that could be a virtual key.
+    #[error("LiteLLM Virtual Key expected. Received={received}, expected to start with 'sk-'.")]
+    NotVirtualKey {
+        /// First and last four characters.
+        received: String,
+    },
+    /// Well-formed, but nobody made it.
+    #[error(
+        "Authentication Error, Invalid proxy server token passed. Received API Key = {received}, Key Hash (Token) ={hash}. Unable to find token in cache or database"
+    )]
+    Unknown {
+        /// `sk-...` and the last four characters.
+        received: String,
+        /// SHA-256, lower-case hex.
+        hash: String,
+    },
+    /// Past its expiry.
+    #[error(
+        "Authentication Error - Expired Key. Key Expiry time {expired_at} and current time {now}"
+    )]
+    Expired {
+        /// RFC 3339.
+        expired_at: String,
+        /// RFC 3339.
+        now: String,
+    },
+    /// Blocked by an administrator.
+    #[error("Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.")]
+    Blocked,
+    /// The key's model list does not hold the model.
+    #[error(
+        "The requested model '{model}' is not available for this API key, or the model name is invalid. Check the models available to you and try again."
+    )]
+    ModelDenied {
+        /// As requested.
+        model: String,
+    },
+    /// The route asks for an administrator.
+    #[error(
+        "Authentication Error, Only proxy admin can call this route. Route={route}. Your role={role}."
+    )]
+    RouteDenied {
+        /// The path called.
+        route: String,
+        /// LiteLLM's role name.
+        role: &'static str,
+    },
+    /// Reachable from outside without a master key.
+    #[error(
+        "Authentication Error, no master key is set, so only loopback callers are served. Set LITELLM_MASTER_KEY or general_settings.master_key and restart."
+    )]
+    NoMasterKey,
+    /// A web page's host name pointing at loopback (DNS rebinding).
+    #[error(
+        "Authentication Error, no master key is set, so the Host header must name localhost or a loopback address. Set LITELLM_MASTER_KEY or general_settings.master_key to serve other names."
+    )]
+    ForeignHost,
+    /// The key table could not be read.
+    #[error("The key could not be checked: the database did not answer. Try again.")]
+    Store(#[from] StorageError),
+    /// The key's budget could not be read, so it cannot be kept.
+    #[error("The key's budget could not be read: the books are not available. Try again.")]
+    Seed(#[from] SeedFailed),
+}

@@ -1,0 +1,129 @@
+//! A known caller and what it may do.
+
+use std::sync::Arc;
+
+use trunkline_actors::clock::Millis;
+use trunkline_actors::ids::{KeyId, UserId};
+use trunkline_actors::rate_limiter::Limits;
+use trunkline_actors::spend_ledger::Balance;
+
+use super::error::AuthError;
+use crate::storage::KeyRow;
+
+/// User id of callers that are no virtual key (LiteLLM's word).
+pub(super) const DEFAULT_USER: &str = "default_user_id";
+
+/// Stands for the master key in spend rows, so that its hash is stored nowhere.
+pub(super) const MASTER_KEY_MARKER: &str = "litellm_proxy_master_key";
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    /// The holder of the master key: an administrator.
+    Master,
+    /// The holder of a virtual key.
+    Key(Arc<KeyEntry>),
+    /// Anyone on loopback, while no master key is set.
+    Open,
+}
+
+/// A virtual key with its open handles, as the key table keeps it.
+#[derive(Debug)]
+pub struct KeyEntry {
+    /// As stored.
+    pub row: KeyRow,
+    /// Limits of the key, defaults applied.
+    pub limits: Limits,
+    /// The key's budget window, when it has a budget.
+    pub balance: Option<Arc<Balance>>,
+    /// When the row was read.
+    pub loaded_at: Millis,
+}
+
+/// What a route asks of its caller. There is no default: a route states one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Nobody is asked for a key.
+    Public,
+    /// Any valid key: model calls and what belongs to the caller itself.
+    Caller,
+    /// An administrator.
+    Admin,
+}
+
+/// LiteLLM's role names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    ProxyAdmin,
+    /// Model calls and its own keys and spend.
+    InternalUser,
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// The caller's role.
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Master => Role::ProxyAdmin,
+            Self::Key(_) | Self::Open => Role::InternalUser,
+        }
+    }
+
+    /// Checks a route's demand.
+    ///
+    /// # Errors
+    /// [`AuthError::RouteDenied`] when the route asks for more than the role gives.
+    pub fn authorise(&self, permission: Permission, route: &str) -> Result<(), AuthError> {
+        let allowed = match permission {
+            Permission::Public | Permission::Caller => true,
+            Permission::Admin => self.role() == Role::ProxyAdmin,
+        };
+        if allowed {
+            Ok(())
+        } else {
+            Err(AuthError::RouteDenied {
+                route: route.to_owned(),
+                role: self.role().as_str(),
+            })
+        }
+    }
+
+    /// The id under which spend is recorded.
+    pub fn key_id(&self) -> Option<KeyId> {
+        match self {
+            Self::Master => Some(KeyId::new(MASTER_KEY_MARKER)),
+            Self::Key(entry) => Some(entry.row.id.clone()),
+            Self::Open => None,
+        }
+    }
+
+    /// The internal user behind the caller.
+    pub fn user_id(&self) -> Option<UserId> {
+        match self {
+            Self::Master | Self::Open => Some(UserId::new(DEFAULT_USER)),
+            Self::Key(entry) => entry.row.user.clone(),
+        }
+    }
+
+    /// The virtual key, if it is one.
+    pub fn key(&self) -> Option<&KeyEntry> {
+        match self {
+            Self::Key(entry) => Some(entry),
+            Self::Master | Self::Open => None,
+        }
+    }
+}
+
+// === impl Role ===
+
+impl Role {
+    /// LiteLLM's spelling.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProxyAdmin => "proxy_admin",
+            Self::InternalUser => "internal_user",
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Virtual keys: how one is made, hashed and shortened for display.
+//!
+//! A key is `sk-` and 256 random bits. Only its SHA-256 (lower-case hex of the whole text, LiteLLM's form, so that keys
+//! from a LiteLLM table keep working) is ever stored; a random key of that size needs no slow hash.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use trunkline_actors::ids::KeyId;
+
+use crate::config::Secret;
+
+/// Every virtual key starts so.
+pub const PREFIX: &str = "sk-";
+
+/// Makes a new key. The caller shows it once and forgets it.
+pub fn generate() -> Secret {
+    let random: [u8; 32] = rand::random();
+    Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+}
+
+/// The id of a key: SHA-256 of its text, lower-case hex.
+pub fn id_of(key: &str) -> KeyId {
+    KeyId::new(hex::encode(Sha256::digest(key.as_bytes())))
+}
+
+/// `sk-...` and the last four characters: what lists and errors show.
+pub fn short_name(key: &str) -> String {
+    let mut tail: Vec<char> = key.chars().rev().take(4).collect();
+    tail.reverse();
+    format!("sk-...{}", String::from_iter(tail))
+}
+
+/// First and last four characters of something that is not a key, for the error that says so. Short texts are hidden whole.
+pub fn masked(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    if chars.len() < 12 {
+        return "****".to_owned();
+    }
+    let head: String = chars.iter().take(4).collect();
+    let tail: String = chars.iter().skip(chars.len() - 4).collect();
+    format!("{head}****{tail}")
+}
+
+/// Compares without telling by its timing where the texts differ. Both are hashed first, so lengths do not tell either.
+pub fn same(presented: &str, expected: &Secret) -> bool {
+    let left = Sha256::digest(presented.as_bytes());
+    let right = Sha256::digest(expected.expose().as_bytes());
+    left.ct_eq(&right).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_hashed_as_litellm_hashes_them() {
+        // sha256("sk-1234"), the value LiteLLM stores for it.
+        assert_eq!(
+            id_of("sk-1234").as_str(),
+            "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b"
+        );
+    }
+
+    #[test]
+    fn generated_keys_are_long_distinct_and_shown_only_by_their_tail() {
+        let (one, two) = (generate(), generate());
+        assert_ne!(one.expose(), two.expose());
+        assert_eq!(one.expose().len(), 3 + 43);
+        let short = short_name(one.expose());
+        assert_eq!(short.len(), 10);
+        assert!(one.expose().ends_with(short.trim_start_matches("sk-...")));
+        assert_eq!(masked("hunter2"), "****");
+        assert_eq!(masked("not-a-key-at-all"), "not-****-all");
+    }
+
+    #[test]
+    fn comparison_is_exact() {
+        assert!(same("sk-1234", &Secret::new("sk-1234")));
+        assert!(!same("sk-12345", &Secret::new("sk-1234")));
+        assert!(!same("", &Secret::new("sk-1234")));
+    }
+}

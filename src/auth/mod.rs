@@ -1,0 +1,19 @@
+//! Who calls, and what they may do: key extraction, hashing, the in-process key table, model access, permissions.
+//!
+//! Knows no SQL and no request body. The extractor that handlers take is [`crate::http::extract::Caller`]; it asks
+//! [`KeyTable::identify`] and then [`Identity::authorise`].
+
+mod access;
+mod credential;
+mod error;
+mod identity;
+pub mod key;
+mod new_key;
+mod table;
+
+pub use access::may_use_model;
+pub use credential::{Credential, present};
+pub use error::AuthError;
+pub use identity::{Identity, KeyEntry, Permission, Role};
+pub use new_key::{MadeKey, NewKey, NewKeyError};
+pub use table::KeyTable;

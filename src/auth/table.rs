@@ -1,0 +1,250 @@
+//! The in-process key table: key text → identity, without a database on the hot path.
+//!
+//! Who writes what: a miss inserts, an expired entry is replaced, nobody else writes. A miss loads once however many
+//! requests wait for it (single flight); a key that does not exist is remembered for [`UNKNOWN_TTL`], so that guessing
+//! cannot become a load on the database. A known key is re-read after [`KNOWN_TTL`], which is how changes made by another
+//! process are seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
+use trunkline_actors::clock::{Clock, Millis, UnixMs};
+use trunkline_actors::ids::{KeyId, Subject, SubjectKind};
+use trunkline_actors::ports::BudgetKey;
+use trunkline_actors::rate_limiter::Limits;
+use trunkline_actors::spend_ledger::LedgerHandle;
+
+use super::credential::Credential;
+use super::error::AuthError;
+use super::identity::{Identity, KeyEntry};
+use super::key;
+use crate::config::Secret;
+use crate::storage::{KeyRow, Store};
+
+/// How long a key's row is used before it is read again (LiteLLM's `user_api_key_cache_ttl`).
+const KNOWN_TTL: Duration = Duration::from_mins(1);
+/// How long "no such key" is remembered.
+const UNKNOWN_TTL: Duration = Duration::from_secs(2);
+/// Entries kept of each kind; about 1 KiB each.
+const CAPACITY: usize = 100_000;
+
+/// See the module.
+#[derive(Debug)]
+pub struct KeyTable {
+    master: Option<Secret>,
+    default_parallel: Option<u32>,
+    store: Store,
+    ledger: LedgerHandle,
+    clock: Clock,
+    known: DashMap<KeyId, Arc<KeyEntry>>,
+    unknown: DashMap<KeyId, Millis>,
+    loading: DashMap<KeyId, Arc<OnceCell<Loaded>>>,
+}
+
+/// `None`: no such key.
+type Loaded = Option<Arc<KeyEntry>>;
+
+impl KeyTable {
+    /// An empty table over `store`. `default_parallel` is `general_settings.max_parallel_requests`.
+    pub fn new(
+        master: Option<Secret>,
+        default_parallel: Option<u32>,
+        store: Store,
+        ledger: LedgerHandle,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            master,
+            default_parallel,
+            store,
+            ledger,
+            clock,
+            known: DashMap::new(),
+            unknown: DashMap::new(),
+            loading: DashMap::new(),
+        }
+    }
+
+    /// Whether the gateway asks for keys at all.
+    pub fn has_master_key(&self) -> bool {
+        self.master.is_some()
+    }
+
+    /// Answers from memory when that is possible: `None` means [`identify`](Self::identify) must ask the store.
+    pub fn identify_cached(&self, credential: &Credential) -> Option<Result<Identity, AuthError>> {
+        let text = match self.without_lookup(credential) {
+            Ok(Found::Done(identity)) => return Some(Ok(identity)),
+            Ok(Found::Lookup(text)) => text,
+            Err(err) => return Some(Err(err)),
+        };
+        let id = key::id_of(text);
+        let now = self.clock.now();
+        if let Some(entry) = self.known.get(&id).map(|entry| Arc::clone(&entry)) {
+            if now.since(entry.loaded_at) < KNOWN_TTL {
+                return Some(admit(entry));
+            }
+            return None;
+        }
+        let refused_at = self.unknown.get(&id).map(|at| *at)?;
+        (now.since(refused_at) < UNKNOWN_TTL).then(|| self.no_such_key(text, &id))
+    }
+
+    /// Identifies the caller, reading the store on a miss.
+    ///
+    /// # Errors
+    /// See [`AuthError`].
+    pub async fn identify(&self, credential: &Credential) -> Result<Identity, AuthError> {
+        if let Some(answer) = self.identify_cached(credential) {
+            return answer;
+        }
+        let text = match self.without_lookup(credential)? {
+            Found::Done(identity) => return Ok(identity),
+            Found::Lookup(text) => text,
+        };
+        let id = key::id_of(text);
+        match self.load(&id).await? {
+            Some(entry) => admit(entry),
+            None => self.no_such_key(text, &id),
+        }
+    }
+
+    /// Forgets what is known of a key, after it was made or changed by this process.
+    pub fn forget(&self, id: &KeyId) {
+        self.known.remove(id);
+        self.unknown.remove(id);
+    }
+
+    fn without_lookup<'c>(&self, credential: &'c Credential) -> Result<Found<'c>, AuthError> {
+        let text = match (credential, &self.master) {
+            (Credential::Absent, Some(_)) => return Err(AuthError::NoKey),
+            (Credential::Absent, None) => return Ok(Found::Done(Identity::Open)),
+            (Credential::Key(text), Some(master)) if key::same(text.expose(), master) => {
+                return Ok(Found::Done(Identity::Master));
+            }
+            (Credential::Key(text), _) => text.expose(),
+        };
+        if text.starts_with(key::PREFIX) {
+            Ok(Found::Lookup(text))
+        } else if self.has_master_key() {
+            Err(AuthError::NotVirtualKey {
+                received: key::masked(text),
+            })
+        } else {
+            Ok(Found::Done(Identity::Open))
+        }
+    }
+
+    fn no_such_key(&self, text: &str, id: &KeyId) -> Result<Identity, AuthError> {
+        if self.has_master_key() {
+            Err(AuthError::Unknown {
+                received: key::short_name(text),
+                hash: id.as_str().to_owned(),
+            })
+        } else {
+            Ok(Identity::Open)
+        }
+    }
+
+    async fn load(&self, id: &KeyId) -> Result<Loaded, AuthError> {
+        let cell = Arc::clone(
+            &self
+                .loading
+                .entry(id.clone())
+                .or_insert_with(|| Arc::new(OnceCell::new())),
+        );
+        let loaded = cell
+            .get_or_try_init(|| async {
+                match self.store.keys.by_id(id.clone()).await? {
+                    Some(row) => self.open(row).await.map(Some),
+                    None => Ok(None),
+                }
+            })
+            .await
+            .cloned();
+        // Whoever comes later reads the table, or loads again after an error.
+        self.loading.remove(id);
+        let loaded = loaded?;
+        if let Some(entry) = &loaded {
+            make_room(&self.known);
+            self.unknown.remove(id);
+            self.known.insert(id.clone(), Arc::clone(entry));
+        } else {
+            make_room(&self.unknown);
+            self.known.remove(id);
+            self.unknown.insert(id.clone(), self.clock.now());
+        }
+        Ok(loaded)
+    }
+
+    /// Opens the row's handles.
+    async fn open(&self, row: KeyRow) -> Result<Arc<KeyEntry>, AuthError> {
+        let balance = match row.max_budget {
+            None => None,
+            Some(limit) => {
+                let window = BudgetKey {
+                    subject: Subject::new(SubjectKind::Key, row.id.shared()),
+                    generation: 0,
+                    window_start: UnixMs(0),
+                };
+                Some(self.ledger.load_balance(window, limit).await?)
+            }
+        };
+        let limits = Limits {
+            rpm: row.rpm_limit,
+            tpm: row.tpm_limit,
+            max_parallel: row
+                .max_parallel_requests
+                .map(|slots| u32::try_from(slots).unwrap_or(u32::MAX))
+                .or(self.default_parallel),
+        };
+        Ok(Arc::new(KeyEntry {
+            row,
+            limits,
+            balance,
+            loaded_at: self.clock.now(),
+        }))
+    }
+}
+
+enum Found<'c> {
+    Done(Identity),
+    Lookup(&'c str),
+}
+
+/// The checks that hold for every use of a known key.
+fn admit(entry: Arc<KeyEntry>) -> Result<Identity, AuthError> {
+    if entry.row.blocked {
+        return Err(AuthError::Blocked);
+    }
+    let now = UnixMs::now();
+    match entry.row.expires_at {
+        Some(expires) if expires <= now => Err(AuthError::Expired {
+            expired_at: shown(expires),
+            now: shown(now),
+        }),
+        _ => Ok(Identity::Key(entry)),
+    }
+}
+
+/// Makes room in a full table by dropping a tenth of it, whichever comes first: what is still wanted is read again.
+fn make_room<V>(table: &DashMap<KeyId, V>) {
+    if table.len() < CAPACITY {
+        return;
+    }
+    let mut surplus = CAPACITY / 10;
+    table.retain(|_, _| {
+        let drop = surplus > 0;
+        surplus -= usize::from(drop);
+        !drop
+    });
+}
+
+fn shown(at: UnixMs) -> String {
+    i64::try_from(at.0)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| at.to_string(), |time| time.to_string())
+}

@@ -1,0 +1,143 @@
+//! The command line: one file per command. LiteLLM's and the tutorial's spellings are accepted beside our own.
+
+mod generate_key;
+mod healthcheck;
+mod migrate;
+mod serve;
+
+use std::io::{Write as _, stderr, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use log::LevelFilter;
+
+use crate::config::{CliOverrides, Config, ConfigSource, Env as _, ProcessEnv, load};
+use crate::telemetry::logging::{self, Format, Guard};
+
+/// An LLM gateway: one OpenAI-compatible endpoint in front of every provider.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trunkline",
+    version,
+    disable_version_flag = true,
+    args_conflicts_with_subcommands = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Make a virtual key, print it and exit (the tutorial's spelling of `generate-key`).
+    #[arg(
+        long = "generate_key",
+        visible_alias = "generate-key",
+        requires = "user_id"
+    )]
+    generate_key: bool,
+    /// With `--generate_key`: whose key it is.
+    #[arg(long = "user_id", visible_alias = "user-id")]
+    user_id: Option<String>,
+    /// Print the version.
+    #[arg(short = 'v', long, short_alias = 'V', action = ArgAction::Version)]
+    version: Option<bool>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (what happens without a command).
+    Serve(ServeArgs),
+    /// Make a virtual key for a user, print it and exit.
+    GenerateKey(generate_key::GenerateKeyArgs),
+    /// Bring the database's tables up to date and exit.
+    Migrate(ConfigArgs),
+    /// Ask a running gateway whether it is alive; for container health checks.
+    Healthcheck(healthcheck::HealthcheckArgs),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The config file; without it the environment decides (`CONFIG_FILE_PATH`, provider keys).
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Address to listen on [env: HOST]; all interfaces with a master key, loopback without.
+    #[arg(long)]
+    host: Option<String>,
+    /// Port to listen on [env: PORT] [default: 4000].
+    #[arg(short, long)]
+    port: Option<u16>,
+    /// HTTP workers (`NUM_WORKERS` in the environment) [default: one per core].
+    #[arg(long = "num_workers", visible_alias = "num-workers", value_name = "N")]
+    num_workers: Option<usize>,
+}
+
+/// Runs the command line; the exit code says how it went.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let env = ProcessEnv;
+    let result = match cli.command {
+        Some(Command::Serve(args)) => serve::run(&args, env),
+        Some(Command::GenerateKey(args)) => generate_key::run(&args, env),
+        Some(Command::Migrate(args)) => migrate::run(&args, env),
+        Some(Command::Healthcheck(args)) => healthcheck::run(&args, env),
+        None if cli.generate_key => {
+            let args = generate_key::GenerateKeyArgs::for_user(
+                cli.serve.config,
+                cli.user_id.unwrap_or_default(),
+            );
+            generate_key::run(&args, env)
+        }
+        None => serve::run(&cli.serve, env),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            let mut text = format!("trunkline: {err}");
+            for cause in err.chain().skip(1) {
+                text.push_str("\n  because: ");
+                text.push_str(&cause.to_string());
+            }
+            text.push('\n');
+            stderr().write_all(text.as_bytes()).ok();
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn load_config(
+    args: &ConfigArgs,
+    overrides: &CliOverrides,
+    env: ProcessEnv,
+) -> Result<Config, anyhow::Error> {
+    let source = match &args.config {
+        Some(path) => ConfigSource::Path(path),
+        None => ConfigSource::Environment,
+    };
+    Ok(load(source, overrides, &env)?)
+}
+
+fn start_logging(config: &Config, env: ProcessEnv) -> Result<Guard, anyhow::Error> {
+    let level = config
+        .general
+        .log_level
+        .parse()
+        .unwrap_or(LevelFilter::Info);
+    let json = env
+        .var("JSON_LOGS")
+        .is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "False"));
+    Ok(logging::install(level, Format::for_stderr(json))?)
+}
+
+/// Writes a line of result to standard output, where scripts read it.
+fn print_line(line: &str) -> Result<(), anyhow::Error> {
+    let mut out = stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,43 @@
+//! Whole answers: settled before the client gets the first byte.
+
+use log::error;
+use trunkline_actors::deployment::Outcome;
+use trunkline_wire::usage::Usage;
+
+use super::attempt::{Answer, Journey};
+use super::error::DispatchError;
+use super::{Reply, headers};
+
+impl Journey {
+    /// Fetches a whole answer, settles it and hands it over.
+    pub(super) async fn fetch(mut self) -> Result<Reply, DispatchError> {
+        let arrived = self.first_answer().await?;
+        let Answer::Whole(decoded) = &arrived.answer else {
+            return Err(self.no_stream_asked_for());
+        };
+        let now = self.dispatcher.shared.clock.now();
+        let outcome = Outcome::Success {
+            total: arrived.began.elapsed(),
+            first_content: None,
+            completion_tokens: decoded.usage.as_ref().map_or(0, Usage::completion_tokens),
+        };
+        self.settlement
+            .provider_request_id(decoded.response_id.clone());
+        self.settlement.delivered(decoded.output_bytes);
+        let settled = self.settlement.complete(decoded.usage.as_ref()).map_err(|err| {
+            error!(err:% = err; "an answer is withheld because it cannot be written to the journal");
+            DispatchError::JournalFull
+        })?;
+        let headers = headers::of_answer(&self, &arrived, Some(&settled));
+        let body = decoded.body.clone();
+        arrived.attempt.report(outcome, now);
+        Ok(Reply::Whole { headers, body })
+    }
+
+    fn no_stream_asked_for(&mut self) -> DispatchError {
+        self.settlement.fail(500, "internal");
+        DispatchError::UnknownModel {
+            model: self.inbound.model.clone(),
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Attempts: ask the plan for a deployment, call it, and on failure tell the plan, until content has come or nothing is
+//! left to try. One loop for whole answers and streams alike.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use awc::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+use trunkline_actors::deployment::Outcome;
+use trunkline_actors::supervisor::{Attempt, GiveUp, RoutePlan, Step};
+use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
+use trunkline_wire::openai::decode::{self, Decoded};
+use trunkline_wire::openai::encode::{self, EncodeOptions, MaxTokensField};
+use trunkline_wire::openai::error::classify;
+use trunkline_wire::openai::stream::StreamOptions;
+use trunkline_wire::request::BadRequest;
+
+use super::error::DispatchError;
+use super::events::Events;
+use super::failure::AttemptError;
+use super::settle::Settlement;
+use super::target::Target;
+use super::timers::{Timers, within};
+use super::upstream::{Body, Response};
+use super::{Dispatcher, Inbound, mock};
+use crate::config;
+
+/// Largest answer that is not a stream.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+/// Of an error's body, no more than this is read: enough for every provider's message.
+const ERROR_LIMIT: usize = 64 * 1024;
+
+/// A request on its way: what it asks for, where it may go, and its settlement.
+pub(super) struct Journey {
+    pub(super) dispatcher: Rc<Dispatcher>,
+    pub(super) inbound: Inbound,
+    pub(super) plan: RoutePlan,
+    pub(super) settlement: Settlement,
+    /// Headers about the caller's limits.
+    pub(super) limits: Vec<(HeaderName, HeaderValue)>,
+    /// Time spent waiting for providers, so that the rest can be called overhead.
+    pub(super) provider_time: Duration,
+}
+
+/// A deployment that answered; its place among the requests in flight is held until this is dropped.
+pub(super) struct Arrived {
+    pub(super) attempt: Attempt,
+    pub(super) target: Arc<Target>,
+    pub(super) answer: Answer,
+    pub(super) headers: HeaderMap,
+    pub(super) timers: Timers,
+    pub(super) began: Instant,
+    /// Names of parameters that were removed from the request.
+    pub(super) dropped: Vec<String>,
+}
+
+/// What came.
+pub(super) enum Answer {
+    Whole(Box<Decoded>),
+    Stream(Box<Events>),
+}
+
+// === impl Journey ===
+
+impl Journey {
+    pub(super) fn new(
+        dispatcher: Rc<Dispatcher>,
+        inbound: Inbound,
+        plan: RoutePlan,
+        settlement: Settlement,
+        limits: Vec<(HeaderName, HeaderValue)>,
+    ) -> Self {
+        Self {
+            dispatcher,
+            inbound,
+            plan,
+            settlement,
+            limits,
+            provider_time: Duration::ZERO,
+        }
+    }
+
+    /// Tries deployments until one answers. On failure the request is settled.
+    pub(super) async fn first_answer(&mut self) -> Result<Arrived, DispatchError> {
+        // The requested group's error is the one the client is told of: what fallbacks then did wrong is not its doing.
+        let mut original: Option<DispatchError> = None;
+        loop {
+            let now = self.dispatcher.shared.clock.now();
+            let attempt = match self.plan.next(now) {
+                Step::Try(attempt) => attempt,
+                Step::GiveUp(reason) => return Err(self.give_up(reason, original)),
+            };
+            if !attempt.wait.is_zero() {
+                sleep(attempt.wait).await;
+            }
+            let Some(target) = self
+                .dispatcher
+                .shared
+                .targets
+                .get(attempt.deployment.id())
+                .map(Arc::clone)
+            else {
+                // A deployment that the table has and the targets have not: both are made from one config.
+                return Err(self.give_up(GiveUp::Failed, original));
+            };
+            self.settlement
+                .trying(&target, &attempt.group, &attempt.upstream_model);
+            self.settlement.routed(
+                self.plan.attempted_retries(),
+                self.plan.attempted_fallbacks(),
+            );
+            let began = Instant::now();
+            match self.try_one(&target, &attempt.upstream_model).await {
+                Ok((answer, headers, timers, dropped)) => {
+                    self.provider_time += began.elapsed();
+                    return Ok(Arrived {
+                        attempt,
+                        target,
+                        answer,
+                        headers,
+                        timers,
+                        began,
+                        dropped,
+                    });
+                }
+                Err(Tried::Invalid(err)) => {
+                    self.settlement.fail(err.status, "bad_request");
+                    return Err(DispatchError::Invalid(err));
+                }
+                Err(Tried::Failed(failed)) => {
+                    self.provider_time += began.elapsed();
+                    let failure = failed.failure();
+                    let now = self.dispatcher.shared.clock.now();
+                    attempt.report(Outcome::Failure(failure), now);
+                    self.plan.failed(&failure, now);
+                    if self.plan.in_requested_group() {
+                        original = Some(failed.told(&target));
+                    }
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, reason: GiveUp, original: Option<DispatchError>) -> DispatchError {
+        match (reason, original) {
+            (GiveUp::Failed, Some(err)) => {
+                let status = match &err {
+                    DispatchError::Upstream(failure) => failure.status,
+                    _ => 500,
+                };
+                self.settlement.fail(status, "upstream");
+                err
+            }
+            (GiveUp::AllInCooldown { group, retry_after }, _) => {
+                self.settlement.fail(429, "all_in_cooldown");
+                DispatchError::AllInCooldown { group, retry_after }
+            }
+            (GiveUp::AllBusy { group, retry_after }, _) => {
+                self.settlement.fail(429, "all_busy");
+                DispatchError::AllBusy { group, retry_after }
+            }
+            (GiveUp::Failed, None) => {
+                self.settlement.fail(400, "unknown_model");
+                DispatchError::UnknownModel {
+                    model: self.inbound.model.clone(),
+                }
+            }
+        }
+    }
+
+    async fn try_one(
+        &self,
+        target: &Arc<Target>,
+        upstream_model: &str,
+    ) -> Result<(Answer, HeaderMap, Timers, Vec<String>), Tried> {
+        let timers = self.timers(target);
+        if let Some(text) = &target.config.mock_response {
+            let answer = mock::answer(text, &self.inbound, self.shows_usage())
+                .map_err(AttemptError::from)?;
+            return Ok((answer, HeaderMap::new(), timers, Vec::new()));
+        }
+        let encoded = encode::request(
+            &self.inbound.body,
+            &self.inbound.peek,
+            &EncodeOptions {
+                upstream_model,
+                endpoint: self.inbound.endpoint,
+                max_tokens_field: max_tokens_field(target, upstream_model),
+                drop_params: self.drops_params(target),
+                additional_drop_params: &target.config.additional_drop_params,
+                allowed_openai_params: &target.config.allowed_openai_params,
+                defaults: &target.config.defaults,
+                extra_body: &target.config.extra_body,
+                provider: target.config.provider.name,
+            },
+        )
+        .map_err(Tried::Invalid)?;
+
+        let uri = target.uri(self.inbound.endpoint);
+        let response = within(
+            "first_byte",
+            timers.first_byte,
+            timers.deadline,
+            self.dispatcher.upstream.post(target, uri, encoded.body),
+        )
+        .await?
+        .map_err(AttemptError::from)?;
+
+        let (answer, headers) = if self.inbound.peek.stream {
+            self.open_events(response, &timers).await?
+        } else {
+            self.read_whole(response, &timers).await?
+        };
+        Ok((answer, headers, timers, encoded.dropped))
+    }
+
+    async fn read_whole(
+        &self,
+        response: Response,
+        timers: &Timers,
+    ) -> Result<(Answer, HeaderMap), AttemptError> {
+        let Response {
+            status,
+            headers,
+            mut body,
+        } = response;
+        if !status.is_success() {
+            return Err(refused(status.as_u16(), headers, &mut body, timers).await);
+        }
+        let whole = within(
+            "total",
+            timers.left(),
+            timers.deadline,
+            body.collect(ANSWER_LIMIT),
+        )
+        .await?;
+        let bytes = whole.map_err(AttemptError::from)?;
+        match decode::response(self.inbound.endpoint, bytes, self.shown_model()) {
+            Ok(decoded) => Ok((Answer::Whole(Box::new(decoded)), headers)),
+            Err(error) => Err(AttemptError::new(error, headers)),
+        }
+    }
+
+    async fn open_events(
+        &self,
+        response: Response,
+        timers: &Timers,
+    ) -> Result<(Answer, HeaderMap), AttemptError> {
+        let Response {
+            status,
+            headers,
+            mut body,
+        } = response;
+        if !status.is_success() {
+            return Err(refused(status.as_u16(), headers, &mut body, timers).await);
+        }
+        if !is_event_stream(&headers) {
+            // A provider that answers a streamed request in one piece has not done what was asked; what it says instead
+            // is most often an error with status 200.
+            let whole = within(
+                "total",
+                timers.left(),
+                timers.deadline,
+                body.collect(ANSWER_LIMIT),
+            )
+            .await?;
+            let bytes = whole.map_err(AttemptError::from)?;
+            let error = decode::response(self.inbound.endpoint, bytes, None)
+                .err()
+                .unwrap_or_else(|| {
+                    UpstreamError::new(
+                        UpstreamErrorKind::BrokenAnswer,
+                        None,
+                        "the provider answered a streamed request without an event stream",
+                    )
+                });
+            return Err(AttemptError::new(error, headers));
+        }
+        let mut events = Events::new(body, self.stream_options(), self.inbound.peek.n);
+        let opened = within(
+            "first_content",
+            timers.first_content,
+            timers.deadline,
+            events.hold_until_content(),
+        )
+        .await?;
+        match opened {
+            Ok(()) => Ok((Answer::Stream(Box::new(events)), headers)),
+            Err(error) => Err(AttemptError::new(error, headers)),
+        }
+    }
+
+    /// The model name that the client sees: the one it asked for. After a fallback the provider's own name stays, so that
+    /// the client can tell (contract `endpoints` §1.1).
+    fn shown_model(&self) -> Option<&str> {
+        (self.plan.attempted_fallbacks() == 0).then_some(self.inbound.model.as_str())
+    }
+
+    /// Whether the client is shown the usage of a stream.
+    pub(super) fn shows_usage(&self) -> bool {
+        self.inbound.peek.include_usage || self.dispatcher.shared.always_include_stream_usage
+    }
+
+    pub(super) fn stream_options(&self) -> StreamOptions {
+        StreamOptions {
+            endpoint: self.inbound.endpoint,
+            requested_model: self.shown_model().map(str::to_owned),
+            include_usage: self.shows_usage(),
+        }
+    }
+
+    fn drops_params(&self, target: &Target) -> bool {
+        self.inbound
+            .peek
+            .drop_params
+            .or(target.config.drop_params)
+            .unwrap_or(self.dispatcher.shared.litellm.drop_params)
+    }
+}
+
+/// Why one attempt ended.
+enum Tried {
+    /// The request itself cannot be put to this provider.
+    Invalid(BadRequest),
+    Failed(AttemptError),
+}
+
+impl From<AttemptError> for Tried {
+    fn from(err: AttemptError) -> Self {
+        Self::Failed(err)
+    }
+}
+
+async fn refused(
+    status: u16,
+    headers: HeaderMap,
+    body: &mut Body,
+    timers: &Timers,
+) -> AttemptError {
+    // A provider that does not even finish its error is judged by its status.
+    let read = within(
+        "total",
+        timers.idle,
+        timers.deadline,
+        body.collect(ERROR_LIMIT),
+    )
+    .await;
+    let bytes = match read {
+        Ok(Ok(bytes)) => bytes,
+        _ => Bytes::new(),
+    };
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let error = classify(status, text(CONTENT_TYPE), text(RETRY_AFTER), &bytes);
+    AttemptError::new(error, headers)
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/event-stream")
+        })
+}
+
+fn max_tokens_field(target: &Target, upstream_model: &str) -> MaxTokensField {
+    match target.config.provider.max_tokens_field(upstream_model) {
+        config::MaxTokensField::Keep => MaxTokensField::Keep,
+        config::MaxTokensField::MaxTokens => MaxTokensField::MaxTokens,
+        config::MaxTokensField::MaxCompletionTokens => MaxTokensField::MaxCompletionTokens,
+    }
+}

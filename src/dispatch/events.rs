@@ -1,0 +1,155 @@
+//! A provider's events on their way: what has come and was not handed over yet, and where more comes from.
+
+use bytes::{Bytes, BytesMut};
+use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
+use trunkline_wire::openai::stream::{Frame, FrameKind, StreamOptions, StreamRelay};
+use trunkline_wire::request::Endpoint;
+
+use super::upstream::Body;
+
+/// A provider's events: what has come but was not handed over, and where more comes from.
+pub(super) struct Events {
+    /// `None` for a mock, whose events are all there.
+    pub(super) body: Option<Body>,
+    pub(super) relay: StreamRelay,
+    pub(super) held: Vec<Frame>,
+}
+
+/// Joins pieces into one write; a single piece is passed on without a copy.
+#[derive(Default)]
+pub(super) struct Joined {
+    one: Option<Bytes>,
+    many: BytesMut,
+}
+
+// === impl Events ===
+
+impl Events {
+    pub(super) fn new(body: Body, options: StreamOptions, choices: u64) -> Self {
+        Self {
+            body: Some(body),
+            relay: StreamRelay::new(options).with_choices(choices),
+            held: Vec::new(),
+        }
+    }
+
+    pub(super) fn from_pieces(pieces: Vec<Bytes>, options: StreamOptions) -> Self {
+        let mut relay = StreamRelay::new(options);
+        for piece in pieces {
+            relay.push(piece);
+        }
+        Self {
+            body: None,
+            relay,
+            held: Vec::new(),
+        }
+    }
+
+    /// Reads until the first content and keeps what came.
+    pub(super) async fn hold_until_content(&mut self) -> Result<(), UpstreamError> {
+        let mut closed = false;
+        loop {
+            while let Some(frame) = self.relay.next_frame()? {
+                match frame.kind {
+                    FrameKind::Content => {
+                        self.held.push(frame);
+                        return Ok(());
+                    }
+                    FrameKind::Done => {
+                        return Err(UpstreamError::new(
+                            UpstreamErrorKind::BrokenAnswer,
+                            None,
+                            "the provider ended the stream without any content",
+                        ));
+                    }
+                    _ => self.held.push(frame),
+                }
+            }
+            if closed {
+                return Err(cut_off());
+            }
+            if !self.read().await? {
+                // An event that lacked only its blank line may come out once more.
+                self.relay.finish()?;
+                closed = true;
+            }
+        }
+    }
+
+    /// Feeds the relay with the next piece; false at the end.
+    pub(super) async fn read(&mut self) -> Result<bool, UpstreamError> {
+        let Some(body) = &mut self.body else {
+            return Ok(false);
+        };
+        match body.next().await {
+            Ok(Some(chunk)) => {
+                self.relay.push(chunk);
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(err) => Err(UpstreamError::new(
+                UpstreamErrorKind::CutStream,
+                None,
+                err.to_string(),
+            )),
+        }
+    }
+
+    /// Nothing at all.
+    pub(super) fn empty() -> Self {
+        Self::from_pieces(
+            Vec::new(),
+            StreamOptions {
+                endpoint: Endpoint::ChatCompletions,
+                requested_model: None,
+                include_usage: false,
+            },
+        )
+    }
+}
+
+// === impl Joined ===
+
+impl Joined {
+    pub(super) fn of(pieces: [Bytes; 2]) -> Bytes {
+        let mut joined = Self::default();
+        for piece in pieces {
+            joined.push(piece);
+        }
+        joined.take()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.one.is_none() && self.many.is_empty()
+    }
+
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if piece.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            self.one = Some(piece);
+            return;
+        }
+        if let Some(first) = self.one.take() {
+            self.many.extend_from_slice(&first);
+        }
+        self.many.extend_from_slice(&piece);
+    }
+
+    pub(super) fn take(&mut self) -> Bytes {
+        match self.one.take() {
+            Some(one) => one,
+            None => self.many.split().freeze(),
+        }
+    }
+}
+
+/// The provider closed before the stream's end.
+pub(super) fn cut_off() -> UpstreamError {
+    UpstreamError::new(
+        UpstreamErrorKind::CutStream,
+        None,
+        "the provider closed the stream before its end",
+    )
+}

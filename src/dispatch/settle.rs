@@ -1,0 +1,297 @@
+//! The end of a request: usage → cost → journal → permit → metrics, exactly once, whatever happens.
+//!
+//! A [`Settlement`] is made when a request is admitted and lives as long as the request. It is settled by
+//! [`complete`](Settlement::complete) or [`fail`](Settlement::fail); dropped (the client left, a worker stopped) it
+//! settles itself with the estimated input and what was delivered. Every step is synchronous, so that `Drop` can do it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::error;
+use rust_decimal::prelude::ToPrimitive as _;
+use tokio::time::Instant;
+use trunkline_actors::admission::{Actual, InFlight, Permit};
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{DeploymentId, ModelGroup};
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::{JournalError, JournalWriter, SpendRecord, SpendStatus, UsageParts};
+use trunkline_wire::request::Endpoint;
+use trunkline_wire::usage::Usage;
+
+use super::Shared;
+use super::admit::tokens_of_bytes;
+use super::target::Target;
+use crate::cost::{self, CostBreakdown, Price};
+use crate::telemetry::metrics::{Finished, InFlightGuard};
+
+/// Status under which a client that left is counted (LiteLLM's and nginx's number).
+const CLIENT_LEFT: u16 = 499;
+
+/// See the module.
+pub(super) struct Settlement {
+    shared: Arc<Shared>,
+    journal: Arc<dyn JournalWriter>,
+    /// `None` once settled.
+    open: Option<Open>,
+    endpoint: Endpoint,
+    arrived: Instant,
+}
+
+struct Open {
+    permit: Permit<InFlight>,
+    record: SpendRecord,
+    answering: Option<Answering>,
+    estimated_prompt: u64,
+    delivered_bytes: usize,
+    first_content: Option<Duration>,
+    retries: u32,
+    fallbacks: u32,
+    _in_flight: InFlightGuard,
+}
+
+/// The deployment whose answer is being delivered.
+struct Answering {
+    target: Arc<Target>,
+    price: Option<Arc<Price>>,
+}
+
+/// What a settled request cost.
+#[derive(Debug, Clone)]
+pub(super) struct Settled {
+    /// `None`: no price is known.
+    pub(super) cost: Option<CostBreakdown>,
+}
+
+impl Settlement {
+    /// `record` holds what is known at admission; its `started` is on the journal already.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        journal: Arc<dyn JournalWriter>,
+        permit: Permit<InFlight>,
+        record: SpendRecord,
+        endpoint: Endpoint,
+        estimated_prompt: u64,
+        arrived: Instant,
+    ) -> Self {
+        let in_flight = shared.metrics.begin();
+        Self {
+            shared,
+            journal,
+            open: Some(Open {
+                permit,
+                record,
+                answering: None,
+                estimated_prompt,
+                delivered_bytes: 0,
+                first_content: None,
+                retries: 0,
+                fallbacks: 0,
+                _in_flight: in_flight,
+            }),
+            endpoint,
+            arrived,
+        }
+    }
+
+    /// A deployment is being tried; what follows is its doing until another one is.
+    pub(super) fn trying(
+        &mut self,
+        target: &Arc<Target>,
+        group: &ModelGroup,
+        upstream_model: &str,
+    ) {
+        let price = target.price(self.shared.prices, upstream_model);
+        let Some(open) = &mut self.open else { return };
+        open.record.attempts += 1;
+        open.record.model_group = group.clone();
+        upstream_model.clone_into(&mut open.record.model);
+        open.record.deployment = Some(DeploymentId::new(target.config.id.as_str()));
+        target
+            .config
+            .provider
+            .name
+            .clone_into(&mut open.record.provider);
+        open.record.api_base = Some(target.config.api_base.to_string());
+        open.answering = Some(Answering {
+            target: Arc::clone(target),
+            price,
+        });
+    }
+
+    /// How the answer was found.
+    pub(super) fn routed(&mut self, retries: u32, fallbacks: u32) {
+        if let Some(open) = &mut self.open {
+            open.retries = retries;
+            open.fallbacks = fallbacks;
+        }
+    }
+
+    /// The first content has come.
+    pub(super) fn first_content(&mut self) {
+        let elapsed = self.arrived.elapsed();
+        if let Some(open) = &mut self.open {
+            open.first_content = Some(elapsed);
+            open.record.first_content_at = Some(UnixMs::now());
+        }
+    }
+
+    /// What was delivered so far: what a drop settles with.
+    pub(super) fn delivered(&mut self, output_bytes: usize) {
+        if let Some(open) = &mut self.open {
+            open.delivered_bytes = output_bytes;
+        }
+    }
+
+    /// The provider's id of the answer.
+    pub(super) fn provider_request_id(&mut self, id: Option<String>) {
+        if let Some(open) = &mut self.open {
+            open.record.provider_request_id = id;
+        }
+    }
+
+    /// The answer is complete. Called **before** its end is released to the client.
+    ///
+    /// # Errors
+    /// When the record is not on the journal: then the end must not be released.
+    pub(super) fn complete(&mut self, usage: Option<&Usage>) -> Result<Settled, JournalError> {
+        self.settle(SpendStatus::Success, usage, 200, None)
+    }
+
+    /// The answer broke off after a part of it was delivered, which is charged.
+    pub(super) fn broke_off(&mut self, usage: Option<&Usage>, status: u16, code: &str) {
+        self.settle_logged(SpendStatus::Failure, usage, status, Some(code));
+    }
+
+    /// No deployment answered: nothing was delivered, nothing is charged.
+    pub(super) fn fail(&mut self, status: u16, code: &str) {
+        if let Some(open) = &mut self.open {
+            open.estimated_prompt = 0;
+            open.delivered_bytes = 0;
+        }
+        self.settle_logged(SpendStatus::Failure, None, status, Some(code));
+    }
+
+    fn settle_logged(
+        &mut self,
+        status: SpendStatus,
+        usage: Option<&Usage>,
+        http_status: u16,
+        code: Option<&str>,
+    ) {
+        if let Err(err) = self.settle(status, usage, http_status, code) {
+            error!(err:% = err; "a settled request could not be written to the journal");
+        }
+    }
+
+    fn settle(
+        &mut self,
+        status: SpendStatus,
+        usage: Option<&Usage>,
+        http_status: u16,
+        code: Option<&str>,
+    ) -> Result<Settled, JournalError> {
+        let Some(mut open) = self.open.take() else {
+            return Ok(Settled { cost: None });
+        };
+        let nothing_used = open.estimated_prompt == 0 && open.delivered_bytes == 0;
+        let estimated;
+        let (usage, is_estimate) = if let Some(usage) = usage {
+            (usage, false)
+        } else {
+            estimated =
+                Usage::estimated(open.estimated_prompt, tokens_of_bytes(open.delivered_bytes));
+            (&estimated, !nothing_used)
+        };
+        let breakdown = open
+            .answering
+            .as_ref()
+            .and_then(|answering| answering.price.as_ref())
+            .and_then(|price| cost::cost(usage, price));
+        let cost = match &breakdown {
+            Some(breakdown) => Some(breakdown.total),
+            None if usage.total_tokens() == 0 => Some(Usd::ZERO),
+            None => None,
+        };
+        let record = &mut open.record;
+        record.status = status;
+        record.ended_at = UnixMs::now();
+        record.usage = parts(usage);
+        record.usage_estimated = is_estimate;
+        record.cost = cost;
+        record.price_version = breakdown
+            .as_ref()
+            .map(|_| self.shared.prices.version().to_owned());
+        record.error_code = code.map(str::to_owned);
+
+        let written = self.journal.settled(record);
+        self.shared.ledger.note_settled();
+
+        if status == SpendStatus::Success
+            && let Some(answering) = &open.answering
+        {
+            answering.target.typical.learn(usage.completion_tokens());
+        }
+        self.shared.metrics.finished(&Finished {
+            endpoint: label(self.endpoint),
+            model_group: open
+                .answering
+                .as_ref()
+                .map_or("other", |answering| &answering.target.config.model_name),
+            status: http_status,
+            duration: self.arrived.elapsed(),
+            first_content: open.first_content,
+            prompt_tokens: usage.prompt_tokens(),
+            completion_tokens: usage.completion_tokens(),
+            cost_usd: cost.and_then(|cost| cost.as_decimal().to_f64()),
+            retries: open.retries,
+            fallbacks: open.fallbacks,
+        });
+        open.permit.settle(Actual {
+            tokens: usage.total_tokens(),
+            // An unknown price charges nothing: a budget cannot be kept for it, which the config check says.
+            cost: Some(cost.unwrap_or(Usd::ZERO)),
+        });
+        written.map(|()| Settled { cost: breakdown })
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        if self.open.is_some() {
+            self.settle_logged(
+                SpendStatus::Failure,
+                None,
+                CLIENT_LEFT,
+                Some("client_disconnected"),
+            );
+        }
+    }
+}
+
+fn label(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::ChatCompletions => "chat_completions",
+        Endpoint::Completions => "completions",
+        Endpoint::Embeddings => "embeddings",
+        _ => "other",
+    }
+}
+
+/// The journal's form of a usage vector.
+fn parts(usage: &Usage) -> UsageParts {
+    let known = Option::unwrap_or_default;
+    UsageParts {
+        input_uncached: known(usage.input_uncached),
+        cache_read: known(usage.cache_read),
+        cache_write_5m: known(usage.cache_write_5m),
+        cache_write_1h: known(usage.cache_write_1h),
+        audio_input: known(usage.audio_input),
+        image_input: known(usage.image_input),
+        output_text: known(usage.output_text),
+        reasoning: known(usage.reasoning),
+        audio_output: known(usage.audio_output),
+        prompt_tokens: usage.prompt_tokens(),
+        completion_tokens: usage.completion_tokens(),
+        total_tokens: usage.total_tokens(),
+    }
+}

@@ -1,0 +1,398 @@
+//! Streams: frames from the provider to the client, settled before the terminal event is released.
+//!
+//! Life of a stream:
+//! 1. [`Events::hold_until_content`] keeps everything back until the first content: until then a failure is an ordinary
+//!    error and another deployment may be tried.
+//! 2. [`Open::into_reply`] hands over the headers and an [`EventStream`] that relays the rest.
+//! 3. The `[DONE]` frame is released after the settled record is on the journal; a failure becomes an error event, and
+//!    never a clean end.
+//!
+//! When the first content takes longer than `header_wait`, [`late`] sends the headers with comments, and the same steps
+//! follow inside the stream. Backpressure is the client's: nothing is read while it does not read. A client that leaves
+//! drops the stream, which closes the provider's connection; if the finish reason had come already, up to a second is
+//! spent on the usage that follows it.
+
+use std::convert::Infallible;
+use std::mem::replace;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use awc::http::header::{HeaderName, HeaderValue};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use log::error;
+use tokio::time::{Instant, timeout};
+use trunkline_actors::deployment::Outcome;
+use trunkline_wire::error::UpstreamError;
+use trunkline_wire::openai::reply;
+use trunkline_wire::openai::stream::FrameKind;
+use trunkline_wire::usage::Usage;
+
+use super::attempt::{Answer, Arrived, Journey};
+use super::error::DispatchError;
+use super::events::{Events, Joined, cut_off};
+use super::failure::AttemptError;
+use super::timers::within;
+use super::{Reply, Shared, headers};
+
+/// The bytes of an answer. Dropping it ends the request.
+pub type EventStream = Pin<Box<dyn Stream<Item = Result<Bytes, Infallible>>>>;
+
+/// A comment is sent after this much silence, so that proxies and clients do not take the connection for dead.
+const PING_EVERY: Duration = Duration::from_secs(15);
+const PING: Bytes = Bytes::from_static(b": ping\n\n");
+/// How long a client's leaving may be outlived for the sake of the usage.
+const AFTERLIFE: Duration = Duration::from_secs(1);
+
+/// An error that comes too late for a status: the parts of an error event.
+#[derive(Debug)]
+pub struct LateFailure {
+    /// For people.
+    pub message: String,
+    /// OpenAI error type.
+    pub kind: String,
+    /// The field at fault.
+    pub param: Option<String>,
+    /// The status that came too late, as a string.
+    pub code: String,
+}
+
+/// A stream whose first content has come.
+pub(super) struct Open {
+    journey: Journey,
+    arrived: Arrived,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Relays the rest of an open stream.
+struct Pump {
+    /// `None` after the end.
+    running: Option<Running>,
+}
+
+struct Running {
+    journey: Journey,
+    arrived: Arrived,
+    events: Events,
+    late_error: fn(DispatchError) -> LateFailure,
+    first_content: Duration,
+    /// When the last event came.
+    heard: Instant,
+}
+
+/// What one step of a pump gave.
+enum Step {
+    Send(Bytes),
+    /// Nothing was hidden from the client, but there is nothing for it either: go on.
+    Again,
+    /// The last bytes.
+    Last(Bytes),
+}
+
+// === impl LateFailure ===
+
+impl LateFailure {
+    fn into_event(self) -> Bytes {
+        reply::error_event(
+            &self.message,
+            &self.kind,
+            self.param.as_deref(),
+            Some(&self.code),
+        )
+    }
+}
+
+// === impl Journey ===
+
+impl Journey {
+    /// Tries deployments until one's first content has come.
+    pub(super) async fn open_stream(mut self) -> Result<Open, DispatchError> {
+        let mut arrived = self.first_answer().await?;
+        self.settlement.first_content();
+        let now = self.dispatcher.shared.clock.now();
+        arrived.attempt.answered(arrived.began.elapsed(), now);
+        let headers = headers::of_answer(&self, &arrived, None);
+        Ok(Open {
+            journey: self,
+            arrived,
+            headers,
+        })
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    pub(super) fn into_reply(self) -> Reply {
+        let headers = self.headers.clone();
+        Reply::Stream {
+            headers,
+            events: Pump::new(self).into_events(),
+        }
+    }
+}
+
+/// The headers go out now; whatever comes later goes into the stream.
+pub(super) fn late(
+    opening: Pin<Box<impl Future<Output = Result<Open, DispatchError>> + 'static>>,
+    shared: &Arc<Shared>,
+) -> Reply {
+    let late_error = shared.late_error;
+    let waiting = stream::unfold(Some(opening), move |opening| async move {
+        let mut opening = opening?;
+        match timeout(PING_EVERY, &mut opening).await {
+            Err(_elapsed) => Some((stream::iter([Ok(PING)]).boxed_local(), Some(opening))),
+            Ok(Ok(open)) => Some((Pump::new(open).into_events(), None)),
+            Ok(Err(err)) => {
+                let event = late_error(err).into_event();
+                Some((stream::iter([Ok(event)]).boxed_local(), None))
+            }
+        }
+    })
+    .flatten();
+    let first = stream::iter([Ok(PING)]);
+    Reply::Stream {
+        headers: Vec::new(),
+        events: first.chain(waiting).boxed_local(),
+    }
+}
+
+// === impl Pump ===
+
+impl Pump {
+    fn new(open: Open) -> Self {
+        let Open {
+            journey,
+            mut arrived,
+            headers: _,
+        } = open;
+        // A whole answer here would be a defect of `try_one`; an empty stream ends in an error event.
+        let events = match replace(
+            &mut arrived.answer,
+            Answer::Stream(Box::new(Events::empty())),
+        ) {
+            Answer::Stream(events) => *events,
+            Answer::Whole(_) => Events::empty(),
+        };
+        let late_error = journey.dispatcher.shared.late_error;
+        Self {
+            running: Some(Running {
+                first_content: arrived.began.elapsed(),
+                late_error,
+                journey,
+                arrived,
+                events,
+                heard: Instant::now(),
+            }),
+        }
+    }
+
+    fn into_events(self) -> EventStream {
+        stream::unfold(self, |mut pump| async move {
+            let bytes = pump.next().await?;
+            Some((Ok(bytes), pump))
+        })
+        .boxed_local()
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let running = self.running.as_mut()?;
+            match running.step().await {
+                Step::Send(bytes) => return Some(bytes),
+                Step::Again => {}
+                Step::Last(bytes) => {
+                    if let Some(running) = self.running.take() {
+                        running.release_connection();
+                    }
+                    return Some(bytes);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Pump {
+    /// The client left before the end.
+    fn drop(&mut self) {
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
+        running
+            .journey
+            .settlement
+            .delivered(running.events.relay.output_bytes());
+        if !running.events.relay.saw_finish() {
+            // The settlement's own drop charges what was delivered; dropping the body closes the connection.
+            return;
+        }
+        actix_rt::spawn(async move {
+            let rest = async {
+                while running.events.relay.usage().is_none()
+                    && matches!(running.events.read().await, Ok(true))
+                {
+                    while let Ok(Some(_hidden)) = running.events.relay.next_frame() {}
+                }
+            };
+            timeout(AFTERLIFE, rest).await.ok();
+            running.finish_quietly();
+        });
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    async fn step(&mut self) -> Step {
+        match self.ready_frames() {
+            Ok(Some(step)) => return step,
+            Ok(None) => {}
+            Err(error) => return self.break_off(&error.into()),
+        }
+        let timers = self.arrived.timers;
+        let idle_left = timers.idle.saturating_sub(self.heard.elapsed());
+        let wait = idle_left.min(PING_EVERY);
+        let pings = wait < idle_left;
+        match within("idle", wait, timers.deadline, self.events.read()).await {
+            Ok(Ok(true)) => {
+                self.heard = Instant::now();
+                Step::Again
+            }
+            Ok(Ok(false)) => match self.events.relay.finish() {
+                // The relay gives the terminal event now, if only because every choice had its finish reason.
+                Ok(()) => match self.ready_frames() {
+                    Ok(Some(step)) => step,
+                    Ok(None) => self.break_off(&cut_off().into()),
+                    Err(error) => self.break_off(&error.into()),
+                },
+                Err(error) => self.break_off(&error.into()),
+            },
+            Ok(Err(error)) => self.break_off(&error.into()),
+            Err(_ping) if pings && timers.deadline > Instant::now() => Step::Send(PING),
+            Err(timed_out) => self.break_off(&timed_out),
+        }
+    }
+
+    /// Everything that can be sent without reading, in one piece.
+    fn ready_frames(&mut self) -> Result<Option<Step>, UpstreamError> {
+        let mut out = Joined::default();
+        for frame in self.events.held.drain(..) {
+            out.push(frame.bytes);
+        }
+        loop {
+            let frame = match self.events.relay.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                // What came before the error belongs to the client.
+                Err(error) if out.is_empty() => return Err(error),
+                Err(error) => {
+                    let before = out.take();
+                    return Ok(Some(match self.break_off(&error.into()) {
+                        Step::Last(event) => Step::Last(Joined::of([before, event])),
+                        other => other,
+                    }));
+                }
+            };
+            if matches!(frame.kind, FrameKind::Done) {
+                let before = out.take();
+                let end = self.end(&frame.bytes);
+                return Ok(Some(match end {
+                    Step::Last(last) => Step::Last(Joined::of([before, last])),
+                    other => other,
+                }));
+            }
+            out.push(frame.bytes);
+        }
+        self.journey
+            .settlement
+            .delivered(self.events.relay.output_bytes());
+        Ok((!out.is_empty()).then(|| Step::Send(out.take())))
+    }
+
+    /// The stream is whole: settle, then release its end.
+    fn end(&mut self, terminal: &[u8]) -> Step {
+        self.report_success();
+        self.note();
+        match self.journey.settlement.complete(self.events.relay.usage()) {
+            Ok(_settled) => Step::Last(Bytes::copy_from_slice(terminal)),
+            Err(err) => {
+                error!(err:% = err; "the end of a stream is withheld because it cannot be written to the journal");
+                Step::Last(self.error_event(DispatchError::JournalFull))
+            }
+        }
+    }
+
+    /// The stream broke: charge what was delivered and say so.
+    fn break_off(&mut self, failed: &AttemptError) -> Step {
+        let failure = failed.failure();
+        let status = failure.status;
+        let now = self.journey.dispatcher.shared.clock.now();
+        self.arrived
+            .attempt
+            .deployment
+            .report(Outcome::Failure(failure), now);
+        self.note();
+        let usage = self.events.relay.usage();
+        self.journey
+            .settlement
+            .broke_off(usage, status, "stream_broke_off");
+        // Nothing more is wanted of this connection.
+        self.events.body = None;
+        let told = failed.told(&self.arrived.target);
+        Step::Last(self.error_event(told))
+    }
+
+    fn error_event(&self, err: DispatchError) -> Bytes {
+        (self.late_error)(err).into_event()
+    }
+
+    fn note(&mut self) {
+        let relay = &self.events.relay;
+        self.journey.settlement.delivered(relay.output_bytes());
+        self.journey
+            .settlement
+            .provider_request_id(relay.response_id().map(str::to_owned));
+    }
+
+    fn report_success(&self) {
+        let now = self.journey.dispatcher.shared.clock.now();
+        let usage = self.events.relay.usage();
+        self.arrived.attempt.deployment.report(
+            Outcome::Success {
+                total: self.arrived.began.elapsed(),
+                first_content: Some(self.first_content),
+                completion_tokens: usage.map_or(0, Usage::completion_tokens),
+            },
+            now,
+        );
+    }
+
+    /// The client has what it wanted and left: the books get the usage all the same.
+    fn finish_quietly(mut self) {
+        self.report_success();
+        self.note();
+        let usage = self.events.relay.usage().copied();
+        if let Err(err) = self.journey.settlement.complete(usage.as_ref()) {
+            error!(err:% = err; "a settled request could not be written to the journal");
+        }
+    }
+
+    /// Reads the end of the body after `[DONE]`, so that the connection can be used again.
+    fn release_connection(self) {
+        let Some(mut body) = self.events.body else {
+            return;
+        };
+        // It has mostly come already, in the packet that held `[DONE]`.
+        if let Some(Ok(None) | Err(_)) = body.next().now_or_never() {
+            return;
+        }
+        actix_rt::spawn(async move {
+            timeout(AFTERLIFE, async {
+                while let Ok(Some(_rest)) = body.next().await {}
+            })
+            .await
+            .ok();
+        });
+    }
+}

@@ -1,0 +1,228 @@
+//! What a deployment is to the request path: where to send, with which headers, at what price.
+//!
+//! Built once from the config; the routing table names deployments by id and this maps the id to the rest. Immutable but
+//! for [`Typical`], a running figure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context as _;
+use awc::http::Uri;
+use awc::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use trunkline_actors::ids::DeploymentId;
+use trunkline_wire::request::Endpoint;
+
+use crate::config::{AuthScheme, Config, DeploymentConfig, Secret};
+use crate::cost::{Price, PriceBook};
+
+/// Every deployment, by id and by group.
+#[derive(Debug)]
+pub struct Targets {
+    by_id: HashMap<DeploymentId, Arc<Target>>,
+    by_group: HashMap<String, Vec<Arc<Target>>>,
+}
+
+/// One deployment.
+#[derive(Debug)]
+pub struct Target {
+    /// As configured.
+    pub config: DeploymentConfig,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    chat: Uri,
+    completions: Uri,
+    embeddings: Uri,
+    /// Known for every deployment whose upstream model is no pattern.
+    price: Option<Arc<Price>>,
+    /// Output tokens that its answers usually have.
+    pub typical: Typical,
+}
+
+/// An exponentially weighted mean of output tokens, for holds and reservations of requests that name no maximum.
+///
+/// Each answer counts one eighth. Lost updates between workers only slow it down.
+#[derive(Debug)]
+pub struct Typical(AtomicU64);
+
+// === impl Targets ===
+
+impl Targets {
+    /// Builds every target.
+    ///
+    /// # Errors
+    /// When a configured header or URL cannot be sent; the config's own checks leave little.
+    pub fn build(config: &Config, prices: &PriceBook) -> Result<Self, anyhow::Error> {
+        let mut by_id = HashMap::new();
+        let mut by_group: HashMap<String, Vec<Arc<Target>>> = HashMap::new();
+        for deployment in &config.deployments {
+            let target = Target::build(deployment, prices).with_context(|| {
+                format!(
+                    "deployment {} of model {}",
+                    deployment.id, deployment.model_name
+                )
+            })?;
+            let target = Arc::new(target);
+            by_group
+                .entry(deployment.model_name.clone())
+                .or_default()
+                .push(Arc::clone(&target));
+            by_id.insert(DeploymentId::new(deployment.id.as_str()), target);
+        }
+        Ok(Self { by_id, by_group })
+    }
+
+    /// The deployment of that id.
+    pub fn get(&self, id: &DeploymentId) -> Option<&Arc<Target>> {
+        self.by_id.get(id)
+    }
+
+    /// The deployments of a group, by its name as configured.
+    pub fn group(&self, name: &str) -> &[Arc<Target>] {
+        self.by_group.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// All of them, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.by_id.values()
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    fn build(config: &DeploymentConfig, prices: &PriceBook) -> Result<Self, anyhow::Error> {
+        let uri = |path: &str| {
+            config
+                .url(path)
+                .as_str()
+                .parse::<Uri>()
+                .with_context(|| format!("api_base {} cannot be called", config.api_base))
+        };
+        let fixed = !config.upstream_model.contains('*');
+        Ok(Self {
+            headers: headers(config)?,
+            chat: uri(Endpoint::ChatCompletions.path())?,
+            completions: uri(Endpoint::Completions.path())?,
+            embeddings: uri(Endpoint::Embeddings.path())?,
+            price: if fixed {
+                price(config, prices, &config.upstream_model).map(Arc::new)
+            } else {
+                None
+            },
+            typical: Typical::default(),
+            config: config.clone(),
+        })
+    }
+
+    /// Where requests of that kind go.
+    pub fn uri(&self, endpoint: Endpoint) -> &Uri {
+        match endpoint {
+            Endpoint::Completions => &self.completions,
+            Endpoint::Embeddings => &self.embeddings,
+            _ => &self.chat,
+        }
+    }
+
+    /// Headers of every request: authorisation and what the config adds.
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
+    /// What `upstream_model` costs here; `None` is unknown.
+    pub fn price(&self, prices: &PriceBook, upstream_model: &str) -> Option<Arc<Price>> {
+        match &self.price {
+            Some(price) => Some(Arc::clone(price)),
+            None if self.config.upstream_model.contains('*') => {
+                price(&self.config, prices, upstream_model).map(Arc::new)
+            }
+            None => None,
+        }
+    }
+
+    /// `provider/model`, as LiteLLM shows it.
+    pub fn shown_model(&self, upstream_model: &str) -> String {
+        format!("{}/{upstream_model}", self.config.provider.name)
+    }
+
+    /// Every secret that a provider's answer might echo.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let headers = self.config.extra_headers.iter().map(|(_, value)| value);
+        self.config
+            .api_key
+            .iter()
+            .chain(headers)
+            .map(Secret::expose)
+    }
+}
+
+/// The deployment's own prices, completed from the price book.
+fn price(config: &DeploymentConfig, prices: &PriceBook, upstream_model: &str) -> Option<Price> {
+    let listed = config
+        .model_info
+        .base_model
+        .as_deref()
+        .and_then(|base| prices.lookup(config.provider.name, base))
+        .or_else(|| prices.lookup(config.provider.name, upstream_model))
+        .map(|entry| entry.price.clone());
+    match (config.prices.is_empty(), listed) {
+        // Nobody is called, so nothing is owed.
+        (true, None) if config.mock_response.is_some() => Some(Price::free()),
+        (true, listed) => listed,
+        (false, Some(listed)) => Some(config.prices.or(&listed)),
+        (false, None) => Some(config.prices.clone()),
+    }
+}
+
+fn headers(config: &DeploymentConfig) -> Result<Vec<(HeaderName, HeaderValue)>, anyhow::Error> {
+    let mut headers = Vec::new();
+    if let Some(key) = &config.api_key {
+        match config.provider.auth {
+            AuthScheme::Bearer => {
+                let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
+                    .context("the api_key holds characters that no header can")?;
+                value.set_sensitive(true);
+                headers.push((AUTHORIZATION, value));
+            }
+        }
+    }
+    if let Some(organization) = &config.organization {
+        headers.push((
+            HeaderName::from_static("openai-organization"),
+            HeaderValue::from_str(organization).context("organization cannot be a header value")?,
+        ));
+    }
+    for (name, value) in &config.extra_headers {
+        headers.push((
+            HeaderName::try_from(name.as_str())
+                .with_context(|| format!("extra_headers.{name} is no header name"))?,
+            HeaderValue::from_str(value.expose())
+                .with_context(|| format!("extra_headers.{name} cannot be a header value"))?,
+        ));
+    }
+    Ok(headers)
+}
+
+// === impl Typical ===
+
+impl Typical {
+    /// Starting guess, in tokens: a paragraph or two.
+    const START: u64 = 512;
+
+    /// Tokens that an answer usually has.
+    pub fn tokens(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts one answer.
+    pub fn learn(&self, tokens: u64) {
+        let old = self.tokens();
+        self.0
+            .store((old * 7 + tokens).div_ceil(8).max(1), Ordering::Relaxed);
+    }
+}
+
+impl Default for Typical {
+    fn default() -> Self {
+        Self(AtomicU64::new(Self::START))
+    }
+}

@@ -1,0 +1,83 @@
+//! The named timers of one attempt, and what runs under them.
+//!
+//! `connect` (name lookup, TCP, TLS) · `first_byte` (until the status line) · `first_content` (until a stream's first
+//! content) · `idle` (between two events) · `total` (the whole attempt).
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::attempt::Journey;
+use super::failure::AttemptError;
+use super::target::Target;
+
+/// The timers of one attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timers {
+    pub(super) first_byte: Duration,
+    pub(super) first_content: Duration,
+    pub(super) idle: Duration,
+    pub(super) deadline: Instant,
+}
+
+// === impl Timers ===
+
+impl Timers {
+    /// What is left of the whole attempt.
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+impl Journey {
+    /// Timers of one attempt; precedence: contract `routing` §6.
+    pub(super) fn timers(&self, target: &Target) -> Timers {
+        let shared = &self.dispatcher.shared;
+        let secs = |secs: Option<f64>| secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+        let whole = secs(self.inbound.peek.timeout_secs)
+            .or_else(|| secs(target.config.timeout_secs))
+            .or_else(|| secs(shared.litellm.request_timeout_secs))
+            .or(shared.router.timeout);
+        let limit = if self.inbound.peek.stream {
+            secs(self.inbound.peek.stream_timeout_secs)
+                .or_else(|| secs(target.config.stream_timeout_secs))
+                .or(shared.router.stream_timeout)
+                .or(whole)
+        } else {
+            whole
+        };
+        let configured = shared.timeouts;
+        // For a stream the limit bounds the gaps, for a whole answer the whole.
+        let total = if self.inbound.peek.stream {
+            configured.total
+        } else {
+            at_most(configured.total, limit)
+        };
+        Timers {
+            first_byte: at_most(configured.first_byte, limit),
+            first_content: at_most(configured.first_content, limit),
+            idle: at_most(configured.idle, limit),
+            deadline: Instant::now() + total,
+        }
+    }
+}
+
+/// Runs `work` until the named timer or the attempt's deadline, whichever comes first.
+pub(super) async fn within<T>(
+    timer: &'static str,
+    limit: Duration,
+    deadline: Instant,
+    work: impl Future<Output = T>,
+) -> Result<T, AttemptError> {
+    let until = (Instant::now() + limit).min(deadline);
+    let began = Instant::now();
+    timeout_at(until, work).await.map_err(|_elapsed| {
+        let timer = if until == deadline { "total" } else { timer };
+        AttemptError::timeout(timer, until.saturating_duration_since(began))
+    })
+}
+
+/// The shorter of a configured timer and the attempt's own limit.
+fn at_most(timer: Duration, limit: Option<Duration>) -> Duration {
+    limit.map_or(timer, |limit| limit.min(timer))
+}

@@ -1,0 +1,353 @@
+//! The only user of `awc`: one client a worker, connections that are told apart as fresh or reused, bodies that cannot be
+//! cut unnoticed.
+//!
+//! What awc leaves to its user, and what is done about it here:
+//! - it limits a client to 100 connections and follows redirects: both are off;
+//! - it reports a body that ended early as a clean end: [`Body`] counts against `content-length`, and the relay asks for
+//!   the terminal event;
+//! - it neither retries nor says whether a dead connection came from its pool: [`FreshFlag`] does, and a request is
+//!   repeated once, on a connection that was made for it, only when the dead one was reused and no byte had come back;
+//! - it sets no `TCP_NODELAY`: [`NoDelay`] does, else streamed tokens wait up to 40 ms.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::io::{Error as IoError, ErrorKind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_http::error::ParseError;
+use actix_rt::net::TcpStream;
+use actix_service::Service;
+use actix_tls::connect::{
+    ConnectError, ConnectInfo, Connection, Connector as TcpConnector, ConnectorService,
+};
+use awc::error::{ConnectError as PoolConnectError, SendRequestError};
+use awc::http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use awc::http::{StatusCode, Uri};
+use awc::{Client, ClientBuilder, ClientRequest, Connector};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
+
+use super::target::Target;
+
+/// An idle connection is not reused after this: providers and their load balancers close theirs after 20 s and more.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A connection is not reused after this, so that DNS changes are followed.
+const LIFETIME: Duration = Duration::from_mins(10);
+
+/// What went wrong below HTTP.
+#[derive(Debug, Error)]
+pub(super) enum SendError {
+    /// No connection: DNS, TCP or TLS.
+    #[error("no connection to the provider: {0}")]
+    Connect(String),
+    /// The `connect` timer ran out.
+    #[error("no connection to the provider within {0:?}")]
+    ConnectTimeout(Duration),
+    /// The connection broke before the answer's status line.
+    #[error("the provider closed the connection without an answer: {0}")]
+    Lost(String),
+    /// What came back is not HTTP.
+    #[error("the provider's answer is not HTTP: {0}")]
+    NotHttp(String),
+}
+
+/// What went wrong while a body was read.
+#[derive(Debug, Error)]
+pub(super) enum BodyError {
+    /// Fewer bytes than announced, or the connection broke.
+    #[error("the provider's answer was cut off after {received} bytes")]
+    Cut {
+        /// Bytes that came.
+        received: u64,
+    },
+    /// More than the cap.
+    #[error("the provider's answer is larger than {limit} bytes")]
+    TooLarge {
+        /// The cap.
+        limit: usize,
+    },
+}
+
+/// One worker's client.
+pub(super) struct Upstream {
+    pooled: Client,
+    /// Keeps no connection, so each request has one of its own: for the one repeat after a dead pooled connection.
+    fresh: Client,
+    connect: Duration,
+}
+
+/// An answer whose status and headers have come.
+pub(super) struct Response {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+}
+
+/// The rest of an answer. Dropping it closes the connection at once.
+pub(super) struct Body {
+    payload: awc::ClientResponse,
+    expected: Option<u64>,
+    received: u64,
+}
+
+/// Trust roots: the operating system's if it has any (private CAs live there), else Mozilla's.
+pub(super) fn tls_config() -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(native.certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let mut config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // HTTP/2 stays off: awc's pool sends no pings, so a black-holed connection would serve every later request.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+// === impl Upstream ===
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream")
+            .field("connect", &self.connect)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    pub(super) fn new(tls: &Arc<ClientConfig>, connect: Duration) -> Self {
+        Self {
+            pooled: client(tls, connect, KEEP_ALIVE),
+            fresh: client(tls, connect, Duration::ZERO),
+            connect,
+        }
+    }
+
+    /// Sends a JSON body and waits for the answer's headers. No timer but `connect` runs in here.
+    ///
+    /// Dropping the future closes the connection.
+    pub(super) async fn post(
+        &self,
+        target: &Target,
+        uri: &Uri,
+        body: Bytes,
+    ) -> Result<Response, SendError> {
+        let first = FreshFlag::watch(request(&self.pooled, target, uri).send_body(body.clone()));
+        let response = match first.await {
+            (Ok(response), _) => response,
+            (Err(err), fresh) if !fresh && died_in_pool(&err) => request(&self.fresh, target, uri)
+                .force_close()
+                .send_body(body)
+                .await
+                .map_err(|err| self.classify(err))?,
+            (Err(err), _) => return Err(self.classify(err)),
+        };
+        let expected = response
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        Ok(Response {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: Body {
+                payload: response,
+                expected,
+                received: 0,
+            },
+        })
+    }
+
+    fn classify(&self, err: SendRequestError) -> SendError {
+        match err {
+            SendRequestError::Connect(PoolConnectError::Timeout) => {
+                SendError::ConnectTimeout(self.connect)
+            }
+            SendRequestError::Connect(PoolConnectError::Disconnected) => {
+                SendError::Lost("the connection was closed".to_owned())
+            }
+            SendRequestError::Connect(err) => SendError::Connect(err.to_string()),
+            SendRequestError::Response(ParseError::Io(err)) | SendRequestError::Send(err) => {
+                SendError::Lost(err.to_string())
+            }
+            SendRequestError::Response(ParseError::Incomplete) => {
+                SendError::Lost("the status line was cut off".to_owned())
+            }
+            SendRequestError::Response(err) => SendError::NotHttp(err.to_string()),
+            other => SendError::Lost(other.to_string()),
+        }
+    }
+}
+
+fn client(tls: &Arc<ClientConfig>, connect: Duration, keep_alive: Duration) -> Client {
+    let connector = Connector::new()
+        .connector(NoDelay(TcpConnector::default().service()))
+        .rustls_0_23(Arc::clone(tls))
+        .timeout(connect)
+        .handshake_timeout(connect)
+        .limit(0)
+        .conn_keep_alive(keep_alive)
+        .conn_lifetime(LIFETIME);
+    ClientBuilder::new()
+        .connector(connector)
+        .disable_timeout()
+        .disable_redirects()
+        .no_default_headers()
+        .finish()
+}
+
+fn request(client: &Client, target: &Target, uri: &Uri) -> ClientRequest {
+    let mut request = client
+        .post(uri)
+        .no_decompress()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((ACCEPT_ENCODING, "identity"));
+    for (name, value) in target.headers() {
+        request = request.insert_header((name.clone(), value.clone()));
+    }
+    request
+}
+
+/// Errors that a connection shows when the provider closed it while it lay in the pool.
+fn died_in_pool(err: &SendRequestError) -> bool {
+    match err {
+        SendRequestError::Connect(PoolConnectError::Disconnected) => true,
+        SendRequestError::Send(err) | SendRequestError::Response(ParseError::Io(err)) => {
+            is_closed(err)
+        }
+        _ => false,
+    }
+}
+
+fn is_closed(err: &IoError) -> bool {
+    matches!(
+        err.kind(),
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::UnexpectedEof
+    )
+}
+
+// === impl Body ===
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("expected", &self.expected)
+            .field("received", &self.received)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Body {
+    /// The next piece, `None` at an end that is not known to be too early.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        match self.payload.next().await {
+            Some(Ok(chunk)) => {
+                self.received += chunk.len() as u64;
+                Ok(Some(chunk))
+            }
+            Some(Err(_)) => Err(self.cut()),
+            None if self
+                .expected
+                .is_some_and(|expected| self.received < expected) =>
+            {
+                Err(self.cut())
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The whole rest, at most `limit` bytes. Reads to the end even when the announced length has come: that is what
+    /// gives the connection back to the pool.
+    pub(super) async fn collect(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+        let mut first: Option<Bytes> = None;
+        let mut all = BytesMut::new();
+        while let Some(chunk) = self.next().await? {
+            if all.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len() > limit {
+                return Err(BodyError::TooLarge { limit });
+            }
+            match first.take() {
+                // Most answers come in one piece and are never copied.
+                None if all.is_empty() => first = Some(chunk),
+                begun => {
+                    all.extend_from_slice(&begun.unwrap_or_default());
+                    all.extend_from_slice(&chunk);
+                }
+            }
+        }
+        Ok(first.unwrap_or_else(|| all.freeze()))
+    }
+
+    fn cut(&self) -> BodyError {
+        BodyError::Cut {
+            received: self.received,
+        }
+    }
+}
+
+// === fresh or reused ===
+
+thread_local! {
+    /// Set by [`NoDelay`] when it is asked for a connection. awc asks for one inside the poll of the request that needs
+    /// it, so clearing it before a poll and reading it after tells for exactly that request.
+    static CONNECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Resolves to the inner output and whether a connection was made for it.
+struct FreshFlag<F> {
+    inner: Pin<Box<F>>,
+    fresh: bool,
+}
+
+impl<F: Future> FreshFlag<F> {
+    fn watch(inner: F) -> Self {
+        Self {
+            inner: Box::pin(inner),
+            fresh: false,
+        }
+    }
+}
+
+impl<F: Future> Future for FreshFlag<F> {
+    type Output = (F::Output, bool);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        CONNECTED.set(false);
+        let polled = self.inner.as_mut().poll(cx);
+        self.fresh |= CONNECTED.replace(false);
+        polled.map(|output| (output, self.fresh))
+    }
+}
+
+/// The TCP connector, with `TCP_NODELAY` on every socket it makes.
+#[derive(Clone)]
+struct NoDelay(ConnectorService);
+
+impl Service<ConnectInfo<Uri>> for NoDelay {
+    type Response = Connection<Uri, TcpStream>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Service::<ConnectInfo<Uri>>::poll_ready(&self.0, cx)
+    }
+
+    fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
+        CONNECTED.set(true);
+        let connecting = self.0.call(info);
+        Box::pin(async move {
+            let connection = connecting.await?;
+            connection.io_ref().set_nodelay(true).ok();
+            Ok(connection)
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! `GET /user/spend` and `GET /global/spend`: the tutorial's spend queries. Contract: `endpoints` §9.
+//!
+//! ```json
+//! {"user_id":"u1","total_spend":0.0125,"spend":0.0125,"max_budget":null,"models":{"gpt-4o":0.0125},"keys":[…]}
+//! ```
+//!
+//! What the journal holds is shipped first, so that a request that was answered is in the answer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use log::warn;
+use serde::Serialize;
+use tokio::time::timeout;
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::UserId;
+use trunkline_actors::money::Usd;
+
+use super::PlainUsd;
+use crate::auth::{Identity, Role};
+use crate::http::error::{ApiError, Code};
+use crate::http::extract::{AdminOnly, AnyKey, Call, Caller};
+
+/// `/global/spend` looks this far back (LiteLLM's view is called monthly and is 30 days).
+const GLOBAL_DAYS: u64 = 30;
+/// How long a query waits for the journal; after that it answers with what the store has.
+const FLUSH_WAIT: Duration = Duration::from_secs(5);
+
+#[derive(Serialize)]
+struct UserAnswer<'a> {
+    user_id: &'a str,
+    total_spend: PlainUsd,
+    spend: PlainUsd,
+    max_budget: Option<PlainUsd>,
+    remaining_budget: Option<PlainUsd>,
+    unpriced_requests: u64,
+    models: BTreeMap<&'a str, PlainUsd>,
+    keys: Vec<KeyAnswer<'a>>,
+}
+
+#[derive(Serialize)]
+struct KeyAnswer<'a> {
+    key_name: Option<&'a str>,
+    key_alias: Option<&'a str>,
+    spend: PlainUsd,
+}
+
+#[derive(Serialize)]
+struct GlobalAnswer {
+    spend: PlainUsd,
+    total_spend: PlainUsd,
+    max_budget: PlainUsd,
+}
+
+/// The caller's own spend, or with `?user_id=` another user's for an administrator.
+pub(crate) async fn of_user(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+    let user = whose(&caller.identity, call.query("user_id"))?;
+    ship(&call).await;
+    let store = &call.app().store;
+    let row = store.users.by_id(user.clone()).await?;
+    let spend = store.spend.user_spend(user.clone()).await?;
+    let max_budget = row.and_then(|row| row.max_budget);
+    Ok(HttpResponse::Ok().json(UserAnswer {
+        user_id: user.as_str(),
+        total_spend: PlainUsd(spend.total),
+        spend: PlainUsd(spend.total),
+        max_budget: max_budget.map(PlainUsd),
+        remaining_budget: max_budget.map(|budget| PlainUsd((budget - spend.total).max(Usd::ZERO))),
+        unpriced_requests: spend.unpriced_requests,
+        models: spend
+            .models
+            .iter()
+            .map(|(model, amount)| (model.as_str(), PlainUsd(*amount)))
+            .collect(),
+        keys: spend
+            .keys
+            .iter()
+            .map(|key| KeyAnswer {
+                key_name: key.key_name.as_deref(),
+                key_alias: key.alias.as_deref(),
+                spend: PlainUsd(key.spend),
+            })
+            .collect(),
+    }))
+}
+
+/// Everybody's spend.
+pub(crate) async fn global(
+    _caller: Caller<AdminOnly>,
+    call: Call,
+) -> Result<HttpResponse, ApiError> {
+    ship(&call).await;
+    let since = UnixMs(UnixMs::now().0.saturating_sub(GLOBAL_DAYS * 86_400_000));
+    let spend = PlainUsd(call.app().store.spend.total_spend(Some(since)).await?);
+    Ok(HttpResponse::Ok().json(GlobalAnswer {
+        spend,
+        total_spend: spend,
+        max_budget: PlainUsd(Usd::ZERO),
+    }))
+}
+
+fn whose(identity: &Identity, asked: Option<String>) -> Result<UserId, ApiError> {
+    let own = identity.user_id();
+    match asked {
+        Some(id) if identity.role() == Role::ProxyAdmin => Ok(UserId::new(id)),
+        Some(id) if own.as_ref().is_some_and(|own| own.as_str() == id) => Ok(UserId::new(id)),
+        Some(_) => Err(ApiError::new(
+            Code::RouteDenied,
+            "Authentication Error, only an administrator may ask for another user's spend. Leave user_id out for your own.",
+        )
+        .param("user_id")),
+        None => own.ok_or_else(|| {
+            ApiError::new(
+                Code::BadRequest,
+                "This key belongs to no user. Ask with a user's key, or as an administrator with ?user_id=.",
+            )
+            .param("user_id")
+        }),
+    }
+}
+
+async fn ship(call: &Call) {
+    match timeout(FLUSH_WAIT, call.app().ledger.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(err)) => warn!(err:% = err; "spend is answered without the newest requests"),
+        Err(_elapsed) => {
+            warn!("spend is answered without the newest requests: the ledger is behind");
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! The one error that handlers return, and the table of every code it can have.
+//!
+//! Lower parts have enums of their own ([`AuthError`], [`DispatchError`], `StorageError`); they become an [`ApiError`]
+//! here and nowhere else. The body is OpenAI's on every route:
+//!
+//! ```json
+//! {"error":{"message":"…","type":"invalid_request_error","param":"messages","code":"400"}}
+//! ```
+//!
+//! `code` is the status as a string, as LiteLLM's clients expect; the finer [`Code`] is a bounded metric label.
+
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use log::error;
+use serde::Serialize;
+use trunkline_actors::admission::Refusal;
+
+use crate::auth::AuthError;
+use crate::dispatch::{DispatchError, LateFailure};
+use crate::storage::StorageError;
+
+/// Every way a request can fail, with its status and OpenAI error type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The request cannot be understood.
+    BadRequest,
+    /// No model group, alias, deployment id or pattern fits.
+    UnknownModel,
+    /// The body is larger than the cap.
+    BodyTooLarge,
+    /// The content type is not JSON.
+    UnsupportedMediaType,
+    /// No such path.
+    NotFound,
+    /// No such method on this path.
+    MethodNotAllowed,
+    /// No key, or one that cannot be read.
+    Auth,
+    /// A key that nobody made.
+    UnknownKey,
+    /// A key past its expiry.
+    ExpiredKey,
+    /// The key may not use this model.
+    ModelDenied,
+    /// The identity may not use this route.
+    RouteDenied,
+    /// A budget is used up.
+    BudgetExceeded,
+    /// A rate limit is used up, or the rest of a budget is held by running requests.
+    RateLimited,
+    /// Every deployment of the group is cooling down.
+    AllInCooldown,
+    /// The price of the model is unknown and the config refuses such models.
+    NoPrice,
+    /// The gateway is stopping.
+    ShuttingDown,
+    /// The journal cannot take another request.
+    JournalFull,
+    /// The database did not answer.
+    Database,
+    /// The provider failed; status and type come from its answer.
+    Upstream,
+    /// A defect of ours.
+    Internal,
+}
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub struct ApiError {
+    code: Code,
+    status: StatusCode,
+    kind: String,
+    message: String,
+    param: Option<String>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Body<'a>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    message: &'a str,
+    r#type: &'a str,
+    param: Option<&'a str>,
+    code: &'a str,
+}
+
+// === impl Code ===
+
+impl Code {
+    /// Status and OpenAI error type (contract: LiteLLM 1.106.2, `auth-budgets-limits` §7).
+    const fn row(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadRequest | Self::UnknownModel => {
+                (StatusCode::BAD_REQUEST, "invalid_request_error")
+            }
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error")
+            }
+            Self::NotFound => (StatusCode::NOT_FOUND, "invalid_request_error"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error"),
+            Self::UnknownKey => (StatusCode::UNAUTHORIZED, "token_not_found_in_db"),
+            Self::ExpiredKey => (StatusCode::UNAUTHORIZED, "expired_key"),
+            Self::ModelDenied => (StatusCode::FORBIDDEN, "key_model_access_denied"),
+            // A denied route is a 401 too, not a 403: LiteLLM's clients branch on it.
+            Self::Auth | Self::RouteDenied => (StatusCode::UNAUTHORIZED, "auth_error"),
+            Self::BudgetExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "budget_exceeded"),
+            Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "throttling_error"),
+            Self::AllInCooldown => (StatusCode::TOO_MANY_REQUESTS, "all_deployments_in_cooldown"),
+            Self::NoPrice => (StatusCode::FORBIDDEN, "model_cost_map_missing"),
+            Self::ShuttingDown | Self::JournalFull => {
+                (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable")
+            }
+            Self::Database => (StatusCode::SERVICE_UNAVAILABLE, "no_db_connection"),
+            Self::Upstream => (StatusCode::BAD_GATEWAY, "internal_server_error"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error"),
+        }
+    }
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::UnknownModel => "unknown_model",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Auth => "auth",
+            Self::UnknownKey => "unknown_key",
+            Self::ExpiredKey => "expired_key",
+            Self::ModelDenied => "model_denied",
+            Self::RouteDenied => "route_denied",
+            Self::BudgetExceeded => "budget_exceeded",
+            Self::RateLimited => "rate_limited",
+            Self::AllInCooldown => "all_in_cooldown",
+            Self::NoPrice => "no_price",
+            Self::ShuttingDown => "shutting_down",
+            Self::JournalFull => "journal_full",
+            Self::Database => "database",
+            Self::Upstream => "upstream",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+// === impl ApiError ===
+
+impl ApiError {
+    /// An error with the status and type of `code`.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        let (status, kind) = code.row();
+        Self {
+            code,
+            status,
+            kind: kind.to_owned(),
+            message: message.into(),
+            param: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Names the field that is at fault.
+    #[must_use]
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// Adds a response header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Adds `Retry-After`, in whole seconds, at least one.
+    #[must_use]
+    pub fn retry_after(self, wait: Duration) -> Self {
+        let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.header(RETRY_AFTER, HeaderValue::from(secs.max(1)))
+    }
+
+    /// The table's row of this error.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The parts of an error event inside a stream.
+    pub fn into_late_failure(self) -> LateFailure {
+        LateFailure {
+            message: self.message,
+            kind: self.kind,
+            param: self.param,
+            code: self.status.as_u16().to_string(),
+        }
+    }
+
+    /// The JSON body.
+    pub fn to_json(&self) -> Vec<u8> {
+        let code = self.status.as_u16().to_string();
+        serde_json::to_vec(&Envelope {
+            error: Body {
+                message: &self.message,
+                r#type: &self.kind,
+                param: self.param.as_deref(),
+                code: &code,
+            },
+        })
+        .unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.content_type("application/json");
+        for (name, value) in &self.headers {
+            response.insert_header((name.clone(), value.clone()));
+        }
+        response.body(self.to_json())
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(err: AuthError) -> Self {
+        let code = match &err {
+            AuthError::NoKey
+            | AuthError::Malformed
+            | AuthError::NotVirtualKey { .. }
+            | AuthError::Blocked
+            | AuthError::NoMasterKey
+            | AuthError::ForeignHost => Code::Auth,
+            AuthError::Unknown { .. } => Code::UnknownKey,
+            AuthError::Expired { .. } => Code::ExpiredKey,
+            AuthError::ModelDenied { .. } => Code::ModelDenied,
+            AuthError::RouteDenied { .. } => Code::RouteDenied,
+            AuthError::Store(source) => {
+                error!(err:% = source; "a key could not be looked up");
+                Code::Database
+            }
+            AuthError::Seed(source) => {
+                error!(err:% = source; "a key's budget could not be read");
+                Code::Database
+            }
+        };
+        let param = match &err {
+            AuthError::Unknown { .. } => Some("key"),
+            AuthError::ModelDenied { .. } => Some("model"),
+            AuthError::NoKey | AuthError::Malformed => Some("None"),
+            _ => None,
+        };
+        let mut out = Self::new(code, err.to_string());
+        out.param = param.map(str::to_owned);
+        out
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(err: StorageError) -> Self {
+        error!(err:% = err; "the database failed");
+        Self::new(
+            Code::Database,
+            "The database did not answer. Try again; the operator finds the cause in the log.",
+        )
+    }
+}
+
+impl From<DispatchError> for ApiError {
+    fn from(err: DispatchError) -> Self {
+        match err {
+            DispatchError::Invalid(bad) => {
+                let mut out = Self::new(Code::BadRequest, bad.message);
+                if let Ok(status) = StatusCode::from_u16(bad.status) {
+                    out.status = status;
+                }
+                out.param = bad.param;
+                out
+            }
+            DispatchError::UnknownModel { model } => Self::new(
+                Code::UnknownModel,
+                format!(
+                    "You passed in model={model}. There are no healthy deployments for this model. GET /v1/models lists the models of this gateway."
+                ),
+            )
+            .param("model"),
+            DispatchError::Denied(err) => err.into(),
+            DispatchError::Refused(refused) => refused.into(),
+            DispatchError::AllInCooldown { group, retry_after } => Self::new(
+                Code::AllInCooldown,
+                format!(
+                    "No deployments available for selected model, Try again in {} seconds. All deployments for selected model are in cooldown. Passed model={group}.",
+                    retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)
+                ),
+            )
+            .retry_after(retry_after),
+            DispatchError::AllBusy { group, retry_after } => Self::new(
+                Code::RateLimited,
+                format!("Deployment has all max_parallel_requests slots in use. Passed model={group}. Try again in a moment."),
+            )
+            .retry_after(retry_after),
+            DispatchError::NoPrice { model } => Self::new(
+                Code::NoPrice,
+                format!(
+                    "The price of model {model} is unknown and this gateway refuses such models. Set input_cost_per_token and output_cost_per_token on its deployment."
+                ),
+            )
+            .param("model"),
+            DispatchError::JournalFull => Self::new(
+                Code::JournalFull,
+                "The books cannot take another request: the journal is full or cannot be written. The operator finds the cause in the log.",
+            )
+            .retry_after(Duration::from_secs(5)),
+            DispatchError::Upstream(failure) => {
+                let failure = *failure;
+                let mut out = Self::new(Code::Upstream, failure.message);
+                if let Ok(status) = StatusCode::from_u16(failure.status) {
+                    out.status = status;
+                }
+                out.kind = failure.kind;
+                out.param = failure.param;
+                out.headers = failure.headers;
+                match failure.retry_after {
+                    Some(wait) => out.retry_after(wait),
+                    None => out,
+                }
+            }
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Rate {
+                subject,
+                limit_type,
+                limit,
+                remaining,
+                retry_after,
+            } => Self::new(
+                Code::RateLimited,
+                format!(
+                    "Rate limit exceeded for {}: {}. Limit type: {limit_type}. Current limit: {limit}, Remaining: {remaining}.",
+                    subject.kind, subject.id
+                ),
+            )
+            .header(
+                HeaderName::from_static("rate_limit_type"),
+                HeaderValue::from_static(limit_type.as_str()),
+            )
+            .retry_after(retry_after),
+            Refusal::BudgetExceeded {
+                subject,
+                spent,
+                limit,
+            } => Self::new(
+                Code::BudgetExceeded,
+                format!(
+                    "Budget has been exceeded! {}={} Current cost: {spent}, Max budget: {limit}",
+                    subject.kind, subject.id
+                ),
+            ),
+            Refusal::BudgetHeld {
+                subject,
+                retry_after,
+            } => Self::new(
+                Code::RateLimited,
+                format!(
+                    "The rest of the budget of {} {} is held by requests that are still running. Try again in a moment.",
+                    subject.kind, subject.id
+                ),
+            )
+            .retry_after(retry_after),
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! What handlers take: a [`Caller`] that was identified and may use the route, and the [`Call`] itself.
+
+use std::fmt;
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+use std::net::IpAddr;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap};
+use actix_web::{FromRequest, HttpRequest, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::future::{Either, LocalBoxFuture};
+
+use super::error::{ApiError, Code};
+use crate::app::{App, Worker};
+use crate::auth::{AuthError, Credential, Identity, Permission, present};
+
+/// A permission as a type: what a handler's first argument demands.
+pub trait Demand: 'static {
+    /// The permission.
+    const PERMISSION: Permission;
+}
+
+/// Nobody is asked for a key.
+#[derive(Debug)]
+pub struct Public;
+
+/// Any valid key.
+#[derive(Debug)]
+pub struct AnyKey;
+
+/// An administrator.
+#[derive(Debug)]
+pub struct AdminOnly;
+
+/// A caller that may use the route: identified, unless the route is public, and authorised.
+pub struct Caller<P: Demand> {
+    /// Who it is; [`Identity::Open`] on public routes.
+    pub identity: Identity,
+    demand: PhantomData<P>,
+}
+
+/// The request and the worker that serves it. The body is not read yet.
+pub struct Call {
+    /// This worker.
+    pub worker: web::Data<Worker>,
+    /// Line and headers.
+    pub request: HttpRequest,
+    payload: Payload,
+}
+
+// === impl Demand ===
+
+impl Demand for Public {
+    const PERMISSION: Permission = Permission::Public;
+}
+
+impl Demand for AnyKey {
+    const PERMISSION: Permission = Permission::Caller;
+}
+
+impl Demand for AdminOnly {
+    const PERMISSION: Permission = Permission::Admin;
+}
+
+// === impl Caller ===
+
+impl<P: Demand> fmt::Debug for Caller<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: Demand> Caller<P> {
+    fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            demand: PhantomData,
+        }
+    }
+
+    fn authorised(identity: Identity, route: &str) -> Result<Self, ApiError> {
+        identity.authorise(P::PERMISSION, route)?;
+        Ok(Self::new(identity))
+    }
+}
+
+impl<P: Demand> FromRequest for Caller<P> {
+    type Error = ApiError;
+    type Future =
+        Either<Ready<Result<Self, ApiError>>, LocalBoxFuture<'static, Result<Self, ApiError>>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        if P::PERMISSION == Permission::Public {
+            return Either::Left(ready(Ok(Self::new(Identity::Open))));
+        }
+        let worker = match worker_of(request) {
+            Ok(worker) => worker,
+            Err(err) => return Either::Left(ready(Err(err))),
+        };
+        let credential = match credential(request, &worker.app) {
+            Ok(credential) => credential,
+            Err(err) => return Either::Left(ready(Err(refused(&worker.app, err)))),
+        };
+        let request = request.clone();
+        if let Some(known) = worker.app.keys.identify_cached(&credential) {
+            return Either::Left(ready(finish(known, &worker.app, request.path())));
+        }
+        Either::Right(Box::pin(async move {
+            let known = worker.app.keys.identify(&credential).await;
+            finish(known, &worker.app, request.path())
+        }))
+    }
+}
+
+/// Identifies the caller of a route that is public by default, when a setting asks for a key.
+///
+/// # Errors
+/// As for any route that asks for a key.
+pub async fn identify(call: &Call) -> Result<Identity, ApiError> {
+    let app = call.app();
+    let credential = credential(&call.request, app).map_err(|err| refused(app, err))?;
+    app.keys
+        .identify(&credential)
+        .await
+        .map_err(|err| refused(app, err))
+}
+
+fn finish<P: Demand>(
+    known: Result<Identity, AuthError>,
+    app: &App,
+    route: &str,
+) -> Result<Caller<P>, ApiError> {
+    let identity = known.map_err(|err| refused(app, err))?;
+    Caller::authorised(identity, route)
+        .inspect_err(|err| app.shared.metrics.refused(err.code().label()))
+}
+
+fn refused(app: &App, err: AuthError) -> ApiError {
+    let err = ApiError::from(err);
+    app.shared.metrics.refused(err.code().label());
+    err
+}
+
+/// The key that a request presents, after the checks that hold while no master key is set.
+fn credential(request: &HttpRequest, app: &App) -> Result<Credential, AuthError> {
+    if !app.keys.has_master_key() {
+        if app.closed {
+            return Err(AuthError::NoMasterKey);
+        }
+        if !names_loopback(request.headers()) {
+            return Err(AuthError::ForeignHost);
+        }
+        // A malformed key is as good as none here: any or no key is an internal user.
+        return Ok(
+            present(request.headers(), app.key_header.as_ref()).unwrap_or(Credential::Absent)
+        );
+    }
+    present(request.headers(), app.key_header.as_ref())
+}
+
+/// Whether the Host header names this machine: a page of another name that resolves to 127.0.0.1 must not get through.
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
+        // HTTP/1.0 without Host: no browser sends that.
+        return true;
+    };
+    let name = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+// === impl Call ===
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the headers: they hold keys.
+        f.debug_struct("Call")
+            .field("path", &self.request.path())
+            .finish_non_exhaustive()
+    }
+}
+
+impl FromRequest for Call {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        ready(worker_of(request).map(|worker| Self {
+            worker,
+            request: request.clone(),
+            payload: payload.take(),
+        }))
+    }
+}
+
+impl Call {
+    /// The process's state.
+    pub fn app(&self) -> &App {
+        &self.worker.app
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.request
+            .headers()
+            .get(name)?
+            .to_str()
+            .ok()
+            .map(str::trim)
+    }
+
+    /// A query parameter, percent-decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        web::Query::<Vec<(String, String)>>::from_query(self.request.query_string())
+            .ok()?
+            .into_inner()
+            .into_iter()
+            .find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// Reads the JSON body.
+    ///
+    /// # Errors
+    /// 415 for another content type or a compressed body, 413 for one over the cap, 400 when it breaks off.
+    pub async fn json_body(&mut self) -> Result<Bytes, ApiError> {
+        check_is_json(self.request.headers())?;
+        let limit = self.app().config.server.max_body_bytes;
+        let too_large = || {
+            ApiError::new(
+                Code::BodyTooLarge,
+                format!(
+                    "The request body is larger than {limit} bytes. Send less, or raise max_body_bytes."
+                ),
+            )
+        };
+        let announced = self
+            .request
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > limit as u64) {
+            return Err(too_large());
+        }
+        let mut first: Option<Bytes> = None;
+        let mut all = BytesMut::new();
+        while let Some(chunk) = self.payload.next().await {
+            let chunk = chunk.map_err(|err| {
+                ApiError::new(
+                    Code::BadRequest,
+                    format!("The request body could not be read: {err}."),
+                )
+                .param("request_body")
+            })?;
+            if first.is_none() && all.is_empty() {
+                first = Some(chunk);
+            } else {
+                if let Some(first) = first.take() {
+                    all.reserve(announced.map_or(0, |length| usize::try_from(length).unwrap_or(0)));
+                    all.extend_from_slice(&first);
+                }
+                all.extend_from_slice(&chunk);
+            }
+            if all.len().max(first.as_ref().map_or(0, Bytes::len)) > limit {
+                return Err(too_large());
+            }
+        }
+        // Most bodies come in one piece and are never copied.
+        Ok(first.unwrap_or_else(|| all.freeze()))
+    }
+}
+
+fn check_is_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let unsupported = |what: &str| {
+        Err(ApiError::new(
+            Code::UnsupportedMediaType,
+            format!(
+                "{what} is not supported here. Send JSON with `Content-Type: application/json`, uncompressed."
+            ),
+        ))
+    };
+    if let Some(encoding) = headers.get(CONTENT_ENCODING)
+        && encoding.as_bytes() != b"identity"
+    {
+        return unsupported("This Content-Encoding");
+    }
+    let Some(content_type) = headers.get(CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let text = content_type.to_str().unwrap_or_default();
+    let essence = text
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    // curl's default for `-d` is accepted: the examples of every provider's documentation are pasted with it missing.
+    if essence == "application/json"
+        || essence.ends_with("+json")
+        || essence == "application/x-www-form-urlencoded"
+        || essence.is_empty()
+    {
+        Ok(())
+    } else {
+        unsupported(&format!("Content-Type {essence}"))
+    }
+}
+
+fn worker_of(request: &HttpRequest) -> Result<web::Data<Worker>, ApiError> {
+    request
+        .app_data::<web::Data<Worker>>()
+        .cloned()
+        .ok_or_else(|| {
+            ApiError::new(
+                Code::Internal,
+                "This worker has no state; the gateway is misbuilt.",
+            )
+        })
+}

@@ -1,0 +1,22 @@
+//! `GET /metrics`: `OpenMetrics` text. Open unless `require_auth_for_metrics_endpoint` asks for a key.
+
+use actix_web::HttpResponse;
+
+use super::error::{ApiError, Code};
+use super::extract::{Call, Caller, Public, identify};
+
+/// Renders every family.
+pub(crate) async fn show(_caller: Caller<Public>, call: Call) -> Result<HttpResponse, ApiError> {
+    if call.app().config.litellm.require_auth_for_metrics_endpoint {
+        identify(&call).await?;
+    }
+    let text = call.app().shared.metrics.render().map_err(|err| {
+        ApiError::new(
+            Code::Internal,
+            format!("The metrics could not be rendered: {err}."),
+        )
+    })?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(text))
+}

@@ -1,0 +1,17 @@
+//! HTTP in front: the route table, extractors, one file per endpoint, one error type.
+//!
+//! Handlers translate between HTTP and the parts below; no provider JSON and no SQL is known here. Start reading at
+//! [`routes`]: it is the whole surface of the gateway.
+
+pub mod admin;
+pub mod docs;
+pub mod error;
+pub mod extract;
+pub mod health;
+pub mod metrics;
+mod middleware;
+pub mod openai;
+pub mod routes;
+
+pub use error::{ApiError, Code};
+pub(crate) use middleware::catch_panic;

@@ -1,0 +1,236 @@
+//! OpenAI's endpoints. The three model calls differ in their [`Endpoint`] alone, so they share [`serve`].
+
+pub mod chat;
+pub mod completions;
+pub mod embeddings;
+pub mod models;
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError as _};
+use log::{debug, warn};
+use tokio::time::Instant;
+use trunkline_actors::clock::UnixMs;
+use trunkline_wire::request::{Endpoint, RequestPeek};
+
+use super::error::{ApiError, Code};
+use super::extract::{AnyKey, Call, Caller};
+use crate::dispatch::{DispatchError, Inbound, LateFailure, Reply};
+
+/// Longest caller-given id that is echoed.
+const MAX_CALL_ID: usize = 256;
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+
+/// Serves one model call. Every answer, good or bad, names the call id.
+pub(super) async fn serve(
+    endpoint: Endpoint,
+    caller: Caller<AnyKey>,
+    mut call: Call,
+) -> HttpResponse {
+    let arrived = Instant::now();
+    let call_id = call_id(&call);
+    let mut response = match answer(endpoint, &caller, &mut call, arrived).await {
+        Ok(response) => response,
+        Err(err) => {
+            report(&call, &err, &call_id);
+            err.error_response()
+        }
+    };
+    response.headers_mut().insert(CALL_ID, call_id);
+    response
+}
+
+/// An error that comes after the status was sent, as the JSON of an error event.
+pub fn late_error(err: DispatchError) -> LateFailure {
+    ApiError::from(err).into_late_failure()
+}
+
+async fn answer(
+    endpoint: Endpoint,
+    caller: &Caller<AnyKey>,
+    call: &mut Call,
+    arrived: Instant,
+) -> Result<HttpResponse, ApiError> {
+    if call.app().is_draining() {
+        return Err(ApiError::new(
+            Code::ShuttingDown,
+            "This gateway is shutting down. Send the request again; another replica will take it.",
+        ));
+    }
+    let body = call.json_body().await?;
+    let inbound = inbound(endpoint, call, body, arrived)?;
+    let reply = Rc::clone(&call.worker.dispatcher)
+        .run(&caller.identity, inbound)
+        .await?;
+    Ok(match reply {
+        Reply::Whole { headers, body } => {
+            let mut response = HttpResponse::Ok();
+            response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+            for header in headers {
+                response.append_header(header);
+            }
+            response.body(body)
+        }
+        Reply::Stream { headers, events } => {
+            let mut response = HttpResponse::Ok();
+            response
+                .insert_header((
+                    CONTENT_TYPE,
+                    HeaderValue::from_static("text/event-stream; charset=utf-8"),
+                ))
+                .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+                .insert_header(("x-accel-buffering", "no"));
+            for header in headers {
+                response.append_header(header);
+            }
+            response.streaming(events)
+        }
+    })
+}
+
+fn inbound(
+    endpoint: Endpoint,
+    call: &Call,
+    body: bytes::Bytes,
+    arrived: Instant,
+) -> Result<Inbound, ApiError> {
+    let mut peek = RequestPeek::parse(endpoint, &body)
+        .map_err(|bad| ApiError::from(DispatchError::Invalid(bad)))?;
+    // Headers override the body (contract `routing` §11).
+    if let Some(timeout) = number(call, "x-litellm-timeout")? {
+        peek.timeout_secs = Some(timeout);
+    }
+    if let Some(timeout) = number(call, "x-litellm-stream-timeout")? {
+        peek.stream_timeout_secs = Some(timeout);
+    }
+    if let Some(retries) = call.header("x-litellm-num-retries") {
+        let retries = retries.parse().map_err(|_not_a_number| {
+            ApiError::new(
+                Code::BadRequest,
+                "x-litellm-num-retries must be a whole number.",
+            )
+            .param("x-litellm-num-retries")
+        })?;
+        peek.num_retries = Some(retries);
+    }
+    let from_path = call.request.match_info().get("model").map(str::to_owned);
+    let model = peek
+        .model
+        .clone()
+        .or(from_path)
+        .ok_or_else(|| {
+            ApiError::new(
+                Code::UnknownModel,
+                "Missing required parameter: 'model'. Name one of the models that GET /v1/models lists.",
+            )
+            .param("model")
+        })?;
+    let end_user = ["x-litellm-customer-id", "x-litellm-end-user-id"]
+        .into_iter()
+        .chain(call.app().config.general.user_header_name.as_deref())
+        .find_map(|name| call.header(name))
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned);
+    let header_tags = call
+        .header("x-litellm-tags")
+        .map(|tags| {
+            tags.split(',')
+                .map(|tag| tag.trim().to_owned())
+                .filter(|tag| !tag.is_empty())
+                .collect()
+        })
+        .unwrap_or_default();
+    Ok(Inbound {
+        endpoint,
+        body,
+        peek,
+        model,
+        end_user,
+        header_tags,
+        arrived,
+        arrived_at: UnixMs::now(),
+    })
+}
+
+fn number(call: &Call, name: &'static str) -> Result<Option<f64>, ApiError> {
+    let Some(text) = call.header(name) else {
+        return Ok(None);
+    };
+    match text.parse::<f64>() {
+        Ok(secs) if secs > 0.0 && secs.is_finite() => Ok(Some(secs)),
+        _ => Err(ApiError::new(
+            Code::BadRequest,
+            format!("{name} must be a number of seconds above zero."),
+        )
+        .param(name)),
+    }
+}
+
+/// The caller's id if it sent a usable one, else a new one.
+fn call_id(call: &Call) -> HeaderValue {
+    call.request
+        .headers()
+        .get(&CALL_ID)
+        .filter(|id| !id.is_empty() && id.len() <= MAX_CALL_ID)
+        .cloned()
+        .or_else(|| HeaderValue::from_str(&new_id()).ok())
+        .unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+/// A random (version 4) UUID, the form of LiteLLM's call ids.
+fn new_id() -> String {
+    let bits: u128 = rand::random();
+    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{bits:032x}");
+    let part = |range: Range<usize>| hex.get(range).unwrap_or_default();
+    format!(
+        "{}-{}-{}-{}-{}",
+        part(0..8),
+        part(8..12),
+        part(12..16),
+        part(16..20),
+        part(20..32)
+    )
+}
+
+/// Logs a failure once, where it is handled; never a body or a key.
+fn report(call: &Call, err: &ApiError, call_id: &HeaderValue) {
+    let (path, code, call_id) = (
+        call.request.path(),
+        err.code().label(),
+        call_id.to_str().unwrap_or_default(),
+    );
+    let status = err.status_code().as_u16();
+    match err.code() {
+        Code::Upstream
+        | Code::Internal
+        | Code::JournalFull
+        | Code::Database
+        | Code::AllInCooldown => {
+            warn!(path, status, code, call_id; "a request failed");
+        }
+        _ => {
+            call.app().shared.metrics.refused(code);
+            debug!(path, status, code, call_id; "a request was refused");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_ids_have_the_form_of_random_uuids() {
+        let id = new_id();
+        assert_eq!(id.len(), 36);
+        assert_eq!(id.as_bytes()[14], b'4', "{id}");
+        assert!(
+            matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'),
+            "{id}"
+        );
+        assert_ne!(id, new_id());
+    }
+}

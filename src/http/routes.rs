@@ -1,0 +1,254 @@
+//! The whole route table. A handler states its permission in its type ([`Caller<P>`]); one that states none does not fit.
+//!
+//! `/openapi.json` and the docs page are made from the same table, so they cannot disagree with it.
+
+use std::fmt;
+
+use actix_web::http::Method;
+use actix_web::{Handler, HttpResponse, Responder, Route, web};
+
+use super::error::{ApiError, Code};
+use super::extract::{Call, Caller, Demand};
+use super::{admin, docs, health, metrics, openai};
+use crate::auth::Permission;
+
+/// One endpoint: what it is called with, what it asks of the caller, what it does.
+pub struct Entry {
+    /// HTTP method.
+    pub method: Method,
+    /// All spellings of its path; the first is the documented one.
+    pub paths: &'static [&'static str],
+    /// What it asks of the caller.
+    pub permission: Permission,
+    /// One line for the docs.
+    pub summary: &'static str,
+    route: Box<dyn Fn() -> Route>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("method", &self.method)
+            .field("paths", &self.paths)
+            .field("permission", &self.permission)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Every endpoint.
+pub fn table() -> Vec<Entry> {
+    vec![
+        post(
+            &[
+                "/v1/chat/completions",
+                "/chat/completions",
+                "/engines/{model}/chat/completions",
+                "/openai/deployments/{model:.+}/chat/completions",
+            ],
+            "Chat completion, whole or streamed (OpenAI shape)",
+            openai::chat::create,
+        ),
+        post(
+            &[
+                "/v1/completions",
+                "/completions",
+                "/engines/{model}/completions",
+                "/openai/deployments/{model:.+}/completions",
+            ],
+            "Text completion, whole or streamed (OpenAI shape)",
+            openai::completions::create,
+        ),
+        post(
+            &[
+                "/v1/embeddings",
+                "/embeddings",
+                "/engines/{model}/embeddings",
+                "/openai/deployments/{model:.+}/embeddings",
+            ],
+            "Embeddings (OpenAI shape)",
+            openai::embeddings::create,
+        ),
+        get(
+            &["/v1/models", "/models"],
+            "Models that the caller may use",
+            openai::models::list,
+        ),
+        get(
+            &["/v1/models/{id:.+}", "/models/{id:.+}"],
+            "One model",
+            openai::models::show,
+        ),
+        get(
+            &["/model/info", "/v1/model/info"],
+            "Deployments with prices and limits, secrets removed",
+            admin::model_info::list,
+        ),
+        post(
+            &["/key/generate"],
+            "Make a virtual key; its secret is shown once",
+            admin::key_generate::create,
+        ),
+        get(
+            &["/user/spend"],
+            "What a user has spent, by model and key",
+            admin::spend::of_user,
+        ),
+        get(
+            &["/global/spend"],
+            "What everybody has spent in the last 30 days",
+            admin::spend::global,
+        ),
+        get(
+            &["/router/state"],
+            "Model groups and the state of their deployments",
+            admin::router_state::show,
+        ),
+        get(
+            &["/health"],
+            "Cheap status; ?detailed=true calls every model and needs a key",
+            health::status,
+        ),
+        get(
+            &["/health/liveliness", "/health/liveness"],
+            "Whether the process runs",
+            health::liveness,
+        ),
+        get(
+            &["/health/readiness"],
+            "Whether requests can be served",
+            health::readiness,
+        ),
+        get(
+            &["/metrics", "/metrics/"],
+            "Prometheus metrics",
+            metrics::show,
+        ),
+        get(&["/"], "This page", docs::page),
+        get(
+            &["/openapi.json"],
+            "The route table as OpenAPI",
+            docs::openapi,
+        ),
+    ]
+}
+
+/// Registers the table.
+pub fn configure(service: &mut web::ServiceConfig) {
+    let table = table();
+    let mut paths: Vec<&'static str> = table
+        .iter()
+        .flat_map(|entry| entry.paths.iter().copied())
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    for path in paths {
+        let mut resource = web::resource(path);
+        for entry in table.iter().filter(|entry| entry.paths.contains(&path)) {
+            resource = resource.route((entry.route)());
+        }
+        service.service(resource.default_service(web::to(method_not_allowed)));
+    }
+}
+
+/// For paths that no route has.
+pub(crate) async fn not_found(call: Call) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::new(
+        Code::NotFound,
+        format!(
+            "There is no {}. GET /openapi.json lists every path.",
+            call.request.path()
+        ),
+    ))
+}
+
+async fn method_not_allowed(call: Call) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::new(
+        Code::MethodNotAllowed,
+        format!(
+            "{} does not take {}.",
+            call.request.path(),
+            call.request.method()
+        ),
+    ))
+}
+
+fn get<P, F>(paths: &'static [&'static str], summary: &'static str, handler: F) -> Entry
+where
+    P: Demand,
+    F: Handler<(Caller<P>, Call)>,
+    F::Output: Responder + 'static,
+{
+    entry(Method::GET, paths, summary, handler)
+}
+
+fn post<P, F>(paths: &'static [&'static str], summary: &'static str, handler: F) -> Entry
+where
+    P: Demand,
+    F: Handler<(Caller<P>, Call)>,
+    F::Output: Responder + 'static,
+{
+    entry(Method::POST, paths, summary, handler)
+}
+
+fn entry<P, F>(
+    method: Method,
+    paths: &'static [&'static str],
+    summary: &'static str,
+    handler: F,
+) -> Entry
+where
+    P: Demand,
+    F: Handler<(Caller<P>, Call)>,
+    F::Output: Responder + 'static,
+{
+    let verb = method.clone();
+    Entry {
+        method,
+        paths,
+        permission: P::PERMISSION,
+        summary,
+        route: Box::new(move || web::method(verb.clone()).to(handler.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_entries_share_a_method_and_a_path() {
+        let table = table();
+        let mut seen = Vec::new();
+        for entry in &table {
+            for path in entry.paths {
+                assert!(
+                    !seen.contains(&(entry.method.clone(), path)),
+                    "{} {path}",
+                    entry.method
+                );
+                seen.push((entry.method.clone(), path));
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_may_call_without_a_key_is_listed_here() {
+        let table = table();
+        let public: Vec<&str> = table
+            .iter()
+            .filter(|entry| entry.permission == Permission::Public)
+            .map(|entry| entry.paths[0])
+            .collect();
+        assert_eq!(
+            public,
+            [
+                "/health",
+                "/health/liveliness",
+                "/health/readiness",
+                "/metrics",
+                "/",
+                "/openapi.json"
+            ]
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! Builds the process, serves, and takes it down again in order.
+//!
+//! Start: journal → store → actors → routing table → workers. Stop (SIGTERM or SIGINT): readiness fails and new requests
+//! are refused → no new connections, running requests and streams finish up to `shutdown_timeout` → the ledger ships what
+//! the journal holds → the journal is closed → the actors' arbiter stops. What could not be shipped stays in the journal
+//! and is shipped by the next start.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+use actix_rt::task::spawn_blocking;
+use actix_web::dev::ServerHandle;
+use actix_web::http::header::HeaderName;
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::{App as WebApp, HttpServer, web};
+use anyhow::{Context as _, anyhow};
+use log::{error, info, warn};
+use tokio::signal::unix::{SignalKind, signal};
+use trunkline_actors::clock::Clock;
+use trunkline_actors::rate_limiter::{self, LimiterSettings};
+use trunkline_actors::spend_ledger::{self, Drain, LedgerSettings};
+use trunkline_actors::supervisor::{self, SupervisorSettings};
+
+use crate::app::{App, Worker};
+use crate::auth::KeyTable;
+use crate::config::{Config, DatabaseUrl, NoticeKind};
+use crate::cost::PriceBook;
+use crate::dispatch::{self, Dispatcher, Shared, Targets};
+use crate::http::{catch_panic, openai, routes};
+use crate::journal::{Journal, JournalOptions};
+use crate::storage::{self, Store};
+use crate::telemetry::metrics::Metrics;
+
+/// How long the ledger may ship at the end.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting, with its cause; once it serves, nothing but the loss of its sockets.
+pub async fn serve(config: Config) -> Result<(), anyhow::Error> {
+    report_notices(&config);
+    let (addresses, closed) = addresses(&config)?;
+    if closed {
+        warn!(
+            "no master key is set and the address is reachable from outside: only health routes answer. Set LITELLM_MASTER_KEY or general_settings.master_key"
+        );
+    }
+    let process = Process::start(config, closed).await?;
+    process.run(&addresses).await
+}
+
+/// Opens the database that the config names.
+///
+/// # Errors
+/// The storage's, or that Postgres is not spoken yet.
+pub async fn open_store(config: &Config) -> Result<Store, anyhow::Error> {
+    match &config.general.database_url {
+        DatabaseUrl::Sqlite(path) => Ok(storage::open_sqlite(path).await?),
+        DatabaseUrl::Postgres(_) => Err(anyhow!(
+            "database_url {}: Postgres is not served by this version yet; use sqlite:///file.db",
+            config.general.database_url
+        )),
+    }
+}
+
+/// What lives as long as the process and is not a worker's.
+struct Process {
+    app: Arc<App>,
+    journal: Arc<Journal>,
+    actors: Arbiter,
+}
+
+// === impl Process ===
+
+impl Process {
+    async fn start(config: Config, closed: bool) -> Result<Self, anyhow::Error> {
+        let data_dir = config.server.data_dir.clone();
+        let journal = spawn_blocking(move || Journal::open(&data_dir, JournalOptions::default()))
+            .await
+            .context("opening the journal panicked")??;
+        let journal = Arc::new(journal);
+        let store = open_store(&config).await?;
+
+        let actors = Arbiter::new();
+        let clock = Clock::start();
+        let limiter = rate_limiter::start(&actors.handle(), LimiterSettings::default(), clock);
+        let ledger = spend_ledger::start(
+            &actors.handle(),
+            LedgerSettings::default(),
+            journal.reader(),
+            Arc::clone(&store.ledger),
+            clock,
+        );
+        let supervisor = supervisor::start(&actors.handle(), SupervisorSettings::default(), clock);
+        supervisor
+            .apply(dispatch::routing_config(&config))
+            .await
+            .context("the supervisor did not start")?;
+
+        let prices = PriceBook::built_in();
+        let shared = Arc::new(Shared {
+            targets: Targets::build(&config, prices)?,
+            routing: supervisor.routing().clone(),
+            limiter,
+            ledger: ledger.clone(),
+            prices,
+            metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
+            clock,
+            timeouts: config.server.timeouts,
+            router: config.router.clone(),
+            litellm: config.litellm.clone(),
+            always_include_stream_usage: config.general.always_include_stream_usage,
+            late_error: openai::late_error,
+        });
+        let keys = KeyTable::new(
+            config.general.master_key.clone(),
+            config.general.max_parallel_requests,
+            store.clone(),
+            ledger.clone(),
+            clock,
+        );
+        let key_header = config
+            .general
+            .litellm_key_header_name
+            .as_deref()
+            .map(|name| {
+                HeaderName::try_from(name).context("litellm_key_header_name is no header name")
+            })
+            .transpose()?;
+        Ok(Self {
+            app: Arc::new(App {
+                config,
+                shared,
+                keys,
+                store,
+                ledger,
+                supervisor,
+                key_header,
+                closed,
+                draining: AtomicBool::new(false),
+            }),
+            journal,
+            actors,
+        })
+    }
+
+    async fn run(self, addresses: &[SocketAddr]) -> Result<(), anyhow::Error> {
+        let tls = dispatch::tls_config();
+        let (app, journal) = (Arc::clone(&self.app), Arc::clone(&self.journal));
+        let settings = &self.app.config.server;
+        let workers = settings
+            .workers
+            .unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
+        let mut server = HttpServer::new(move || {
+            let worker = Worker {
+                app: Arc::clone(&app),
+                dispatcher: Rc::new(Dispatcher::new(
+                    Arc::clone(&app.shared),
+                    &tls,
+                    journal.writer(),
+                )),
+            };
+            WebApp::new()
+                .app_data(web::Data::new(worker))
+                .wrap(
+                    DefaultHeaders::new()
+                        .add(("vary", "Origin"))
+                        .add(("x-frame-options", "DENY"))
+                        .add(("content-security-policy", "frame-ancestors 'none'"))
+                        .add(("x-content-type-options", "nosniff")),
+                )
+                .wrap(from_fn(catch_panic))
+                .configure(routes::configure)
+                .default_service(web::to(routes::not_found))
+        })
+        .workers(workers)
+        .tcp_nodelay(true)
+        // Without this a client that left is noticed at the next write only.
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(settings.shutdown_timeout.as_secs())
+        .disable_signals();
+        for address in addresses {
+            server = server.bind(address).with_context(|| {
+                format!("cannot listen on {address}; choose another with --host and --port")
+            })?;
+        }
+        for address in server.addrs() {
+            info!(address:% = address, workers; "listening");
+        }
+        let running = server.run();
+        actix_rt::spawn(stop_on_signal(Arc::clone(&self.app), running.handle()));
+        running.await.context("the server stopped")?;
+        self.stop().await;
+        Ok(())
+    }
+
+    async fn stop(self) {
+        if let Err(err) = self
+            .app
+            .ledger
+            .drain(Drain {
+                within: DRAIN_WITHIN,
+            })
+            .await
+        {
+            warn!(err:% = err; "the ledger was not drained; the next start ships the rest");
+        }
+        match self.journal.close() {
+            Ok(true) => {}
+            Ok(false) => info!("the journal keeps records for the next start"),
+            Err(err) => error!(err:% = err; "the journal could not be closed"),
+        }
+        self.actors.stop();
+        info!("stopped");
+    }
+}
+
+async fn stop_on_signal(app: Arc<App>, server: ServerHandle) {
+    let signals = signal(SignalKind::terminate())
+        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let (mut terminate, mut interrupt) = match signals {
+        Ok(signals) => signals,
+        Err(err) => {
+            error!(err:% = err; "signals cannot be received; stop the process by force");
+            return;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!("stopping: no new requests, running ones may finish");
+    app.draining.store(true, Ordering::Relaxed);
+    server.stop(true).await;
+}
+
+/// Where to listen, and whether that is outside loopback without a master key.
+fn addresses(config: &Config) -> Result<(Vec<SocketAddr>, bool), anyhow::Error> {
+    let has_key = config.general.master_key.is_some();
+    let host =
+        config
+            .server
+            .host
+            .as_deref()
+            .unwrap_or(if has_key { "0.0.0.0" } else { "127.0.0.1" });
+    let addresses: Vec<SocketAddr> = (host.trim_matches(['[', ']']), config.server.port)
+        .to_socket_addrs()
+        .with_context(|| format!("--host {host} is no address of this machine"))?
+        .collect();
+    let outside = addresses.iter().any(|address| !is_loopback(address.ip()));
+    Ok((addresses, outside && !has_key))
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+fn report_notices(config: &Config) {
+    for notice in &config.warnings {
+        match notice.kind {
+            NoticeKind::Weak
+            | NoticeKind::SkippedDeployment
+            | NoticeKind::UnknownKey
+            | NoticeKind::DuplicateKey => {
+                warn!(config = notice.path.as_str(); "{notice}");
+            }
+            NoticeKind::NotActedOn | NoticeKind::Adjusted => {
+                info!(config = notice.path.as_str(); "{notice}");
+            }
+        }
+    }
+}
