@@ -2,9 +2,10 @@
 //!
 //! Start: journal → store → actors → routing table → workers. Stop (SIGTERM or SIGINT): readiness fails and new requests
 //! are refused → no new connections, running requests and streams finish up to `shutdown_timeout` → the ledger ships what
-//! the journal holds → the journal is closed → the actors' arbiter stops. What could not be shipped stays in the journal
+//! the journal holds → the journal and the database are closed → the actors' arbiter stops. What could not be shipped stays in the journal
 //! and is shipped by the next start.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,15 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use actix_cors::Cors;
 use actix_rt::Arbiter;
 use actix_rt::task::spawn_blocking;
-use actix_web::dev::ServerHandle;
 use actix_web::http::header::HeaderName;
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App as WebApp, HttpServer, web};
 use anyhow::{Context as _, anyhow};
 use log::{error, info, warn};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use trunkline_actors::clock::Clock;
 use trunkline_actors::rate_limiter::{self, LimiterSettings};
 use trunkline_actors::spend_ledger::{self, Drain, LedgerSettings};
@@ -175,6 +176,8 @@ impl Process {
                         .add(("content-security-policy", "frame-ancestors 'none'"))
                         .add(("x-content-type-options", "nosniff")),
                 )
+                // Without a master key any web page could call: then no other origin is let in.
+                .wrap(Condition::new(app.keys.has_master_key(), any_origin()))
                 .wrap(from_fn(catch_panic))
                 .configure(routes::configure)
                 .default_service(web::to(routes::not_found))
@@ -185,6 +188,8 @@ impl Process {
         .h1_allow_half_closed(false)
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
         .disable_signals();
+        // Before anybody is told that the gateway listens: a signal from then on is an ordered stop.
+        let mut stop_asked_for = StopSignals::new().context("signals cannot be received")?;
         for address in addresses {
             server = server.bind(address).with_context(|| {
                 format!("cannot listen on {address}; choose another with --host and --port")
@@ -194,8 +199,16 @@ impl Process {
             info!(address:% = address, workers; "listening");
         }
         let running = server.run();
-        actix_rt::spawn(stop_on_signal(Arc::clone(&self.app), running.handle()));
-        running.await.context("the server stopped")?;
+        let server = running.handle();
+        let mut running = actix_rt::spawn(running);
+        tokio::select! {
+            () = stop_asked_for.wait() => {
+                info!("stopping: no new requests, running ones may finish");
+                self.app.draining.store(true, Ordering::Relaxed);
+                server.stop(true).await;
+            }
+            ended = &mut running => ended.context("the server panicked")?.context("the server stopped")?,
+        }
         self.stop().await;
         Ok(())
     }
@@ -216,28 +229,45 @@ impl Process {
             Ok(false) => info!("the journal keeps records for the next start"),
             Err(err) => error!(err:% = err; "the journal could not be closed"),
         }
+        if let Err(err) = self.app.store.lifecycle.close().await {
+            warn!(err:% = err; "the database was not closed cleanly; its next opening repairs it");
+        }
         self.actors.stop();
         info!("stopped");
     }
 }
 
-async fn stop_on_signal(app: Arc<App>, server: ServerHandle) {
-    let signals = signal(SignalKind::terminate())
-        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    let (mut terminate, mut interrupt) = match signals {
-        Ok(signals) => signals,
-        Err(err) => {
-            error!(err:% = err; "signals cannot be received; stop the process by force");
-            return;
-        }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// LiteLLM's default: any page may call, with a key. Credentials are never cookies here.
+fn any_origin() -> Cors {
+    Cors::default()
+        .allow_any_origin()
+        .send_wildcard()
+        .allow_any_method()
+        .allow_any_header()
+        .expose_any_header()
+        .max_age(600)
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    info!("stopping: no new requests, running ones may finish");
-    app.draining.store(true, Ordering::Relaxed);
-    server.stop(true).await;
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Where to listen, and whether that is outside loopback without a master key.

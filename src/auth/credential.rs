@@ -65,12 +65,13 @@ fn strip_bearer(text: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-/// `Basic base64(user:key)`: the key is whichever half looks like one, so that both `curl -u key:` and `-u user:key` work.
+/// `Basic base64(user:key)`: the password, or the user when there is none, so that `curl -u key:` and `-u user:key` work.
 fn basic_key(encoded: &str) -> Option<Credential> {
     let decoded = STANDARD.decode(encoded.trim()).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     let (user, password) = text.split_once(':').unwrap_or((&text, ""));
-    Some(key(if password.is_empty() { user } else { password }))
+    let text = if password.is_empty() { user } else { password };
+    (!text.is_empty()).then(|| key(text))
 }
 
 fn key(text: &str) -> Credential {
@@ -130,6 +131,10 @@ mod tests {
     fn an_authorization_header_without_a_scheme_is_malformed() {
         assert!(matches!(
             read(&[("authorization", "sk-1")]),
+            Err(AuthError::Malformed)
+        ));
+        assert!(matches!(
+            read(&[("authorization", "Basic Og==")]),
             Err(AuthError::Malformed)
         ));
         assert!(matches!(read(&[]), Ok(None)));

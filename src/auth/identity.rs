@@ -7,7 +7,9 @@ use trunkline_actors::ids::{KeyId, UserId};
 use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::Balance;
 
+use super::access::may_use_model;
 use super::error::AuthError;
+use crate::config::DeploymentConfig;
 use crate::storage::KeyRow;
 
 /// User id of callers that are no virtual key (LiteLLM's word).
@@ -105,6 +107,17 @@ impl Identity {
             Self::Master | Self::Open => Some(UserId::new(DEFAULT_USER)),
             Self::Key(entry) => entry.row.user.clone(),
         }
+    }
+
+    /// Whether the caller may use a deployment's model group.
+    pub fn may_use(&self, deployment: &DeploymentConfig) -> bool {
+        self.key().is_none_or(|key| {
+            may_use_model(
+                &key.row.models,
+                &deployment.model_name,
+                &deployment.model_info.access_groups,
+            )
+        })
     }
 
     /// The virtual key, if it is one.

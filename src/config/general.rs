@@ -95,6 +95,10 @@ fn master_key(
         return None;
     }
     let from_env = env.var("LITELLM_MASTER_KEY");
+    if raw.master_key.is_none() && from_env.as_deref().is_some_and(|key| key.trim().is_empty()) {
+        report.problem_outside("LITELLM_MASTER_KEY", "is blank", fix);
+        return None;
+    }
     let (key, outside) = match (&raw.master_key, &from_env) {
         (Some(key), _) => (key.trim(), false),
         (None, Some(key)) => (key.trim(), true),

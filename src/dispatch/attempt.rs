@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use awc::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use tokio::time::{Instant, sleep};
 use trunkline_actors::deployment::Outcome;
 use trunkline_actors::supervisor::{Attempt, GiveUp, RoutePlan, Step};
@@ -40,7 +42,7 @@ pub(super) struct Journey {
     pub(super) settlement: Settlement,
     /// Headers about the caller's limits.
     pub(super) limits: Vec<(HeaderName, HeaderValue)>,
-    /// Time spent waiting for providers, so that the rest can be called overhead.
+    /// Time spent waiting for providers and between attempts, so that the rest can be called overhead.
     pub(super) provider_time: Duration,
 }
 
@@ -94,6 +96,7 @@ impl Journey {
             };
             if !attempt.wait.is_zero() {
                 sleep(attempt.wait).await;
+                self.provider_time += attempt.wait;
             }
             let Some(target) = self
                 .dispatcher
@@ -356,8 +359,20 @@ async fn refused(
             .get(name)
             .and_then(|value: &HeaderValue| value.to_str().ok())
     };
-    let error = classify(status, text(CONTENT_TYPE), text(RETRY_AFTER), &bytes);
+    let retry_after = text(RETRY_AFTER).map(in_seconds);
+    let error = classify(status, text(CONTENT_TYPE), retry_after.as_deref(), &bytes);
     AttemptError::new(error, headers)
+}
+
+/// A `Retry-After` date as seconds from now; what is no date is passed on as it is.
+fn in_seconds(retry_after: &str) -> String {
+    match rfc2822::parse(retry_after) {
+        Ok(until) => {
+            let wait = until.timestamp().as_second() - Timestamp::now().as_second();
+            wait.max(0).to_string()
+        }
+        Err(_no_date) => retry_after.to_owned(),
+    }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
@@ -377,5 +392,23 @@ fn max_tokens_field(target: &Target, upstream_model: &str) -> MaxTokensField {
         config::MaxTokensField::Keep => MaxTokensField::Keep,
         config::MaxTokensField::MaxTokens => MaxTokensField::MaxTokens,
         config::MaxTokensField::MaxCompletionTokens => MaxTokensField::MaxCompletionTokens,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_after_date_becomes_seconds_from_now() {
+        let soon = Timestamp::now().as_second() + 30;
+        let date = Timestamp::from_second(soon)
+            .unwrap()
+            .strftime("%a, %d %b %Y %H:%M:%S GMT");
+        let secs: i64 = in_seconds(&date.to_string()).parse().unwrap();
+        assert!((28..=30).contains(&secs), "{secs}");
+        assert_eq!(in_seconds("7"), "7");
+        assert_eq!(in_seconds("soon"), "soon");
+        assert_eq!(in_seconds("Sun, 06 Nov 1994 08:49:37 GMT"), "0");
     }
 }

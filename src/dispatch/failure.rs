@@ -117,7 +117,7 @@ impl From<SendError> for AttemptError {
         let kind = match &err {
             SendError::ConnectTimeout(after) => return Self::timeout("connect", *after),
             SendError::Connect(_) | SendError::Lost(_) => UpstreamErrorKind::Connect,
-            SendError::NotHttp(_) => UpstreamErrorKind::BrokenAnswer,
+            SendError::NotHttp(_) | SendError::Undelimited => UpstreamErrorKind::BrokenAnswer,
         };
         UpstreamError::new(kind, None, err.to_string()).into()
     }

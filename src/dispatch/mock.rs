@@ -46,7 +46,7 @@ pub(super) fn answer(
         created: UnixMs::now().0 / 1000,
         model: &inbound.model,
     };
-    if inbound.peek.stream && inbound.endpoint != Endpoint::Embeddings {
+    if inbound.peek.stream {
         let pieces: Vec<&str> = text.split_inclusive(' ').collect();
         let events = match inbound.endpoint {
             Endpoint::Completions => reply::completion_stream(envelope, &pieces, &usage, true),

@@ -186,8 +186,10 @@ impl Dispatcher {
     pub async fn run(
         self: Rc<Self>,
         identity: &Identity,
-        inbound: Inbound,
+        mut inbound: Inbound,
     ) -> Result<Reply, DispatchError> {
+        // Embeddings have nothing to stream, whatever the body says.
+        inbound.peek.stream &= inbound.endpoint != Endpoint::Embeddings;
         let shared = Arc::clone(&self.shared);
         let unknown = || DispatchError::UnknownModel {
             model: inbound.model.clone(),
@@ -231,7 +233,7 @@ impl Dispatcher {
             &estimate,
         )?;
 
-        let stream = inbound.peek.stream && inbound.endpoint != Endpoint::Embeddings;
+        let stream = inbound.peek.stream;
         let header_wait = shared.timeouts.header_wait;
         let limits = headers::of_limits(identity, &admitted.limits);
         let settlement = Settlement::new(
@@ -278,11 +280,14 @@ fn check_model_access(
     let Some(key) = identity.key() else {
         return Ok(());
     };
+    // Who names a deployment by its id asks for its group.
+    let by_id = members.iter().find(|(target, _)| target.config.id == model);
+    let name = by_id.map_or(model, |(target, _)| target.config.model_name.as_str());
     let groups: Vec<String> = members
         .iter()
         .flat_map(|(target, _)| target.config.model_info.access_groups.iter().cloned())
         .collect();
-    if may_use_model(&key.row.models, model, &groups) {
+    if may_use_model(&key.row.models, name, &groups) {
         Ok(())
     } else {
         Err(AuthError::ModelDenied {

@@ -25,9 +25,11 @@ use actix_tls::connect::{
     ConnectError, ConnectInfo, Connection, Connector as TcpConnector, ConnectorService,
 };
 use awc::error::{ConnectError as PoolConnectError, SendRequestError};
-use awc::http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
-use awc::http::{StatusCode, Uri};
-use awc::{Client, ClientBuilder, ClientRequest, Connector};
+use awc::http::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING,
+};
+use awc::http::{StatusCode, Uri, Version};
+use awc::{Client, ClientBuilder, ClientRequest, ClientResponse, Connector};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -52,6 +54,11 @@ pub(super) enum SendError {
     /// The connection broke before the answer's status line.
     #[error("the provider closed the connection without an answer: {0}")]
     Lost(String),
+    /// awc reads such a body as empty: HTTP/1.1 allows it to end with the connection, and nobody could tell it from a cut.
+    #[error(
+        "the provider's answer has neither Content-Length nor chunked encoding, so its end cannot be told"
+    )]
+    Undelimited,
     /// What came back is not HTTP.
     #[error("the provider's answer is not HTTP: {0}")]
     NotHttp(String),
@@ -91,7 +98,7 @@ pub(super) struct Response {
 
 /// The rest of an answer. Dropping it closes the connection at once.
 pub(super) struct Body {
-    payload: awc::ClientResponse,
+    payload: ClientResponse,
     expected: Option<u64>,
     received: u64,
 }
@@ -150,6 +157,9 @@ impl Upstream {
                 .map_err(|err| self.classify(err))?,
             (Err(err), _) => return Err(self.classify(err)),
         };
+        if has_no_length(&response) {
+            return Err(SendError::Undelimited);
+        }
         let expected = response
             .headers()
             .get(CONTENT_LENGTH)
@@ -213,6 +223,13 @@ fn request(client: &Client, target: &Target, uri: &Uri) -> ClientRequest {
         request = request.insert_header((name.clone(), value.clone()));
     }
     request
+}
+
+fn has_no_length(response: &ClientResponse) -> bool {
+    response.version() == Version::HTTP_11
+        && response.status() != StatusCode::NO_CONTENT
+        && !response.headers().contains_key(CONTENT_LENGTH)
+        && !response.headers().contains_key(TRANSFER_ENCODING)
 }
 
 /// Errors that a connection shows when the provider closed it while it lay in the pool.

@@ -98,7 +98,7 @@ pub(crate) async fn liveness(_caller: Caller<Public>, _call: Call) -> HttpRespon
 /// `GET /health/readiness`: 503 while draining, or when the database or an actor is gone.
 pub(crate) async fn readiness(_caller: Caller<Public>, call: Call) -> HttpResponse {
     let app = call.app();
-    let db = app.store.health.ping(PING).await.is_ok();
+    let db = app.store.lifecycle.ping(PING).await.is_ok();
     let actors = actors_live(app);
     let answer = Readiness {
         status: match (app.is_draining(), db && actors) {
@@ -126,9 +126,10 @@ fn actors_live(app: &App) -> bool {
 /// Calls each deployment, by its id, with the shortest request there is. The calls are on the books as the caller's.
 async fn report(call: &Call, identity: &Identity, wanted: Option<String>) -> Report {
     let deployments = call.app().config.deployments.iter().filter(|deployment| {
-        wanted
+        let asked_for = wanted
             .as_ref()
-            .is_none_or(|name| deployment.model_name == *name || deployment.id == *name)
+            .is_none_or(|name| deployment.model_name == *name || deployment.id == *name);
+        asked_for && identity.may_use(deployment)
     });
     let results: Vec<Endpoints> = stream::iter(deployments)
         .map(|deployment| check(call, identity, deployment))

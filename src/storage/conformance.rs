@@ -134,7 +134,7 @@ fn key(id: &str, alias: Option<&str>) -> KeyRow {
 }
 
 async fn it_answers(store: &Store) {
-    store.health.ping(Duration::from_secs(5)).await.unwrap();
+    store.lifecycle.ping(Duration::from_secs(5)).await.unwrap();
 }
 
 async fn a_key_comes_back_as_it_was_stored(store: &Store) {

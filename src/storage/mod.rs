@@ -34,8 +34,8 @@ pub struct Store {
     pub spend: Arc<dyn SpendQueries>,
     /// Writes the books; for the spend ledger.
     pub ledger: Arc<dyn SpendStore>,
-    /// Whether the database answers.
-    pub health: Arc<dyn Health>,
+    /// Whether the database answers, and its end.
+    pub lifecycle: Arc<dyn Lifecycle>,
 }
 
 /// A virtual key as it is stored. The secret is not: it is shown once, when the key is made.
@@ -180,13 +180,19 @@ pub trait SpendQueries: Send + Sync {
     fn total_spend(&self, since: Option<UnixMs>) -> BoxFuture<'_, Result<Usd, StorageError>>;
 }
 
-/// Whether the database answers.
-pub trait Health: Send + Sync {
+/// Whether the database answers, and its end.
+pub trait Lifecycle: Send + Sync {
     /// Asks the database for a trivial answer.
     ///
     /// # Errors
     /// [`StorageError::Timeout`] when none came within `deadline`; the database's.
     fn ping(&self, deadline: Duration) -> BoxFuture<'_, Result<(), StorageError>>;
+
+    /// Closes every connection; later calls fail. To be called before the runtime ends, which the connections need.
+    ///
+    /// # Errors
+    /// The database's: what was committed is safe all the same.
+    fn close(&self) -> BoxFuture<'_, Result<(), StorageError>>;
 }
 
 /// Opens the SQLite database at `path`, making the file and its directory when they are missing, and brings its schema

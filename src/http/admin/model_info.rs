@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::auth::may_use_model;
 use crate::config::DeploymentConfig;
 use crate::http::error::ApiError;
 use crate::http::extract::{AnyKey, Call, Caller};
@@ -65,15 +64,7 @@ pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
         .deployments
         .iter()
         .filter(|deployment| wanted.as_ref().is_none_or(|id| deployment.id == *id))
-        .filter(|deployment| {
-            caller.identity.key().is_none_or(|key| {
-                may_use_model(
-                    &key.row.models,
-                    &deployment.model_name,
-                    &deployment.model_info.access_groups,
-                )
-            })
-        })
+        .filter(|deployment| caller.identity.may_use(deployment))
         .map(|deployment| row(&call, deployment))
         .collect();
     Ok(HttpResponse::Ok().json(List { data }))

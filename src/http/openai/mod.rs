@@ -204,6 +204,10 @@ fn report(call: &Call, err: &ApiError, call_id: &HeaderValue) {
     );
     let status = err.status_code().as_u16();
     match err.code() {
+        // What the provider says is the request's own fault is no failure of anybody's.
+        Code::Upstream if matches!(status, 400 | 413 | 422) => {
+            debug!(path, status, code, call_id; "a provider refused a request");
+        }
         Code::Upstream
         | Code::Internal
         | Code::JournalFull

@@ -18,6 +18,9 @@ mod embedded {
 /// Makes the database at `path` ready for the pools. Blocks: call it from a thread that may.
 pub(super) fn prepare_file(path: &Path) -> Result<(), StorageError> {
     make_directory(path)?;
+    // Before the first look at the file: several processes that switch a new file to WAL at once do not wait for each
+    // other, whatever the busy timeout, but fail.
+    let _one_process = lock_migrations(path)?;
     let mut connection = Connection::open(path).map_err(|err| open_error(path, err))?;
     prepare_writer(&connection).map_err(|err| open_error(path, err))?;
     let runner = embedded::migrations::runner();
@@ -30,7 +33,6 @@ pub(super) fn prepare_file(path: &Path) -> Result<(), StorageError> {
     if applied(&connection).map_err(|err| open_error(path, err))? == Some(known) {
         return Ok(());
     }
-    let _one_process = lock_migrations(path)?;
     if let Some(found) = applied(&connection).map_err(|err| open_error(path, err))?
         && found > known
     {

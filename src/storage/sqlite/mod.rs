@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use trunkline_actors::ports::BoxFuture;
 
 use self::pool::Connections;
-use super::{Health, StorageError, Store};
+use super::{Lifecycle, StorageError, Store};
 
 /// All domains over the same connections.
 #[derive(Debug)]
@@ -48,11 +48,11 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         users: Arc::clone(&sqlite) as _,
         spend: Arc::clone(&sqlite) as _,
         ledger: Arc::clone(&sqlite) as _,
-        health: sqlite,
+        lifecycle: sqlite,
     })
 }
 
-impl Health for Sqlite {
+impl Lifecycle for Sqlite {
     fn ping(&self, deadline: Duration) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
             let operation = "ping";
@@ -63,5 +63,9 @@ impl Health for Sqlite {
                 .await
                 .unwrap_or(Err(StorageError::Timeout { operation }))
         })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(self.connections.close())
     }
 }

@@ -73,6 +73,17 @@ impl Connections {
         })
         .await
     }
+
+    /// Moves the write-ahead log into the file, so that a copy of the file alone is whole, and closes the connections.
+    pub(super) async fn close(&self) -> Result<(), StorageError> {
+        let merged = run(&self.writer, "merge the write-ahead log", |connection| {
+            Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+        })
+        .await;
+        self.readers.close();
+        self.writer.close();
+        merged
+    }
 }
 
 impl fmt::Debug for Connections {
