@@ -1,0 +1,31 @@
+# Trunkline. `make run` builds and starts it, `make test` runs every test, `make e2e` talks to a real model.
+# The first build takes some minutes on two cores; later ones take seconds.
+
+CARGO ?= cargo
+ARGS ?=
+
+.PHONY: help run build test e2e fmt lint deny
+
+help: ## Show the targets
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+run: ## Build and start (ARGS="--config config.yaml --port 4000")
+	$(CARGO) run --release --locked -- $(ARGS)
+
+build: ## Build the release binary
+	$(CARGO) build --release --locked
+
+test: ## Every test: format, lints, unit, integration, docs, SDKs
+	bash tests/run.sh
+
+e2e: ## A real small language model behind the gateway
+	bash tests/e2e/run.sh
+
+fmt: ## Format the sources
+	$(CARGO) fmt --all
+
+lint: ## Lints, warnings denied
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+deny: ## Licences, duplicate and banned crates, advisories (needs cargo-deny)
+	$(CARGO) deny check

@@ -1,0 +1,426 @@
+//! Who may ask: the master key, keys that were made on the command line and over HTTP, and what is said to everyone
+//! else.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
+use crate::support::gateway::{Gateway, Home, chat_request, chat_request_body, start};
+use crate::support::http::Request;
+use crate::support::reply::Reply;
+use crate::support::upstream::Upstream;
+use crate::support::wait::eventually;
+
+fn scene() -> (Upstream, Home, Gateway) {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let (home, gateway) = start(&ConfigText::one("m", &upstream).with_master_key());
+    (upstream, home, gateway)
+}
+
+/// Makes a key with the master key; the answer of `POST /key/generate`.
+#[track_caller]
+pub(crate) fn generate(gateway: &Gateway, wishes: &Value) -> Value {
+    let answer = gateway.send(&Request::post("/key/generate", wishes).bearer(MASTER_KEY));
+    answer.assert_status(200);
+    answer.json()
+}
+
+/// See [`generate`]; only the key.
+#[track_caller]
+pub(crate) fn generate_key(gateway: &Gateway, wishes: &Value) -> String {
+    generate(gateway, wishes)["key"]
+        .as_str()
+        .expect("a key")
+        .to_owned()
+}
+
+#[test]
+fn the_master_key_is_taken_in_every_spelling_of_the_header() {
+    let (_upstream, _home, gateway) = scene();
+    for (header, value) in [
+        ("authorization", format!("Bearer {MASTER_KEY}")),
+        ("authorization", format!("bearer {MASTER_KEY}")),
+        ("x-litellm-api-key", MASTER_KEY.to_owned()),
+        ("x-litellm-api-key", format!("Bearer {MASTER_KEY}")),
+        ("api-key", MASTER_KEY.to_owned()),
+        ("x-api-key", MASTER_KEY.to_owned()),
+    ] {
+        let answer = gateway.send(&chat_request("m").header(header, &value));
+        assert_eq!(answer.status, 200, "{header}: {}", answer.text());
+    }
+}
+
+#[test]
+fn the_first_header_in_the_contracts_order_decides() {
+    let (_upstream, _home, gateway) = scene();
+
+    let answer = gateway.send(
+        &chat_request("m")
+            .bearer("sk-nobody-knows-this-one-at-all")
+            .header("x-litellm-api-key", MASTER_KEY),
+    );
+
+    answer.assert_status(200);
+}
+
+#[test]
+fn who_shows_no_key_is_refused_everywhere_but_at_the_health_routes() {
+    let (upstream, _home, gateway) = scene();
+    for request in [
+        chat_request("m"),
+        Request::get("/v1/models"),
+        Request::get("/model/info"),
+        Request::get("/user/spend"),
+        Request::get("/global/spend"),
+        Request::post("/key/generate", &json!({})),
+    ] {
+        let error = gateway.send(&request).assert_error(401, "auth_error");
+        assert_eq!(error["param"], "None", "{request:?}");
+        assert!(
+            error["message"]
+                .as_str()
+                .is_some_and(|text| text.starts_with("Authentication Error, No api key passed in.")),
+            "{request:?}: {error}"
+        );
+    }
+    for path in [
+        "/health",
+        "/health/liveliness",
+        "/health/liveness",
+        "/health/readiness",
+    ] {
+        gateway.get(path).assert_status(200);
+    }
+    assert_eq!(upstream.request_count(), 0);
+}
+
+#[test]
+fn wrong_keys_are_refused_each_in_its_own_words() {
+    let (upstream, _home, mut gateway) = scene();
+    let stranger = "sk-stranger-key-9876543210abcdef";
+    gateway.keeps_secret(stranger);
+
+    let unknown = gateway.send(&chat_request("m").bearer(stranger));
+    let error = unknown.assert_error(401, "token_not_found_in_db");
+    assert_eq!(error["param"], "key");
+    assert!(!unknown.text().contains(stranger), "{}", unknown.text());
+
+    let no_scheme = gateway.send(&chat_request("m").header("authorization", MASTER_KEY));
+    no_scheme.assert_error(401, "auth_error");
+
+    let foreign = gateway.send(&chat_request("m").bearer("pk-not-one-of-ours-123456"));
+    foreign.assert_error(401, "auth_error");
+    assert!(!foreign.text().contains("pk-not-one-of-ours-123456"));
+
+    let almost = MASTER_KEY.split_at(MASTER_KEY.len() - 1).0;
+    let shorter = gateway.send(&chat_request("m").bearer(almost));
+    shorter.assert_status(401);
+
+    assert_eq!(upstream.request_count(), 0);
+}
+
+#[test]
+fn a_refused_caller_learns_nothing_about_its_body() {
+    let (_upstream, _home, gateway) = scene();
+
+    let answer = gateway.send(&Request::post_bytes("/v1/chat/completions", "{ not json"));
+
+    answer.assert_error(401, "auth_error");
+}
+
+#[test]
+fn a_weak_master_key_works_with_a_loud_warning() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::one("m", &upstream).general("master_key: sk-1234");
+    let (_home, gateway) = start(&config);
+
+    gateway
+        .send(&chat_request("m").bearer("sk-1234"))
+        .assert_status(200);
+
+    let warnings = gateway.log_of_level("WARN");
+    assert!(
+        warnings.iter().any(|line| {
+            line["message"].as_str().is_some_and(|text| {
+                text.to_lowercase().contains("master key") || text.contains("master_key")
+            })
+        }),
+        "{warnings:?}"
+    );
+    assert!(
+        gateway.log().iter().all(|line| !line.contains("sk-1234")),
+        "the warning does not repeat the key"
+    );
+}
+
+#[test]
+fn both_spellings_of_the_command_make_a_key_that_works() {
+    let (_upstream, home, mut gateway) = scene();
+    let config = home.config_path();
+    let config = config.to_str().expect("a UTF-8 path");
+    for arguments in [
+        vec!["generate-key", "--config", config, "--user-id", "user1"],
+        vec!["--config", config, "--generate_key", "--user_id", "user1"],
+    ] {
+        let output = home.run(&arguments);
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {stdout} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let key = stdout
+            .split(|letter: char| letter.is_whitespace() || letter == '"')
+            .find(|word| word.starts_with("sk-") && word.len() >= 20)
+            .unwrap_or_else(|| panic!("no key in {stdout:?}"));
+        gateway.keeps_secret(key);
+
+        let answer = gateway.send(&chat_request("m").bearer(key));
+
+        assert_eq!(answer.status, 200, "{arguments:?}: {}", answer.text());
+        let spend = gateway
+            .send(&Request::get("/user/spend").bearer(key))
+            .json();
+        assert_eq!(spend["user_id"], "user1");
+    }
+}
+
+#[test]
+fn a_key_made_over_http_is_shown_once_and_works() {
+    let (_upstream, home, mut gateway) = scene();
+
+    let made = generate(
+        &gateway,
+        &json!({"user_id": "user2", "models": ["m"], "max_budget": 5.5, "rpm_limit": 10, "tpm_limit": 10_000,
+            "max_parallel_requests": 3, "duration": "30d", "metadata": {"team": "blue"}, "key_alias": "mine"}),
+    );
+
+    let key = made["key"].as_str().expect("a key").to_owned();
+    gateway.keeps_secret(&key);
+    assert!(key.starts_with("sk-") && key.len() >= 24, "{made}");
+    assert_eq!(
+        made["key_name"],
+        format!("sk-...{}", key.split_at(key.len() - 4).1)
+    );
+    assert_eq!(made["user_id"], "user2");
+    assert_eq!(made["max_budget"], 5.5);
+    assert_eq!(made["rpm_limit"], 10);
+    assert_eq!(made["models"], json!(["m"]));
+    assert_eq!(made["metadata"], json!({"team": "blue"}));
+    assert!(made["expires"].is_string(), "{made}");
+    let token = made["token"].as_str().expect("a hash");
+    assert_eq!(token.len(), 64, "SHA-256 in hex");
+    gateway
+        .send(&chat_request("m").bearer(&key))
+        .assert_status(200);
+    assert_no_file_holds(&home, &key);
+}
+
+fn assert_no_file_holds(home: &Home, secret: &str) {
+    let mut folders = vec![home.path().to_owned()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the home can be read") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            files += 1;
+            let bytes = fs::read(&path).expect("a file can be read");
+            assert!(
+                !bytes
+                    .windows(secret.len())
+                    .any(|window| window == secret.as_bytes()),
+                "{} holds the key",
+                path.display()
+            );
+        }
+    }
+    assert!(files > 1, "there is a database");
+}
+
+#[test]
+fn a_key_outlives_the_process() {
+    let (_upstream, home, gateway) = scene();
+    let key = generate_key(&gateway, &json!({}));
+    gateway.stop();
+
+    let gateway = home.start();
+
+    gateway
+        .send(&chat_request("m").bearer(&key))
+        .assert_status(200);
+}
+
+#[test]
+fn only_the_master_key_makes_keys() {
+    let (_upstream, _home, gateway) = scene();
+    let key = generate_key(&gateway, &json!({"user_id": "user3"}));
+
+    let answer =
+        gateway.send(&Request::post("/key/generate", &json!({"user_id": "user4"})).bearer(&key));
+
+    assert!(
+        matches!(answer.status, 401 | 403),
+        "{} {}",
+        answer.status,
+        answer.text()
+    );
+    answer.error();
+}
+
+#[test]
+fn wishes_that_make_no_sense_are_refused_by_name() {
+    let (_upstream, _home, gateway) = scene();
+    for (field, value) in [
+        ("max_budget", json!(-1)),
+        ("max_budget", json!("lots")),
+        ("rpm_limit", json!(-5)),
+        ("tpm_limit", json!(1.5)),
+        ("duration", json!("a while")),
+        ("models", json!("m")),
+        ("metadata", json!([])),
+        ("user_id", json!(7)),
+    ] {
+        let answer = gateway
+            .send(&Request::post("/key/generate", &json!({field: value})).bearer(MASTER_KEY));
+        assert!(
+            matches!(answer.status, 400 | 422),
+            "{field}={value}: {} {}",
+            answer.status,
+            answer.text()
+        );
+        assert!(
+            answer.text().contains(field),
+            "{field}={value}: {}",
+            answer.text()
+        );
+    }
+}
+
+#[test]
+fn a_key_is_held_to_its_models() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::one("m", &upstream)
+        .deployment(Deployment::of("dear", &upstream))
+        .with_master_key();
+    let (_home, gateway) = start(&config);
+    let key = generate_key(&gateway, &json!({"models": ["m"]}));
+
+    gateway
+        .send(&chat_request("m").bearer(&key))
+        .assert_status(200);
+    let error = gateway
+        .send(&chat_request("dear").bearer(&key))
+        .assert_error(403, "key_model_access_denied");
+
+    assert_eq!(error["param"], "model");
+    let list = gateway
+        .send(&Request::get("/v1/models").bearer(&key))
+        .json();
+    let ids: Vec<&str> = list["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|model| model["id"].as_str())
+        .collect();
+    assert_eq!(ids, ["m"]);
+    let mut body = chat_request_body("m");
+    body["fallbacks"] = json!(["dear"]);
+    gateway
+        .send(&Request::post("/v1/chat/completions", &body).bearer(&key))
+        .assert_error(403, "key_model_access_denied");
+}
+
+#[test]
+fn a_key_expires() {
+    let (_upstream, _home, gateway) = scene();
+    let key = generate_key(&gateway, &json!({"duration": "2s"}));
+    gateway
+        .send(&chat_request("m").bearer(&key))
+        .assert_status(200);
+
+    eventually("the status for a key that lived 2 s", &401, || {
+        gateway.send(&chat_request("m").bearer(&key)).status
+    });
+
+    let answer = gateway.send(&chat_request("m").bearer(&key));
+    answer.assert_error(401, "expired_key");
+    assert!(!answer.text().contains(&key));
+}
+
+#[test]
+fn without_a_master_key_any_key_and_none_are_served_on_loopback() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let (_home, gateway) = start(&ConfigText::one("m", &upstream));
+
+    gateway.send(&chat_request("m")).assert_status(200);
+    gateway
+        .send(&chat_request("m").bearer("anything"))
+        .assert_status(200);
+    gateway
+        .send(&chat_request("m").bearer("sk-anything-at-all-1234567"))
+        .assert_status(200);
+}
+
+#[test]
+fn without_a_master_key_a_foreign_host_header_is_refused() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let (_home, gateway) = start(&ConfigText::one("m", &upstream));
+
+    let foreign = gateway.send(&chat_request("m").header("host", "evil.example"));
+    assert!(
+        (400..500).contains(&foreign.status),
+        "{} {}",
+        foreign.status,
+        foreign.text()
+    );
+    let port = gateway.address().port();
+    for host in [
+        format!("localhost:{port}"),
+        format!("127.0.0.1:{port}"),
+        "[::1]".to_owned(),
+    ] {
+        let answer = gateway.send(&chat_request("m").header("host", &host));
+        assert_eq!(answer.status, 200, "{host}: {}", answer.text());
+    }
+    let allowed = gateway.get("/v1/models");
+    assert_eq!(allowed.header("access-control-allow-origin"), None);
+    assert_eq!(upstream.request_count(), 3);
+}
+
+#[test]
+fn without_a_master_key_other_addresses_serve_only_the_health_routes() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let home = Home::with(&ConfigText::one("m", &upstream)).host("0.0.0.0");
+    let mut gateway = home.start();
+    gateway.allow_errors();
+
+    gateway.get("/health/liveliness").assert_status(200);
+    let answer = gateway.chat("m");
+
+    answer.assert_status(401);
+    let error = answer.error();
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("LITELLM_MASTER_KEY") || text.contains("master_key")),
+        "the error says what to set: {error}"
+    );
+    assert_eq!(upstream.request_count(), 0);
+}
+
+#[test]
+fn the_master_key_may_come_from_the_environment() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let home =
+        Home::with(&ConfigText::one("m", &upstream)).variable("LITELLM_MASTER_KEY", MASTER_KEY);
+    let gateway = home.start();
+
+    gateway.chat("m").assert_status(401);
+    gateway
+        .send(&chat_request("m").bearer(MASTER_KEY))
+        .assert_status(200);
+}

@@ -1,0 +1,248 @@
+//! Limits hold: requests, tokens and parallel slots a minute, and money.
+
+use serde_json::{Value, json};
+
+use crate::keys::generate_key;
+use crate::support::config::ConfigText;
+use crate::support::gateway::{
+    Gateway, Home, chat_request, chat_request_body, start, stream_request,
+};
+use crate::support::http::Answer;
+use crate::support::reply::{Gate, Reply};
+use crate::support::upstream::Upstream;
+use crate::support::wait::eventually;
+
+/// Every canned answer costs 11 × 1e-6 + 7 × 2e-6 USD.
+const COST: f64 = 0.000_025;
+
+fn scene(reply: Reply) -> (Upstream, Home, Gateway) {
+    let upstream = Upstream::always(reply);
+    let (home, gateway) = start(&ConfigText::one("m", &upstream).with_master_key());
+    (upstream, home, gateway)
+}
+
+fn start_with_key(reply: Reply, wishes: &Value) -> (Upstream, Home, Gateway) {
+    let (upstream, home, gateway) = scene(reply);
+    let key = generate_key(&gateway, wishes);
+    (upstream, home, gateway.with_key(&key))
+}
+
+#[track_caller]
+fn assert_rate_limited(answer: &Answer, limit_type: &str, limit: u64) {
+    let error = answer.assert_error(429, "throttling_error");
+    assert_eq!(error["param"], Value::Null);
+    let message = error["message"].as_str().expect("a message");
+    assert!(
+        message.contains(&format!("Limit type: {limit_type}")),
+        "{message}"
+    );
+    assert!(
+        message.contains(&format!("Current limit: {limit}")),
+        "{message}"
+    );
+    assert_eq!(answer.header("rate_limit_type"), Some(limit_type));
+    let seconds: u64 = answer
+        .header("retry-after")
+        .and_then(|seconds| seconds.parse().ok())
+        .expect("a number of seconds");
+    assert!((1..=60).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn requests_over_the_limit_of_a_minute_are_refused() {
+    let (upstream, _home, gateway) = start_with_key(Reply::chat("hi"), &json!({"rpm_limit": 3}));
+
+    for left in [2, 1, 0] {
+        let answer = gateway.chat("m");
+        answer.assert_status(200);
+        assert_eq!(
+            answer.header("x-ratelimit-api_key-remaining-requests"),
+            Some(left.to_string().as_str())
+        );
+        assert_eq!(
+            answer.header("x-ratelimit-api_key-limit-requests"),
+            Some("3")
+        );
+    }
+    assert_rate_limited(&gateway.chat("m"), "requests", 3);
+
+    assert_eq!(upstream.request_count(), 3);
+}
+
+#[test]
+fn requests_at_the_same_time_do_not_slip_past_the_limit() {
+    let gate = Gate::closed();
+    let (upstream, _home, gateway) =
+        start_with_key(Reply::chat("hi").after(&gate), &json!({"rpm_limit": 5}));
+
+    let pending: Vec<_> = (0..20).map(|_| gateway.begin(&chat_request("m"))).collect();
+    upstream.wait_for_requests(5);
+    gate.open();
+    let statuses: Vec<u16> = pending
+        .into_iter()
+        .map(|request| request.answer().status)
+        .collect();
+
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 200).count(),
+        5,
+        "{statuses:?}"
+    );
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 429).count(),
+        15,
+        "{statuses:?}"
+    );
+    assert_eq!(upstream.request_count(), 5);
+}
+
+#[test]
+fn one_key_used_up_does_not_stop_another() {
+    let (_upstream, _home, gateway) = scene(Reply::chat("hi"));
+    let small = generate_key(&gateway, &json!({"rpm_limit": 1}));
+    let other = generate_key(&gateway, &json!({"rpm_limit": 1}));
+
+    gateway
+        .send(&chat_request("m").bearer(&small))
+        .assert_status(200);
+    gateway
+        .send(&chat_request("m").bearer(&small))
+        .assert_status(429);
+    gateway
+        .send(&chat_request("m").bearer(&other))
+        .assert_status(200);
+}
+
+#[test]
+fn tokens_over_the_limit_of_a_minute_are_refused() {
+    // Every answer reports 18 tokens, however little was asked for.
+    let (upstream, _home, gateway) = start_with_key(Reply::chat("hi"), &json!({"tpm_limit": 18}));
+
+    gateway.chat("m").assert_status(200);
+    assert_rate_limited(&gateway.chat("m"), "tokens", 18);
+
+    assert_eq!(upstream.request_count(), 1);
+}
+
+#[test]
+fn tokens_that_were_reserved_and_not_used_are_given_back() {
+    // Each request reserves its prompt and 500 tokens, and uses 18.
+    let (_upstream, _home, gateway) = start_with_key(Reply::chat("hi"), &json!({"tpm_limit": 700}));
+    let mut body = chat_request_body("m");
+    body["max_tokens"] = json!(500);
+
+    for _ in 0..5 {
+        gateway
+            .post("/v1/chat/completions", &body)
+            .assert_status(200);
+    }
+}
+
+#[test]
+fn parallel_requests_over_the_limit_are_refused_until_one_ends() {
+    let gate = Gate::closed();
+    let (upstream, _home, gateway) = start_with_key(
+        Reply::chat("hi").after(&gate),
+        &json!({"max_parallel_requests": 1}),
+    );
+    let first = gateway.begin(&chat_request("m"));
+    upstream.wait_for_requests(1);
+
+    assert_rate_limited(&gateway.chat("m"), "max_parallel_requests", 1);
+    gate.open();
+    first.answer().assert_status(200);
+
+    gateway.chat("m").assert_status(200);
+}
+
+#[test]
+fn a_client_that_leaves_gives_its_parallel_slot_back() {
+    let gate = Gate::closed();
+    let (upstream, _home, gateway) = start_with_key(
+        Reply::stream(&["a", "b"]).gate_before_part(2, &gate),
+        &json!({"max_parallel_requests": 1}),
+    );
+    let mut live = gateway.open(&stream_request("m"));
+    assert_eq!(live.next_text(), "a");
+    live.leave();
+    gate.open();
+    upstream.wait_for_requests(1);
+
+    eventually("the status after the client left", &200, || {
+        gateway.chat_stream("m").status
+    });
+}
+
+#[test]
+fn a_key_without_money_left_is_refused() {
+    let (upstream, _home, gateway) =
+        start_with_key(Reply::chat("hi"), &json!({"max_budget": COST * 1.5}));
+
+    gateway.chat("m").assert_status(200);
+    gateway.chat("m").assert_status(200);
+    let answer = gateway.chat("m");
+
+    let error = answer.assert_error(422, "budget_exceeded");
+    assert_eq!(error["param"], Value::Null);
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("Budget has been exceeded")),
+        "{error}"
+    );
+    assert_eq!(upstream.request_count(), 2);
+}
+
+#[test]
+fn a_budget_outlives_the_process() {
+    let (_upstream, home, gateway) = scene(Reply::chat("hi"));
+    let key = generate_key(&gateway, &json!({"max_budget": COST}));
+    gateway
+        .send(&chat_request("m").bearer(&key))
+        .assert_status(200);
+    gateway.kill();
+
+    let gateway = home.start();
+
+    gateway
+        .send(&chat_request("m").bearer(&key))
+        .assert_error(422, "budget_exceeded");
+}
+
+#[test]
+fn money_held_by_a_running_request_is_not_spent_twice() {
+    let gate = Gate::closed();
+    let (upstream, _home, gateway) = start_with_key(
+        Reply::chat("hi").after(&gate),
+        &json!({"max_budget": COST * 1.5}),
+    );
+    let first = gateway.begin(&chat_request("m"));
+    upstream.wait_for_requests(1);
+
+    let second = gateway.chat("m");
+
+    second.assert_status(429);
+    assert!(second.header("retry-after").is_some());
+    gate.open();
+    first.answer().assert_status(200);
+    gateway.chat("m").assert_status(200);
+    assert_eq!(upstream.request_count(), 2);
+}
+
+#[test]
+fn a_failed_request_costs_nothing() {
+    let upstream = Upstream::scripted([
+        Reply::error(500, "server_error", "oops"),
+        Reply::error(500, "server_error", "oops"),
+        Reply::chat("hi"),
+    ]);
+    let (_home, mut gateway) = start(&ConfigText::one("m", &upstream).with_master_key());
+    gateway.allow_errors();
+    let key = generate_key(&gateway, &json!({"max_budget": COST * 0.5}));
+    let gateway = gateway.with_key(&key);
+
+    gateway.chat("m").assert_status(500);
+    gateway.chat("m").assert_status(500);
+    gateway.chat("m").assert_status(200);
+    gateway.chat("m").assert_error(422, "budget_exceeded");
+}
