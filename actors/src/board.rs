@@ -111,11 +111,13 @@ impl Row {
     }
 
     /// Opens the breaker at least until `until`; by anyone. Answers whether that is later than before.
-    pub fn raise_cooldown(&self, until: Millis) -> bool {
+    pub fn raise_cooldown(&self, until: Millis, now: Millis) -> bool {
         let before = self.cooldown_until.fetch_max(until.0, Ordering::AcqRel);
         let raised = before < until.0;
-        // Several requests of one moment may raise it by a little each: that is one cooldown.
-        if raised && before <= self.healed_until.load(Ordering::Acquire) {
+        // Several requests of one moment may raise it by a little each: that is one cooldown. One whose deadline has
+        // passed, or that was healed, is over: a failed probe begins another.
+        let over = before <= now.0 || before <= self.healed_until.load(Ordering::Acquire);
+        if raised && over {
             self.cooldowns.fetch_add(1, Ordering::Relaxed);
         }
         raised
@@ -235,7 +237,7 @@ mod tests {
     fn a_cooldown_opens_until_its_deadline_and_then_lets_one_probe_through() {
         let row = Arc::new(Row::default());
         assert_eq!(row.state(Millis(0)), BreakerState::Closed);
-        row.raise_cooldown(Millis(100));
+        row.raise_cooldown(Millis(100), Millis::ZERO);
         assert_eq!(
             row.state(Millis(99)),
             BreakerState::Open { until: Millis(100) }
@@ -254,8 +256,8 @@ mod tests {
     #[test]
     fn an_earlier_deadline_never_shortens_a_cooldown() {
         let row = Row::default();
-        row.raise_cooldown(Millis(100));
-        assert!(!row.raise_cooldown(Millis(50)));
+        row.raise_cooldown(Millis(100), Millis::ZERO);
+        assert!(!row.raise_cooldown(Millis(50), Millis::ZERO));
         assert_eq!(
             row.state(Millis(60)),
             BreakerState::Open { until: Millis(100) }
@@ -265,9 +267,9 @@ mod tests {
     #[test]
     fn healing_does_not_undo_a_cooldown_raised_during_the_probe() {
         let row = Arc::new(Row::default());
-        row.raise_cooldown(Millis(100));
+        row.raise_cooldown(Millis(100), Millis::ZERO);
         let probe = row.try_probe(Millis(100)).unwrap();
-        row.raise_cooldown(Millis(200));
+        row.raise_cooldown(Millis(200), Millis::ZERO);
         row.heal(&probe);
         assert_eq!(
             row.state(Millis(150)),
@@ -279,7 +281,7 @@ mod tests {
     fn of_many_threads_exactly_one_gets_the_probe() {
         for _ in 0..50 {
             let row = Arc::new(Row::default());
-            row.raise_cooldown(Millis(1));
+            row.raise_cooldown(Millis(1), Millis::ZERO);
             let probes: Vec<_> = thread::scope(|scope| {
                 let tries: Vec<_> = (0..4)
                     .map(|_| scope.spawn(|| row.try_probe(Millis(1))))
@@ -291,6 +293,20 @@ mod tests {
             });
             assert_eq!(probes.len(), 1);
         }
+    }
+
+    #[test]
+    fn a_cooldown_that_a_failed_probe_begins_is_counted_as_another() {
+        let board = Board::default();
+        let row = board.open_row(&DeploymentId::new("d"));
+        assert!(row.raise_cooldown(Millis(100), Millis::ZERO));
+        assert!(
+            row.raise_cooldown(Millis(110), Millis(10)),
+            "a little later is later"
+        );
+        assert_eq!(row.cooldowns(), 1, "but the same cooldown");
+        assert!(row.raise_cooldown(Millis(300), Millis(200)));
+        assert_eq!(row.cooldowns(), 2);
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl DeploymentHandle {
             Outcome::Failure(failure) => {
                 row.count(!failure.is_the_requests_fault(), 0);
                 if let Some(cooldown) = self.rules().trips_alone(failure, probe.is_some()) {
-                    unbatched |= row.raise_cooldown(now.after(cooldown));
+                    unbatched |= row.raise_cooldown(now.after(cooldown), now);
                 }
             }
         }

@@ -86,7 +86,7 @@ impl Deployment {
         match self.breaker.outcome(&outcome, probe.is_some(), at) {
             Verdict::Nothing => {}
             Verdict::Open(until) => {
-                self.handle.row().raise_cooldown(until);
+                self.handle.row().raise_cooldown(until, at);
                 let is_news = at >= self.logged_until;
                 self.logged_until = self.logged_until.max(until);
                 if !is_news {

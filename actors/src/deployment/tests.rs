@@ -234,7 +234,7 @@ fn a_full_mailbox_loses_no_outcome_and_no_probe() {
         settle_down().await;
         // Nothing is handled before the next await: the mailbox fills up.
         while addr.try_send(OutcomesWaiting).is_ok() {}
-        handle.row().raise_cooldown(Millis(10));
+        handle.row().raise_cooldown(Millis(10), Millis::ZERO);
         let probe = handle.row().try_probe(Millis(10));
         handle.report_probe(success(), probe, Millis(10));
         let probing = BreakerState::HalfOpen { probing: true };
@@ -273,7 +273,7 @@ proptest! {
     ) {
         let handle = handle();
         let mut breaker = Breaker::new(rules());
-        handle.row().raise_cooldown(Millis(5_000));
+        handle.row().raise_cooldown(Millis(5_000), Millis::ZERO);
         let mut now = Millis(0);
         let mut probes = Vec::new();
         for event in events {
@@ -294,14 +294,14 @@ proptest! {
                     for report in handle.outbox().take() {
                         match breaker.outcome(&report.outcome, report.probe.is_some(), report.at) {
                             Verdict::Nothing => {}
-                            Verdict::Open(until) => drop(handle.row().raise_cooldown(until)),
+                            Verdict::Open(until) => drop(handle.row().raise_cooldown(until, now)),
                             Verdict::Close => handle.row().heal(report.probe.as_ref().unwrap()),
                         }
                     }
                     let closed = handle.row().state(now) == BreakerState::Closed;
                     prop_assert_eq!(closed, well);
                     if well {
-                        handle.row().raise_cooldown(now.after(Duration::from_secs(5)));
+                        handle.row().raise_cooldown(now.after(Duration::from_secs(5)), now);
                     }
                 }
                 Event::Forget => drop(probes.pop()),

@@ -214,7 +214,7 @@ fn a_group_that_cools_down_is_not_called_and_says_until_when() {
             .deployment(id)
             .unwrap()
             .row()
-            .raise_cooldown(Millis(until));
+            .raise_cooldown(Millis(until), Millis::ZERO);
     }
     let (calls, _, why) = fail_all(&mut plan(&table, ask("g")), &failure(500));
     assert!(calls.is_empty());
@@ -232,7 +232,7 @@ fn at_the_deadline_exactly_one_request_gets_through() {
         .deployment("a")
         .unwrap()
         .row()
-        .raise_cooldown(Millis(100));
+        .raise_cooldown(Millis(100), Millis::ZERO);
     let Step::Try(probe) = plan(&table, ask("g")).next(Millis(100)) else {
         panic!("no probe");
     };

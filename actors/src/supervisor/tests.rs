@@ -101,7 +101,7 @@ fn a_probe_that_succeeds_closes_the_breaker() {
         supervisor.apply(config(&[("a", "g")])).await.unwrap();
         let table = supervisor.routing().load();
         let row = Arc::clone(table.deployment("a").unwrap().row());
-        row.raise_cooldown(Millis(100));
+        row.raise_cooldown(Millis(100), Millis::ZERO);
         advance(Duration::from_millis(100)).await;
         let Step::Try(mut attempt) = plan(&table, ask("g")).next(clock.now()) else {
             panic!("no probe");
