@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::dispatch::{Dispatcher, Shared};
 use crate::storage::Store;
 
-/// Everything that all workers share. Built once, in the order of `server::build`.
+/// Everything that all workers share. Built once, by [`crate::server::serve`].
 #[derive(Debug)]
 pub struct App {
     /// The configuration, as loaded.

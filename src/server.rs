@@ -1,9 +1,9 @@
 //! Builds the process, serves, and takes it down again in order.
 //!
 //! Start: journal → store → actors → routing table → workers. Stop (SIGTERM or SIGINT): readiness fails and new requests
-//! are refused → no new connections, running requests and streams finish up to `shutdown_timeout` → the ledger ships what
-//! the journal holds → the journal and the database are closed → the actors' arbiter stops. What could not be shipped stays in the journal
-//! and is shipped by the next start.
+//! are refused → no new connections, running requests and streams finish up to `shutdown_timeout`, the rest is cut and
+//! settled → the ledger ships what the journal holds → the journal and the database are closed → the actors' arbiter stops.
+//! What could not be shipped stays in the journal and is shipped by the next start.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -22,6 +22,7 @@ use actix_web::{App as WebApp, HttpServer, web};
 use anyhow::{Context as _, anyhow};
 use log::{error, info, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
 use trunkline_actors::clock::Clock;
 use trunkline_actors::rate_limiter::{self, LimiterSettings};
 use trunkline_actors::spend_ledger::{self, Drain, LedgerSettings};
@@ -37,6 +38,11 @@ use crate::journal::{Journal, JournalOptions};
 use crate::storage::{self, Store};
 use crate::telemetry::metrics::Metrics;
 
+/// How long an idle client connection is kept: longer than clients keep theirs (5 s to 60 s in the usual SDKs and proxies),
+/// or a request would meet the closing.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long requests that were cut at the end of `shutdown_timeout` may take to settle.
+const SETTLE_WITHIN: Duration = Duration::from_secs(2);
 /// How long the ledger may ship at the end.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -105,13 +111,14 @@ impl Process {
             .context("the supervisor did not start")?;
 
         let prices = PriceBook::built_in();
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let shared = Arc::new(Shared {
-            targets: Targets::build(&config, prices)?,
+            targets: Targets::build(&config, prices, &metrics)?,
             routing: supervisor.routing().clone(),
             limiter,
             ledger: ledger.clone(),
             prices,
-            metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
+            metrics,
             clock,
             timeouts: config.server.timeouts,
             router: config.router.clone(),
@@ -120,7 +127,7 @@ impl Process {
             late_error: openai::late_error,
         });
         let keys = KeyTable::new(
-            config.general.master_key.clone(),
+            config.general.master_key.as_ref(),
             config.general.max_parallel_requests,
             store.clone(),
             ledger.clone(),
@@ -184,6 +191,7 @@ impl Process {
         })
         .workers(workers)
         .tcp_nodelay(true)
+        .keep_alive(KEEP_ALIVE)
         // Without this a client that left is noticed at the next write only.
         .h1_allow_half_closed(false)
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
@@ -201,19 +209,33 @@ impl Process {
         let running = server.run();
         let server = running.handle();
         let mut running = actix_rt::spawn(running);
-        tokio::select! {
+        let ended = tokio::select! {
             () = stop_asked_for.wait() => {
                 info!("stopping: no new requests, running ones may finish");
                 self.app.draining.store(true, Ordering::Relaxed);
                 server.stop(true).await;
+                Ok(())
             }
-            ended = &mut running => ended.context("the server panicked")?.context("the server stopped")?,
-        }
+            ended = &mut running => ended
+                .context("the server panicked")
+                .and_then(|ended| ended.context("the server stopped")),
+        };
         self.stop().await;
-        Ok(())
+        ended
     }
 
     async fn stop(self) {
+        // The workers drop what they cut on threads of their own, and each drop still writes to the journal.
+        let settled = async {
+            while self.app.shared.metrics.in_flight() > 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if timeout(SETTLE_WITHIN, settled).await.is_err() {
+            warn!(
+                "requests are still running; the next start settles them with their estimated input"
+            );
+        }
         if let Err(err) = self
             .app
             .ledger

@@ -18,12 +18,14 @@ pub enum Credential {
     Key(Secret),
 }
 
+/// The gateway's own header; before `Authorization`.
+const OWN_HEADER: HeaderName = HeaderName::from_static("x-litellm-api-key");
 /// Headers that hold a bare key, after `Authorization`.
-const RAW_HEADERS: [&str; 4] = [
-    "api-key",
-    "x-api-key",
-    "x-goog-api-key",
-    "ocp-apim-subscription-key",
+const RAW_HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("ocp-apim-subscription-key"),
 ];
 
 /// Finds the key in `headers`; `custom_header` is `general_settings.litellm_key_header_name`.
@@ -34,8 +36,7 @@ pub fn present(
     headers: &HeaderMap,
     custom_header: Option<&HeaderName>,
 ) -> Result<Credential, AuthError> {
-    let preferred = HeaderName::from_static("x-litellm-api-key");
-    for name in [Some(&preferred), custom_header].into_iter().flatten() {
+    for name in [Some(&OWN_HEADER), custom_header].into_iter().flatten() {
         if let Some(text) = text_of(headers, name) {
             return Ok(key(strip_bearer(text).unwrap_or(text)));
         }
@@ -50,8 +51,8 @@ pub fn present(
         return Err(AuthError::Malformed);
     }
     Ok(RAW_HEADERS
-        .into_iter()
-        .find_map(|name| text_of(headers, &HeaderName::from_static(name)))
+        .iter()
+        .find_map(|name| text_of(headers, name))
         .map_or(Credential::Absent, key))
 }
 

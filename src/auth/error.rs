@@ -68,9 +68,9 @@ pub enum AuthError {
         "Authentication Error, no master key is set, so only loopback callers are served. Set LITELLM_MASTER_KEY or general_settings.master_key and restart."
     )]
     NoMasterKey,
-    /// A web page's host name pointing at loopback (DNS rebinding).
+    /// A web page of another name: its host points at loopback (DNS rebinding), or it posts there.
     #[error(
-        "Authentication Error, no master key is set, so the Host header must name localhost or a loopback address. Set LITELLM_MASTER_KEY or general_settings.master_key to serve other names."
+        "Authentication Error, no master key is set, so the Host header, and a browser's Origin, must name localhost or a loopback address. Set LITELLM_MASTER_KEY or general_settings.master_key to serve other names."
     )]
     ForeignHost,
     /// The key table could not be read.

@@ -111,13 +111,15 @@ impl Identity {
 
     /// Whether the caller may use a deployment's model group.
     pub fn may_use(&self, deployment: &DeploymentConfig) -> bool {
-        self.key().is_none_or(|key| {
-            may_use_model(
-                &key.row.models,
-                &deployment.model_name,
-                &deployment.model_info.access_groups,
-            )
-        })
+        self.may_use_as(&deployment.model_name, deployment)
+    }
+
+    /// Whether the caller may use a deployment by that name.
+    pub fn may_use_as(&self, name: &str, deployment: &DeploymentConfig) -> bool {
+        let groups = &deployment.model_info.access_groups;
+        let in_access_group = |name: &str| groups.iter().any(|group| group == name);
+        self.key()
+            .is_none_or(|key| may_use_model(&key.row.models, name, in_access_group))
     }
 
     /// The virtual key, if it is one.

@@ -3,6 +3,8 @@
 //! A key is `sk-` and 256 random bits. Only its SHA-256 (lower-case hex of the whole text, LiteLLM's form, so that keys
 //! from a LiteLLM table keep working) is ever stored; a random key of that size needs no slow hash.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
@@ -20,9 +22,13 @@ pub fn generate() -> Secret {
     Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
 }
 
+/// SHA-256 of a presented key: what it is compared and looked up by.
+#[derive(Clone, Copy)]
+pub struct KeyDigest([u8; 32]);
+
 /// The id of a key: SHA-256 of its text, lower-case hex.
 pub fn id_of(key: &str) -> KeyId {
-    KeyId::new(hex::encode(Sha256::digest(key.as_bytes())))
+    KeyDigest::of(key).id()
 }
 
 /// `sk-...` and the last four characters: what lists and errors show.
@@ -43,11 +49,29 @@ pub fn masked(text: &str) -> String {
     format!("{head}****{tail}")
 }
 
-/// Compares without telling by its timing where the texts differ. Both are hashed first, so lengths do not tell either.
-pub fn same(presented: &str, expected: &Secret) -> bool {
-    let left = Sha256::digest(presented.as_bytes());
-    let right = Sha256::digest(expected.expose().as_bytes());
-    left.ct_eq(&right).into()
+// === impl KeyDigest ===
+
+impl KeyDigest {
+    /// Hashes the text.
+    pub fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+
+    /// The id of the key.
+    pub fn id(&self) -> KeyId {
+        KeyId::new(hex::encode(self.0))
+    }
+
+    /// Compares without telling by its timing where the texts differ, nor their lengths.
+    pub fn same(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for KeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyDigest(..)")
+    }
 }
 
 #[cfg(test)]
@@ -77,8 +101,9 @@ mod tests {
 
     #[test]
     fn comparison_is_exact() {
-        assert!(same("sk-1234", &Secret::new("sk-1234")));
-        assert!(!same("sk-12345", &Secret::new("sk-1234")));
-        assert!(!same("", &Secret::new("sk-1234")));
+        let master = KeyDigest::of("sk-1234");
+        assert!(KeyDigest::of("sk-1234").same(&master));
+        assert!(!KeyDigest::of("sk-12345").same(&master));
+        assert!(!KeyDigest::of("").same(&master));
     }
 }

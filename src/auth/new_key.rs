@@ -12,6 +12,9 @@ use super::key;
 use crate::config::Secret;
 use crate::storage::{KeyRow, StorageError, Store, UserRow};
 
+/// Longest name of a user or key, in characters.
+const MAX_NAME: usize = 256;
+
 /// What was asked for. Absent means unlimited.
 #[derive(Debug, Default)]
 pub struct NewKey {
@@ -49,8 +52,8 @@ pub struct MadeKey {
 /// What was asked for cannot be.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum NewKeyError {
-    /// Not a plain amount.
-    #[error("max_budget must be a number of US dollars, zero or more, such as 10.0; got {0}")]
+    /// Not an amount that the books can hold.
+    #[error("max_budget must be a number of US dollars from 0 to 9 million, such as 10.0; got {0}")]
     Budget(String),
     /// Not `30s`, `30m`, …
     #[error("duration must be a number and a unit, such as 30s, 30m, 12h, 30d, 4w or 1mo; got {0}")]
@@ -58,6 +61,9 @@ pub enum NewKeyError {
     /// A limit that can never be met.
     #[error("{0} must be at least 1; leave it out for no limit")]
     ZeroLimit(&'static str),
+    /// The name would not fit into a record of the books, or breaks lines of lists and logs.
+    #[error("{0} must have at most {MAX_NAME} characters and no control characters")]
+    Name(&'static str),
     /// Empty text.
     #[error("{0} must not be empty; leave it out instead")]
     Empty(&'static str),
@@ -71,7 +77,7 @@ impl NewKeyError {
         match self {
             Self::Budget(_) => "max_budget",
             Self::Duration(_) => "duration",
-            Self::ZeroLimit(field) | Self::Empty(field) => field,
+            Self::ZeroLimit(field) | Self::Empty(field) | Self::Name(field) => field,
         }
     }
 }
@@ -94,8 +100,12 @@ impl NewKey {
             }
         }
         for (field, text) in [("user_id", &self.user_id), ("key_alias", &self.alias)] {
-            if text.as_ref().is_some_and(String::is_empty) {
+            let Some(text) = text else { continue };
+            if text.is_empty() {
                 return Err(NewKeyError::Empty(field));
+            }
+            if text.chars().count() > MAX_NAME || text.chars().any(char::is_control) {
+                return Err(NewKeyError::Name(field));
             }
         }
         let max_budget = self.max_budget.as_deref().map(budget).transpose()?;
@@ -162,7 +172,9 @@ fn budget(text: &str) -> Result<Usd, NewKeyError> {
     if amount.is_sign_negative() && !amount.is_zero() {
         return Err(wrong());
     }
-    Ok(Usd::rounded(amount))
+    // The books count in 1e-12 USD, up to about nine million.
+    let amount = Usd::rounded(amount);
+    amount.to_pico().map(|_| amount).ok_or_else(wrong)
 }
 
 /// Plain length of `30s`, `30m`, `12h`, `30d`, `4w`, `1mo` (30 days); a key's life needs no calendar.
@@ -217,6 +229,14 @@ mod tests {
         };
         assert_eq!(err(budget("\"ten\"")).field(), "max_budget");
         assert_eq!(err(budget("-1")).field(), "max_budget");
+        assert_eq!(err(budget("1e12")).field(), "max_budget");
+        for name in ["a\nb".to_owned(), "u".repeat(MAX_NAME + 1)] {
+            let named = NewKey {
+                user_id: Some(name),
+                ..NewKey::default()
+            };
+            assert_eq!(err(named), NewKeyError::Name("user_id"));
+        }
         let zero = NewKey {
             rpm_limit: Some(0),
             ..NewKey::default()

@@ -20,7 +20,7 @@ use trunkline_actors::spend_ledger::LedgerHandle;
 use super::credential::Credential;
 use super::error::AuthError;
 use super::identity::{Identity, KeyEntry};
-use super::key;
+use super::key::{self, KeyDigest};
 use crate::config::Secret;
 use crate::storage::{KeyRow, Store};
 
@@ -34,14 +34,14 @@ const CAPACITY: usize = 100_000;
 /// See the module.
 #[derive(Debug)]
 pub struct KeyTable {
-    master: Option<Secret>,
+    master: Option<KeyDigest>,
     default_parallel: Option<u32>,
     store: Store,
     ledger: LedgerHandle,
     clock: Clock,
     known: DashMap<KeyId, Arc<KeyEntry>>,
     unknown: DashMap<KeyId, Millis>,
-    loading: DashMap<KeyId, Arc<OnceCell<Loaded>>>,
+    loading: DashMap<KeyId, Cell>,
 }
 
 /// `None`: no such key.
@@ -50,14 +50,14 @@ type Loaded = Option<Arc<KeyEntry>>;
 impl KeyTable {
     /// An empty table over `store`. `default_parallel` is `general_settings.max_parallel_requests`.
     pub fn new(
-        master: Option<Secret>,
+        master: Option<&Secret>,
         default_parallel: Option<u32>,
         store: Store,
         ledger: LedgerHandle,
         clock: Clock,
     ) -> Self {
         Self {
-            master,
+            master: master.map(|master| KeyDigest::of(master.expose())),
             default_parallel,
             store,
             ledger,
@@ -75,21 +75,11 @@ impl KeyTable {
 
     /// Answers from memory when that is possible: `None` means [`identify`](Self::identify) must ask the store.
     pub fn identify_cached(&self, credential: &Credential) -> Option<Result<Identity, AuthError>> {
-        let text = match self.without_lookup(credential) {
-            Ok(Found::Done(identity)) => return Some(Ok(identity)),
-            Ok(Found::Lookup(text)) => text,
-            Err(err) => return Some(Err(err)),
-        };
-        let id = key::id_of(text);
-        let now = self.clock.now();
-        if let Some(entry) = self.known.get(&id).map(|entry| Arc::clone(&entry)) {
-            if now.since(entry.loaded_at) < KNOWN_TTL {
-                return Some(admit(entry));
-            }
-            return None;
+        match self.find(credential) {
+            Ok(Found::Done(identity)) => Some(Ok(identity)),
+            Ok(Found::Lookup { .. }) => None,
+            Err(err) => Some(Err(err)),
         }
-        let refused_at = self.unknown.get(&id).map(|at| *at)?;
-        (now.since(refused_at) < UNKNOWN_TTL).then(|| self.no_such_key(text, &id))
     }
 
     /// Identifies the caller, reading the store on a miss.
@@ -97,17 +87,12 @@ impl KeyTable {
     /// # Errors
     /// See [`AuthError`].
     pub async fn identify(&self, credential: &Credential) -> Result<Identity, AuthError> {
-        if let Some(answer) = self.identify_cached(credential) {
-            return answer;
-        }
-        let text = match self.without_lookup(credential)? {
-            Found::Done(identity) => return Ok(identity),
-            Found::Lookup(text) => text,
-        };
-        let id = key::id_of(text);
-        match self.load(&id).await? {
-            Some(entry) => admit(entry),
-            None => self.no_such_key(text, &id),
+        match self.find(credential)? {
+            Found::Done(identity) => Ok(identity),
+            Found::Lookup { text, id } => match self.load(&id).await? {
+                Some(entry) => admit(entry),
+                None => self.no_such_key(text, &id),
+            },
         }
     }
 
@@ -117,23 +102,38 @@ impl KeyTable {
         self.unknown.remove(id);
     }
 
-    fn without_lookup<'c>(&self, credential: &'c Credential) -> Result<Found<'c>, AuthError> {
+    /// Looks at what needs no store: the key is hashed once, for the comparison and the table alike.
+    fn find<'c>(&self, credential: &'c Credential) -> Result<Found<'c>, AuthError> {
         let text = match (credential, &self.master) {
             (Credential::Absent, Some(_)) => return Err(AuthError::NoKey),
             (Credential::Absent, None) => return Ok(Found::Done(Identity::Open)),
-            (Credential::Key(text), Some(master)) if key::same(text.expose(), master) => {
-                return Ok(Found::Done(Identity::Master));
-            }
             (Credential::Key(text), _) => text.expose(),
         };
-        if text.starts_with(key::PREFIX) {
-            Ok(Found::Lookup(text))
-        } else if self.has_master_key() {
-            Err(AuthError::NotVirtualKey {
-                received: key::masked(text),
-            })
-        } else {
-            Ok(Found::Done(Identity::Open))
+        let digest = KeyDigest::of(text);
+        if self.master.is_some_and(|master| master.same(&digest)) {
+            return Ok(Found::Done(Identity::Master));
+        }
+        if !text.starts_with(key::PREFIX) {
+            return if self.has_master_key() {
+                Err(AuthError::NotVirtualKey {
+                    received: key::masked(text),
+                })
+            } else {
+                Ok(Found::Done(Identity::Open))
+            };
+        }
+        let id = digest.id();
+        let now = self.clock.now();
+        if let Some(entry) = self.known.get(&id).map(|entry| Arc::clone(&entry)) {
+            return if now.since(entry.loaded_at) < KNOWN_TTL {
+                admit(entry).map(Found::Done)
+            } else {
+                Ok(Found::Lookup { text, id })
+            };
+        }
+        match self.unknown.get(&id).map(|at| *at) {
+            Some(at) if now.since(at) < UNKNOWN_TTL => self.no_such_key(text, &id).map(Found::Done),
+            _ => Ok(Found::Lookup { text, id }),
         }
     }
 
@@ -149,13 +149,9 @@ impl KeyTable {
     }
 
     async fn load(&self, id: &KeyId) -> Result<Loaded, AuthError> {
-        let cell = Arc::clone(
-            &self
-                .loading
-                .entry(id.clone())
-                .or_insert_with(|| Arc::new(OnceCell::new())),
-        );
-        let loaded = cell
+        let loading = Loading::join(&self.loading, id);
+        let loaded = loading
+            .cell
             .get_or_try_init(|| async {
                 match self.store.keys.by_id(id.clone()).await? {
                     Some(row) => self.open(row).await.map(Some),
@@ -164,8 +160,6 @@ impl KeyTable {
             })
             .await
             .cloned();
-        // Whoever comes later reads the table, or loads again after an error.
-        self.loading.remove(id);
         let loaded = loaded?;
         if let Some(entry) = &loaded {
             make_room(&self.known);
@@ -211,7 +205,35 @@ impl KeyTable {
 
 enum Found<'c> {
     Done(Identity),
-    Lookup(&'c str),
+    Lookup { text: &'c str, id: KeyId },
+}
+
+type Cell = Arc<OnceCell<Loaded>>;
+
+/// One of those who wait for a key to be read. The last one to leave, served or cancelled, takes the cell away: clients
+/// that send made-up keys and hang up leave nothing behind.
+struct Loading<'t> {
+    waiting: &'t DashMap<KeyId, Cell>,
+    id: &'t KeyId,
+    cell: Cell,
+}
+
+// === impl Loading ===
+
+impl<'t> Loading<'t> {
+    fn join(waiting: &'t DashMap<KeyId, Cell>, id: &'t KeyId) -> Self {
+        let cell = Arc::clone(&waiting.entry(id.clone()).or_default());
+        Self { waiting, id, cell }
+    }
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        // Under the shard's lock nobody can join: two are the table's and our own.
+        self.waiting.remove_if(self.id, |_, cell| {
+            Arc::ptr_eq(cell, &self.cell) && Arc::strong_count(cell) <= 2
+        });
+    }
 }
 
 /// The checks that hold for every use of a known key.
@@ -247,4 +269,23 @@ fn shown(at: UnixMs) -> String {
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())
         .map_or_else(|| at.to_string(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_to_wait_for_a_key_takes_its_cell_away() {
+        let waiting = DashMap::new();
+        let id = KeyId::new("k");
+        let first = Loading::join(&waiting, &id);
+        let second = Loading::join(&waiting, &id);
+        assert!(Arc::ptr_eq(&first.cell, &second.cell));
+
+        drop(first);
+        assert_eq!(waiting.len(), 1);
+        drop(second);
+        assert!(waiting.is_empty());
+    }
 }

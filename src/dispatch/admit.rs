@@ -1,20 +1,21 @@
-//! Admission: how much a request may use, and the permit for it.
+//! Admission: how much a request may use, the permit for it, and the `started` record.
 
 use std::sync::Arc;
 
 use log::error;
 use rust_decimal::Decimal;
-use trunkline_actors::admission::{Ask, InFlight, Permit, admit as take};
+use trunkline_actors::admission::{Ask, Permit, Reserved, admit as take};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{ModelGroup, RequestId, Subject, SubjectKind};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{
     JournalError, JournalWriter, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
-use trunkline_actors::rate_limiter::{Limits, Remaining};
+use trunkline_actors::rate_limiter::Limits;
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
 use super::error::DispatchError;
+use super::settle::Settlement;
 use super::{Candidate, Inbound, Shared};
 use crate::auth::Identity;
 use crate::cost::Price;
@@ -32,13 +33,6 @@ pub(super) struct Estimate {
     pub(super) hold: Usd,
 }
 
-/// An admitted request: its place in the limits and its line in the journal.
-pub(super) struct Admitted {
-    pub(super) permit: Permit<InFlight>,
-    pub(super) record: SpendRecord,
-    pub(super) limits: Vec<Remaining>,
-}
-
 /// Tokens that so many bytes of text are, roughly.
 pub(super) fn tokens_of_bytes(bytes: usize) -> u64 {
     bytes.div_ceil(BYTES_PER_TOKEN) as u64
@@ -46,7 +40,8 @@ pub(super) fn tokens_of_bytes(bytes: usize) -> u64 {
 
 /// Estimates usage and cost at the list price of the dearest candidate.
 ///
-/// A request without a maximum is expected to be as long as the model's answers usually are.
+/// A request without a maximum is expected to be as long as the model's answers usually are. A candidate without a price
+/// adds nothing: what is unknown cannot be held.
 pub(super) fn estimate(
     endpoint: Endpoint,
     peek: &RequestPeek,
@@ -80,50 +75,52 @@ pub(super) fn estimate(
     }
 }
 
-/// Takes the caller's limits and budgets in one step, then writes `started`.
+/// Takes the caller's limits and budgets in one step. Nothing is on the journal yet: the permit's drop gives all back.
 pub(super) fn admit(
     shared: &Shared,
-    journal: &dyn JournalWriter,
+    identity: &Identity,
+    estimate: &Estimate,
+) -> Result<Permit<Reserved>, DispatchError> {
+    let Some(key) = identity.key() else {
+        return Ok(take(&[], &[], estimate.ask(), shared.clock)?);
+    };
+    let bucket = (key.limits != Limits::default()).then(|| {
+        let subject = Subject::new(SubjectKind::Key, key.row.id.shared());
+        shared.limiter.bucket(subject, key.limits)
+    });
+    Ok(take(
+        bucket.as_slice(),
+        key.balance.as_slice(),
+        estimate.ask(),
+        shared.clock,
+    )?)
+}
+
+/// Writes `started`, just before the first attempt. From here on a drop settles.
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    journal: &Arc<dyn JournalWriter>,
+    permit: Permit<Reserved>,
     identity: &Identity,
     inbound: &Inbound,
-    model: &str,
     estimate: &Estimate,
-) -> Result<Admitted, DispatchError> {
+) -> Result<Settlement, DispatchError> {
     let key = identity.key();
-    let mut buckets = Vec::new();
-    let mut balances = Vec::new();
-    if let Some(key) = key {
-        if key.limits != Limits::default() {
-            let subject = Subject::new(SubjectKind::Key, key.row.id.shared());
-            buckets.push(shared.limiter.bucket(subject, key.limits));
-        }
-        balances.extend(key.balance.iter().map(Arc::clone));
-    }
-    let ask = Ask {
-        tokens: estimate
-            .prompt_tokens
-            .saturating_add(estimate.completion_tokens),
-        hold: estimate.hold,
-    };
-    let permit = take(&buckets, &balances, ask, shared.clock)?;
-    let limits = permit.remaining();
-
-    let started_at = inbound.arrived_at;
-    let budgets: Vec<_> = balances
-        .iter()
-        .map(|balance| balance.key().clone())
-        .collect();
+    let balance = key.and_then(|key| key.balance.as_ref());
     let started = StartedRecord {
-        id: RequestId::generate(started_at.0, rand::random()),
-        started_at,
+        id: RequestId::generate(inbound.arrived_at.0, rand::random()),
+        started_at: inbound.arrived_at,
         key: identity.key_id(),
         user: identity.user_id(),
-        model_group: ModelGroup::new(model),
+        model_group: ModelGroup::new(inbound.model.as_str()),
         estimated_prompt_tokens: estimate.prompt_tokens,
         estimated_input_cost: estimate.input_cost,
         call_type: inbound.endpoint.call_type().to_owned(),
         stream: inbound.peek.stream,
-        budgets: budgets.clone(),
+        budgets: balance
+            .map(|balance| balance.key().clone())
+            .into_iter()
+            .collect(),
     };
     journal.started(&started).map_err(|err| {
         if !matches!(err, JournalError::NoRoom) {
@@ -139,17 +136,14 @@ pub(super) fn admit(
         key: started.key,
         key_alias: key.and_then(|key| key.row.alias.clone()),
         user: started.user,
-        end_user: inbound
-            .end_user
-            .clone()
-            .or_else(|| inbound.peek.user.clone()),
+        end_user: inbound.end_user(),
         model_group: started.model_group,
         model: String::new(),
         deployment: None,
         provider: String::new(),
         api_base: None,
-        stream: inbound.peek.stream,
-        started_at,
+        stream: started.stream,
+        started_at: started.started_at,
         first_content_at: None,
         ended_at: UnixMs(0),
         usage: UsageParts::default(),
@@ -160,12 +154,25 @@ pub(super) fn admit(
         attempts: 0,
         error_code: None,
         tags: inbound.tags(),
-        budgets,
+        budgets: started.budgets,
     };
-    Ok(Admitted {
-        // `started` is on the journal and the next thing is the upstream call: from here on a drop settles.
-        permit: permit.in_flight(),
+    Ok(Settlement::new(
+        Arc::clone(shared),
+        Arc::clone(journal),
+        permit.in_flight(),
         record,
-        limits,
-    })
+        inbound,
+        estimate.prompt_tokens,
+    ))
+}
+
+// === impl Estimate ===
+
+impl Estimate {
+    fn ask(&self) -> Ask {
+        Ask {
+            tokens: self.prompt_tokens.saturating_add(self.completion_tokens),
+            hold: self.hold,
+        }
+    }
 }

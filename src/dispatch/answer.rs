@@ -13,7 +13,10 @@ impl Journey {
     pub(super) async fn fetch(mut self) -> Result<Reply, DispatchError> {
         let arrived = self.first_answer().await?;
         let Answer::Whole(decoded) = &arrived.answer else {
-            return Err(self.no_stream_asked_for());
+            self.settlement.fail(500, "internal");
+            return Err(DispatchError::Internal(
+                "a whole answer was asked for and a stream came",
+            ));
         };
         let now = self.dispatcher.shared.clock.now();
         let outcome = Outcome::Success {
@@ -32,12 +35,5 @@ impl Journey {
         let body = decoded.body.clone();
         arrived.attempt.report(outcome, now);
         Ok(Reply::Whole { headers, body })
-    }
-
-    fn no_stream_asked_for(&mut self) -> DispatchError {
-        self.settlement.fail(500, "internal");
-        DispatchError::UnknownModel {
-            model: self.inbound.model.clone(),
-        }
     }
 }

@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use awc::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use awc::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use log::debug;
 use tokio::time::{Instant, sleep};
 use trunkline_actors::deployment::Outcome;
 use trunkline_actors::supervisor::{Attempt, GiveUp, RoutePlan, Step};
@@ -22,6 +23,7 @@ use trunkline_wire::request::BadRequest;
 use super::error::DispatchError;
 use super::events::Events;
 use super::failure::AttemptError;
+use super::headers::{self, CallerLimits, Headers};
 use super::settle::Settlement;
 use super::target::Target;
 use super::timers::{Timers, within};
@@ -39,9 +41,10 @@ pub(super) struct Journey {
     pub(super) dispatcher: Rc<Dispatcher>,
     pub(super) inbound: Inbound,
     pub(super) plan: RoutePlan,
+    /// The plan's first step, until it is taken.
+    pub(super) first: Option<Attempt>,
     pub(super) settlement: Settlement,
-    /// Headers about the caller's limits.
-    pub(super) limits: Vec<(HeaderName, HeaderValue)>,
+    pub(super) caller: CallerLimits,
     /// Time spent waiting for providers and between attempts, so that the rest can be called overhead.
     pub(super) provider_time: Duration,
 }
@@ -51,7 +54,7 @@ pub(super) struct Arrived {
     pub(super) attempt: Attempt,
     pub(super) target: Arc<Target>,
     pub(super) answer: Answer,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Headers,
     pub(super) timers: Timers,
     pub(super) began: Instant,
     /// Names of parameters that were removed from the request.
@@ -67,30 +70,12 @@ pub(super) enum Answer {
 // === impl Journey ===
 
 impl Journey {
-    pub(super) fn new(
-        dispatcher: Rc<Dispatcher>,
-        inbound: Inbound,
-        plan: RoutePlan,
-        settlement: Settlement,
-        limits: Vec<(HeaderName, HeaderValue)>,
-    ) -> Self {
-        Self {
-            dispatcher,
-            inbound,
-            plan,
-            settlement,
-            limits,
-            provider_time: Duration::ZERO,
-        }
-    }
-
     /// Tries deployments until one answers. On failure the request is settled.
     pub(super) async fn first_answer(&mut self) -> Result<Arrived, DispatchError> {
         // The requested group's error is the one the client is told of: what fallbacks then did wrong is not its doing.
         let mut original: Option<DispatchError> = None;
         loop {
-            let now = self.dispatcher.shared.clock.now();
-            let attempt = match self.plan.next(now) {
+            let attempt = match self.next_step() {
                 Step::Try(attempt) => attempt,
                 Step::GiveUp(reason) => return Err(self.give_up(reason, original)),
             };
@@ -108,8 +93,7 @@ impl Journey {
                 // A deployment that the table has and the targets have not: both are made from one config.
                 return Err(self.give_up(GiveUp::Failed, original));
             };
-            self.settlement
-                .trying(&target, &attempt.group, &attempt.upstream_model);
+            self.settlement.trying(&target, &attempt);
             self.settlement.routed(
                 self.plan.attempted_retries(),
                 self.plan.attempted_fallbacks(),
@@ -134,7 +118,14 @@ impl Journey {
                 }
                 Err(Tried::Failed(failed)) => {
                     self.provider_time += began.elapsed();
+                    self.settlement.attempt_failed();
                     let failure = failed.failure();
+                    debug!(
+                        "deployment.id" = attempt.deployment.id().as_str(),
+                        "model.group" = attempt.group.as_str(),
+                        status = failure.status;
+                        "an attempt failed"
+                    );
                     let now = self.dispatcher.shared.clock.now();
                     attempt.report(Outcome::Failure(failure), now);
                     self.plan.failed(&failure, now);
@@ -146,43 +137,38 @@ impl Journey {
         }
     }
 
-    fn give_up(&mut self, reason: GiveUp, original: Option<DispatchError>) -> DispatchError {
-        match (reason, original) {
-            (GiveUp::Failed, Some(err)) => {
-                let status = match &err {
-                    DispatchError::Upstream(failure) => failure.status,
-                    _ => 500,
-                };
-                self.settlement.fail(status, "upstream");
-                err
-            }
-            (GiveUp::AllInCooldown { group, retry_after }, _) => {
-                self.settlement.fail(429, "all_in_cooldown");
-                DispatchError::AllInCooldown { group, retry_after }
-            }
-            (GiveUp::AllBusy { group, retry_after }, _) => {
-                self.settlement.fail(429, "all_busy");
-                DispatchError::AllBusy { group, retry_after }
-            }
-            (GiveUp::Failed, None) => {
-                self.settlement.fail(400, "unknown_model");
-                DispatchError::UnknownModel {
-                    model: self.inbound.model.clone(),
-                }
-            }
+    fn next_step(&mut self) -> Step {
+        match self.first.take() {
+            Some(attempt) => Step::Try(attempt),
+            None => self.plan.next(self.dispatcher.shared.clock.now()),
         }
+    }
+
+    fn give_up(&mut self, reason: GiveUp, original: Option<DispatchError>) -> DispatchError {
+        let err = match (reason, original) {
+            (GiveUp::Failed, Some(err)) => err,
+            (reason, _) => reason.into(),
+        };
+        let (status, code) = match &err {
+            DispatchError::Upstream(failure) => (failure.status, "upstream"),
+            DispatchError::AllInCooldown { .. } => (429, "all_in_cooldown"),
+            DispatchError::AllBusy { .. } => (429, "all_busy"),
+            _ => (500, "internal"),
+        };
+        self.settlement.fail(status, code);
+        err
     }
 
     async fn try_one(
         &self,
         target: &Arc<Target>,
         upstream_model: &str,
-    ) -> Result<(Answer, HeaderMap, Timers, Vec<String>), Tried> {
+    ) -> Result<(Answer, Headers, Timers, Vec<String>), Tried> {
         let timers = self.timers(target);
         if let Some(text) = &target.config.mock_response {
             let answer = mock::answer(text, &self.inbound, self.shows_usage())
                 .map_err(AttemptError::from)?;
-            return Ok((answer, HeaderMap::new(), timers, Vec::new()));
+            return Ok((answer, Headers::new(), timers, Vec::new()));
         }
         let encoded = encode::request(
             &self.inbound.body,
@@ -211,88 +197,49 @@ impl Journey {
         .await?
         .map_err(AttemptError::from)?;
 
-        let (answer, headers) = if self.inbound.peek.stream {
-            self.open_events(response, &timers).await?
+        let Response { status, body } = response;
+        let headers = headers::of_upstream(body.headers(), target);
+        let answer = if !status.is_success() {
+            Err(refused(status.as_u16(), body, &timers).await)
+        } else if self.inbound.peek.stream {
+            self.open_events(body, &timers).await
         } else {
-            self.read_whole(response, &timers).await?
+            self.read_whole(body, &timers).await
         };
-        Ok((answer, headers, timers, encoded.dropped))
-    }
-
-    async fn read_whole(
-        &self,
-        response: Response,
-        timers: &Timers,
-    ) -> Result<(Answer, HeaderMap), AttemptError> {
-        let Response {
-            status,
-            headers,
-            mut body,
-        } = response;
-        if !status.is_success() {
-            return Err(refused(status.as_u16(), headers, &mut body, timers).await);
-        }
-        let whole = within(
-            "total",
-            timers.left(),
-            timers.deadline,
-            body.collect(ANSWER_LIMIT),
-        )
-        .await?;
-        let bytes = whole.map_err(AttemptError::from)?;
-        match decode::response(self.inbound.endpoint, bytes, self.shown_model()) {
-            Ok(decoded) => Ok((Answer::Whole(Box::new(decoded)), headers)),
-            Err(error) => Err(AttemptError::new(error, headers)),
+        match answer {
+            Ok(answer) => Ok((answer, headers, timers, encoded.dropped)),
+            Err(failed) => Err(Tried::Failed(failed.with_headers(headers))),
         }
     }
 
-    async fn open_events(
-        &self,
-        response: Response,
-        timers: &Timers,
-    ) -> Result<(Answer, HeaderMap), AttemptError> {
-        let Response {
-            status,
-            headers,
-            mut body,
-        } = response;
-        if !status.is_success() {
-            return Err(refused(status.as_u16(), headers, &mut body, timers).await);
-        }
-        if !is_event_stream(&headers) {
+    async fn read_whole(&self, body: Body, timers: &Timers) -> Result<Answer, AttemptError> {
+        let bytes = collect(body, timers).await?;
+        let decoded = decode::response(self.inbound.endpoint, bytes, self.shown_model())?;
+        Ok(Answer::Whole(Box::new(decoded)))
+    }
+
+    async fn open_events(&self, body: Body, timers: &Timers) -> Result<Answer, AttemptError> {
+        if !is_event_stream(body.headers()) {
             // A provider that answers a streamed request in one piece has not done what was asked; what it says instead
             // is most often an error with status 200.
-            let whole = within(
-                "total",
-                timers.left(),
-                timers.deadline,
-                body.collect(ANSWER_LIMIT),
+            let bytes = collect(body, timers).await?;
+            decode::response(self.inbound.endpoint, bytes, None)?;
+            return Err(UpstreamError::new(
+                UpstreamErrorKind::BrokenAnswer,
+                None,
+                "the provider answered a streamed request without an event stream",
             )
-            .await?;
-            let bytes = whole.map_err(AttemptError::from)?;
-            let error = decode::response(self.inbound.endpoint, bytes, None)
-                .err()
-                .unwrap_or_else(|| {
-                    UpstreamError::new(
-                        UpstreamErrorKind::BrokenAnswer,
-                        None,
-                        "the provider answered a streamed request without an event stream",
-                    )
-                });
-            return Err(AttemptError::new(error, headers));
+            .into());
         }
         let mut events = Events::new(body, self.stream_options(), self.inbound.peek.n);
-        let opened = within(
+        within(
             "first_content",
             timers.first_content,
             timers.deadline,
             events.hold_until_content(),
         )
-        .await?;
-        match opened {
-            Ok(()) => Ok((Answer::Stream(Box::new(events)), headers)),
-            Err(error) => Err(AttemptError::new(error, headers)),
-        }
+        .await??;
+        Ok(Answer::Stream(Box::new(events)))
     }
 
     /// The model name that the client sees: the one it asked for. After a fallback the provider's own name stays, so that
@@ -336,32 +283,26 @@ impl From<AttemptError> for Tried {
     }
 }
 
-async fn refused(
-    status: u16,
-    headers: HeaderMap,
-    body: &mut Body,
-    timers: &Timers,
-) -> AttemptError {
+/// The whole of an answer that is not a stream.
+async fn collect(mut body: Body, timers: &Timers) -> Result<Bytes, AttemptError> {
+    let whole = body.collect(ANSWER_LIMIT);
+    Ok(within("total", timers.left(), timers.deadline, whole).await??)
+}
+
+async fn refused(status: u16, mut body: Body, timers: &Timers) -> AttemptError {
     // A provider that does not even finish its error is judged by its status.
-    let read = within(
-        "total",
-        timers.idle,
-        timers.deadline,
-        body.collect(ERROR_LIMIT),
-    )
-    .await;
-    let bytes = match read {
+    let read = body.collect(ERROR_LIMIT);
+    let bytes = match within("total", timers.idle, timers.deadline, read).await {
         Ok(Ok(bytes)) => bytes,
         _ => Bytes::new(),
     };
     let text = |name| {
-        headers
+        body.headers()
             .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
+            .and_then(|value| value.to_str().ok())
     };
     let retry_after = text(RETRY_AFTER).map(in_seconds);
-    let error = classify(status, text(CONTENT_TYPE), retry_after.as_deref(), &bytes);
-    AttemptError::new(error, headers)
+    classify(status, text(CONTENT_TYPE), retry_after.as_deref(), &bytes).into()
 }
 
 /// A `Retry-After` date as seconds from now; what is no date is passed on as it is.

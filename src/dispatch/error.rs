@@ -6,6 +6,7 @@ use awc::http::header::{HeaderName, HeaderValue};
 use thiserror::Error;
 use trunkline_actors::admission::Refusal;
 use trunkline_actors::ids::ModelGroup;
+use trunkline_actors::supervisor::GiveUp;
 use trunkline_wire::request::BadRequest;
 
 use crate::auth::AuthError;
@@ -53,6 +54,9 @@ pub enum DispatchError {
     /// The journal cannot take the request, or its settlement.
     #[error("the journal cannot be written")]
     JournalFull,
+    /// A defect of ours; the text says which.
+    #[error("{0}")]
+    Internal(&'static str),
     /// The provider failed, after every retry and fallback.
     #[error("{}", .0.message)]
     Upstream(Box<UpstreamFailure>),
@@ -73,4 +77,16 @@ pub struct UpstreamFailure {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The provider's `Retry-After`.
     pub retry_after: Option<Duration>,
+}
+
+impl From<GiveUp> for DispatchError {
+    fn from(reason: GiveUp) -> Self {
+        match reason {
+            GiveUp::AllInCooldown { group, retry_after } => {
+                Self::AllInCooldown { group, retry_after }
+            }
+            GiveUp::AllBusy { group, retry_after } => Self::AllBusy { group, retry_after },
+            GiveUp::Failed => Self::Internal("routing gave up without an error to tell"),
+        }
+    }
 }

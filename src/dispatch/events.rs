@@ -1,4 +1,4 @@
-//! A provider's events on their way: what has come and was not handed over yet, and where more comes from.
+//! A provider's events on their way to the client.
 
 use bytes::{Bytes, BytesMut};
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
@@ -6,6 +6,9 @@ use trunkline_wire::openai::stream::{Frame, FrameKind, StreamOptions, StreamRela
 use trunkline_wire::request::Endpoint;
 
 use super::upstream::Body;
+
+/// What is kept back until the first content: preambles and comments, so more than this is no answer.
+const HELD_LIMIT: usize = 1024 * 1024;
 
 /// A provider's events: what has come but was not handed over, and where more comes from.
 pub(super) struct Events {
@@ -33,11 +36,9 @@ impl Events {
         }
     }
 
-    pub(super) fn from_pieces(pieces: Vec<Bytes>, options: StreamOptions) -> Self {
+    pub(super) fn from_pieces(pieces: &[Bytes], options: StreamOptions) -> Self {
         let mut relay = StreamRelay::new(options);
-        for piece in pieces {
-            relay.push(piece);
-        }
+        relay.push(Bytes::from(pieces.concat()));
         Self {
             body: None,
             relay,
@@ -48,6 +49,7 @@ impl Events {
     /// Reads until the first content and keeps what came.
     pub(super) async fn hold_until_content(&mut self) -> Result<(), UpstreamError> {
         let mut closed = false;
+        let mut held_bytes: usize = 0;
         loop {
             while let Some(frame) = self.relay.next_frame()? {
                 match frame.kind {
@@ -56,13 +58,16 @@ impl Events {
                         return Ok(());
                     }
                     FrameKind::Done => {
-                        return Err(UpstreamError::new(
-                            UpstreamErrorKind::BrokenAnswer,
-                            None,
-                            "the provider ended the stream without any content",
-                        ));
+                        return Err(broken("the provider ended the stream without any content"));
                     }
-                    _ => self.held.push(frame),
+                    _ => {
+                        // An empty frame takes room too.
+                        held_bytes += frame.bytes.len() + size_of::<Frame>();
+                        self.held.push(frame);
+                    }
+                }
+                if held_bytes > HELD_LIMIT {
+                    return Err(broken("the provider sends everything but content"));
                 }
             }
             if closed {
@@ -98,7 +103,7 @@ impl Events {
     /// Nothing at all.
     pub(super) fn empty() -> Self {
         Self::from_pieces(
-            Vec::new(),
+            &[],
             StreamOptions {
                 endpoint: Endpoint::ChatCompletions,
                 requested_model: None,
@@ -145,6 +150,10 @@ impl Joined {
     }
 }
 
+fn broken(message: &str) -> UpstreamError {
+    UpstreamError::new(UpstreamErrorKind::BrokenAnswer, None, message)
+}
+
 /// The provider closed before the stream's end.
 pub(super) fn cut_off() -> UpstreamError {
     UpstreamError::new(
@@ -152,4 +161,29 @@ pub(super) fn cut_off() -> UpstreamError {
         None,
         "the provider closed the stream before its end",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_provider_that_sends_everything_but_content_is_given_up() {
+        let comments = vec![Bytes::from_static(b": still here\n\n"); 30_000];
+        let mut events = Events::from_pieces(
+            &comments,
+            StreamOptions {
+                endpoint: Endpoint::ChatCompletions,
+                requested_model: None,
+                include_usage: false,
+            },
+        );
+
+        let held = events.hold_until_content().now_or_never().unwrap();
+
+        assert_eq!(held.unwrap_err().kind, UpstreamErrorKind::BrokenAnswer);
+        assert!(events.held.len() < comments.len());
+    }
 }

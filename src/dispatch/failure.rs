@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use awc::http::header::{HeaderMap, HeaderName};
+use awc::http::header::HeaderName;
 use trunkline_actors::deployment::{Failure, FailureKind};
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
 
 use super::error::{DispatchError, UpstreamFailure};
-use super::headers;
+use super::headers::{self, Headers};
 use super::target::Target;
 use super::upstream::{BodyError, SendError};
 use crate::telemetry::redact::redact;
@@ -15,7 +15,8 @@ use crate::telemetry::redact::redact;
 /// A failed attempt.
 pub(super) struct AttemptError {
     pub(super) error: UpstreamError,
-    headers: HeaderMap,
+    /// The provider's, as the client sees them; none when it did not answer.
+    headers: Headers,
     /// The timer that ran out.
     timer: Option<(&'static str, Duration)>,
 }
@@ -23,14 +24,6 @@ pub(super) struct AttemptError {
 // === impl AttemptError ===
 
 impl AttemptError {
-    pub(super) fn new(error: UpstreamError, headers: HeaderMap) -> Self {
-        Self {
-            error,
-            headers,
-            timer: None,
-        }
-    }
-
     pub(super) fn timeout(timer: &'static str, after: Duration) -> Self {
         let secs = after.as_secs_f64();
         Self {
@@ -39,9 +32,14 @@ impl AttemptError {
                 None,
                 format!("Request timed out. timer={timer}, timeout value={secs:.3} seconds"),
             ),
-            headers: HeaderMap::new(),
+            headers: Headers::new(),
             timer: Some((timer, after)),
         }
+    }
+
+    /// The provider did answer, with these.
+    pub(super) fn with_headers(self, headers: Headers) -> Self {
+        Self { headers, ..self }
     }
 
     /// What routing needs to know.
@@ -83,7 +81,7 @@ impl AttemptError {
         let secrets: Vec<&str> = target.secrets().collect();
         let status = self.error.client_status();
         let kind = self.error.client_type().to_owned();
-        let mut told = headers::of_upstream(&self.headers);
+        let mut told = self.headers.clone();
         if let Some((_, after)) = self.timer {
             told.push((
                 HeaderName::from_static("x-litellm-timeout"),
@@ -108,7 +106,11 @@ impl AttemptError {
 
 impl From<UpstreamError> for AttemptError {
     fn from(error: UpstreamError) -> Self {
-        Self::new(error, HeaderMap::new())
+        Self {
+            error,
+            headers: Headers::new(),
+            timer: None,
+        }
     }
 }
 

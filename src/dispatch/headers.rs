@@ -2,17 +2,38 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::Display;
+use std::sync::Arc;
 
 use awc::http::header::{HeaderMap, HeaderName, HeaderValue};
+use trunkline_actors::admission::{Permit, Reserved};
+use trunkline_actors::ids::SubjectKind;
 use trunkline_actors::money::Usd;
-use trunkline_actors::rate_limiter::Remaining;
+use trunkline_actors::rate_limiter::{Limits, Remaining};
 
 use super::attempt::{Arrived, Journey};
 use super::settle::Settled;
-use crate::auth::Identity;
+use super::target::Target;
+use crate::auth::{Identity, KeyEntry};
+use crate::telemetry::redact::MASK;
 
-type Headers = Vec<(HeaderName, HeaderValue)>;
+/// Headers in the order in which they are sent.
+pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// What the caller is told of its own limits and budget.
+pub(super) struct CallerLimits {
+    remaining: Vec<Remaining>,
+    key: Option<Arc<KeyEntry>>,
+}
+
+/// Limit and rest, of requests, tokens and parallel slots.
+const KEY_LIMITS: [&str; 6] = [
+    "x-ratelimit-api_key-limit-requests",
+    "x-ratelimit-api_key-remaining-requests",
+    "x-ratelimit-api_key-limit-tokens",
+    "x-ratelimit-api_key-remaining-tokens",
+    "x-ratelimit-api_key-limit-max_parallel_requests",
+    "x-ratelimit-api_key-remaining-max_parallel_requests",
+];
 
 /// Provider header names seen by this worker with their prefixed form: the prefixing is done once a name.
 const SEEN_NAMES: usize = 256;
@@ -36,123 +57,141 @@ pub(super) fn of_answer(
     arrived: &Arrived,
     settled: Option<&Settled>,
 ) -> Headers {
-    let mut out = Headers::with_capacity(32);
-    let config = &arrived.target.config;
-    let mut text = |name: &'static str, value: &str| push(&mut out, name, value);
-    text("x-litellm-model-id", &config.id);
-    text("x-litellm-model-group", arrived.attempt.group.as_str());
-    text(
-        "x-litellm-model-name",
-        &arrived.target.shown_model(&arrived.attempt.upstream_model),
-    );
-    text("x-litellm-model-api-base", config.api_base.as_str());
-    text("x-litellm-version", env!("CARGO_PKG_VERSION"));
-    let mut shown =
-        |name: &'static str, value: &dyn Display| push(&mut out, name, &value.to_string());
-    shown(
-        "x-litellm-attempted-retries",
-        &journey.plan.attempted_retries(),
-    );
-    shown("x-litellm-max-retries", &journey.plan.max_retries());
-    shown(
-        "x-litellm-attempted-fallbacks",
-        &journey.plan.attempted_fallbacks(),
+    let Arrived {
+        attempt, target, ..
+    } = arrived;
+    let mut out = Headers::with_capacity(32 + arrived.headers.len());
+    out.extend(target.shown.iter().cloned());
+    if target.config.upstream_model.contains('*') {
+        let model = format!("{}/{}", target.config.provider.name, attempt.upstream_model);
+        push(&mut out, "x-litellm-model-name", &model);
+    }
+    push(&mut out, "x-litellm-model-group", attempt.group.as_str());
+    let counts = [
+        (
+            "x-litellm-attempted-retries",
+            journey.plan.attempted_retries(),
+        ),
+        ("x-litellm-max-retries", journey.plan.max_retries()),
+        (
+            "x-litellm-attempted-fallbacks",
+            journey.plan.attempted_fallbacks(),
+        ),
+    ];
+    out.extend(
+        counts.map(|(name, count)| (HeaderName::from_static(name), HeaderValue::from(count))),
     );
     let elapsed = journey.inbound.arrived.elapsed();
-    if config.mock_response.is_none() {
+    if target.config.mock_response.is_none() {
         let overhead = elapsed.saturating_sub(journey.provider_time);
-        shown(
-            "x-litellm-overhead-duration-ms",
-            &format_args!("{:.3}", overhead.as_secs_f64() * 1e3),
-        );
+        let name = HeaderName::from_static("x-litellm-overhead-duration-ms");
+        out.push((name, decimal(overhead.as_secs_f64() * 1e3)));
     }
     if let Some(settled) = settled {
-        shown(
-            "x-litellm-response-duration-ms",
-            &format_args!("{:.3}", elapsed.as_secs_f64() * 1e3),
-        );
-        // Absent is unknown; LiteLLM would say 0 here, which reads as free.
-        if let Some(cost) = &settled.cost {
-            shown("x-litellm-response-cost", &cost.total);
-            shown("x-litellm-response-cost-original", &cost.total);
-            shown(
-                "x-litellm-response-cost-input",
-                &Usd::rounded(cost.input_side()),
-            );
-            shown(
-                "x-litellm-response-cost-output",
-                &Usd::rounded(cost.total.as_decimal() - cost.input_side()),
-            );
-        }
+        let name = HeaderName::from_static("x-litellm-response-duration-ms");
+        out.push((name, decimal(elapsed.as_secs_f64() * 1e3)));
+        of_cost(settled, &mut out);
     }
     if !arrived.dropped.is_empty() {
-        shown("x-trunkline-dropped-params", &arrived.dropped.join(","));
+        let names = arrived.dropped.join(",");
+        push(&mut out, "x-trunkline-dropped-params", &names);
     }
-    out.extend(journey.limits.iter().cloned());
-    out.extend(of_upstream(&arrived.headers));
+    journey.caller.headers(&mut out);
+    out.extend(arrived.headers.iter().cloned());
     out
 }
 
-/// Headers about the caller's own limits and budget (contract `auth-budgets-limits` §6.1).
-pub(super) fn of_limits(identity: &Identity, remaining: &[Remaining]) -> Headers {
-    let mut out = Headers::new();
-    for left in remaining {
-        let scope = left.subject.kind.as_str();
-        let kinds = [
-            ("requests", left.limits.rpm, left.requests),
-            ("tokens", left.limits.tpm, left.tokens),
-            (
-                "max_parallel_requests",
-                left.limits.max_parallel.map(u64::from),
+fn of_cost(settled: &Settled, out: &mut Headers) {
+    // Absent is unknown; LiteLLM would say 0 here, which reads as free.
+    let Some(cost) = &settled.cost else { return };
+    let total = cost.total.to_string();
+    push(out, "x-litellm-response-cost", &total);
+    push(out, "x-litellm-response-cost-original", &total);
+    let input = cost.input_side();
+    for (name, part) in [
+        ("x-litellm-response-cost-input", input),
+        (
+            "x-litellm-response-cost-output",
+            cost.total.as_decimal() - input,
+        ),
+    ] {
+        push(out, name, &Usd::rounded(part).to_string());
+    }
+}
+
+// === impl CallerLimits ===
+
+impl CallerLimits {
+    /// What `permit` leaves of the limits of `identity`.
+    pub(super) fn of(identity: &Identity, permit: &Permit<Reserved>) -> Self {
+        Self {
+            remaining: permit.remaining(),
+            key: match identity {
+                Identity::Key(key) => Some(Arc::clone(key)),
+                Identity::Master | Identity::Open => None,
+            },
+        }
+    }
+
+    /// Contract `auth-budgets-limits` §6.1. The spend is that of now: once the request is settled, it is in it.
+    fn headers(&self, out: &mut Headers) {
+        for left in &self.remaining {
+            // Only keys have limits yet; other subjects bring their names with them.
+            if left.subject.kind != SubjectKind::Key {
+                continue;
+            }
+            let Limits {
+                rpm,
+                tpm,
+                max_parallel,
+            } = left.limits;
+            let values = [
+                rpm,
+                left.requests,
+                tpm,
+                left.tokens,
+                max_parallel.map(u64::from),
                 left.parallel.map(u64::from),
-            ),
-        ];
-        for (kind, limit, left) in kinds {
-            for (what, value) in [("limit", limit), ("remaining", left)] {
-                let name = HeaderName::try_from(format!("x-ratelimit-{scope}-{what}-{kind}"));
-                if let (Ok(name), Some(value)) = (name, value) {
-                    out.push((name, HeaderValue::from(value)));
+            ];
+            for (name, value) in KEY_LIMITS.into_iter().zip(values) {
+                if let Some(value) = value {
+                    out.push((HeaderName::from_static(name), HeaderValue::from(value)));
                 }
             }
         }
-    }
-    if let Some(key) = identity.key() {
-        let rows: [(&'static str, Option<String>); 4] = [
-            (
-                "x-litellm-key-rpm-limit",
-                key.limits.rpm.map(|limit| limit.to_string()),
-            ),
-            (
-                "x-litellm-key-tpm-limit",
-                key.limits.tpm.map(|limit| limit.to_string()),
-            ),
-            (
-                "x-litellm-key-max-budget",
-                key.row.max_budget.map(|budget| budget.to_string()),
-            ),
-            (
-                "x-litellm-key-spend",
-                key.balance
-                    .as_ref()
-                    .map(|balance| balance.snapshot().spent.to_string()),
-            ),
-        ];
-        for (name, value) in rows {
-            if let Some(value) = value {
-                push(&mut out, name, &value);
+        let Some(key) = &self.key else { return };
+        for (name, limit) in [
+            ("x-litellm-key-rpm-limit", key.limits.rpm),
+            ("x-litellm-key-tpm-limit", key.limits.tpm),
+        ] {
+            if let Some(limit) = limit {
+                out.push((HeaderName::from_static(name), HeaderValue::from(limit)));
             }
         }
+        if let Some(balance) = &key.balance {
+            let balance = balance.snapshot();
+            let limit = balance.limit.to_string();
+            push(out, "x-litellm-key-max-budget", &limit);
+            push(out, "x-litellm-key-spend", &balance.spent.to_string());
+        }
     }
-    out
 }
 
 /// The provider's headers: all as `llm_provider-<name>`, its rate limits and request id also as they are.
-pub(super) fn of_upstream(headers: &HeaderMap) -> Headers {
+/// A value that repeats a secret of the deployment is masked whole.
+pub(super) fn of_upstream(headers: &HeaderMap, target: &Target) -> Headers {
     let mut out = Headers::with_capacity(headers.len() + 4);
     for (name, value) in headers {
         if HOP_BY_HOP.contains(&name.as_str()) {
             continue;
         }
+        let masked = HeaderValue::from_static(MASK);
+        let repeats = |secret: &str| holds(value.as_bytes(), secret.as_bytes());
+        let value = if target.secrets().any(repeats) {
+            &masked
+        } else {
+            value
+        };
         if name.as_str().starts_with("x-ratelimit-") || name.as_str() == "x-request-id" {
             let name = if name.as_str() == "x-request-id" {
                 HeaderName::from_static("request-id")
@@ -166,6 +205,11 @@ pub(super) fn of_upstream(headers: &HeaderMap) -> Headers {
         }
     }
     out
+}
+
+fn holds(text: &[u8], secret: &[u8]) -> bool {
+    // `windows` of nothing would panic.
+    !secret.is_empty() && text.windows(secret.len()).any(|part| part == secret)
 }
 
 /// A number as a header value.

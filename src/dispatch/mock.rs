@@ -58,7 +58,7 @@ pub(super) fn answer(
             include_usage,
         };
         return Ok(Answer::Stream(Box::new(Events::from_pieces(
-            events, options,
+            &events, options,
         ))));
     }
     let body: Bytes = match inbound.endpoint {

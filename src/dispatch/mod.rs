@@ -1,7 +1,7 @@
 //! One request, end to end: [`Dispatcher::run`] reads top to bottom, and each of its steps is a file here.
 //!
 //! ```text
-//! peek → model access → estimate, admit, `started` → plan → attempts (retry, fall back) → relay → settle
+//! peek → model access → estimate → plan, admit → `started` → attempts (retry, fall back) → relay → settle
 //! ```
 //!
 //! Knows no route and no response type: a [`Reply`] is bytes and headers, a [`DispatchError`] a reason. [`upstream`] is
@@ -15,6 +15,7 @@ mod events;
 mod failure;
 mod headers;
 mod mock;
+mod reach;
 mod routing;
 mod settle;
 mod stream;
@@ -25,6 +26,7 @@ mod upstream;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use awc::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
@@ -34,21 +36,26 @@ use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::ports::JournalWriter;
 use trunkline_actors::rate_limiter::LimiterHandle;
 use trunkline_actors::spend_ledger::LedgerHandle;
-use trunkline_actors::supervisor::{PlanAsk, Resolved, RoutingHandle};
+use trunkline_actors::supervisor::{PlanAsk, Resolved, RoutingHandle, Step};
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
 pub use error::{DispatchError, UpstreamFailure};
 pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
-pub use target::{Target, Targets};
+pub use target::{Target, Targets, listed};
 
 use self::attempt::Journey;
-use self::settle::Settlement;
+use self::headers::CallerLimits;
 use self::upstream::Upstream;
-use crate::auth::{AuthError, Identity, may_use_model};
+use crate::auth::{AuthError, Identity, KeyEntry, may_use_model};
 use crate::config::{LitellmSettings, RouterSettings, Timeouts};
 use crate::cost::{Price, PriceBook};
 use crate::telemetry::metrics::Metrics;
+
+/// Client tags that are put on the books.
+const MAX_TAGS: usize = 64;
+/// Characters of a tag or a customer's name that are put on the books.
+const MAX_CLIENT_TEXT: usize = 256;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -141,14 +148,27 @@ impl fmt::Debug for Reply {
 // === impl Inbound ===
 
 impl Inbound {
+    /// The first tags of the body and of the header.
     fn tags(&self) -> Vec<String> {
         self.peek
             .tags
             .iter()
             .chain(&self.header_tags)
-            .cloned()
+            .take(MAX_TAGS)
+            .map(|tag| shortened(tag))
             .collect()
     }
+
+    /// The customer: a header's word goes before the body's.
+    fn end_user(&self) -> Option<String> {
+        let named = self.end_user.as_ref().or(self.peek.user.as_ref())?;
+        Some(shortened(named))
+    }
+}
+
+/// The record is capped (design §4), so megabytes of a client's text need not be copied for it.
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_CLIENT_TEXT).collect()
 }
 
 // === impl Dispatcher ===
@@ -196,27 +216,35 @@ impl Dispatcher {
         };
 
         let table = shared.routing.load();
-        let resolved = table.resolve(&inbound.model).ok_or_else(unknown)?;
-        let members = candidates(&shared, &resolved);
-        check_model_access(identity, &inbound.model, &members)?;
-        // Fallbacks of the config are the operator's choice; those of the request are the caller's.
-        for fallback in inbound.peek.fallbacks.iter().flatten() {
-            let members = table
-                .resolve(fallback)
-                .map(|resolved| candidates(&shared, &resolved))
-                .unwrap_or_default();
-            check_model_access(identity, fallback, &members)?;
+        let resolved = reach::resolve(&shared, &table, &inbound.model).ok_or_else(unknown)?;
+        let mut within_reach = candidates(&shared, &resolved);
+        let key = identity.key();
+        if let Some(key) = key.filter(|key| !key.row.models.is_empty()) {
+            check_model_access(key, &inbound.model, Some(&resolved), &within_reach)?;
+            // Fallbacks of the config are the operator's choice; those of the request are the caller's.
+            for fallback in inbound.peek.fallbacks.iter().flatten() {
+                let resolved = table.resolve(fallback);
+                let members = resolved
+                    .as_ref()
+                    .map(|resolved| candidates(&shared, resolved))
+                    .unwrap_or_default();
+                check_model_access(key, fallback, resolved.as_ref(), &members)?;
+            }
         }
-        if shared.litellm.block_requests_for_models_without_pricing
-            && members.iter().any(|(_, price)| price.is_none())
-        {
+        // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
+        let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
+        if refuses_unpriced || key.is_some_and(|key| key.balance.is_some()) {
+            let fallbacks = reach::fallbacks(&shared, &table, &resolved, &inbound.peek);
+            within_reach.extend(fallbacks);
+        }
+        if refuses_unpriced && within_reach.iter().any(|(_, price)| price.is_none()) {
             return Err(DispatchError::NoPrice {
                 model: inbound.model,
             });
         }
 
-        let estimate = admit::estimate(inbound.endpoint, &inbound.peek, &members);
-        let plan = table
+        let estimate = admit::estimate(inbound.endpoint, &inbound.peek, &within_reach);
+        let mut plan = table
             .plan(PlanAsk {
                 model: &inbound.model,
                 num_retries: inbound.peek.num_retries,
@@ -224,28 +252,33 @@ impl Dispatcher {
                 disable_fallbacks: inbound.peek.disable_fallbacks,
             })
             .map_err(|_unknown| unknown())?;
-        let admitted = admit::admit(
+        let permit = admit::admit(&shared, identity, &estimate)?;
+        let caller = CallerLimits::of(identity, &permit);
+        let first = match plan.next(shared.clock.now()) {
+            Step::Try(attempt) => attempt,
+            // No provider was called: the permit's drop gives back what was taken, and the books know of nothing.
+            Step::GiveUp(reason) => return Err(reason.into()),
+        };
+        let settlement = admit::start(
             &shared,
-            &*self.journal,
+            &self.journal,
+            permit,
             identity,
             &inbound,
-            &inbound.model,
             &estimate,
         )?;
 
         let stream = inbound.peek.stream;
         let header_wait = shared.timeouts.header_wait;
-        let limits = headers::of_limits(identity, &admitted.limits);
-        let settlement = Settlement::new(
-            Arc::clone(&shared),
-            Arc::clone(&self.journal),
-            admitted.permit,
-            admitted.record,
-            inbound.endpoint,
-            estimate.prompt_tokens,
-            inbound.arrived,
-        );
-        let journey = Journey::new(self, inbound, plan, settlement, limits);
+        let journey = Journey {
+            dispatcher: self,
+            inbound,
+            plan,
+            first: Some(first),
+            settlement,
+            caller,
+            provider_time: Duration::ZERO,
+        };
         if stream {
             let mut opening = Box::pin(journey.open_stream());
             return match timeout(header_wait, &mut opening).await {
@@ -271,23 +304,28 @@ fn candidates(shared: &Shared, resolved: &Resolved) -> Vec<Candidate> {
         .collect()
 }
 
-/// A key's model list names models as clients call them.
+/// A key's model list names models as clients call them, or the group behind an alias (contract
+/// `auth-budgets-limits` §4).
 fn check_model_access(
-    identity: &Identity,
+    key: &KeyEntry,
     model: &str,
+    resolved: Option<&Resolved>,
     members: &[Candidate],
 ) -> Result<(), AuthError> {
-    let Some(key) = identity.key() else {
-        return Ok(());
+    // Who names a deployment by its id asks for its group: a pattern must not fit the id by chance.
+    let by_id = members.iter().any(|(target, _)| target.config.id == model);
+    let group = resolved.map(|resolved| resolved.group.as_str());
+    let in_access_group = |name: &str| {
+        members.iter().any(|(target, _)| {
+            let groups = &target.config.model_info.access_groups;
+            groups.iter().any(|group| group == name)
+        })
     };
-    // Who names a deployment by its id asks for its group.
-    let by_id = members.iter().find(|(target, _)| target.config.id == model);
-    let name = by_id.map_or(model, |(target, _)| target.config.model_name.as_str());
-    let groups: Vec<String> = members
-        .iter()
-        .flat_map(|(target, _)| target.config.model_info.access_groups.iter().cloned())
-        .collect();
-    if may_use_model(&key.row.models, name, &groups) {
+    let allowed = [(!by_id).then_some(model), group]
+        .into_iter()
+        .flatten()
+        .any(|name| may_use_model(&key.row.models, name, in_access_group));
+    if allowed {
         Ok(())
     } else {
         Err(AuthError::ModelDenied {

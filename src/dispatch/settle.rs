@@ -1,8 +1,9 @@
 //! The end of a request: usage → cost → journal → permit → metrics, exactly once, whatever happens.
 //!
-//! A [`Settlement`] is made when a request is admitted and lives as long as the request. It is settled by
-//! [`complete`](Settlement::complete) or [`fail`](Settlement::fail); dropped (the client left, a worker stopped) it
-//! settles itself with the estimated input and what was delivered. Every step is synchronous, so that `Drop` can do it.
+//! A [`Settlement`] is made with the `started` record, before the first attempt, and lives as long as the request. It is
+//! settled by [`complete`](Settlement::complete), [`broke_off`](Settlement::broke_off) or [`fail`](Settlement::fail);
+//! dropped (the client left, a worker stopped) it settles itself with the estimated input, if a provider may have the
+//! request, and what was delivered. Every step is synchronous, so that `Drop` can do it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +13,22 @@ use rust_decimal::prelude::ToPrimitive as _;
 use tokio::time::Instant;
 use trunkline_actors::admission::{Actual, InFlight, Permit};
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{DeploymentId, ModelGroup};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{JournalError, JournalWriter, SpendRecord, SpendStatus, UsageParts};
+use trunkline_actors::supervisor::Attempt;
 use trunkline_wire::request::Endpoint;
 use trunkline_wire::usage::Usage;
 
-use super::Shared;
 use super::admit::tokens_of_bytes;
 use super::target::Target;
+use super::{Inbound, Shared};
 use crate::cost::{self, CostBreakdown, Price};
 use crate::telemetry::metrics::{Finished, InFlightGuard};
 
 /// Status under which a client that left is counted (LiteLLM's and nginx's number).
 const CLIENT_LEFT: u16 = 499;
+/// Status of an answer that was withheld because the journal did not take its record.
+const WITHHELD: u16 = 503;
 
 /// See the module.
 pub(super) struct Settlement {
@@ -34,6 +37,8 @@ pub(super) struct Settlement {
     /// `None` once settled.
     open: Option<Open>,
     endpoint: Endpoint,
+    /// How many choices were asked for.
+    choices: u64,
     arrived: Instant,
 }
 
@@ -42,6 +47,8 @@ struct Open {
     record: SpendRecord,
     answering: Option<Answering>,
     estimated_prompt: u64,
+    /// A provider has, or may have, the request, and has not failed it.
+    reached: bool,
     delivered_bytes: usize,
     first_content: Option<Duration>,
     retries: u32,
@@ -69,9 +76,8 @@ impl Settlement {
         journal: Arc<dyn JournalWriter>,
         permit: Permit<InFlight>,
         record: SpendRecord,
-        endpoint: Endpoint,
+        inbound: &Inbound,
         estimated_prompt: u64,
-        arrived: Instant,
     ) -> Self {
         let in_flight = shared.metrics.begin();
         Self {
@@ -82,30 +88,31 @@ impl Settlement {
                 record,
                 answering: None,
                 estimated_prompt,
+                reached: false,
                 delivered_bytes: 0,
                 first_content: None,
                 retries: 0,
                 fallbacks: 0,
                 _in_flight: in_flight,
             }),
-            endpoint,
-            arrived,
+            endpoint: inbound.endpoint,
+            choices: inbound.peek.n.max(1),
+            arrived: inbound.arrived,
         }
     }
 
     /// A deployment is being tried; what follows is its doing until another one is.
-    pub(super) fn trying(
-        &mut self,
-        target: &Arc<Target>,
-        group: &ModelGroup,
-        upstream_model: &str,
-    ) {
-        let price = target.price(self.shared.prices, upstream_model);
+    pub(super) fn trying(&mut self, target: &Arc<Target>, attempt: &Attempt) {
+        let price = target.price(self.shared.prices, &attempt.upstream_model);
         let Some(open) = &mut self.open else { return };
+        open.reached = true;
         open.record.attempts += 1;
-        open.record.model_group = group.clone();
-        upstream_model.clone_into(&mut open.record.model);
-        open.record.deployment = Some(DeploymentId::new(target.config.id.as_str()));
+        open.record.model_group = attempt.group.clone();
+        attempt
+            .upstream_model
+            .as_ref()
+            .clone_into(&mut open.record.model);
+        open.record.deployment = Some(attempt.deployment.id().clone());
         target
             .config
             .provider
@@ -116,6 +123,13 @@ impl Settlement {
             target: Arc::clone(target),
             price,
         });
+    }
+
+    /// The attempt failed: what it may have used is not charged (contract `auth-budgets-limits` §5.4).
+    pub(super) fn attempt_failed(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.reached = false;
+        }
     }
 
     /// How the answer was found.
@@ -162,10 +176,15 @@ impl Settlement {
         self.settle_logged(SpendStatus::Failure, usage, status, Some(code));
     }
 
+    /// The client left after a part of the answer was delivered, which is charged.
+    pub(super) fn client_left(&mut self, usage: Option<&Usage>) {
+        self.broke_off(usage, CLIENT_LEFT, "client_disconnected");
+    }
+
     /// No deployment answered: nothing was delivered, nothing is charged.
     pub(super) fn fail(&mut self, status: u16, code: &str) {
         if let Some(open) = &mut self.open {
-            open.estimated_prompt = 0;
+            open.reached = false;
             open.delivered_bytes = 0;
         }
         self.settle_logged(SpendStatus::Failure, None, status, Some(code));
@@ -193,14 +212,17 @@ impl Settlement {
         let Some(mut open) = self.open.take() else {
             return Ok(Settled { cost: None });
         };
-        let nothing_used = open.estimated_prompt == 0 && open.delivered_bytes == 0;
-        let estimated;
-        let (usage, is_estimate) = if let Some(usage) = usage {
-            (usage, false)
-        } else {
-            estimated =
-                Usage::estimated(open.estimated_prompt, tokens_of_bytes(open.delivered_bytes));
-            (&estimated, !nothing_used)
+        let estimated = Usage::estimated(
+            if open.reached {
+                open.estimated_prompt
+            } else {
+                0
+            },
+            tokens_of_bytes(open.delivered_bytes),
+        );
+        let (usage, is_estimate) = match usage {
+            Some(usage) => (usage, false),
+            None => (&estimated, estimated.total_tokens() > 0),
         };
         let breakdown = open
             .answering
@@ -224,20 +246,25 @@ impl Settlement {
         record.error_code = code.map(str::to_owned);
 
         let written = self.journal.settled(record);
-        self.shared.ledger.note_settled();
-
-        if status == SpendStatus::Success
-            && let Some(answering) = &open.answering
-        {
-            answering.target.typical.learn(usage.completion_tokens());
+        if written.is_ok() {
+            self.shared.ledger.note_settled();
         }
-        self.shared.metrics.finished(&Finished {
+
+        let answering = open.answering.as_ref().map(|answering| &answering.target);
+        if status == SpendStatus::Success
+            && self.endpoint != Endpoint::Embeddings
+            && let Some(target) = answering
+        {
+            target
+                .typical
+                .learn(usage.completion_tokens() / self.choices);
+        }
+        let finished = Finished {
             endpoint: label(self.endpoint),
-            model_group: open
-                .answering
-                .as_ref()
-                .map_or("other", |answering| &answering.target.config.model_name),
-            status: http_status,
+            status: match (status, &written) {
+                (SpendStatus::Success, Err(_)) => WITHHELD,
+                _ => http_status,
+            },
             duration: self.arrived.elapsed(),
             first_content: open.first_content,
             prompt_tokens: usage.prompt_tokens(),
@@ -245,7 +272,11 @@ impl Settlement {
             cost_usd: cost.and_then(|cost| cost.as_decimal().to_f64()),
             retries: open.retries,
             fallbacks: open.fallbacks,
-        });
+        };
+        match answering {
+            Some(target) => target.metrics.finished(&finished),
+            None => self.shared.metrics.group("other").finished(&finished),
+        }
         open.permit.settle(Actual {
             tokens: usage.total_tokens(),
             // An unknown price charges nothing: a budget cannot be kept for it, which the config check says.
@@ -258,12 +289,7 @@ impl Settlement {
 impl Drop for Settlement {
     fn drop(&mut self) {
         if self.open.is_some() {
-            self.settle_logged(
-                SpendStatus::Failure,
-                None,
-                CLIENT_LEFT,
-                Some("client_disconnected"),
-            );
+            self.client_left(None);
         }
     }
 }

@@ -18,10 +18,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use awc::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
-use log::error;
+use log::{error, warn};
 use tokio::time::{Instant, timeout};
 use trunkline_actors::deployment::Outcome;
 use trunkline_wire::error::UpstreamError;
@@ -33,6 +32,7 @@ use super::attempt::{Answer, Arrived, Journey};
 use super::error::DispatchError;
 use super::events::{Events, Joined, cut_off};
 use super::failure::AttemptError;
+use super::headers::Headers;
 use super::timers::within;
 use super::{Reply, Shared, headers};
 
@@ -62,7 +62,7 @@ pub struct LateFailure {
 pub(super) struct Open {
     journey: Journey,
     arrived: Arrived,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    headers: Headers,
 }
 
 /// Relays the rest of an open stream.
@@ -77,8 +77,8 @@ struct Running {
     events: Events,
     late_error: fn(DispatchError) -> LateFailure,
     first_content: Duration,
-    /// When the last event came.
-    heard: Instant,
+    /// How long has been waited since the last event. A client that does not read makes nobody wait.
+    silent: Duration,
 }
 
 /// What one step of a pump gave.
@@ -125,10 +125,10 @@ impl Journey {
 
 impl Open {
     pub(super) fn into_reply(self) -> Reply {
-        let headers = self.headers.clone();
+        let (headers, pump) = Pump::new(self);
         Reply::Stream {
             headers,
-            events: Pump::new(self).into_events(),
+            events: pump.into_events(),
         }
     }
 }
@@ -143,9 +143,17 @@ pub(super) fn late(
         let mut opening = opening?;
         match timeout(PING_EVERY, &mut opening).await {
             Err(_elapsed) => Some((stream::iter([Ok(PING)]).boxed_local(), Some(opening))),
-            Ok(Ok(open)) => Some((Pump::new(open).into_events(), None)),
+            Ok(Ok(open)) => {
+                let (_too_late, pump) = Pump::new(open);
+                Some((pump.into_events(), None))
+            }
             Ok(Err(err)) => {
-                let event = late_error(err).into_event();
+                let failure = late_error(err);
+                warn!(
+                    status = failure.code.as_str(), kind = failure.kind.as_str();
+                    "a streamed request failed after its headers were sent"
+                );
+                let event = failure.into_event();
                 Some((stream::iter([Ok(event)]).boxed_local(), None))
             }
         }
@@ -161,11 +169,11 @@ pub(super) fn late(
 // === impl Pump ===
 
 impl Pump {
-    fn new(open: Open) -> Self {
+    fn new(open: Open) -> (Headers, Self) {
         let Open {
             journey,
             mut arrived,
-            headers: _,
+            headers,
         } = open;
         // A whole answer here would be a defect of `try_one`; an empty stream ends in an error event.
         let events = match replace(
@@ -176,16 +184,17 @@ impl Pump {
             Answer::Whole(_) => Events::empty(),
         };
         let late_error = journey.dispatcher.shared.late_error;
-        Self {
+        let pump = Self {
             running: Some(Running {
                 first_content: arrived.began.elapsed(),
                 late_error,
                 journey,
                 arrived,
                 events,
-                heard: Instant::now(),
+                silent: Duration::ZERO,
             }),
-        }
+        };
+        (headers, pump)
     }
 
     fn into_events(self) -> EventStream {
@@ -219,12 +228,14 @@ impl Drop for Pump {
         let Some(mut running) = self.running.take() else {
             return;
         };
-        running
-            .journey
-            .settlement
-            .delivered(running.events.relay.output_bytes());
+        running.note();
+        let usage = running.events.relay.usage();
         if !running.events.relay.saw_finish() {
-            // The settlement's own drop charges what was delivered; dropping the body closes the connection.
+            running.journey.settlement.client_left(usage);
+            return;
+        }
+        if usage.is_some() {
+            running.finish_quietly();
             return;
         }
         actix_rt::spawn(async move {
@@ -251,12 +262,20 @@ impl Running {
             Err(error) => return self.break_off(&error.into()),
         }
         let timers = self.arrived.timers;
-        let idle_left = timers.idle.saturating_sub(self.heard.elapsed());
+        // What is there already needs no timer.
+        let ready = self.events.read().now_or_never();
+        let idle_left = timers.idle.saturating_sub(self.silent);
         let wait = idle_left.min(PING_EVERY);
-        let pings = wait < idle_left;
-        match within("idle", wait, timers.deadline, self.events.read()).await {
+        let read = match ready {
+            Some(_) if timers.deadline <= Instant::now() => {
+                return self.break_off(&AttemptError::timeout("total", timers.total));
+            }
+            Some(read) => Ok(read),
+            None => within("idle", wait, timers.deadline, self.events.read()).await,
+        };
+        match read {
             Ok(Ok(true)) => {
-                self.heard = Instant::now();
+                self.silent = Duration::ZERO;
                 Step::Again
             }
             Ok(Ok(false)) => match self.events.relay.finish() {
@@ -269,7 +288,10 @@ impl Running {
                 Err(error) => self.break_off(&error.into()),
             },
             Ok(Err(error)) => self.break_off(&error.into()),
-            Err(_ping) if pings && timers.deadline > Instant::now() => Step::Send(PING),
+            Err(_ping) if wait < idle_left && timers.deadline > Instant::now() => {
+                self.silent += wait;
+                Step::Send(PING)
+            }
             Err(timed_out) => self.break_off(&timed_out),
         }
     }
@@ -327,6 +349,12 @@ impl Running {
     fn break_off(&mut self, failed: &AttemptError) -> Step {
         let failure = failed.failure();
         let status = failure.status;
+        warn!(
+            "deployment.id" = self.arrived.attempt.deployment.id().as_str(),
+            "model.group" = self.arrived.attempt.group.as_str(),
+            status;
+            "a stream broke off after a part of it was delivered"
+        );
         let now = self.journey.dispatcher.shared.clock.now();
         self.arrived
             .attempt

@@ -14,13 +14,16 @@ use trunkline_actors::ids::DeploymentId;
 use trunkline_wire::request::Endpoint;
 
 use crate::config::{AuthScheme, Config, DeploymentConfig, Secret};
-use crate::cost::{Price, PriceBook};
+use crate::cost::{Price, PriceBook, PricedModel};
+use crate::telemetry::metrics::{GroupMetrics, Metrics};
 
-/// Every deployment, by id and by group.
+/// A configured header with a shorter value is taken for a plain word.
+const SHORTEST_SECRET: usize = 8;
+
+/// Every deployment, by id.
 #[derive(Debug)]
 pub struct Targets {
     by_id: HashMap<DeploymentId, Arc<Target>>,
-    by_group: HashMap<String, Vec<Arc<Target>>>,
 }
 
 /// One deployment.
@@ -28,7 +31,12 @@ pub struct Targets {
 pub struct Target {
     /// As configured.
     pub config: DeploymentConfig,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Headers of every request: authorisation and what the config adds.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Headers of every answer that are the same each time.
+    pub(super) shown: Vec<(HeaderName, HeaderValue)>,
+    /// The counters of its group.
+    pub(super) metrics: GroupMetrics,
     chat: Uri,
     completions: Uri,
     embeddings: Uri,
@@ -51,46 +59,38 @@ impl Targets {
     ///
     /// # Errors
     /// When a configured header or URL cannot be sent; the config's own checks leave little.
-    pub fn build(config: &Config, prices: &PriceBook) -> Result<Self, anyhow::Error> {
+    pub fn build(
+        config: &Config,
+        prices: &PriceBook,
+        metrics: &Metrics,
+    ) -> Result<Self, anyhow::Error> {
         let mut by_id = HashMap::new();
-        let mut by_group: HashMap<String, Vec<Arc<Target>>> = HashMap::new();
         for deployment in &config.deployments {
-            let target = Target::build(deployment, prices).with_context(|| {
+            let target = Target::build(deployment, prices, metrics).with_context(|| {
                 format!(
                     "deployment {} of model {}",
                     deployment.id, deployment.model_name
                 )
             })?;
-            let target = Arc::new(target);
-            by_group
-                .entry(deployment.model_name.clone())
-                .or_default()
-                .push(Arc::clone(&target));
-            by_id.insert(DeploymentId::new(deployment.id.as_str()), target);
+            by_id.insert(DeploymentId::new(deployment.id.as_str()), Arc::new(target));
         }
-        Ok(Self { by_id, by_group })
+        Ok(Self { by_id })
     }
 
     /// The deployment of that id.
     pub fn get(&self, id: &DeploymentId) -> Option<&Arc<Target>> {
         self.by_id.get(id)
     }
-
-    /// The deployments of a group, by its name as configured.
-    pub fn group(&self, name: &str) -> &[Arc<Target>] {
-        self.by_group.get(name).map_or(&[], Vec::as_slice)
-    }
-
-    /// All of them, in no order.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Target>> {
-        self.by_id.values()
-    }
 }
 
 // === impl Target ===
 
 impl Target {
-    fn build(config: &DeploymentConfig, prices: &PriceBook) -> Result<Self, anyhow::Error> {
+    fn build(
+        config: &DeploymentConfig,
+        prices: &PriceBook,
+        metrics: &Metrics,
+    ) -> Result<Self, anyhow::Error> {
         let uri = |path: &str| {
             config
                 .url(path)
@@ -101,6 +101,8 @@ impl Target {
         let fixed = !config.upstream_model.contains('*');
         Ok(Self {
             headers: headers(config)?,
+            shown: shown(config),
+            metrics: metrics.group(&config.model_name),
             chat: uri(Endpoint::ChatCompletions.path())?,
             completions: uri(Endpoint::Completions.path())?,
             embeddings: uri(Endpoint::Embeddings.path())?,
@@ -123,11 +125,6 @@ impl Target {
         }
     }
 
-    /// Headers of every request: authorisation and what the config adds.
-    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.headers
-    }
-
     /// What `upstream_model` costs here; `None` is unknown.
     pub fn price(&self, prices: &PriceBook, upstream_model: &str) -> Option<Arc<Price>> {
         match &self.price {
@@ -139,14 +136,11 @@ impl Target {
         }
     }
 
-    /// `provider/model`, as LiteLLM shows it.
-    pub fn shown_model(&self, upstream_model: &str) -> String {
-        format!("{}/{upstream_model}", self.config.provider.name)
-    }
-
     /// Every secret that a provider's answer might echo.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        // A header that is no secret (`true`, `v1`) would be cut out of every text that holds the word.
         let headers = self.config.extra_headers.iter().map(|(_, value)| value);
+        let headers = headers.filter(|value| value.expose().len() >= SHORTEST_SECRET);
         self.config
             .api_key
             .iter()
@@ -155,15 +149,24 @@ impl Target {
     }
 }
 
-/// The deployment's own prices, completed from the price book.
-fn price(config: &DeploymentConfig, prices: &PriceBook, upstream_model: &str) -> Option<Price> {
-    let listed = config
+/// What the price book knows of the deployment's model: of `base_model` if that is set and known, else of
+/// `upstream_model`.
+pub fn listed<'b>(
+    config: &DeploymentConfig,
+    prices: &'b PriceBook,
+    upstream_model: &str,
+) -> Option<&'b PricedModel> {
+    config
         .model_info
         .base_model
         .as_deref()
         .and_then(|base| prices.lookup(config.provider.name, base))
         .or_else(|| prices.lookup(config.provider.name, upstream_model))
-        .map(|entry| entry.price.clone());
+}
+
+/// The deployment's own prices, completed from the price book.
+fn price(config: &DeploymentConfig, prices: &PriceBook, upstream_model: &str) -> Option<Price> {
+    let listed = listed(config, prices, upstream_model).map(|entry| entry.price.clone());
     match (config.prices.is_empty(), listed) {
         // Nobody is called, so nothing is owed.
         (true, None) if config.mock_response.is_some() => Some(Price::free()),
@@ -192,14 +195,33 @@ fn headers(config: &DeploymentConfig) -> Result<Vec<(HeaderName, HeaderValue)>, 
         ));
     }
     for (name, value) in &config.extra_headers {
-        headers.push((
-            HeaderName::try_from(name.as_str())
-                .with_context(|| format!("extra_headers.{name} is no header name"))?,
-            HeaderValue::from_str(value.expose())
-                .with_context(|| format!("extra_headers.{name} cannot be a header value"))?,
-        ));
+        let mut value = HeaderValue::from_str(value.expose())
+            .with_context(|| format!("extra_headers.{name} cannot be a header value"))?;
+        value.set_sensitive(true);
+        let name = HeaderName::try_from(name.as_str())
+            .with_context(|| format!("extra_headers.{name} is no header name"))?;
+        headers.push((name, value));
     }
     Ok(headers)
+}
+
+/// A value that no header can hold, such as a model id with an umlaut, is left out.
+fn shown(config: &DeploymentConfig) -> Vec<(HeaderName, HeaderValue)> {
+    let model = format!("{}/{}", config.provider.name, config.upstream_model);
+    // A wildcard's model differs from request to request.
+    let model = (!config.upstream_model.contains('*')).then_some(model);
+    [
+        ("x-litellm-model-id", Some(config.id.as_str())),
+        ("x-litellm-model-name", model.as_deref()),
+        ("x-litellm-model-api-base", Some(config.api_base.as_str())),
+        ("x-litellm-version", Some(env!("CARGO_PKG_VERSION"))),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| {
+        let value = HeaderValue::from_str(value?).ok()?;
+        Some((HeaderName::from_static(name), value))
+    })
+    .collect()
 }
 
 // === impl Typical ===
@@ -213,16 +235,32 @@ impl Typical {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Counts one answer.
+    /// Counts one answer. The figure is the provider's word, so nothing it says may overflow.
     pub fn learn(&self, tokens: u64) {
-        let old = self.tokens();
-        self.0
-            .store((old * 7 + tokens).div_ceil(8).max(1), Ordering::Relaxed);
+        let weighted = self.tokens().saturating_mul(7).saturating_add(tokens);
+        self.0.store(weighted.div_ceil(8).max(1), Ordering::Relaxed);
     }
 }
 
 impl Default for Typical {
     fn default() -> Self {
         Self(AtomicU64::new(Self::START))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_length_follows_the_answers_and_survives_nonsense() {
+        let typical = Typical::default();
+        for _ in 0..100 {
+            typical.learn(100);
+        }
+        assert!((100..=108).contains(&typical.tokens()), "{typical:?}");
+        typical.learn(u64::MAX);
+        typical.learn(u64::MAX);
+        assert!(typical.tokens() > 0);
     }
 }

@@ -11,12 +11,17 @@ use super::attempt::Journey;
 use super::failure::AttemptError;
 use super::target::Target;
 
+/// No timer is longer: a configured one may be any number, and a moment beyond the clock's end cannot be made.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
 /// The timers of one attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timers {
     pub(super) first_byte: Duration,
     pub(super) first_content: Duration,
     pub(super) idle: Duration,
+    pub(super) total: Duration,
+    /// When `total` is over.
     pub(super) deadline: Instant,
 }
 
@@ -49,7 +54,7 @@ impl Journey {
         let configured = shared.timeouts;
         // For a stream the limit bounds the gaps, for a whole answer the whole.
         let total = if self.inbound.peek.stream {
-            configured.total
+            at_most(configured.total, None)
         } else {
             at_most(configured.total, limit)
         };
@@ -57,6 +62,7 @@ impl Journey {
             first_byte: at_most(configured.first_byte, limit),
             first_content: at_most(configured.first_content, limit),
             idle: at_most(configured.idle, limit),
+            total,
             deadline: Instant::now() + total,
         }
     }
@@ -69,8 +75,8 @@ pub(super) async fn within<T>(
     deadline: Instant,
     work: impl Future<Output = T>,
 ) -> Result<T, AttemptError> {
-    let until = (Instant::now() + limit).min(deadline);
     let began = Instant::now();
+    let until = (began + limit).min(deadline);
     timeout_at(until, work).await.map_err(|_elapsed| {
         let timer = if until == deadline { "total" } else { timer };
         AttemptError::timeout(timer, until.saturating_duration_since(began))
@@ -79,5 +85,5 @@ pub(super) async fn within<T>(
 
 /// The shorter of a configured timer and the attempt's own limit.
 fn at_most(timer: Duration, limit: Option<Duration>) -> Duration {
-    limit.map_or(timer, |limit| limit.min(timer))
+    limit.map_or(timer, |limit| limit.min(timer)).min(LONGEST)
 }

@@ -26,7 +26,7 @@ use actix_tls::connect::{
 };
 use awc::error::{ConnectError as PoolConnectError, SendRequestError};
 use awc::http::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING,
 };
 use awc::http::{StatusCode, Uri, Version};
 use awc::{Client, ClientBuilder, ClientRequest, ClientResponse, Connector};
@@ -92,11 +92,10 @@ pub(super) struct Upstream {
 /// An answer whose status and headers have come.
 pub(super) struct Response {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
     pub(super) body: Body,
 }
 
-/// The rest of an answer. Dropping it closes the connection at once.
+/// The rest of an answer, with its headers. Dropping it closes the connection at once.
 pub(super) struct Body {
     payload: ClientResponse,
     expected: Option<u64>,
@@ -166,7 +165,6 @@ impl Upstream {
             .and_then(|value| value.to_str().ok()?.parse().ok());
         Ok(Response {
             status: response.status(),
-            headers: response.headers().clone(),
             body: Body {
                 payload: response,
                 expected,
@@ -217,9 +215,9 @@ fn request(client: &Client, target: &Target, uri: &Uri) -> ClientRequest {
     let mut request = client
         .post(uri)
         .no_decompress()
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header((ACCEPT_ENCODING, "identity"));
-    for (name, value) in target.headers() {
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
+        .insert_header((ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    for (name, value) in &target.headers {
         request = request.insert_header((name.clone(), value.clone()));
     }
     request
@@ -265,6 +263,11 @@ impl fmt::Debug for Body {
 }
 
 impl Body {
+    /// The answer's headers.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.payload.headers()
+    }
+
     /// The next piece, `None` at an end that is not known to be too early.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         match self.payload.next().await {

@@ -329,6 +329,13 @@ impl From<DispatchError> for ApiError {
                 "The books cannot take another request: the journal is full or cannot be written. The operator finds the cause in the log.",
             )
             .retry_after(Duration::from_secs(5)),
+            DispatchError::Internal(what) => {
+                error!("a defect: {what}");
+                Self::new(
+                    Code::Internal,
+                    "This gateway made a mistake; the request was not served.",
+                )
+            }
             DispatchError::Upstream(failure) => {
                 let failure = *failure;
                 let mut out = Self::new(Code::Upstream, failure.message);

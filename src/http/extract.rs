@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap};
+use actix_web::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN,
+};
 use actix_web::{FromRequest, HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -15,6 +17,9 @@ use futures_util::future::{Either, LocalBoxFuture};
 use super::error::{ApiError, Code};
 use crate::app::{App, Worker};
 use crate::auth::{AuthError, Credential, Identity, Permission, present};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// A permission as a type: what a handler's first argument demands.
 pub trait Demand: 'static {
@@ -122,7 +127,7 @@ impl<P: Demand> FromRequest for Caller<P> {
     }
 }
 
-/// Identifies the caller of a route that is public by default, when a setting asks for a key.
+/// Identifies the caller of a route that is public by default, when a setting or its query asks for a key.
 ///
 /// # Errors
 /// As for any route that asks for a key.
@@ -157,7 +162,7 @@ fn credential(request: &HttpRequest, app: &App) -> Result<Credential, AuthError>
         if app.closed {
             return Err(AuthError::NoMasterKey);
         }
-        if !names_loopback(request.headers()) {
+        if !is_local(request.headers()) {
             return Err(AuthError::ForeignHost);
         }
         // A malformed key is as good as none here: any or no key is an internal user.
@@ -168,12 +173,23 @@ fn credential(request: &HttpRequest, app: &App) -> Result<Credential, AuthError>
     present(request.headers(), app.key_header.as_ref())
 }
 
-/// Whether the Host header names this machine: a page of another name that resolves to 127.0.0.1 must not get through.
-fn names_loopback(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
-        // HTTP/1.0 without Host: no browser sends that.
-        return true;
-    };
+/// Whether the request comes from this machine and not from a web page that a browser on it shows. The Host header must
+/// name loopback: a page's own name may resolve to 127.0.0.1. So must the Origin: a page may post a form to any address,
+/// and a body that looks like one is not asked about first. Images and scripts have no Origin, but say that they are
+/// another site's; a link that somebody follows is no harm.
+fn is_local(headers: &HeaderMap) -> bool {
+    let text = |name| Some(headers.get(name)?.to_str().unwrap_or_default());
+    // Without them it is no browser: HTTP/1.0 has no Host, and only browsers send the others.
+    let host = text(HOST);
+    let origin = text(ORIGIN);
+    let origin = origin.map(|origin| origin.split_once("://").map_or("", |(_scheme, host)| host));
+    let is_embedded =
+        text(SEC_FETCH_SITE) == Some("cross-site") && text(SEC_FETCH_MODE) != Some("navigate");
+    [host, origin].into_iter().flatten().all(names_loopback) && !is_embedded
+}
+
+/// `host` or `host:port`.
+fn names_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -292,7 +308,7 @@ fn check_is_json(headers: &HeaderMap) -> Result<(), ApiError> {
         ))
     };
     if let Some(encoding) = headers.get(CONTENT_ENCODING)
-        && encoding.as_bytes() != b"identity"
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
         return unsupported("This Content-Encoding");
     }
@@ -328,4 +344,59 @@ fn worker_of(request: &HttpRequest) -> Result<web::Data<Worker>, ApiError> {
                 "This worker has no state; the gateway is misbuilt.",
             )
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn without_a_master_key_only_loopback_names_and_no_foreign_pages_are_local() {
+        for (host, origin, want) in [
+            (None, None, true),
+            (Some("localhost:4000"), None, true),
+            (Some("127.0.0.1"), None, true),
+            (Some("[::1]:4000"), None, true),
+            (Some("evil.example"), None, false),
+            (Some("localhost.evil.example"), None, false),
+            (Some("\u{e4}"), None, false),
+            (Some("localhost"), Some("http://localhost:3000"), true),
+            (Some("localhost"), Some("http://[::1]:3000"), true),
+            (Some("localhost"), Some("https://evil.example"), false),
+            (
+                Some("localhost"),
+                Some("http://localhost.evil.example"),
+                false,
+            ),
+            (Some("localhost"), Some("null"), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            let mut insert = |name: HeaderName, value: Option<&str>| {
+                if let Some(value) = value {
+                    headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+                }
+            };
+            insert(HOST, host);
+            insert(ORIGIN, origin);
+            assert_eq!(is_local(&headers), want, "{host:?} {origin:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_foreign_page_embeds_is_not_local_but_a_link_is() {
+        for (site, mode, want) in [
+            ("cross-site", "no-cors", false),
+            ("cross-site", "navigate", true),
+            ("same-site", "cors", true),
+            ("none", "navigate", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("localhost:4000"));
+            headers.insert(SEC_FETCH_SITE, HeaderValue::from_static(site));
+            headers.insert(SEC_FETCH_MODE, HeaderValue::from_static(mode));
+            assert_eq!(is_local(&headers), want, "{site} {mode}");
+        }
+    }
 }

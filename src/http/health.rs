@@ -184,14 +184,15 @@ async fn try_call(
             json!({
                 "model": deployment.id,
                 "messages": [{"role": "user", "content": "test from trunkline"}],
-                "max_tokens": 16,
-                "disable_fallbacks": true,
-                "num_retries": 0
+                "max_tokens": 16
             }),
         ),
     };
     let body = Bytes::from(body.to_string());
-    let peek = RequestPeek::parse(endpoint, &body).map_err(DispatchError::Invalid)?;
+    let mut peek = RequestPeek::parse(endpoint, &body).map_err(DispatchError::Invalid)?;
+    // This deployment is asked, and nobody in its place.
+    peek.disable_fallbacks = true;
+    peek.num_retries = Some(0);
     let inbound = Inbound {
         endpoint,
         body,

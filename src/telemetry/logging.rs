@@ -10,10 +10,8 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use log::kv::{Error, Key, Value, VisitSource};
@@ -120,9 +118,7 @@ impl Log for Sink {
         }
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            let note = format!(
-                "{{\"level\":\"WARN\",\"message\":\"log lines dropped\",\"lines\":{dropped}}}\n"
-            );
+            let note = dropped_note(self.format, dropped);
             if self.sender.try_send(Some(note)).is_err() {
                 self.dropped.fetch_add(dropped, Ordering::Relaxed);
             }
@@ -133,14 +129,8 @@ impl Log for Sink {
 }
 
 fn write_lines(receiver: &Receiver<Option<String>>) {
-    static STDERR: Mutex<()> = Mutex::new(());
     let mut pending = Vec::with_capacity(16 * 1024);
-    loop {
-        let line = match receiver.recv_timeout(Duration::from_millis(200)) {
-            Ok(Some(line)) => line,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
-        };
+    while let Ok(Some(line)) = receiver.recv() {
         pending.extend_from_slice(line.as_bytes());
         let mut ended = false;
         while pending.len() < 64 * 1024 {
@@ -153,7 +143,6 @@ fn write_lines(receiver: &Receiver<Option<String>>) {
                 Err(_) => break,
             }
         }
-        let _whole_lines = STDERR.lock().unwrap_or_else(PoisonError::into_inner);
         // A closed standard error must not stop the gateway.
         stderr().write_all(&pending).ok();
         pending.clear();
@@ -183,8 +172,33 @@ fn text_line(record: &Record<'_>) -> String {
         record.args()
     );
     record.key_values().visit(&mut TextFields(&mut line)).ok();
+    // A path or an error text may hold line breaks and terminal escapes: a line stays one line.
+    if line.contains(char::is_control) {
+        line = line
+            .chars()
+            .flat_map(|c| {
+                let escaped = c.is_control().then(|| c.escape_default());
+                let plain = escaped.is_none().then_some(c);
+                escaped.into_iter().flatten().chain(plain)
+            })
+            .collect();
+    }
     line.push('\n');
     line
+}
+
+fn dropped_note(format: Format, lines: u64) -> String {
+    let keys = [("lines", Value::from(lines))];
+    let note = Record::builder()
+        .args(format_args!("log lines dropped"))
+        .level(Level::Warn)
+        .target(module_path!())
+        .key_values(&keys)
+        .build();
+    match format {
+        Format::Json => json_line(&note),
+        Format::Text => text_line(&note),
+    }
 }
 
 fn is_ours(metadata: &Metadata<'_>) -> bool {
@@ -246,5 +260,22 @@ mod tests {
         assert_eq!(parsed["status"], 200);
         assert_eq!(parsed["model"], "a\"b\n");
         assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn a_text_line_stays_one_line_whatever_it_is_given() {
+        let keys = [("path", Value::from("/a\n\u{1b}[31mb"))];
+        let line = text_line(
+            &Record::builder()
+                .args(format_args!("done"))
+                .level(Level::Info)
+                .target("trunkline")
+                .key_values(&keys)
+                .build(),
+        );
+        assert!(line.ends_with("path=/a\\n\\u{1b}[31mb\n"), "{line:?}");
+        assert_eq!(line.matches(char::is_control).count(), 1);
+        let note = dropped_note(Format::Text, 3);
+        assert!(note.ends_with("log lines dropped lines=3\n"), "{note:?}");
     }
 }

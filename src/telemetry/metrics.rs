@@ -4,6 +4,8 @@
 //! Counters of money are floats here and only here: a scrape is a display, the books are decimal.
 
 use std::fmt;
+use std::hash::Hash;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -19,6 +21,9 @@ use prometheus_client::registry::Registry;
 const LATENCY_BUCKETS: [f64; 16] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 ];
+
+/// The label values of `endpoint`.
+pub const ENDPOINTS: [&str; 3] = ["chat_completions", "completions", "embeddings"];
 
 /// All metric families, registered once.
 #[derive(Debug)]
@@ -36,13 +41,36 @@ pub struct Metrics {
     refused: Family<RefusalLabels, Counter>,
 }
 
+/// The metrics of one model group: counting a request allocates nothing.
+#[derive(Debug)]
+pub struct GroupMetrics {
+    model_group: String,
+    requests: Family<RequestLabels, Counter>,
+    /// The requests with status 200, by place in [`ENDPOINTS`].
+    succeeded: [OnceLock<Counter>; ENDPOINTS.len()],
+    duration: Held<GroupLabels, Histogram, LatencyHistogram>,
+    first_content: Held<GroupLabels, Histogram, LatencyHistogram>,
+    prompt_tokens: Held<TokenLabels, Counter>,
+    completion_tokens: Held<TokenLabels, Counter>,
+    spend: Held<GroupLabels, Counter<f64, AtomicU64>>,
+    unpriced: Held<GroupLabels, Counter>,
+    retries: Held<GroupLabels, Counter>,
+    fallbacks: Held<GroupLabels, Counter>,
+}
+
+/// One metric of a family, looked up at its first use: what never happened is not shown.
+#[derive(Debug)]
+struct Held<S, M, C = fn() -> M> {
+    family: Family<S, M, C>,
+    labels: S,
+    metric: OnceLock<M>,
+}
+
 /// One finished request, as the metrics see it.
 #[derive(Debug, Clone, Copy)]
-pub struct Finished<'a> {
-    /// `chat_completions`, `completions` or `embeddings`.
+pub struct Finished {
+    /// One of [`ENDPOINTS`].
     pub endpoint: &'static str,
-    /// The group that answered, as the config spells it.
-    pub model_group: &'a str,
     /// HTTP status the client got, 499 when it left.
     pub status: u16,
     /// From the request's arrival to its settlement.
@@ -140,7 +168,7 @@ impl Metrics {
         registry.register("spend_usd", "Cost in USD", metrics.spend.clone());
         registry.register(
             "unpriced_requests",
-            "Successful requests whose model has no known price",
+            "Requests whose cost is unknown because their model has no price",
             metrics.unpriced.clone(),
         );
         registry.register(
@@ -180,56 +208,32 @@ impl Metrics {
         self.refused.get_or_create(&RefusalLabels { code }).inc();
     }
 
-    /// Counts a finished request.
-    pub fn finished(&self, done: &Finished<'_>) {
+    /// Requests in flight now.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
+    /// The metrics of a group, as the config spells its name.
+    pub fn group(&self, model_group: &str) -> GroupMetrics {
         let group = GroupLabels {
-            model_group: done.model_group.to_owned(),
+            model_group: model_group.to_owned(),
         };
-        self.requests
-            .get_or_create(&RequestLabels {
-                endpoint: done.endpoint,
-                model_group: done.model_group.to_owned(),
-                status: done.status,
-            })
-            .inc();
-        self.duration
-            .get_or_create(&group)
-            .observe(done.duration.as_secs_f64());
-        if let Some(first) = done.first_content {
-            self.first_content
-                .get_or_create(&group)
-                .observe(first.as_secs_f64());
-        }
-        for (direction, tokens) in [
-            (Direction::prompt, done.prompt_tokens),
-            (Direction::completion, done.completion_tokens),
-        ] {
-            if tokens > 0 {
-                self.tokens
-                    .get_or_create(&TokenLabels {
-                        model_group: done.model_group.to_owned(),
-                        direction,
-                    })
-                    .inc_by(tokens);
-            }
-        }
-        match done.cost_usd {
-            Some(cost) => {
-                self.spend.get_or_create(&group).inc_by(cost.max(0.0));
-            }
-            None => {
-                self.unpriced.get_or_create(&group).inc();
-            }
-        }
-        if done.retries > 0 {
-            self.retries
-                .get_or_create(&group)
-                .inc_by(done.retries.into());
-        }
-        if done.fallbacks > 0 {
-            self.fallbacks
-                .get_or_create(&group)
-                .inc_by(done.fallbacks.into());
+        let tokens = |direction| TokenLabels {
+            model_group: model_group.to_owned(),
+            direction,
+        };
+        GroupMetrics {
+            requests: self.requests.clone(),
+            succeeded: Default::default(),
+            duration: Held::new(&self.duration, &group),
+            first_content: Held::new(&self.first_content, &group),
+            prompt_tokens: Held::new(&self.tokens, &tokens(Direction::prompt)),
+            completion_tokens: Held::new(&self.tokens, &tokens(Direction::completion)),
+            spend: Held::new(&self.spend, &group),
+            unpriced: Held::new(&self.unpriced, &group),
+            retries: Held::new(&self.retries, &group),
+            fallbacks: Held::new(&self.fallbacks, &group),
+            model_group: group.model_group,
         }
     }
 
@@ -241,6 +245,79 @@ impl Metrics {
         let mut text = String::with_capacity(16 * 1024);
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+// === impl GroupMetrics ===
+
+impl GroupMetrics {
+    /// Counts a finished request.
+    pub fn finished(&self, done: &Finished) {
+        self.count(done.endpoint, done.status);
+        self.duration.get().observe(done.duration.as_secs_f64());
+        if let Some(first) = done.first_content {
+            self.first_content.get().observe(first.as_secs_f64());
+        }
+        match done.cost_usd {
+            Some(cost) => {
+                self.spend.get().inc_by(cost.max(0.0));
+            }
+            None => {
+                self.unpriced.get().inc();
+            }
+        }
+        for (counter, by) in [
+            (&self.retries, done.retries),
+            (&self.fallbacks, done.fallbacks),
+        ] {
+            if by > 0 {
+                counter.get().inc_by(by.into());
+            }
+        }
+        for (counter, tokens) in [
+            (&self.prompt_tokens, done.prompt_tokens),
+            (&self.completion_tokens, done.completion_tokens),
+        ] {
+            if tokens > 0 {
+                counter.get().inc_by(tokens);
+            }
+        }
+    }
+
+    fn count(&self, endpoint: &'static str, status: u16) {
+        let counter = || {
+            self.requests.get_or_create_owned(&RequestLabels {
+                endpoint,
+                model_group: self.model_group.clone(),
+                status,
+            })
+        };
+        let usual = ENDPOINTS
+            .iter()
+            .position(|known| *known == endpoint)
+            .filter(|_| status == 200)
+            .and_then(|place| self.succeeded.get(place));
+        match usual {
+            Some(succeeded) => succeeded.get_or_init(counter).inc(),
+            None => counter().inc(),
+        };
+    }
+}
+
+// === impl Held ===
+
+impl<S: Clone + Hash + Eq, M: Clone, C: MetricConstructor<M> + Clone> Held<S, M, C> {
+    fn new(family: &Family<S, M, C>, labels: &S) -> Self {
+        Self {
+            family: family.clone(),
+            labels: labels.clone(),
+            metric: OnceLock::new(),
+        }
+    }
+
+    fn get(&self) -> &M {
+        self.metric
+            .get_or_init(|| self.family.get_or_create_owned(&self.labels))
     }
 }
 
@@ -257,5 +334,45 @@ impl MetricConstructor<Histogram> for LatencyHistogram {
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_looked_up_once_counts_in_the_families_of_all() {
+        let metrics = Metrics::new("1");
+        let (one, same) = (metrics.group("m"), metrics.group("m"));
+        let done = Finished {
+            endpoint: "chat_completions",
+            status: 200,
+            duration: Duration::from_millis(20),
+            first_content: None,
+            prompt_tokens: 3,
+            completion_tokens: 4,
+            cost_usd: Some(0.5),
+            retries: 1,
+            fallbacks: 0,
+        };
+        one.finished(&done);
+        same.finished(&done);
+        same.finished(&Finished {
+            status: 499,
+            ..done
+        });
+
+        let text = metrics.render().unwrap();
+
+        for line in [
+            "trunkline_requests_total{endpoint=\"chat_completions\",model_group=\"m\",status=\"200\"} 2",
+            "trunkline_requests_total{endpoint=\"chat_completions\",model_group=\"m\",status=\"499\"} 1",
+            "trunkline_tokens_total{model_group=\"m\",direction=\"completion\"} 12",
+            "trunkline_spend_usd_total{model_group=\"m\"} 1.5",
+            "trunkline_retries_total{model_group=\"m\"} 3",
+        ] {
+            assert!(text.contains(line), "no {line} in\n{text}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::config::DeploymentConfig;
+use crate::dispatch::listed;
 use crate::http::error::ApiError;
 use crate::http::extract::{AnyKey, Call, Caller};
 
@@ -73,7 +74,7 @@ pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
 fn row<'a>(call: &'a Call, deployment: &'a DeploymentConfig) -> Row<'a> {
     let prices = &call.app().shared.prices;
     let info = &deployment.model_info;
-    let listed = prices.lookup(deployment.provider.name, &deployment.upstream_model);
+    let listed = listed(deployment, prices, &deployment.upstream_model);
     let price = listed.map_or_else(
         || deployment.prices.clone(),
         |entry| deployment.prices.or(&entry.price),

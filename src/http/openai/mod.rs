@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError as _};
+use bytes::Bytes;
 use log::{debug, warn};
 use tokio::time::Instant;
 use trunkline_actors::clock::UnixMs;
@@ -22,6 +23,11 @@ use crate::dispatch::{DispatchError, Inbound, LateFailure, Reply};
 /// Longest caller-given id that is echoed.
 const MAX_CALL_ID: usize = 256;
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
+/// Longest model name, in bytes: it goes into headers, and a record of the books holds it twice.
+const MAX_MODEL_NAME: usize = 512;
+/// Most models that one request may name to fall back to.
+const MAX_FALLBACKS: usize = 32;
 
 /// Serves one model call. Every answer, good or bad, names the call id.
 pub(super) async fn serve(
@@ -29,13 +35,17 @@ pub(super) async fn serve(
     caller: Caller<AnyKey>,
     mut call: Call,
 ) -> HttpResponse {
-    let arrived = Instant::now();
+    let arrived = (Instant::now(), UnixMs::now());
     let call_id = call_id(&call);
     let mut response = match answer(endpoint, &caller, &mut call, arrived).await {
         Ok(response) => response,
         Err(err) => {
             report(&call, &err, &call_id);
-            err.error_response()
+            let mut response = err.error_response();
+            response
+                .headers_mut()
+                .insert(COST, HeaderValue::from_static("0"));
+            response
         }
     };
     response.headers_mut().insert(CALL_ID, call_id);
@@ -51,7 +61,7 @@ async fn answer(
     endpoint: Endpoint,
     caller: &Caller<AnyKey>,
     call: &mut Call,
-    arrived: Instant,
+    arrived: (Instant, UnixMs),
 ) -> Result<HttpResponse, ApiError> {
     if call.app().is_draining() {
         return Err(ApiError::new(
@@ -93,8 +103,8 @@ async fn answer(
 fn inbound(
     endpoint: Endpoint,
     call: &Call,
-    body: bytes::Bytes,
-    arrived: Instant,
+    body: Bytes,
+    (arrived, arrived_at): (Instant, UnixMs),
 ) -> Result<Inbound, ApiError> {
     let mut peek = RequestPeek::parse(endpoint, &body)
         .map_err(|bad| ApiError::from(DispatchError::Invalid(bad)))?;
@@ -127,6 +137,18 @@ fn inbound(
             )
             .param("model")
         })?;
+    let fallbacks = peek.fallbacks.as_deref().unwrap_or_default();
+    check_model_name("model", &model)?;
+    if fallbacks.len() > MAX_FALLBACKS {
+        return Err(ApiError::new(
+            Code::BadRequest,
+            format!("'fallbacks' names more than {MAX_FALLBACKS} models; name fewer."),
+        )
+        .param("fallbacks"));
+    }
+    for fallback in fallbacks {
+        check_model_name("fallbacks", fallback)?;
+    }
     let end_user = ["x-litellm-customer-id", "x-litellm-end-user-id"]
         .into_iter()
         .chain(call.app().config.general.user_header_name.as_deref())
@@ -150,8 +172,22 @@ fn inbound(
         end_user,
         header_tags,
         arrived,
-        arrived_at: UnixMs::now(),
+        arrived_at,
     })
+}
+
+/// Names come from the path and from `fallbacks` too, and with a wildcard any name is served.
+fn check_model_name(field: &'static str, name: &str) -> Result<(), ApiError> {
+    if name.len() <= MAX_MODEL_NAME && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        Code::BadRequest,
+        format!(
+            "'{field}' holds control characters or a name over {MAX_MODEL_NAME} bytes; write names that GET /v1/models lists."
+        ),
+    )
+    .param(field))
 }
 
 fn number(call: &Call, name: &'static str) -> Result<Option<f64>, ApiError> {
@@ -208,12 +244,12 @@ fn report(call: &Call, err: &ApiError, call_id: &HeaderValue) {
         Code::Upstream if matches!(status, 400 | 413 | 422) => {
             debug!(path, status, code, call_id; "a provider refused a request");
         }
-        Code::Upstream
-        | Code::Internal
-        | Code::JournalFull
-        | Code::Database
-        | Code::AllInCooldown => {
+        Code::Upstream | Code::Internal | Code::JournalFull | Code::Database => {
             warn!(path, status, code, call_id; "a request failed");
+        }
+        Code::AllInCooldown => {
+            call.app().shared.metrics.refused(code);
+            warn!(path, status, code, call_id; "a request was refused: every deployment cools down");
         }
         _ => {
             call.app().shared.metrics.refused(code);
@@ -225,6 +261,19 @@ fn report(call: &Call, err: &ApiError, call_id: &HeaderValue) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn model_names_that_no_header_or_record_can_hold_are_refused() {
+        for (name, good) in [
+            ("openai/gpt-4o", true),
+            ("m\u{fc}nchen", true),
+            ("gpt-4o\r\nx-evil: 1", false),
+            (&"m".repeat(MAX_MODEL_NAME), true),
+            (&"m".repeat(MAX_MODEL_NAME + 1), false),
+        ] {
+            assert_eq!(check_model_name("model", name).is_ok(), good, "{name:?}");
+        }
+    }
 
     #[test]
     fn call_ids_have_the_form_of_random_uuids() {

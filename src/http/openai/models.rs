@@ -4,12 +4,15 @@
 //! {"data":[{"id":"gpt-4o","object":"model","created":1677610602,"owned_by":"openai"}],"object":"list"}
 //! ```
 
+use std::collections::HashSet;
+
 use actix_web::HttpResponse;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::auth::{Identity, may_use_model};
+use crate::auth::Identity;
 use crate::config::DeploymentConfig;
+use crate::dispatch::listed;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AnyKey, Call, Caller};
 
@@ -67,47 +70,45 @@ pub(crate) async fn show(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
 
 /// Groups in the order of the config, a provider wildcard as the models of it that the price book knows, then aliases.
 fn visible(app: &App, identity: &Identity) -> Vec<Model> {
-    let mut models: Vec<Model> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut models = Vec::new();
+    let mut add = |id: &str, upstream_model: &str, deployment: &DeploymentConfig| {
+        // Who may use the group may use its aliases.
+        let allowed = identity.may_use_as(id, deployment) || identity.may_use(deployment);
+        if allowed && seen.insert(id.to_owned()) {
+            models.push(model(app, id, upstream_model, deployment));
+        }
+    };
     for deployment in &app.config.deployments {
-        let name = &deployment.model_name;
-        if name.contains('*') {
-            for id in expand(app, deployment) {
-                add(&mut models, app, identity, &id, deployment);
+        let (name, upstream) = (&deployment.model_name, &deployment.upstream_model);
+        let known = match (name.strip_suffix('*'), upstream.as_str()) {
+            (Some(prefix), "*") => {
+                let known = app.shared.prices.models(deployment.provider.name);
+                for model in &known {
+                    add(&format!("{prefix}{model}"), model, deployment);
+                }
+                known.len()
             }
-        } else {
-            add(&mut models, app, identity, name, deployment);
+            _ => 0,
+        };
+        // A pattern that nothing is known of stays as it is.
+        if known == 0 {
+            add(name, upstream, deployment);
         }
     }
     for (alias, group) in &app.config.router.model_group_alias {
-        if let Some(deployment) = app
-            .config
-            .deployments
-            .iter()
-            .find(|known| known.model_name == *group)
-        {
-            add(&mut models, app, identity, alias, deployment);
+        let mut deployments = app.config.deployments.iter();
+        if let Some(deployment) = deployments.find(|known| known.model_name == *group) {
+            add(alias, &deployment.upstream_model, deployment);
         }
     }
     models
 }
 
-fn add(
-    models: &mut Vec<Model>,
-    app: &App,
-    identity: &Identity,
-    id: &str,
-    deployment: &DeploymentConfig,
-) {
-    let allowed = identity
-        .key()
-        .is_none_or(|key| may_use_model(&key.row.models, id, &deployment.model_info.access_groups));
-    if !allowed || models.iter().any(|known| known.id == id) {
-        return;
-    }
-    let upstream = deployment.upstream_model.as_str();
-    let listed = app.shared.prices.lookup(deployment.provider.name, upstream);
+fn model(app: &App, id: &str, upstream_model: &str, deployment: &DeploymentConfig) -> Model {
+    let listed = listed(deployment, app.shared.prices, upstream_model);
     let info = &deployment.model_info;
-    models.push(Model {
+    Model {
         id: id.to_owned(),
         object: "model",
         created: CREATED,
@@ -122,25 +123,5 @@ fn add(
         max_output_tokens: info
             .max_output_tokens
             .or(listed.and_then(|entry| entry.max_output_tokens)),
-    });
-}
-
-/// `openai/*` as `openai/gpt-4o`, …; another pattern stays as it is.
-fn expand(app: &App, deployment: &DeploymentConfig) -> Vec<String> {
-    let name = &deployment.model_name;
-    let (Some(prefix), "*") = (name.strip_suffix('*'), deployment.upstream_model.as_str()) else {
-        return vec![name.clone()];
-    };
-    let known: Vec<String> = app
-        .shared
-        .prices
-        .models(deployment.provider.name)
-        .into_iter()
-        .map(|model| format!("{prefix}{model}"))
-        .collect();
-    if known.is_empty() {
-        vec![name.clone()]
-    } else {
-        known
     }
 }
