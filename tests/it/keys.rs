@@ -424,3 +424,134 @@ fn the_master_key_may_come_from_the_environment() {
         .send(&chat_request("m").bearer(MASTER_KEY))
         .assert_status(200);
 }
+
+#[test]
+fn a_key_of_a_user_is_taken_in_every_spelling_of_the_header() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::one("m", &upstream)
+        .with_master_key()
+        .general("litellm_key_header_name: X-Company-Key");
+    let (_home, gateway) = start(&config);
+    let key = generate_key(&gateway, &json!({"user_id": "ann"}));
+    for header in [
+        "x-litellm-api-key",
+        "x-company-key",
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "ocp-apim-subscription-key",
+    ] {
+        for case in [header.to_owned(), header.to_ascii_uppercase()] {
+            let answer = gateway.send(&chat_request("m").header(&case, &key));
+            assert_eq!(answer.status, 200, "{case}: {}", answer.text());
+            let unknown = gateway.send(&chat_request("m").header(&case, "sk-unknown-0123456789"));
+            assert_eq!(unknown.status, 401, "{case}: {}", unknown.text());
+        }
+    }
+    for header in ["x-litellm-api-key", "x-company-key", "authorization"] {
+        let answer = gateway.send(&chat_request("m").header(header, &format!("Bearer {key}")));
+        assert_eq!(answer.status, 200, "{header}: {}", answer.text());
+    }
+    for sent in upstream.requests() {
+        assert!(
+            sent.headers.iter().all(|(_, value)| !value.contains(&key)),
+            "the provider got the caller's key: {:?}",
+            sent.headers
+        );
+    }
+}
+
+#[test]
+fn a_key_that_was_asked_for_before_it_was_made_works_once_it_is() {
+    let (_upstream, home, mut gateway) = scene();
+    let config = home.config_path();
+    let config = config.to_str().expect("a UTF-8 path");
+    // An unknown key is remembered for a moment; a new one must not be mistaken for it.
+    gateway
+        .send(&chat_request("m").bearer("sk-unknown-0123456789"))
+        .assert_status(401);
+
+    let output = home.run(&[
+        "generate-key",
+        "--config",
+        config,
+        "--user-id",
+        "ann",
+        "--models",
+        "m,other",
+        "--max-budget",
+        "0.5",
+        "--rpm-limit",
+        "2",
+        "--tpm-limit",
+        "100000",
+        "--max-parallel-requests",
+        "3",
+        "--duration",
+        "1h",
+    ]);
+    let key = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    gateway.keeps_secret(&key);
+
+    let answer = gateway.send(&chat_request("m").bearer(&key));
+    answer.assert_status(200);
+    for (name, value) in [
+        ("x-litellm-key-rpm-limit", "2"),
+        ("x-litellm-key-tpm-limit", "100000"),
+        ("x-litellm-key-max-budget", "0.5"),
+        ("x-ratelimit-api_key-limit-max_parallel_requests", "3"),
+    ] {
+        assert_eq!(answer.header(name), Some(value), "{name}");
+    }
+    let taken = home.run(&["generate-key", "--config", config, "--user-id", ""]);
+    assert!(!taken.status.success(), "a user without a name");
+}
+
+#[test]
+fn an_alias_of_a_key_is_taken_once() {
+    let (_upstream, _home, gateway) = scene();
+    generate(&gateway, &json!({"key_alias": "mine"}));
+
+    let second = gateway
+        .send(&Request::post("/key/generate", &json!({"key_alias": "mine"})).bearer(MASTER_KEY));
+
+    let error = second.assert_error(400, "invalid_request_error");
+    assert_eq!(error["param"], "key_alias");
+}
+
+#[test]
+fn a_wish_that_is_not_acted_on_is_refused_and_not_ignored() {
+    let (_upstream, _home, gateway) = scene();
+
+    for field in ["budget_duration", "team_id", "no_such_field"] {
+        let wish = Request::post("/key/generate", &json!({field: "30d"})).bearer(MASTER_KEY);
+        let error = gateway
+            .send(&wish)
+            .assert_error(400, "invalid_request_error");
+        assert_eq!(error["param"], field);
+    }
+}
+
+#[test]
+fn a_provider_is_called_with_the_key_of_a_variable() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::new()
+        .deployment(
+            Deployment::of("m", &upstream)
+                .param("api_key: os.environ/THE_PROVIDERS_KEY")
+                .param("api_base: os.environ/THE_PROVIDERS_BASE"),
+        )
+        .one_attempt();
+    let home = Home::with(&config)
+        .variable("THE_PROVIDERS_KEY", "sk-of-a-variable-0123456789")
+        .variable("THE_PROVIDERS_BASE", &upstream.base_url());
+    let mut gateway = home.start();
+    gateway.keeps_secret("sk-of-a-variable-0123456789");
+
+    gateway.chat("m").assert_status(200);
+
+    assert_eq!(
+        upstream.only_request().header("authorization"),
+        Some("Bearer sk-of-a-variable-0123456789")
+    );
+}

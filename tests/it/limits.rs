@@ -7,7 +7,7 @@ use crate::support::config::ConfigText;
 use crate::support::gateway::{
     Gateway, Home, chat_request, chat_request_body, start, stream_request,
 };
-use crate::support::http::Answer;
+use crate::support::http::{Answer, Request};
 use crate::support::reply::{Gate, Reply};
 use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
@@ -245,4 +245,122 @@ fn a_failed_request_costs_nothing() {
     gateway.chat("m").assert_status(500);
     gateway.chat("m").assert_status(200);
     gateway.chat("m").assert_error(422, "budget_exceeded");
+}
+
+#[test]
+fn a_budget_is_overshot_by_at_most_one_request_however_many_run_at_once() {
+    // A request holds its prompt and 16 tokens, more than it will cost.
+    let budget = COST * 4.0;
+    let gate = Gate::closed();
+    let (upstream, _home, gateway) = start_with_key(
+        Reply::chat("hi").after(&gate),
+        &json!({"max_budget": budget}),
+    );
+
+    let pending: Vec<_> = (0..30).map(|_| gateway.begin(&chat_request("m"))).collect();
+    upstream.wait_for_requests(1);
+    gate.open();
+    let mut served = 0_u32;
+    for request in pending {
+        let status = request.answer().status;
+        assert!(matches!(status, 200 | 422 | 429), "{status}");
+        served += u32::from(status == 200);
+    }
+    // What was refused for the sake of running requests is served now, until the money is gone.
+    loop {
+        let answer = gateway.chat("m");
+        if answer.status != 200 {
+            answer.assert_error(422, "budget_exceeded");
+            break;
+        }
+        served += 1;
+    }
+
+    let spent = f64::from(served) * COST;
+    assert!(
+        spent >= budget && spent <= budget + COST * 1.01,
+        "{served} requests: {spent} of {budget}"
+    );
+}
+
+#[test]
+fn tokens_at_the_same_time_do_not_slip_past_the_limit() {
+    let gate = Gate::closed();
+    // A request reserves its prompt and 500 tokens: one fits, two do not.
+    let (upstream, _home, gateway) =
+        start_with_key(Reply::chat("hi").after(&gate), &json!({"tpm_limit": 900}));
+    let mut body = chat_request_body("m");
+    body["max_tokens"] = json!(500);
+    let request = Request::post("/v1/chat/completions", &body);
+    let first = gateway.begin(&request);
+    upstream.wait_for_requests(1);
+
+    for _ in 0..10 {
+        assert_rate_limited(&gateway.send(&request), "tokens", 900);
+    }
+    gate.open();
+    first.answer().assert_status(200);
+
+    gateway.send(&request).assert_status(200);
+    assert_eq!(upstream.request_count(), 2);
+}
+
+#[test]
+fn parallel_slots_are_never_more_than_allowed_and_come_back_after_every_end() {
+    let gate = Gate::closed();
+    let (upstream, _home, gateway) = start_with_key(
+        Reply::stream(&["a", "b"]).gate_before_part(2, &gate),
+        &json!({"max_parallel_requests": 3}),
+    );
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        let mut live = gateway.open(&stream_request("m"));
+        assert_eq!(live.next_text(), "a");
+        running.push(live);
+    }
+
+    for _ in 0..10 {
+        assert_rate_limited(&gateway.chat_stream("m"), "max_parallel_requests", 3);
+    }
+    assert_eq!(upstream.request_count(), 3);
+    gate.open();
+    for live in running {
+        let (events, _) = live.remaining_events();
+        assert_eq!(events.last().map(String::as_str), Some("[DONE]"));
+    }
+    upstream.push(Reply::error(500, "server_error", "oops"));
+    gateway.chat("m").assert_status(500);
+    for _ in 0..4 {
+        gateway.chat_stream("m").assert_status(200);
+    }
+}
+
+#[test]
+fn a_stream_spends_money_too() {
+    let (_upstream, _home, gateway) =
+        start_with_key(Reply::stream(&["a"]), &json!({"max_budget": COST}));
+
+    gateway.chat_stream("m").assert_status(200);
+
+    gateway
+        .chat_stream("m")
+        .assert_error(422, "budget_exceeded");
+}
+
+#[test]
+fn a_request_that_is_refused_before_it_is_sent_takes_nothing() {
+    let (_upstream, _home, gateway) = start_with_key(Reply::chat("hi"), &json!({"rpm_limit": 2}));
+    let mut broken = chat_request_body("m");
+    broken["messages"] = json!([]);
+
+    for _ in 0..5 {
+        gateway
+            .post("/v1/chat/completions", &broken)
+            .assert_status(400);
+        gateway.chat("no-such-model").assert_status(400);
+    }
+
+    gateway.chat("m").assert_status(200);
+    gateway.chat("m").assert_status(200);
+    gateway.chat("m").assert_status(429);
 }

@@ -6,15 +6,35 @@
 mod support;
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
+mod answer_headers;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod breaker;
+#[cfg(test)]
 mod chat;
+#[cfg(test)]
+mod client_leaves;
+#[cfg(test)]
+mod connections;
+#[cfg(test)]
+mod header_wait;
+#[cfg(test)]
+mod journal_first;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod meta;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod params;
 #[cfg(test)]
 mod provider_errors;
 #[cfg(test)]
@@ -29,5 +49,7 @@ mod spend;
 mod stream;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod timers;
 #[cfg(test)]
 mod upstream_connections;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::config::{ConfigText, MASTER_KEY};
+use crate::support::config::{ConfigText, Deployment, MASTER_KEY, PROVIDER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request, start};
 use crate::support::http::Request;
 use crate::support::reply::Reply;
@@ -214,4 +214,28 @@ fn answers_carry_the_usual_security_headers() {
         let answer = gateway.send(&request);
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     }
+}
+
+#[test]
+fn the_detailed_health_report_tells_which_deployments_fail_and_no_secret() {
+    let words = format!("bad key {PROVIDER_KEY}");
+    let broken = Upstream::always(Reply::error(401, "auth", &words));
+    let sound = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::new()
+        .deployment(Deployment::of("broken", &broken).id("broken-1"))
+        .deployment(Deployment::of("sound", &sound).id("sound-1"))
+        .with_master_key();
+    let (_home, gateway) = start(&config);
+
+    gateway.get("/health?detailed=true").assert_status(401);
+    assert_eq!(broken.request_count() + sound.request_count(), 0);
+    let report = gateway.send(&Request::get("/health?detailed=true").bearer(MASTER_KEY));
+
+    report.assert_status(200);
+    let json = report.json();
+    assert_eq!(json["healthy_count"], 1, "{json}");
+    assert_eq!(json["unhealthy_count"], 1, "{json}");
+    assert_eq!(json["healthy_endpoints"][0]["model_id"], "sound-1");
+    assert_eq!(json["unhealthy_endpoints"][0]["model_id"], "broken-1");
+    assert!(!report.text().contains(PROVIDER_KEY), "{json}");
 }

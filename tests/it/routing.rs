@@ -282,3 +282,43 @@ fn an_alias_and_a_deployment_id_are_names_of_a_model() {
     by_id.assert_status(200);
     assert_eq!(by_id.header("x-litellm-model-id"), Some("the-deployment"));
 }
+
+#[test]
+fn a_prompt_that_is_too_long_goes_to_the_fallback_for_that_and_other_failures_do_not() {
+    let words = "This model's maximum context length is 10 tokens. However, your messages resulted in 20 tokens.";
+    let too_long = Reply::json(
+        400,
+        &json!({"error": {"message": words, "type": "invalid_request_error", "param": "messages",
+            "code": "context_length_exceeded"}}),
+    );
+    for stream in [false, true] {
+        let small = Upstream::scripted([
+            too_long.clone(),
+            Reply::error(400, "invalid_request_error", "just a bad request"),
+        ]);
+        let large = Upstream::answering(|request| {
+            if request.json()["stream"] == true {
+                Reply::stream(&["from the large one"])
+            } else {
+                Reply::chat("from the large one")
+            }
+        });
+        let config = ConfigText::new()
+            .deployment(Deployment::of("small", &small))
+            .deployment(Deployment::of("large", &large).id("large-1"))
+            .router("num_retries: 2")
+            .router("context_window_fallbacks: [{small: [large]}]");
+        let (_home, gateway) = start(&config);
+        let mut body = chat_request_body("small");
+        body["stream"] = json!(stream);
+
+        let saved = gateway.post("/v1/chat/completions", &body);
+        let refused = gateway.post("/v1/chat/completions", &body);
+
+        saved.assert_status(200);
+        assert_eq!(saved.header("x-litellm-model-id"), Some("large-1"));
+        refused.assert_error(400, "invalid_request_error");
+        assert_eq!(small.request_count(), 2, "neither is repeated");
+        assert_eq!(large.request_count(), 1);
+    }
+}

@@ -1,5 +1,6 @@
 //! SIGTERM: nothing new is taken, what runs is finished, the books are closed, exit code 0.
 
+use crate::spend::rows;
 use crate::support::config::{ConfigText, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request, start, stream_request};
 use crate::support::http::{BodyEnd, Request, text_of};
@@ -92,4 +93,39 @@ fn assert_books(home: &Home, usd: f64) {
         .json();
     let found = spend["spend"].as_f64().expect("an amount");
     assert_eq!(format!("{found:.12}"), format!("{usd:.12}"));
+}
+
+#[test]
+fn a_stream_that_outlives_the_deadline_is_cut_visibly_and_charged() {
+    let never = Gate::closed();
+    let upstream =
+        Upstream::always(Reply::stream(&["before", "never"]).gate_before_part(2, &never));
+    let home = Home::with(&ConfigText::one("m", &upstream).with_master_key())
+        .variable("TRUNKLINE_SHUTDOWN_TIMEOUT_SECS", "1");
+    let mut gateway = home.start().with_master_key();
+    let mut live = gateway.open(&stream_request("m"));
+    assert_eq!(live.next_text(), "before");
+
+    gateway.terminate();
+    let (events, end) = live.remaining_events();
+
+    assert!(
+        end == BodyEnd::Cut
+            || events
+                .last()
+                .is_some_and(|event| event.contains("\"error\"")),
+        "{events:?} {end:?}"
+    );
+    assert!(!events.iter().any(|event| event == "[DONE]"), "{events:?}");
+    assert_eq!(gateway.wait().code(), Some(0));
+    drop(gateway);
+    let gateway = home.start();
+    let spend = gateway
+        .send(&Request::get("/global/spend").bearer(MASTER_KEY))
+        .json();
+    assert!(
+        spend["spend"].as_f64().is_some_and(|usd| usd > 0.0),
+        "{spend}"
+    );
+    assert_eq!(rows(&home), (1, 0));
 }

@@ -17,7 +17,7 @@ use crate::support::upstream::{Recorded, Upstream};
 use crate::support::wait::eventually;
 
 /// What a canned answer costs, in 1e-12 USD: 11 × 1e-6 + 7 × 2e-6 USD.
-const COST_PICO: i64 = 25_000_000;
+pub(crate) const COST_PICO: i64 = 25_000_000;
 
 /// An amount of JSON in 1e-12 USD. The books hold no finer one, and a JSON number shows these exactly.
 #[track_caller]
@@ -31,7 +31,7 @@ fn pico(amount: &Value) -> i64 {
         .expect("digits")
 }
 
-fn total(gateway: &Gateway) -> i64 {
+pub(crate) fn total(gateway: &Gateway) -> i64 {
     let answer = gateway.send(&Request::get("/global/spend").bearer(MASTER_KEY));
     answer.assert_status(200);
     let spend = answer.json();
@@ -41,7 +41,7 @@ fn total(gateway: &Gateway) -> i64 {
 }
 
 /// How many rows the books have in all, and how many of them are completed requests.
-fn rows(home: &Home) -> (i64, i64) {
+pub(crate) fn rows(home: &Home) -> (i64, i64) {
     let store = Connection::open_with_flags(
         home.path().join("trunkline.db"),
         OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -233,12 +233,13 @@ fn a_stream_is_on_the_books_before_its_terminal_event() {
 
 #[test]
 fn requests_at_the_moment_of_the_kill_are_completed_and_on_the_books_or_neither() {
+    const CLIENTS: i64 = 4;
     let (upstream, home, gateway) = scene();
     let gateway = gateway.with_master_key();
     let address = gateway.address();
 
     // Clients that ask until the gateway is gone, and count what they got whole.
-    let clients: Vec<_> = (0..4)
+    let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
             thread::spawn(move || {
                 let request = chat_request("m").bearer(MASTER_KEY);
@@ -273,7 +274,15 @@ fn requests_at_the_moment_of_the_kill_are_completed_and_on_the_books_or_neither(
         completed <= succeeded,
         "{completed} completed, {succeeded} settled"
     );
-    assert!(all <= reached, "{all} rows for {reached} requests");
+    assert!(
+        succeeded <= reached,
+        "{succeeded} settled, {reached} reached the provider"
+    );
+    // A client's request may die between its `started` record and the provider: it is on the books as unknown.
+    assert!(
+        all <= reached + CLIENTS,
+        "{all} rows for {reached} requests and {CLIENTS} clients"
+    );
     // A request that was under way is charged at most what it could have cost.
     let most = reached * (COST_PICO + 1_000_000_000);
     let spent = total(&gateway);
@@ -363,4 +372,192 @@ fn a_mocked_answer_is_billed_by_its_usage_and_asks_nobody() {
         &(prompt * 1_000_000 + completion * 2_000_000),
         || total(&gateway),
     );
+}
+
+#[test]
+fn a_kill_right_after_the_terminal_event_leaves_exactly_one_row() {
+    for _ in 0..5 {
+        let (_upstream, home, gateway) = scene();
+        let gateway = gateway.with_master_key();
+        let mut live = gateway.open(&stream_request("m"));
+        while live.next_event().expect("the stream goes on") != "[DONE]" {}
+        gateway.kill();
+
+        let gateway = home.start();
+
+        assert_eq!(total(&gateway), COST_PICO);
+        assert_eq!(rows(&home), (1, 1));
+    }
+}
+
+#[test]
+fn a_kill_right_after_an_answer_leaves_exactly_one_row() {
+    for _ in 0..5 {
+        let (_upstream, home, gateway) = scene();
+        let gateway = gateway.with_master_key();
+        gateway.chat("m").assert_status(200);
+        gateway.kill();
+
+        let gateway = home.start();
+
+        assert_eq!(total(&gateway), COST_PICO);
+        assert_eq!(rows(&home), (1, 1));
+    }
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_stream_leaves_one_row_that_is_not_completed() {
+    let never = Gate::closed();
+    let upstream =
+        Upstream::always(Reply::stream(&["some words", "more"]).gate_before_part(2, &never));
+    let (home, gateway) = start(&ConfigText::one("m", &upstream).with_master_key());
+    let gateway = gateway.with_master_key();
+    let mut live = gateway.open(&stream_request("m"));
+    assert_eq!(live.next_text(), "some words");
+    gateway.kill();
+
+    let gateway = home.start();
+
+    assert!(total(&gateway) > 0, "the prompt reached the provider");
+    assert_eq!(rows(&home), (1, 0));
+}
+
+#[test]
+fn a_stop_leaves_the_books_in_the_store() {
+    let (_upstream, home, gateway) = scene();
+    let gateway = gateway.with_master_key();
+    gateway.chat("m").assert_status(200);
+    gateway.chat_stream("m").assert_status(200);
+
+    gateway.stop();
+
+    assert_eq!(rows(&home), (2, 2));
+}
+
+#[test]
+fn spend_is_told_by_model_and_a_fallback_costs_what_the_answering_model_costs() {
+    let broken = Upstream::always(Reply::error(500, "server_error", "oops"));
+    let upstream = Upstream::answering(whole_or_streamed);
+    let config = ConfigText::new()
+        .deployment(Deployment::of("cheap", &upstream))
+        .deployment(
+            Deployment::of("dear", &upstream)
+                .param("model: openai/dear-upstream")
+                .param("input_cost_per_token: 0.001")
+                .param("output_cost_per_token: 0.001"),
+        )
+        .deployment(Deployment::of("broken", &broken))
+        .router("num_retries: 1")
+        .router("disable_cooldowns: true")
+        .router("fallbacks: [{broken: [dear]}]")
+        .with_master_key();
+    let (home, mut gateway) = start(&config);
+    gateway.allow_errors();
+    let key = generate_key(&gateway, &json!({"user_id": "ann"}));
+
+    for model in ["cheap", "dear", "broken"] {
+        gateway
+            .send(&chat_request(model).bearer(&key))
+            .assert_status(200);
+    }
+
+    let dear = 18 * 1_000_000_000;
+    let spend = user_spend(&gateway, &key);
+    assert_eq!(pico(&spend["total_spend"]), COST_PICO + 2 * dear, "{spend}");
+    let mut amounts: Vec<i64> = spend["models"]
+        .as_object()
+        .expect("spend by model")
+        .values()
+        .map(pico)
+        .collect();
+    amounts.sort_unstable();
+    assert_eq!(amounts, [COST_PICO, 2 * dear], "{spend}");
+    assert_eq!(rows(&home), (3, 3), "retries and fallbacks are one request");
+}
+
+#[test]
+fn completions_and_embeddings_are_on_the_books() {
+    let upstream = Upstream::answering(|request| {
+        if request.path == "/v1/embeddings" {
+            Reply::embeddings(&[[1.0, 2.0, 3.0]])
+        } else {
+            Reply::completion("text")
+        }
+    });
+    let (home, gateway) = start(&ConfigText::one("m", &upstream).with_master_key());
+    let gateway = gateway.with_master_key();
+
+    let completion = gateway.post("/v1/completions", &json!({"model": "m", "prompt": "a"}));
+    let embedding = gateway.post("/v1/embeddings", &json!({"model": "m", "input": "a"}));
+
+    assert_eq!(
+        completion.header("x-litellm-response-cost"),
+        Some("0.000025")
+    );
+    assert_eq!(
+        embedding.header("x-litellm-response-cost"),
+        Some("0.000011")
+    );
+    assert_eq!(total(&gateway), COST_PICO + 11 * 1_000_000);
+    assert_eq!(rows(&home), (2, 2));
+}
+
+#[test]
+fn a_known_model_has_its_list_price_and_an_unknown_one_is_said_to_have_none() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let base = format!("api_base: {}", upstream.base_url());
+    let listed = |group: &str, model: &str| {
+        Deployment::bare(
+            group,
+            &[
+                &format!("model: openai/{model}"),
+                &base,
+                "api_key: sk-of-the-provider",
+            ],
+        )
+    };
+    let config = ConfigText::new()
+        .deployment(listed("known", "gpt-4o-mini"))
+        .deployment(listed("unknown", "nobody-lists-this"))
+        .one_attempt()
+        .with_master_key();
+    let (_home, gateway) = start(&config);
+    let key = generate_key(&gateway, &json!({"user_id": "ann"}));
+
+    let known = gateway.send(&chat_request("known").bearer(&key));
+    let unknown = gateway.send(&chat_request("unknown").bearer(&key));
+
+    // 11 × 0.15e-6 + 7 × 0.6e-6
+    assert_eq!(known.header("x-litellm-response-cost"), Some("0.00000585"));
+    unknown.assert_status(200);
+    assert_eq!(unknown.header("x-litellm-response-cost"), None);
+    let spend = user_spend(&gateway, &key);
+    assert_eq!(pico(&spend["total_spend"]), 5_850_000);
+    assert_eq!(spend["unpriced_requests"], 1, "{spend}");
+}
+
+#[test]
+fn models_without_a_price_can_be_refused() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let base = format!("api_base: {}", upstream.base_url());
+    let config = ConfigText::new()
+        .deployment(Deployment::bare(
+            "unknown",
+            &[
+                "model: openai/nobody-lists-this",
+                &base,
+                "api_key: sk-of-the-provider",
+            ],
+        ))
+        .deployment(Deployment::of("priced", &upstream))
+        .one_attempt()
+        .litellm("block_requests_for_models_without_pricing: true");
+    let (_home, gateway) = start(&config);
+
+    gateway
+        .chat("unknown")
+        .assert_error(403, "model_cost_map_missing");
+    gateway.chat("priced").assert_status(200);
+
+    assert_eq!(upstream.request_count(), 1);
 }

@@ -459,3 +459,90 @@ fn a_client_that_leaves_before_the_first_byte_closes_the_provider_at_once() {
         );
     }
 }
+
+#[test]
+fn odd_events_pass_through_and_do_no_harm() {
+    let odd = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
+    let numbered = "id: 7\nretry: 1000\n\n";
+    let empty = "data:\n\n";
+    let nameless = "data: {\"object\":\"vendor.notice\",\"note\":\"hello\"}\n\n";
+    let upstream = Upstream::always(Reply::events([
+        odd.as_bytes().to_vec(),
+        opening_event(),
+        text_event("a"),
+        numbered.as_bytes().to_vec(),
+        empty.as_bytes().to_vec(),
+        nameless.as_bytes().to_vec(),
+        text_event("b"),
+        finish_event(),
+        usage_event(),
+        DONE_EVENT.to_vec(),
+    ]));
+    let (_home, gateway) = start(&ConfigText::one("m", &upstream));
+
+    let answer = gateway.chat_stream("m");
+
+    answer.assert_status(200);
+    let text = answer.text();
+    for part in ["event: ping\n", "{\"type\":\"ping\"}", "\"note\":\"hello\""] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    assert_eq!(joined_text(&answer.events()), "ab");
+    assert_eq!(answer.events().last().map(String::as_str), Some("[DONE]"));
+}
+
+#[test]
+fn a_stream_of_several_choices_with_reasoning_and_refusals_comes_whole() {
+    let chunk = |index: u64, delta: Value, finish: Value| {
+        event(
+            &json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": PROVIDER_MODEL, "choices":
+            [{"index": index, "delta": delta, "finish_reason": finish, "logprobs": {"content": [{"token": "t", "logprob": -0.5}]}}]}),
+        )
+    };
+    let upstream = Upstream::always(Reply::events([
+        chunk(0, json!({"reasoning_content": "hm"}), Value::Null),
+        chunk(1, json!({"refusal": "I will not"}), Value::Null),
+        chunk(0, json!({"content": "so"}), json!("stop")),
+        chunk(1, json!({}), json!("content_filter")),
+        usage_event(),
+        DONE_EVENT.to_vec(),
+    ]));
+    let (_home, gateway) = start(&ConfigText::one("m", &upstream));
+    let mut body = chat_request_body("m");
+    body["stream"] = json!(true);
+    body["n"] = json!(2);
+
+    let answer = gateway.post("/v1/chat/completions", &body);
+
+    let chunks: Vec<Value> = answer
+        .events()
+        .iter()
+        .filter_map(|data| serde_json::from_str(data).ok())
+        .collect();
+    assert_eq!(chunks.len(), 4, "{}", answer.text());
+    assert_eq!(chunks[0]["choices"][0]["delta"]["reasoning_content"], "hm");
+    assert_eq!(chunks[1]["choices"][0]["delta"]["refusal"], "I will not");
+    assert_eq!(
+        chunks[2]["choices"][0]["logprobs"]["content"][0]["logprob"],
+        -0.5
+    );
+    assert_eq!(chunks[3]["choices"][0]["finish_reason"], "content_filter");
+    assert_eq!(answer.events().last().map(String::as_str), Some("[DONE]"));
+}
+
+#[test]
+fn embeddings_are_never_streamed() {
+    let upstream = Upstream::always(Reply::embeddings(&[[1.0, 2.0, 3.0]]));
+    let (_home, gateway) = start(&ConfigText::one("m", &upstream));
+
+    let answer = gateway.post(
+        "/v1/embeddings",
+        &json!({"model": "m", "input": "a", "stream": true}),
+    );
+
+    answer.assert_status(200);
+    assert_eq!(
+        answer.json()["data"][0]["embedding"],
+        json!([1.0, 2.0, 3.0])
+    );
+}

@@ -21,6 +21,8 @@ pub(crate) struct ConfigText {
     deployments: Vec<Deployment>,
     general: Vec<String>,
     router: Vec<String>,
+    litellm: Vec<String>,
+    trunkline: Vec<String>,
 }
 
 // === impl Deployment ===
@@ -124,6 +126,16 @@ impl ConfigText {
         self
     }
 
+    pub(crate) fn litellm(mut self, line: &str) -> Self {
+        self.litellm.push(line.to_owned());
+        self
+    }
+
+    pub(crate) fn trunkline(mut self, line: &str) -> Self {
+        self.trunkline.push(line.to_owned());
+        self
+    }
+
     pub(crate) fn text(&self) -> String {
         let mut lines = Vec::new();
         if !self.deployments.is_empty() {
@@ -133,6 +145,8 @@ impl ConfigText {
         for (section, settings) in [
             ("general_settings", &self.general),
             ("router_settings", &self.router),
+            ("litellm_settings", &self.litellm),
+            ("trunkline", &self.trunkline),
         ] {
             if !settings.is_empty() {
                 lines.push(format!("{section}:"));

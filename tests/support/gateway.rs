@@ -265,6 +265,18 @@ impl Gateway {
             .collect()
     }
 
+    /// The process's memory that is in use.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the process is there");
+        let kilobytes: usize = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+            .expect("a number of kB");
+        kilobytes * 1024
+    }
+
     /// Asks the process to stop, as an init system does.
     pub(crate) fn terminate(&self) {
         let killed = Command::new("kill")

@@ -17,7 +17,15 @@ pub(crate) struct Request {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     claimed_length: Option<u64>,
-    chunked: bool,
+    chunked: Option<Chunks>,
+}
+
+/// A body that is sent in chunks.
+#[derive(Debug, Clone, Copy)]
+struct Chunks {
+    size: usize,
+    /// Whether the last chunk, which ends the body, is sent.
+    ended: bool,
 }
 
 /// An answer, read to its end.
@@ -48,6 +56,13 @@ pub(crate) struct LiveAnswer {
     events: Vec<u8>,
 }
 
+/// A connection for more than one request.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: TcpStream,
+    unread: Vec<u8>,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Body {
     Length(usize),
@@ -66,7 +81,7 @@ impl Request {
             headers: Vec::new(),
             body: Vec::new(),
             claimed_length: None,
-            chunked: false,
+            chunked: None,
         }
     }
 
@@ -119,7 +134,16 @@ impl Request {
 
     /// Sends the body as one chunk after another, and never the last one.
     pub(crate) fn in_chunks_without_end(mut self) -> Self {
-        self.chunked = true;
+        self.chunked = Some(Chunks {
+            size: 64 * 1024,
+            ended: false,
+        });
+        self
+    }
+
+    /// Sends the body in chunks of this size.
+    pub(crate) fn in_chunks(mut self, size: usize) -> Self {
+        self.chunked = Some(Chunks { size, ended: true });
         self
     }
 
@@ -130,15 +154,18 @@ impl Request {
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.write_all(&self.head(address))?;
-        if self.chunked {
-            for chunk in self.body.chunks(64 * 1024) {
+        if let Some(chunks) = self.chunked {
+            for chunk in self.body.chunks(chunks.size) {
                 let mut framed = format!("{:x}\r\n", chunk.len()).into_bytes();
                 framed.extend_from_slice(chunk);
                 framed.extend_from_slice(b"\r\n");
                 if socket.write_all(&framed).is_err() {
                     // Refused in the middle of the body: the answer is what counts.
-                    break;
+                    return Ok(socket);
                 }
+            }
+            if chunks.ended {
+                socket.write_all(b"0\r\n\r\n")?;
             }
         } else {
             socket.write_all(&self.body)?;
@@ -167,6 +194,13 @@ impl Request {
         answer
     }
 
+    /// The request as it goes over the wire, not in chunks.
+    pub(crate) fn to_bytes(&self, address: SocketAddr) -> Vec<u8> {
+        let mut bytes = self.head(address);
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
     fn head(&self, address: SocketAddr) -> Vec<u8> {
         let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.path)];
         let named = |name: &str| {
@@ -180,7 +214,7 @@ impl Request {
         for (name, value) in &self.headers {
             lines.push(format!("{name}: {value}"));
         }
-        if self.chunked {
+        if self.chunked.is_some() {
             lines.push("transfer-encoding: chunked".to_owned());
         } else if let Some(length) = self.claimed_length {
             lines.push(format!("content-length: {length}"));
@@ -268,8 +302,12 @@ impl Answer {
 // === impl LiveAnswer ===
 
 impl LiveAnswer {
-    pub(crate) fn read_head(mut socket: TcpStream) -> io::Result<Self> {
-        let mut unread = Vec::new();
+    pub(crate) fn read_head(socket: TcpStream) -> io::Result<Self> {
+        Self::read_next_head(socket, Vec::new())
+    }
+
+    /// `unread` is what came on the connection behind an earlier answer.
+    fn read_next_head(mut socket: TcpStream, mut unread: Vec<u8>) -> io::Result<Self> {
         let end = loop {
             if let Some(end) = find(&unread, b"\r\n\r\n") {
                 break end;
@@ -409,7 +447,12 @@ impl LiveAnswer {
         }
     }
 
-    pub(crate) fn read_to_end(mut self) -> (Answer, BodyEnd) {
+    pub(crate) fn read_to_end(self) -> (Answer, BodyEnd) {
+        let (answer, end, _connection) = self.read_and_keep();
+        (answer, end)
+    }
+
+    fn read_and_keep(mut self) -> (Answer, BodyEnd, Connection) {
         let mut body = mem::take(&mut self.events);
         let end = loop {
             match self.next_bytes() {
@@ -422,12 +465,46 @@ impl LiveAnswer {
             headers: self.headers,
             body,
         };
-        (answer, end)
+        let connection = Connection {
+            socket: self.socket,
+            unread: self.unread,
+        };
+        (answer, end, connection)
     }
 
     /// Leaves in the middle of the answer.
     pub(crate) fn leave(self) {
         drop(self.socket.shutdown(Shutdown::Both));
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    pub(crate) fn open(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
+        socket.set_nodelay(true).expect("a TCP option");
+        socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a socket option");
+        Self {
+            socket,
+            unread: Vec::new(),
+        }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.socket
+            .write_all(bytes)
+            .expect("the other side reads on");
+    }
+
+    /// The next answer on this connection, which lives on.
+    pub(crate) fn answer(self) -> (Answer, Self) {
+        let live = LiveAnswer::read_next_head(self.socket, self.unread).expect("an answer");
+        let (answer, end, connection) = live.read_and_keep();
+        assert_eq!(end, BodyEnd::Clean, "the answer's body was cut");
+        (answer, connection)
     }
 }
 
