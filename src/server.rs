@@ -259,6 +259,17 @@ impl Process {
     }
 }
 
+/// Response headers that a page may read.
+const EXPOSED: [&str; 7] = [
+    "retry-after",
+    "x-litellm-call-id",
+    "x-litellm-model-id",
+    "x-litellm-model-group",
+    "x-litellm-response-cost",
+    "x-litellm-attempted-retries",
+    "x-litellm-attempted-fallbacks",
+];
+
 /// LiteLLM's default: any page may call, with a key. Credentials are never cookies here.
 fn any_origin() -> Cors {
     Cors::default()
@@ -266,7 +277,9 @@ fn any_origin() -> Cors {
         .send_wildcard()
         .allow_any_method()
         .allow_any_header()
-        .expose_any_header()
+        .expose_headers(EXPOSED)
+        // The answer is the same for every origin; the default headers say `vary` once.
+        .disable_vary_header()
         .max_age(600)
 }
 

@@ -139,7 +139,8 @@ pub fn configure(service: &mut web::ServiceConfig) {
         .iter()
         .flat_map(|entry| entry.paths.iter().copied())
         .collect();
-    paths.sort_unstable();
+    // Fixed paths first: they are compared as text, patterns as regular expressions, one after the other.
+    paths.sort_unstable_by_key(|path| (path.contains('{'), *path));
     paths.dedup();
     for path in paths {
         let mut resource = web::resource(path);

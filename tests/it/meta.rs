@@ -217,6 +217,26 @@ fn answers_carry_the_usual_security_headers() {
 }
 
 #[test]
+fn with_a_master_key_pages_of_any_origin_may_read_answers() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let (_home, gateway) = start(&ConfigText::one("m", &upstream).with_master_key());
+    let gateway = gateway.with_master_key();
+
+    let answer = gateway.send(
+        &chat_request("m")
+            .bearer(MASTER_KEY)
+            .header("origin", "https://app.example"),
+    );
+
+    answer.assert_status(200);
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let exposed = answer
+        .header("access-control-expose-headers")
+        .unwrap_or_default();
+    assert!(exposed.contains("x-litellm-call-id"), "{exposed}");
+}
+
+#[test]
 fn the_detailed_health_report_tells_which_deployments_fail_and_no_secret() {
     let words = format!("bad key {PROVIDER_KEY}");
     let broken = Upstream::always(Reply::error(401, "auth", &words));
