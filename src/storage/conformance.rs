@@ -47,6 +47,7 @@ mod on_sqlite {
         a_taken_key_or_alias_is_refused,
         keys_are_listed_page_by_page,
         a_user_is_stored_once,
+        a_declared_user_replaces_what_was_stored_but_its_beginning,
         a_row_counts_once_however_often_it_is_inserted,
         overlapping_batches_at_once_count_each_row_once,
         spend_since_a_time_counts_from_that_millisecond,
@@ -203,6 +204,30 @@ async fn a_user_is_stored_once(store: &Store) {
     assert_eq!(found, Some(first));
     let other = store.users.by_id(UserId::from("user-b")).await.unwrap();
     assert_eq!(other, None);
+}
+
+async fn a_declared_user_replaces_what_was_stored_but_its_beginning(store: &Store) {
+    let before = UserRow {
+        id: UserId::from("user-a"),
+        email: None,
+        role: "internal_user".to_owned(),
+        max_budget: None,
+        created_at: UnixMs(NOON),
+    };
+    let declared = UserRow {
+        email: Some("a@example.com".to_owned()),
+        max_budget: Some(pico(5)),
+        created_at: UnixMs(NOON + DAY),
+        ..before.clone()
+    };
+    store.users.ensure(before.clone()).await.unwrap();
+    store.users.declare(declared.clone()).await.unwrap();
+    let found = store.users.by_id(before.id.clone()).await.unwrap();
+    let wanted = UserRow {
+        created_at: before.created_at,
+        ..declared
+    };
+    assert_eq!(found, Some(wanted));
 }
 
 async fn a_row_counts_once_however_often_it_is_inserted(store: &Store) {

@@ -152,6 +152,12 @@ pub trait UserStore: Send + Sync {
     /// [`StorageError::OutOfRange`], or the database's.
     fn ensure(&self, row: UserRow) -> BoxFuture<'_, Result<UserRow, StorageError>>;
 
+    /// Stores the user as declared, over what was stored; when it was first seen, and its spend, stay.
+    ///
+    /// # Errors
+    /// [`StorageError::OutOfRange`], or the database's.
+    fn declare(&self, row: UserRow) -> BoxFuture<'_, Result<(), StorageError>>;
+
     /// The user with that id.
     ///
     /// # Errors
