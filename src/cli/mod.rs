@@ -1,5 +1,7 @@
 //! The command line: one file per command. LiteLLM's and the tutorial's spellings are accepted beside our own.
 
+mod check;
+mod config_schema;
 mod generate_key;
 mod healthcheck;
 mod migrate;
@@ -12,7 +14,8 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use log::LevelFilter;
 
-use crate::config::{CliOverrides, Config, ConfigSource, Env as _, ProcessEnv, load};
+use crate::config::check as check_report;
+use crate::config::{CliOverrides, Config, ConfigErrors, ConfigSource, Env as _, ProcessEnv, load};
 use crate::telemetry::logging::{self, Format, Guard};
 
 /// An LLM gateway: one OpenAI-compatible endpoint in front of every provider.
@@ -49,6 +52,10 @@ enum Command {
     Serve(ServeArgs),
     /// Make a virtual key for a user, print it and exit.
     GenerateKey(generate_key::GenerateKeyArgs),
+    /// Say what a config file means and what is wrong with it, without starting.
+    Check(check::CheckArgs),
+    /// About the format of config files.
+    Config(config_schema::ConfigCommandArgs),
     /// Bring the database's tables up to date and exit.
     Migrate(ConfigArgs),
     /// Ask a running gateway whether it is alive; for container health checks.
@@ -83,6 +90,11 @@ pub fn run() -> ExitCode {
     let env = ProcessEnv;
     let result = match cli.command {
         Some(Command::Serve(args)) => serve::run(&args, env),
+        Some(Command::Check(args)) => match check::run(&args, env) {
+            Ok(code) => return code,
+            Err(err) => Err(err),
+        },
+        Some(Command::Config(args)) => config_schema::run(&args),
         Some(Command::GenerateKey(args)) => generate_key::run(&args, env),
         Some(Command::Migrate(args)) => migrate::run(&args, env),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args, env),
@@ -98,16 +110,29 @@ pub fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            let mut text = format!("trunkline: {err}");
-            for cause in err.chain().skip(1) {
-                text.push_str("\n  because: ");
-                text.push_str(&cause.to_string());
-            }
-            text.push('\n');
+            let text = failure(&err);
             stderr().write_all(text.as_bytes()).ok();
             ExitCode::from(2)
         }
     }
+}
+
+/// What is said of a failure: each problem of a configuration with its line, else the chain of causes.
+fn failure(err: &anyhow::Error) -> String {
+    if let Some(errors) = err.downcast_ref::<ConfigErrors>() {
+        let problems = errors.clone().sorted().problems;
+        return format!(
+            "trunkline: the configuration cannot be used, nothing was started\n{}",
+            check_report::problems(&problems)
+        );
+    }
+    let mut text = format!("trunkline: {err}");
+    for cause in err.chain().skip(1) {
+        text.push_str("\n  because: ");
+        text.push_str(&cause.to_string());
+    }
+    text.push('\n');
+    text
 }
 
 fn load_config(
@@ -136,8 +161,12 @@ fn start_logging(config: &Config, env: ProcessEnv) -> Result<Guard, anyhow::Erro
 
 /// Writes a line of result to standard output, where scripts read it.
 fn print_line(line: &str) -> Result<(), anyhow::Error> {
+    print_text(&format!("{line}\n"))
+}
+
+/// Writes a result of several lines.
+fn print_text(text: &str) -> Result<(), anyhow::Error> {
     let mut out = stdout().lock();
-    out.write_all(line.as_bytes())?;
-    out.write_all(b"\n")?;
+    out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }

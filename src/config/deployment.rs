@@ -7,12 +7,13 @@ use super::connection::{self, Connection};
 use super::env::Env;
 use super::env_refs::Missing;
 use super::error::NoticeKind;
-use super::model::{DeploymentConfig, ModelInfo};
+use super::keys;
+use super::model::{DeploymentConfig, ModelInfo, RoutingHint};
 use super::prices;
 use super::raw::{RawEntry, RawInfo, RawParams};
 use super::report::Report;
 use super::section;
-use super::support::is_planned;
+use super::support::Within;
 use super::targets::targets;
 use super::yaml::{KeyPath, Node};
 
@@ -45,12 +46,7 @@ pub(super) fn read(
         );
         return Vec::new();
     }
-    let entry: RawEntry = section::read(node, path, report, |report, full, tail| {
-        // Both are read on their own below.
-        if *tail != KeyPath::of(&["litellm_params"]) && *tail != KeyPath::of(&["model_info"]) {
-            section::note_ignored(report, full, tail);
-        }
-    });
+    let entry: RawEntry = section::read(node, path, report);
     let params_path = path.key("litellm_params");
     let info_path = path.key("model_info");
     let empty = Node::Null;
@@ -58,16 +54,13 @@ pub(super) fn read(
     let info_node = node.get("model_info").unwrap_or(&empty);
     let mut defaults = Map::new();
     let params: RawParams =
-        section::read(params_node, &params_path, report, |report, full, tail| {
-            keep_unknown(params_node, full, tail, &mut defaults, report);
+        section::read_with(params_node, &params_path, Within::Live, report, |tail| {
+            keep_unknown(params_node, tail, &mut defaults);
         });
     let mut rest = Map::new();
-    let info: RawInfo = section::read(info_node, &info_path, report, |report, full, tail| {
-        if is_planned(&full.keys_only()) && !prices::is_price(tail) {
-            report.notice(NoticeKind::NotActedOn, full, section::NOT_ACTED_ON);
-        }
-        if let ([key], Some(value)) = (tail.0.as_slice(), info_node.at(tail)) {
-            rest.insert(KeyPath(vec![key.clone()]).to_string(), value.to_json());
+    let info: RawInfo = section::read_with(info_node, &info_path, Within::Live, report, |tail| {
+        if let (Some(key), Some(value)) = (tail.last_key(), info_node.at(tail)) {
+            rest.insert(key.to_owned(), value.to_json());
         }
     });
     let price = prices::read(params_node, &params_path, report)
@@ -108,6 +101,11 @@ pub(super) fn read(
         params.organization.0.iter().cloned().map(Some).collect()
     };
     let extra_body = extra_body(params_node, &params_path, report);
+    let routing_hint = match info.mode.as_deref().map(str::trim) {
+        Some("fallback") => Some(RoutingHint::Fallback),
+        Some("loadbalance") => Some(RoutingHint::LoadBalance),
+        _ => None,
+    };
     let mut deployments = Vec::new();
     for (provider, upstream_model) in targets {
         let connection = if mock.is_some() {
@@ -172,7 +170,8 @@ pub(super) fn read(
                 prices: price.clone(),
                 mock_response: mock.clone(),
                 model_info: ModelInfo {
-                    mode: info.mode.clone(),
+                    mode: info.mode.clone().filter(|_| routing_hint.is_none()),
+                    routing_hint,
                     base_model: info
                         .base_model
                         .clone()
@@ -209,25 +208,13 @@ pub(super) fn skip(report: &mut Report<'_>, path: &KeyPath, what: &str, fix: &st
 }
 
 /// A parameter that the gateway does not know goes into the provider's body.
-fn keep_unknown(
-    params: &Node,
-    full: &KeyPath,
-    tail: &KeyPath,
-    defaults: &mut Map<String, Value>,
-    report: &mut Report<'_>,
-) {
-    if prices::is_price(tail) || *tail == KeyPath::of(&["extra_body"]) {
+fn keep_unknown(params: &Node, tail: &KeyPath, defaults: &mut Map<String, Value>) {
+    let (Some(name), Some(value)) = (tail.last_key(), params.at(tail)) else {
         return;
-    }
-    if is_planned(&full.keys_only()) {
-        report.notice(NoticeKind::NotActedOn, full, section::NOT_ACTED_ON);
-    } else if let ([_], Some(value)) = (tail.0.as_slice(), params.at(tail)) {
-        // Null means "not given", as an unset variable does.
-        if *value != Node::Null {
-            defaults.insert(tail.to_string(), value.to_json());
-        }
-    } else {
-        report.notice(NoticeKind::UnknownKey, full, section::UNKNOWN);
+    };
+    // Null means "not given", as an unset variable does.
+    if *value != Node::Null && keys::key(&format!("model_list.litellm_params.{name}")).is_none() {
+        defaults.insert(name.to_owned(), value.to_json());
     }
 }
 

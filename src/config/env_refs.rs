@@ -3,7 +3,10 @@
 //! A variable that is not set reads as "not given", as in LiteLLM; [`Missing`] remembers it, and the stages that need
 //! the value name the variable in what they say.
 
+use std::collections::HashMap;
+
 use super::env::Env;
+use super::report::Report;
 use super::yaml::{KeyPath, Node};
 
 const PREFIX: &str = "os.environ/";
@@ -60,45 +63,62 @@ pub(super) fn resolve(node: &mut Node, path: &KeyPath, env: &dyn Env, missing: &
     }
 }
 
-/// Variables that the file itself sets (`environment_variables`) over those of the process.
+/// Variables that the file itself sets (`environment_variables`) over those of the process. The process's own are left
+/// alone: what is set here is for this configuration.
 pub(super) struct FileEnv<'e> {
-    set: Vec<(String, String)>,
+    /// `None`: set to nothing, which hides the process's.
+    set: HashMap<String, Option<String>>,
     process: &'e dyn Env,
 }
 
 impl<'e> FileEnv<'e> {
-    /// The process's variables under those that `root` sets.
-    pub(super) fn new(root: &Node, process: &'e dyn Env) -> Self {
-        let mut set = Vec::new();
-        if let Some(Node::Map(map)) = root.get("environment_variables") {
-            for entry in &map.0 {
-                let value = match &entry.value {
-                    Node::Text(text) => match text.strip_prefix(PREFIX) {
-                        Some(name) => process.var(name.trim()),
-                        None => Some(text.clone()),
-                    },
-                    Node::Number(number) => Some(number.text.clone()),
-                    Node::Bool(value) => Some(value.to_string()),
-                    Node::Null | Node::List(_) | Node::Map(_) => None,
-                };
-                set.extend(
-                    value
-                        .filter(|value| !value.is_empty())
-                        .map(|value| (entry.key.clone(), value)),
-                );
+    /// The process's variables under those that `root` sets. A value may refer to a variable of the process or to one
+    /// that stands above it.
+    pub(super) fn new(root: &Node, process: &'e dyn Env, report: &mut Report<'_>) -> Self {
+        let mut env = Self {
+            set: HashMap::new(),
+            process,
+        };
+        let path = KeyPath::of(&["environment_variables"]);
+        let map = match root.get("environment_variables") {
+            None | Some(Node::Null) => return env,
+            Some(Node::Map(map)) => map,
+            Some(other) => {
+                let what = format!("expected a mapping, found {}", other.describe());
+                report.problem(&path, what, "write `NAME: value` lines, indented");
+                return env;
             }
+        };
+        for entry in &map.0 {
+            let value = match &entry.value {
+                Node::Null => continue,
+                Node::Text(text) => match text.strip_prefix(PREFIX) {
+                    None => Some(text.clone()),
+                    Some(name) => match env.var(name.trim()) {
+                        None => continue,
+                        found => found,
+                    },
+                },
+                Node::Number(number) => Some(number.text.clone()),
+                Node::Bool(value) => Some(value.to_string()),
+                Node::List(_) | Node::Map(_) => {
+                    let what = format!("expected a text, found {}", entry.value.describe());
+                    report.problem(&path.key(&entry.key), what, "write one value");
+                    continue;
+                }
+            };
+            let value = value.filter(|value| !value.is_empty());
+            env.set.insert(entry.key.clone(), value);
         }
-        Self { set, process }
+        env
     }
 }
 
 impl Env for FileEnv<'_> {
     fn var(&self, name: &str) -> Option<String> {
-        let own = self
-            .set
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.clone());
-        own.or_else(|| self.process.var(name))
+        match self.set.get(name) {
+            Some(value) => value.clone(),
+            None => self.process.var(name),
+        }
     }
 }

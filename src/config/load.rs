@@ -1,6 +1,6 @@
-//! The stages, in order: read, locate, resolve variables, typed, overrides, validate, frozen.
+//! The stages, in order: read, include, fill in credentials, resolve variables, typed, overrides, validate, frozen.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -9,14 +9,21 @@ use super::database_url::DatabaseUrl;
 use super::deployment::{self, Context};
 use super::env::Env;
 use super::env_refs::{self, FileEnv};
-use super::error::{ConfigErrors, Location, Problem};
+use super::error::{ConfigErrors, NoticeKind, Problem};
 use super::model::Config;
-use super::raw::{RawGeneral, RawLitellm, RawRouter, RawTrunkline};
+use super::raw::{ModelRef, RawGeneral, RawLitellm, RawRouter, RawTrunkline};
 use super::report::{Report, Source};
+use super::support::{self, Within};
 use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
-use super::{environment, general, section, settings};
+use super::{
+    credentials, environment, general, include, limits, planned, references, section, settings,
+    tree, users,
+};
 use crate::cost::PriceBook;
+
+/// No gateway serves so many deployments; checks between entries stay quick.
+const MOST_ENTRIES: usize = 10_000;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Copy)]
@@ -55,67 +62,45 @@ pub fn load(
     env: &dyn Env,
 ) -> Result<Config, ConfigErrors> {
     match source {
-        ConfigSource::Text { name, text } => load_text(Some(Source { name, text }), cli, env),
+        ConfigSource::Text { name, text } => load_text(Some(Source { name, text }), None, cli, env),
         ConfigSource::Path(path) => load_file(path, cli, env),
         ConfigSource::Environment => match env.var("CONFIG_FILE_PATH") {
             Some(path) => load_file(&PathBuf::from(path), cli, env),
-            None => load_text(None, cli, env),
+            None => load_text(None, None, cli, env),
         },
     }
 }
 
 fn load_file(path: &Path, cli: &CliOverrides, env: &dyn Env) -> Result<Config, ConfigErrors> {
     let name = path.display().to_string();
-    let refuse = |what: String, fix: &str| {
-        let location = Some(Location {
-            file: name.clone(),
-            position: None,
-        });
-        ConfigErrors(vec![Problem {
-            location,
-            path: String::new(),
-            what,
-            fix: fix.to_owned(),
-        }])
+    let text = include::read_text(path, "check the path given by --config")
+        .map_err(|(what, fix)| ConfigErrors::from(Problem::of_file(&name, what, fix)))?;
+    let source = Source {
+        name: &name,
+        text: &text,
     };
-    let bytes = fs::read(path).map_err(|err| {
-        refuse(
-            format!("the file cannot be read ({err})"),
-            "check the path given by --config",
-        )
-    })?;
-    let text = String::from_utf8(bytes).map_err(|err| {
-        let at = err.utf8_error().valid_up_to();
-        refuse(
-            format!("is not UTF-8 text (byte {at})"),
-            "save the file as UTF-8",
-        )
-    })?;
-    load_text(
-        Some(Source {
-            name: &name,
-            text: &text,
-        }),
-        cli,
-        env,
-    )
+    load_text(Some(source), Some(path), cli, env)
 }
 
+/// `file` is where the text stands, if it stands in a file.
 fn load_text(
     source: Option<Source<'_>>,
+    file: Option<&Path>,
     cli: &CliOverrides,
     env: &dyn Env,
 ) -> Result<Config, ConfigErrors> {
     let mut report = Report::new(source);
-    let Some(written) = tree(source, &mut report) else {
-        return Err(ConfigErrors(report.problems));
+    let Some(mut written) = tree(source, &mut report) else {
+        return Err(report.into_errors());
     };
-    let env = FileEnv::new(&written, env);
+    include::include(&mut written, file, env, &mut report);
+    let env = FileEnv::new(&written, env, &mut report);
     let mut root = written.clone();
+    credentials::apply(&mut root, &env, &mut report);
     let mut missing = Vec::new();
     env_refs::resolve(&mut root, &KeyPath::default(), &env, &mut missing);
 
-    unknown_sections(&root, &mut report);
+    support::check(&root, &KeyPath::default(), Within::Live, &mut report);
     let general_raw: RawGeneral = of(&root, "general_settings", &mut report);
     let litellm: RawLitellm = of(&root, "litellm_settings", &mut report);
     let router: RawRouter = of(&root, "router_settings", &mut report);
@@ -133,15 +118,22 @@ fn load_text(
     let server = settings::server(&own, database_url.as_ref(), cli, &env, &mut report);
     let database_url = database_url.unwrap_or_else(|| DatabaseUrl::default_in(&server.data_dir));
     let general = general::general(&general_raw, database_url, &missing, &env, &mut report);
-    let router = settings::router(&router, &litellm, &env, &mut report);
+    let mapping: BTreeMap<String, Vec<ModelRef>> = of(&root, "fallback_mapping", &mut report);
+    let redis = planned::redis(&root, &router, &mut report);
+    let cache = planned::cache(&root, &litellm, &mut report);
+    let log_exports = planned::log_exports(&root, &mut report);
+    let users = users::users(&root, &mut report);
+    let router = settings::router(&router, &litellm, &mapping, &env, &mut report);
     let litellm = settings::litellm(&litellm, &env, &mut report);
 
     validate::unique_ids(&mut deployments, &mut report);
-    validate::fallback_targets(&root, &router, &deployments, &missing, &mut report);
+    references::check(&root, &router, &deployments, &missing, &mut report);
+    limits::check(&root, &deployments, &mut report);
     validate::something_is_left(&deployments, &mut report);
     validate::unset_variables(&missing, &mut report);
+    support::say(&mut report);
     if !report.problems.is_empty() {
-        return Err(ConfigErrors(report.problems));
+        return Err(report.into_errors());
     }
     Ok(Config {
         deployments: deployments
@@ -152,6 +144,10 @@ fn load_text(
         router,
         litellm,
         server,
+        users,
+        redis,
+        cache,
+        log_exports,
         warnings: report.notices,
     })
 }
@@ -161,108 +157,25 @@ fn tree(source: Option<Source<'_>>, report: &mut Report<'_>) -> Option<Node> {
     let Some(source) = source else {
         return Some(Node::Map(yaml::Mapping::default()));
     };
-    match yaml::read(source.text) {
-        Ok(read) => match read.root {
-            root @ Node::Map(_) => {
-                report.set_duplicates(read.duplicates);
-                Some(root)
+    match tree::parse(source.text) {
+        Ok(parsed) => {
+            report.set_duplicates(parsed.duplicates);
+            for surprise in parsed.surprises {
+                report.notice(NoticeKind::Adjusted, &surprise.path, surprise.to_string());
             }
-            Node::Null => {
-                report.problem_at(
-                    None,
-                    "the file is empty",
-                    "write at least a model_list; see config/minimal.yaml",
-                );
-                None
-            }
-            other => {
-                refuse_text(
-                    source.text,
-                    None,
-                    &format!("expected `key: value` lines, found {}", other.describe()),
-                    report,
-                );
-                None
-            }
-        },
-        Err(err) => {
-            let position = err.location().map(|at| (at.line(), at.column()));
-            let text = err.to_string();
-            let what = text.split(" at line ").next().unwrap_or_default();
-            refuse_text(
-                source.text,
-                position,
-                &format!("this is not YAML: {what}"),
-                report,
-            );
+            Some(parsed.root)
+        }
+        Err(fault) => {
+            report.problem_at(fault.position, fault.what, &fault.fix);
             None
         }
     }
 }
 
-/// A text that is no mapping is often a block pasted together with the commands around it.
-fn refuse_text(text: &str, position: Option<(usize, usize)>, what: &str, report: &mut Report<'_>) {
-    const COMMANDS: &[&str] = &[
-        "$ ",
-        "pip ",
-        "litellm ",
-        "trunkline ",
-        "docker ",
-        "curl ",
-        "export ",
-        "python ",
-        "import ",
-        "from ",
-        "client = ",
-    ];
-    let command = text
-        .lines()
-        .position(|line| COMMANDS.iter().any(|start| line.starts_with(start)));
-    match command {
-        Some(index) => {
-            let what = format!(
-                "line {} looks like a shell command or a program, not like YAML",
-                index + 1
-            );
-            report.problem_at(
-                Some((index + 1, 1)),
-                what,
-                "keep only the YAML part of what was pasted",
-            );
-        }
-        None => report.problem_at(
-            position,
-            what,
-            "check indentation, colons and quotes there and in the line above",
-        ),
-    }
-}
-
 fn of<T: DeserializeOwned + Default>(root: &Node, name: &str, report: &mut Report<'_>) -> T {
     match root.get(name) {
-        Some(node) => section::read(node, &KeyPath::of(&[name]), report, section::note_ignored),
+        Some(node) => section::read(node, &KeyPath::of(&[name]), report),
         None => T::default(),
-    }
-}
-
-fn unknown_sections(root: &Node, report: &mut Report<'_>) {
-    const READ: &[&str] = &[
-        "model_list",
-        "general_settings",
-        "litellm_settings",
-        "router_settings",
-        "trunkline",
-        "environment_variables",
-    ];
-    let Node::Map(map) = root else { return };
-    // Keys that begin with `x-` are the YAML way to keep anchors somewhere.
-    for entry in map
-        .0
-        .iter()
-        .filter(|entry| !READ.contains(&entry.key.as_str()) && !entry.key.starts_with("x-"))
-    {
-        let path = KeyPath::of(&[&entry.key]);
-        section::note_ignored(report, &path, &path);
     }
 }
 
@@ -278,6 +191,11 @@ fn deployments(
             .into_iter()
             .map(|one| (path.clone(), one))
             .collect(),
+        Some(Node::List(entries)) if entries.len() > MOST_ENTRIES => {
+            let what = format!("has {} entries", entries.len());
+            report.problem(&path, what, format!("write at most {MOST_ENTRIES}"));
+            Vec::new()
+        }
         Some(Node::List(entries)) => {
             let mut placed = Vec::with_capacity(entries.len());
             for (index, entry) in entries.iter().enumerate() {

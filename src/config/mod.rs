@@ -1,29 +1,46 @@
 //! Configuration: from a YAML file, the command line and the environment to one frozen [`Config`].
 //!
-//! The stages, in [`load`]: read and locate, resolve `os.environ/NAME`, typed, command line and environment,
+//! The stages, in [`load`]: read, include, resolve `os.environ/NAME`, typed, command line and environment,
 //! validate, frozen. All problems are reported at once, with file, line and key.
 
+pub mod check;
 mod connection;
+mod credentials;
 mod database_url;
 mod deployment;
+#[cfg(test)]
+mod dialect_tests;
+pub mod diff;
 pub mod env;
 mod env_refs;
 mod environment;
 mod error;
+mod excerpt;
+#[cfg(test)]
+mod fixture_tests;
 mod general;
+mod include;
+pub mod keys;
+mod limits;
 mod load;
 mod model;
+mod planned;
 mod prices;
 pub mod providers;
 mod raw;
+mod references;
 mod report;
+pub mod schema;
 mod secret;
 mod section;
 mod settings;
+mod suggest;
 mod support;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod users;
 mod validate;
 mod yaml;
 
@@ -31,10 +48,12 @@ pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use environment::DEMO_MODEL;
 pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
+pub use excerpt::Excerpt;
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
-    Config, DeploymentConfig, GeneralSettings, LitellmSettings, ModelInfo, PriceOverrides,
-    RouterSettings, ServerSettings, Timeouts,
+    CacheSettings, Config, DeploymentConfig, GeneralSettings, LitellmSettings, LogExport,
+    ModelInfo, PriceOverrides, RedisSettings, RouterSettings, RoutingHint, ServerSettings,
+    Timeouts, UserConfig,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
 pub use secret::Secret;

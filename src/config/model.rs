@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -31,6 +32,14 @@ pub struct Config {
     pub litellm: LitellmSettings,
     /// The process itself: address, workers, sizes, timers.
     pub server: ServerSettings,
+    /// `user_config`: users that there must be, each id once.
+    pub users: Vec<UserConfig>,
+    /// Where limits and cooldowns are to be shared; not acted on yet.
+    pub redis: Option<RedisSettings>,
+    /// The response cache; not acted on yet.
+    pub cache: Option<CacheSettings>,
+    /// `logging`: where requests are to be reported; not acted on yet.
+    pub log_exports: Vec<LogExport>,
     /// What the operator should know: keys without effect, skipped deployments, weak keys. To be logged once at start.
     pub warnings: Vec<Notice>,
 }
@@ -107,6 +116,8 @@ impl DeploymentConfig {
 pub struct ModelInfo {
     /// `chat` when absent; unknown words are kept.
     pub mode: Option<String>,
+    /// Set where `mode` speaks of routing; `mode` is then absent.
+    pub routing_hint: Option<RoutingHint>,
     /// Name under which prices are looked up instead of the upstream model.
     pub base_model: Option<String>,
     /// Names usable in a key's `models`.
@@ -119,6 +130,78 @@ pub struct ModelInfo {
     pub max_output_tokens: Option<u64>,
     /// Everything else, as written.
     pub rest: Map<String, Value>,
+}
+
+/// What `model_info.mode` says of routing in the tutorial's dialect. Fallbacks and shares follow from the groups, so it
+/// is a hint and nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoutingHint {
+    /// `mode: fallback`.
+    Fallback,
+    /// `mode: loadbalance`.
+    LoadBalance,
+}
+
+/// One user of `user_config`. What it may use and spend is kept, and not acted on yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserConfig {
+    /// Not empty; unique in the file.
+    pub user_id: String,
+    /// Address, as written.
+    pub email: Option<String>,
+    /// LiteLLM's role name: `proxy_admin`, `proxy_admin_viewer`, `internal_user` or `internal_user_viewer`.
+    pub role: String,
+    /// Models that the user's keys may use; empty for all.
+    pub models: Vec<String>,
+    /// Requests a minute.
+    pub rpm_limit: Option<u64>,
+    /// Tokens a minute.
+    pub tpm_limit: Option<u64>,
+    /// USD, zero or more.
+    pub max_budget: Option<Decimal>,
+    /// A number and one of `s`, `m`, `h`, `d`, `w`, `mo`: `30d`.
+    pub budget_duration: Option<String>,
+}
+
+/// `router_settings.redis_*`, completed from `rate_limit_config`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// `redis://…`; wins over the rest.
+    pub url: Option<Secret>,
+    /// Default `localhost`.
+    pub host: String,
+    /// Default 6379.
+    pub port: u16,
+    /// Absent for none.
+    pub password: Option<Secret>,
+    /// Number of the database. Default 0.
+    pub db: u32,
+}
+
+/// `litellm_settings.cache`, `cache_params`, `cache_ttl`, and `cache_settings`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CacheSettings {
+    /// `local`, `redis`, `redis-semantic`, …; default `redis`, with a similarity `redis-semantic`.
+    pub kind: String,
+    /// Host of the cache.
+    pub host: Option<String>,
+    /// Port of the cache.
+    pub port: Option<u16>,
+    /// Absent for none.
+    pub password: Option<Secret>,
+    /// Seconds that an entry lives; above zero.
+    pub ttl_secs: Option<f64>,
+    /// 0 to 1: how alike two prompts must be.
+    pub similarity_threshold: Option<f64>,
+}
+
+/// One entry of `logging`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogExport {
+    /// `datadog`, `sentry`, `langsmith`, …
+    pub kind: String,
+    /// Further keys as written; they hold credentials.
+    pub settings: Vec<(String, Secret)>,
 }
 
 /// `general_settings`.
@@ -136,6 +219,12 @@ pub struct GeneralSettings {
     pub user_header_name: Option<String>,
     /// Sends the usage chunk of a stream although the client did not ask. Default false.
     pub always_include_stream_usage: bool,
+    /// Requests a minute of all callers; not acted on yet.
+    pub global_max_rpm: Option<u64>,
+    /// Tokens a minute of all callers; not acted on yet.
+    pub global_max_tpm: Option<u64>,
+    /// Requests of all callers at the same time; not acted on yet.
+    pub global_max_parallel_requests: Option<u32>,
     /// Log level word, lower case: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
     pub log_level: String,
 }
@@ -169,12 +258,18 @@ pub struct RouterSettings {
     pub disable_cooldowns: bool,
     /// Alias → group.
     pub model_group_alias: Vec<(String, String)>,
+    /// The aliases among them that are to be left out of lists; not acted on yet.
+    pub hidden_aliases: Vec<String>,
     /// How a deployment is picked. Only `simple-shuffle` is acted on so far; others are noted.
     pub routing_strategy: String,
 }
 
 /// `litellm_settings`, as far as it is acted on.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the file, each on its own"
+)]
 pub struct LitellmSettings {
     /// Removes parameters that a model does not take instead of refusing the request. Default false.
     pub drop_params: bool,
@@ -184,6 +279,8 @@ pub struct LitellmSettings {
     pub require_auth_for_metrics_endpoint: bool,
     /// Refuses requests for models whose price is not known. Default false.
     pub block_requests_for_models_without_pricing: bool,
+    /// False: no spend is to be written; not acted on yet. Default true.
+    pub cost_tracking: bool,
 }
 
 /// The process itself.

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::report::Report;
-use super::yaml::{KeyPath, Node, Segment};
+use super::yaml::{KeyPath, Node};
 use crate::cost::{Price, parse_price};
 
 /// One price key and the part it sets.
@@ -29,9 +29,10 @@ const KEYS: &[PriceKey] = &[
     }),
 ];
 
-/// Whether the key at `tail` is a price that is acted on.
-pub(super) fn is_price(tail: &KeyPath) -> bool {
-    matches!(tail.0.as_slice(), [Segment::Key(key)] if KEYS.iter().any(|(name, _)| name == key))
+/// The keys that are read here.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|(name, _)| *name)
 }
 
 /// The prices in the mapping at `path`.

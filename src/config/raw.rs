@@ -66,10 +66,14 @@ pub(super) struct RawGeneral {
     pub(super) master_key: Option<String>,
     pub(super) database_url: Option<String>,
     pub(super) max_parallel_requests: Option<u32>,
+    #[serde(alias = "custom_key_header")]
     pub(super) litellm_key_header_name: Option<String>,
     pub(super) user_header_name: Option<String>,
     pub(super) always_include_stream_usage: Option<bool>,
     pub(super) log_level: Option<String>,
+    pub(super) global_max_rpm: Option<u64>,
+    pub(super) global_max_tpm: Option<u64>,
+    pub(super) global_max_parallel_requests: Option<u32>,
 }
 
 /// The keys that both `router_settings` and `litellm_settings` may hold; the former wins.
@@ -91,6 +95,11 @@ pub(super) struct RawRouter {
     #[serde(alias = "model_group_alias_map")]
     pub(super) model_group_alias: BTreeMap<String, ModelRef>,
     pub(super) routing_strategy: Option<String>,
+    pub(super) redis_url: Option<String>,
+    pub(super) redis_host: Option<String>,
+    pub(super) redis_port: Option<u16>,
+    pub(super) redis_password: Option<String>,
+    pub(super) redis_db: Option<u32>,
 }
 
 /// `litellm_settings`.
@@ -111,6 +120,57 @@ pub(super) struct RawLitellm {
     pub(super) max_fallbacks: Option<u32>,
     #[serde(alias = "model_group_alias_map")]
     pub(super) model_alias_map: BTreeMap<String, ModelRef>,
+    pub(super) cost_tracking: Option<bool>,
+    pub(super) cache: Option<bool>,
+    pub(super) cache_ttl: Option<f64>,
+    pub(super) cache_params: RawCache,
+}
+
+/// `litellm_settings.cache_params`, and `cache_settings` of the tutorial.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawCache {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) password: Option<String>,
+    pub(super) ttl: Option<f64>,
+    pub(super) similarity_threshold: Option<f64>,
+}
+
+/// `rate_limit_config` of the tutorial.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawRateLimits {
+    pub(super) redis_url: Option<String>,
+    pub(super) redis_host: Option<String>,
+    pub(super) redis_port: Option<u16>,
+    pub(super) redis_password: Option<String>,
+    pub(super) redis_db: Option<u32>,
+}
+
+/// One entry of `user_config` of the tutorial.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawUser {
+    pub(super) user_id: Option<String>,
+    pub(super) user_email: Option<String>,
+    pub(super) user_role: Option<String>,
+    pub(super) models: Vec<String>,
+    /// Source text: money never passes through a float.
+    pub(super) max_budget: Option<String>,
+    pub(super) budget_duration: Option<String>,
+    pub(super) rpm_limit: Option<u64>,
+    pub(super) tpm_limit: Option<u64>,
+}
+
+/// One entry of `logging` of the tutorial; the rest is settings of that service.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawLogging {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
 }
 
 /// `trunkline`: our own settings.
@@ -138,7 +198,11 @@ pub(super) struct RawTimeouts {
 
 /// A group name, or a mapping that holds one under `model`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ModelRef(pub(super) String);
+pub(super) struct ModelRef {
+    pub(super) name: String,
+    /// An alias that is not listed.
+    pub(super) hidden: bool,
+}
 
 /// One text or a list of them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -166,19 +230,25 @@ impl<'de> Visitor<'de> for ModelRefVisitor {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<ModelRef, E> {
-        Ok(ModelRef(name.to_owned()))
+        Ok(ModelRef {
+            name: name.to_owned(),
+            hidden: false,
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ModelRef, A::Error> {
         let mut name = None;
+        let mut hidden = false;
         while let Some(key) = map.next_key::<String>()? {
-            if key == "model" {
-                name = Some(map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            match key.as_str() {
+                "model" => name = Some(map.next_value()?),
+                "hidden" => hidden = map.next_value()?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
-        name.map(ModelRef)
+        name.map(|name| ModelRef { name, hidden })
             .ok_or_else(|| Error::custom("the mapping names no model; write `model: GROUP`"))
     }
 }

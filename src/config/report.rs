@@ -1,7 +1,17 @@
-//! Collects what the stages find, and adds the place in the file.
+//! Collects what the stages find, and adds the place in the file: line, column and the line itself. Secrets go no
+//! further than here, neither in a line nor in a quoted value.
 
-use super::error::{Location, Notice, NoticeKind, Problem};
-use super::yaml::{Duplicate, KeyPath, locate};
+use std::cell::Cell;
+
+use super::error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
+use super::excerpt::{Excerpt, names_secret, scrub, scrub_path};
+use super::include::{Included, IncludedFile};
+use super::support::KeyNotes;
+use super::yaml::{Duplicate, KeyPath, Segment, Surprise, locate};
+
+/// A place is found by reading the text again; after so many bytes messages have no line any more. Only a file that is
+/// large and wrong in very many places comes so far.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// The text that is being read.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +25,10 @@ pub(super) struct Source<'t> {
 pub(super) struct Report<'t> {
     source: Option<Source<'t>>,
     duplicates: Vec<Duplicate>,
+    read: Cell<usize>,
+    included: Included,
+    /// Keys without effect, until [`super::support::say`].
+    pub(super) keys: KeyNotes,
     pub(super) problems: Vec<Problem>,
     pub(super) notices: Vec<Notice>,
 }
@@ -25,6 +39,9 @@ impl<'t> Report<'t> {
         Self {
             source,
             duplicates: Vec::new(),
+            read: Cell::new(0),
+            included: Included::default(),
+            keys: KeyNotes::default(),
             problems: Vec::new(),
             notices: Vec::new(),
         }
@@ -38,9 +55,7 @@ impl<'t> Report<'t> {
             .collect();
         self.duplicates = duplicates;
         for (path, times) in paths {
-            let message = format!(
-                "stands here {times} times in the same mapping; this last one counts, the others are ignored"
-            );
+            let message = repeated(times);
             self.notice(NoticeKind::DuplicateKey, &path, message);
         }
     }
@@ -55,8 +70,8 @@ impl<'t> Report<'t> {
         let location = self.location(path);
         self.problems.push(Problem {
             location,
-            path: path.to_string(),
-            what: what.into(),
+            path: scrub_path(&path.to_string()),
+            what: scrub(&what.into()),
             fix: fix.into(),
         });
     }
@@ -71,11 +86,12 @@ impl<'t> Report<'t> {
         let location = self.source.map(|source| Location {
             file: source.name.to_owned(),
             position,
+            excerpt: position.and_then(|position| Excerpt::of(source.text, position, false)),
         });
         self.problems.push(Problem {
             location,
             path: String::new(),
-            what: what.into(),
+            what: scrub(&what.into()),
             fix: fix.to_owned(),
         });
     }
@@ -101,8 +117,8 @@ impl<'t> Report<'t> {
         self.notices.push(Notice {
             kind,
             location,
-            path: path.to_string(),
-            message: message.into(),
+            path: scrub_path(&path.to_string()),
+            message: scrub(&message.into()),
         });
     }
 
@@ -121,12 +137,109 @@ impl<'t> Report<'t> {
         });
     }
 
+    /// Whether a problem at `path` is known. Of very many, the later ones are not looked at.
+    pub(super) fn has_problem(&self, path: &KeyPath) -> bool {
+        let shown = scrub_path(&path.to_string());
+        let mut known = self.problems.iter().take(1000);
+        known.any(|problem| problem.path == shown)
+    }
+
+    /// What was found, when something is wrong.
+    pub(super) fn into_errors(self) -> ConfigErrors {
+        ConfigErrors {
+            problems: self.problems,
+            notices: self.notices,
+        }
+    }
+
+    /// Tells which parts of the tree stand in other files.
+    pub(super) fn set_included(&mut self, included: Included) {
+        self.included = included;
+    }
+
+    /// What the parser noticed in a file that is not part of the tree yet.
+    pub(super) fn say_of_included(&mut self, file: &IncludedFile, surprises: &[Surprise]) {
+        let source = Source {
+            name: &file.name,
+            text: &file.text,
+        };
+        for duplicate in &file.duplicates {
+            let location = self.location_in(source, &duplicate.path, &file.duplicates);
+            self.notices.push(Notice {
+                kind: NoticeKind::DuplicateKey,
+                location: Some(location),
+                path: duplicate.path.to_string(),
+                message: repeated(duplicate.times),
+            });
+        }
+        for surprise in surprises {
+            let location = self.location_in(source, &surprise.path, &file.duplicates);
+            self.notices.push(Notice {
+                kind: NoticeKind::Adjusted,
+                location: Some(location),
+                path: surprise.path.to_string(),
+                message: surprise.to_string(),
+            });
+        }
+    }
+
+    /// Something wrong at a position of an included file that cannot be read.
+    pub(super) fn problem_in(
+        &mut self,
+        name: &str,
+        text: &str,
+        position: Option<(usize, usize)>,
+        what: &str,
+        fix: String,
+    ) {
+        let location = Some(Location {
+            file: name.to_owned(),
+            position,
+            excerpt: position.and_then(|position| Excerpt::of(text, position, false)),
+        });
+        self.problems.push(Problem {
+            location,
+            path: String::new(),
+            what: scrub(what),
+            fix,
+        });
+    }
+
     fn location(&self, path: &KeyPath) -> Option<Location> {
-        let source = self.source?;
-        let position = locate(source.text, path, &self.duplicates);
-        Some(Location {
+        if let Some((file, path)) = self.included.place(path) {
+            let source = Source {
+                name: &file.name,
+                text: &file.text,
+            };
+            return Some(self.location_in(source, &path, &file.duplicates));
+        }
+        Some(self.location_in(self.source?, path, &self.duplicates))
+    }
+
+    fn location_in(
+        &self,
+        source: Source<'_>,
+        path: &KeyPath,
+        duplicates: &[Duplicate],
+    ) -> Location {
+        self.read.set(self.read.get() + source.text.len());
+        let position = (self.read.get() <= MOST_BYTES)
+            .then(|| locate(source.text, path, duplicates))
+            .flatten();
+        let secret = path
+            .0
+            .iter()
+            .any(|segment| matches!(segment, Segment::Key(key) if names_secret(key)));
+        Location {
             file: source.name.to_owned(),
             position,
-        })
+            excerpt: position.and_then(|position| Excerpt::of(source.text, position, secret)),
+        }
     }
+}
+
+fn repeated(times: usize) -> String {
+    format!(
+        "stands here {times} times in the same mapping; this last one counts, the others are ignored"
+    )
 }

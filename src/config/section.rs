@@ -2,24 +2,28 @@
 
 use serde::de::DeserializeOwned;
 
-use super::error::NoticeKind;
+use super::keys;
 use super::report::Report;
-use super::support::is_planned;
+use super::support::{self, Within};
 use super::yaml::{KeyPath, Node, typed};
 
-/// Said of a documented key without effect.
-pub(super) const NOT_ACTED_ON: &str =
-    "is understood but not acted on yet: it has no effect in this version";
-/// Said of any other key without effect.
-pub(super) const UNKNOWN: &str = "is not a known key and has no effect; check the spelling";
-
-/// Reads `node`, which stands at `path`. Keys that `T` does not have go to `ignored` with their path in the file and
-/// their path below `node`.
-pub(super) fn read<'t, T: DeserializeOwned + Default>(
+/// Reads `node`, which stands at `path`. What becomes of its keys is said by [`support::check`].
+pub(super) fn read<T: DeserializeOwned + Default>(
     node: &Node,
     path: &KeyPath,
-    report: &mut Report<'t>,
-    mut ignored: impl FnMut(&mut Report<'t>, &KeyPath, &KeyPath),
+    report: &mut Report<'_>,
+) -> T {
+    read_with(node, path, Within::Live, report, |_| {})
+}
+
+/// [`read`] for sections that are planned as a whole, or whose other keys somebody wants: `others` gets each key of
+/// `node` itself that `T` does not have.
+pub(super) fn read_with<T: DeserializeOwned + Default>(
+    node: &Node,
+    path: &KeyPath,
+    within: Within,
+    report: &mut Report<'_>,
+    mut others: impl FnMut(&KeyPath),
 ) -> T {
     let mut unknown = Vec::new();
     let mut wrong = Vec::new();
@@ -31,18 +35,39 @@ pub(super) fn read<'t, T: DeserializeOwned + Default>(
     for (path, err) in wrong {
         report.problem(&path, err.what, err.fix);
     }
+    support::check(node, path, within, report);
     for tail in unknown {
-        ignored(report, &path.join(&tail), &tail);
+        if tail.0.len() > 1 {
+            deeper(&path.join(&tail), report);
+        } else {
+            others(&tail);
+        }
     }
     value.unwrap_or_default()
 }
 
-/// The usual answer to a key that has no effect.
-pub(super) fn note_ignored(report: &mut Report<'_>, full: &KeyPath, _tail: &KeyPath) {
-    if is_planned(&full.keys_only()) {
-        report.notice(NoticeKind::NotActedOn, full, NOT_ACTED_ON);
+/// Says what becomes of a key below the keys of a section.
+fn deeper(full: &KeyPath, report: &mut Report<'_>) {
+    /// A target that is a mapping may override parameters, an alias may be hidden.
+    const REFERENCES: &[&str] = &[
+        "model_group_alias",
+        "model_group_alias_map",
+        "model_alias_map",
+        "fallbacks",
+        "context_window_fallbacks",
+        "content_policy_fallbacks",
+        "fallback_mapping",
+    ];
+    let section = keys::section(&full.parent().keys_only());
+    let known = full
+        .last_key()
+        .is_some_and(|name| section.is_some_and(|section| section.key(name).is_some()));
+    if known {
+        // The section as a whole is planned, and that was said.
+    } else if full.has_key(REFERENCES) {
+        report.keys.not_acted_on(full);
     } else {
-        report.notice(NoticeKind::UnknownKey, full, UNKNOWN);
+        report.keys.unknown(full, section);
     }
 }
 

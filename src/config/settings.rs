@@ -129,6 +129,7 @@ fn timeouts(raw: &RawTimeouts, path: &KeyPath, env: &dyn Env, report: &mut Repor
 pub(super) fn router(
     raw: &RawRouter,
     litellm: &RawLitellm,
+    mapping: &BTreeMap<String, Vec<ModelRef>>,
     env: &dyn Env,
     report: &mut Report<'_>,
 ) -> RouterSettings {
@@ -166,6 +167,11 @@ pub(super) fn router(
         .unwrap_or_default();
     let mut fallbacks =
         pairs(raw.fallbacks.as_ref().or(litellm.fallbacks.as_ref())).unwrap_or_default();
+    for (group, targets) in mapping {
+        if !fallbacks.iter().any(|(named, _)| named == group) {
+            fallbacks.push((group.clone(), names(targets)));
+        }
+    }
     if !default_fallbacks.is_empty() && !fallbacks.iter().any(|(group, _)| group == "*") {
         fallbacks.push(("*".to_owned(), default_fallbacks.clone()));
     }
@@ -182,6 +188,11 @@ pub(super) fn router(
     let max_fallbacks = raw.max_fallbacks.or(litellm.max_fallbacks);
     let mut aliases: BTreeMap<&String, &ModelRef> = litellm.model_alias_map.iter().collect();
     aliases.extend(&raw.model_group_alias);
+    let hidden = aliases
+        .iter()
+        .filter(|(_, group)| group.hidden)
+        .map(|(alias, _)| (*alias).clone())
+        .collect();
     RouterSettings {
         num_retries: raw.num_retries.or(litellm.num_retries).unwrap_or(2),
         retry_after: raw.retry_after.and_then(duration).unwrap_or_default(),
@@ -201,8 +212,9 @@ pub(super) fn router(
         disable_cooldowns: raw.disable_cooldowns.unwrap_or(false),
         model_group_alias: aliases
             .into_iter()
-            .map(|(alias, group)| (alias.clone(), group.0.clone()))
+            .map(|(alias, group)| (alias.clone(), group.name.clone()))
             .collect(),
+        hidden_aliases: hidden,
         routing_strategy: strategy,
     }
 }
@@ -211,14 +223,13 @@ fn pairs(raw: Option<&Vec<BTreeMap<String, Vec<ModelRef>>>>) -> Option<Vec<(Stri
     let entries = raw?.iter().flatten();
     Some(
         entries
-            .map(|(group, targets)| {
-                (
-                    group.clone(),
-                    targets.iter().map(|target| target.0.clone()).collect(),
-                )
-            })
+            .map(|(group, targets)| (group.clone(), names(targets)))
             .collect(),
     )
+}
+
+fn names(targets: &[ModelRef]) -> Vec<String> {
+    targets.iter().map(|target| target.name.clone()).collect()
 }
 
 /// `litellm_settings`.
@@ -240,6 +251,7 @@ pub(super) fn litellm(raw: &RawLitellm, env: &dyn Env, report: &mut Report<'_>) 
         block_requests_for_models_without_pricing: raw
             .block_requests_for_models_without_pricing
             .unwrap_or(false),
+        cost_tracking: raw.cost_tracking.unwrap_or(true),
     }
 }
 

@@ -1,239 +1,178 @@
-//! Documented keys that have no effect yet, so that each is called planned and not unknown.
-//!
-//! Source: the compatibility contract, "configuration", and the tutorial's dialect. A key that is acted on is in
-//! [`super::raw`] instead. An entry ends in `*` when it stands for a family of keys.
+//! What is said about keys without effect: looked up in [`super::keys`], the same key of many entries in one line.
 
-/// Sections and keys, each as `section.key`.
-const PLANNED: &[&str] = &[
-    // Whole sections.
-    "include",
-    "credential_list",
-    "callback_settings",
-    "assistant_settings",
-    "finetune_settings",
-    "files_settings",
-    "default_vertex_config",
-    "vector_store_registry",
-    "search_tools",
-    "mcp_servers",
-    "guardrails",
-    "prompts",
-    "rate_limit_config",
-    "user_config",
-    "fallback_mapping",
-    "cache_settings",
-    "logging",
-    // router_settings
-    "router_settings.model_group_alias.*",
-    "router_settings.fallbacks.*",
-    "router_settings.context_window_fallbacks.*",
-    "router_settings.content_policy_fallbacks.*",
-    "router_settings.routing_strategy_args",
-    "router_settings.routing_groups",
-    "router_settings.allowed_fails_policy",
-    "router_settings.retry_policy",
-    "router_settings.model_group_retry_policy",
-    "router_settings.enable_pre_call_check*",
-    "router_settings.optional_pre_call_checks",
-    "router_settings.enable_tag_filtering",
-    "router_settings.tag_filtering_match_any",
-    "router_settings.tag_routing_prefix",
-    "router_settings.provider_budget_config",
-    "router_settings.enable_weighted_failover",
-    "router_settings.default_max_parallel_requests",
-    "router_settings.default_litellm_params",
-    "router_settings.redis_*",
-    "router_settings.cache_*",
-    "router_settings.caching_groups",
-    "router_settings.client_ttl",
-    "router_settings.debug_level",
-    "router_settings.set_verbose",
-    "router_settings.enable_health_check_routing",
-    "router_settings.health_check_*",
-    "router_settings.deployment_affinity_ttl_seconds",
-    "router_settings.model_group_affinity_config",
-    "router_settings.ignore_invalid_deployments",
-    // litellm_settings
-    "litellm_settings.model_alias_map.*",
-    "litellm_settings.fallbacks.*",
-    "litellm_settings.context_window_fallbacks.*",
-    "litellm_settings.content_policy_fallbacks.*",
-    "litellm_settings.callbacks",
-    "litellm_settings.success_callback",
-    "litellm_settings.failure_callback",
-    "litellm_settings.service_callback",
-    "litellm_settings.audit_log_callbacks",
-    "litellm_settings.store_audit_logs",
-    "litellm_settings.modify_params",
-    "litellm_settings.num_retries_per_request",
-    "litellm_settings.cache",
-    "litellm_settings.cache_*",
-    "litellm_settings.cost_tracking",
-    "litellm_settings.enable_redis_auth_cache",
-    "litellm_settings.max_budget",
-    "litellm_settings.budget_*",
-    "litellm_settings.timezone",
-    "litellm_settings.default_*",
-    "litellm_settings.upperbound_key_generate_params",
-    "litellm_settings.key_generation_settings",
-    "litellm_settings.max_internal_user_budget",
-    "litellm_settings.internal_user_budget_duration",
-    "litellm_settings.max_end_user_budget*",
-    "litellm_settings.tag_budget_config",
-    "litellm_settings.disable_*",
-    "litellm_settings.turn_off_message_logging",
-    "litellm_settings.redact_*",
-    "litellm_settings.log_raw_request_response",
-    "litellm_settings.json_logs",
-    "litellm_settings.set_verbose",
-    "litellm_settings.expose_router_debug_in_errors",
-    "litellm_settings.prometheus_*",
-    "litellm_settings.custom_prometheus_*",
-    "litellm_settings.ssl_*",
-    "litellm_settings.force_ipv4",
-    "litellm_settings.forward_traceparent_to_llm_provider",
-    "litellm_settings.model_group_settings",
-    "litellm_settings.public_model_groups",
-    "litellm_settings.cost_discount_config",
-    "litellm_settings.cost_margin_config",
-    "litellm_settings.include_cost_in_streaming_usage",
-    "litellm_settings.return_response_headers",
-    "litellm_settings.enable_json_schema_validation",
-    "litellm_settings.enable_preview_features",
-    "litellm_settings.langfuse_*",
-    "litellm_settings.langsmith_*",
-    "litellm_settings.s3_callback_params",
-    "litellm_settings.datadog_params",
-    "litellm_settings.generic_logger_headers",
-    "litellm_settings.guardrails",
-    "litellm_settings.priority_reservation",
-    "litellm_settings.global_prompt_directory",
-    // general_settings
-    "general_settings.database_*",
-    "general_settings.store_model_in_db",
-    "general_settings.supported_db_objects",
-    "general_settings.allow_requests_on_db_unavailable",
-    "general_settings.custom_*",
-    "general_settings.global_max_*",
-    "general_settings.max_in_flight_requests_per_worker",
-    "general_settings.max_queued_requests_per_worker",
-    "general_settings.admission_queue_timeout_seconds",
-    "general_settings.infer_model_from_keys",
-    "general_settings.completion_model",
-    "general_settings.embedding_model",
-    "general_settings.image_generation_model",
-    "general_settings.moderation_model",
-    "general_settings.background_health_check*",
-    "general_settings.health_check_*",
-    "general_settings.use_shared_health_check",
-    "general_settings.enable_health_check_routing",
-    "general_settings.model_list_healthy_only",
-    "general_settings.alert*",
-    "general_settings.spend_report_frequency",
-    "general_settings.disable_*",
-    "general_settings.store_prompts_in_spend_logs",
-    "general_settings.maximum_spend_logs_*",
-    "general_settings.proxy_b*",
-    "general_settings.use_redis_transaction_buffer",
-    "general_settings.coordination_redis",
-    "general_settings.fail_closed_rate_limit_enforcement",
-    "general_settings.token_rate_limit_type",
-    "general_settings.user_api_key_cache_*",
-    "general_settings.enforce*",
-    "general_settings.reject_clientside_metadata_tags",
-    "general_settings.user_header_mappings",
-    "general_settings.allowed_*",
-    "general_settings.use_x_forwarded_for",
-    "general_settings.public_routes",
-    "general_settings.admin_only_routes",
-    "general_settings.pass_through_*",
-    "general_settings.forward_*",
-    "general_settings.max_request_size_mb",
-    "general_settings.max_response_size_mb",
-    "general_settings.default_team_disabled",
-    "general_settings.allow_client_side_credentials",
-    "general_settings.dangerously_*",
-    "general_settings.apply_user_budget_to_team_keys",
-    "general_settings.cancel_on_disconnect",
-    "general_settings.include_call_id_in_error_body",
-    "general_settings.missing_session_id",
-    "general_settings.ui_access_mode",
-    "general_settings.enable_jwt_auth",
-    "general_settings.litellm_jwtauth",
-    "general_settings.enable_oauth2_auth",
-    "general_settings.role_permissions",
-    "general_settings.key_management_*",
-    // Parameters of a deployment that are not for the provider's body.
-    "model_list.litellm_params.api_version",
-    "model_list.litellm_params.timeout_by_service_tier",
-    "model_list.litellm_params.stream_timeout_by_service_tier",
-    "model_list.litellm_params.max_retries",
-    "model_list.litellm_params.itpm",
-    "model_list.litellm_params.otpm",
-    "model_list.litellm_params.default_api_key_*",
-    "model_list.litellm_params.tags",
-    "model_list.litellm_params.tag_regex",
-    "model_list.litellm_params.max_budget",
-    "model_list.litellm_params.budget_duration",
-    "model_list.litellm_params.mock_timeout",
-    "model_list.litellm_params.mock_delay",
-    "model_list.litellm_params.modify_params",
-    "model_list.litellm_params.litellm_credential_name",
-    "model_list.litellm_params.configurable_clientside_auth_params",
-    "model_list.litellm_params.use_in_pass_through",
-    "model_list.litellm_params.merge_reasoning_content_in_choices",
-    "model_list.litellm_params.region_name",
-    "model_list.litellm_params.aws_*",
-    "model_list.litellm_params.azure_*",
-    "model_list.litellm_params.tenant_id",
-    "model_list.litellm_params.client_id",
-    "model_list.litellm_params.client_secret",
-    "model_list.litellm_params.vertex_*",
-    "model_list.litellm_params.cache_control_injection_points",
-    "model_list.litellm_params.auto_router_*",
-    "model_list.litellm_params.complexity_router_*",
-    "model_list.litellm_params.adaptive_router_*",
-    "model_list.litellm_params.quality_router_*",
-    "model_list.litellm_params.input_cost_per_*",
-    "model_list.litellm_params.output_cost_per_*",
-    "model_list.litellm_params.cache_read_input_*",
-    "model_list.litellm_params.cache_creation_input_*",
-    // Metadata that will steer something.
-    "model_list.model_info.team_id",
-    "model_list.model_info.team_public_model_name",
-    "model_list.model_info.blocked",
-    "model_list.model_info.disable_background_health_check",
-    "model_list.model_info.health_check_*",
-    "model_list.model_info.supported_environments",
-    "model_list.model_info.allowed_fails*",
-    "model_list.model_info.enable_tag_filtering",
-    "model_list.model_info.allow_fail_open",
-    "model_list.model_info.access_windows",
-    "model_list.model_info.input_cost_per_*",
-    "model_list.model_info.output_cost_per_*",
-    "model_list.model_info.cache_read_input_*",
-    "model_list.model_info.cache_creation_input_*",
-];
+use std::collections::BTreeMap;
+use std::mem;
 
-/// Whether `key` (dotted, without list indices) is documented but has no effect yet.
-pub(super) fn is_planned(key: &str) -> bool {
-    PLANNED.iter().any(|known| match known.strip_suffix('*') {
-        Some(start) => key.starts_with(start),
-        None => key == *known,
-    })
+use super::error::NoticeKind;
+use super::keys::{self, Others, Section, Status};
+use super::report::Report;
+use super::suggest::nearest;
+use super::yaml::{KeyPath, Node};
+
+/// Said of a documented key without effect.
+const NOT_ACTED_ON: &str = "is understood but not acted on yet: it has no effect in this version";
+/// So many different keys are named as unknown; the rest is counted.
+const MOST_UNKNOWN: usize = 50;
+
+/// Keys without effect so far.
+#[derive(Debug, Default)]
+pub(super) struct KeyNotes {
+    order: Vec<Note>,
+    /// From what is said of which key to its place in `order`.
+    index: BTreeMap<(String, String), usize>,
+    unknown: usize,
+    more: usize,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::is_planned;
+/// One line: the first place, and how many more there are.
+#[derive(Debug)]
+struct Note {
+    kind: NoticeKind,
+    first: KeyPath,
+    message: String,
+    times: usize,
+}
 
-    #[test]
-    fn documented_keys_are_told_from_unknown_ones() {
-        assert!(is_planned("router_settings.redis_host"));
-        assert!(is_planned("user_config"));
-        assert!(is_planned("model_list.litellm_params.aws_region_name"));
-        assert!(!is_planned("router_settings.rredis_host"));
-        assert!(!is_planned("user_configs"));
-        assert!(!is_planned("model_list.litellm_params.temperature"));
+impl KeyNotes {
+    fn add(&mut self, kind: NoticeKind, path: &KeyPath, message: String) {
+        let place = (path.keys_only(), message);
+        if let Some(note) = self
+            .index
+            .get(&place)
+            .and_then(|at| self.order.get_mut(*at))
+        {
+            note.times += 1;
+            return;
+        }
+        if kind == NoticeKind::UnknownKey {
+            self.unknown += 1;
+            if self.unknown > MOST_UNKNOWN {
+                self.more += 1;
+                return;
+            }
+        }
+        let message = place.1.clone();
+        self.index.insert(place, self.order.len());
+        self.order.push(Note {
+            kind,
+            first: path.clone(),
+            message,
+            times: 1,
+        });
+    }
+
+    /// Adds a documented key without effect.
+    pub(super) fn not_acted_on(&mut self, path: &KeyPath) {
+        self.add(NoticeKind::NotActedOn, path, NOT_ACTED_ON.to_owned());
+    }
+
+    /// Adds a key that nobody knows.
+    pub(super) fn unknown(&mut self, path: &KeyPath, section: Option<&Section>) {
+        let name = path.last_key().unwrap_or_default();
+        let known = section.map_or(&[][..], |section| section.keys);
+        let message = match nearest(name, known.iter().map(|key| key.name)) {
+            Some(meant) => {
+                format!("is not a known key and has no effect; did you mean `{meant}`?")
+            }
+            None => match belongs(name, section) {
+                Some(home) => {
+                    format!("is not a known key here and has no effect; it belongs under `{home}`")
+                }
+                None => "is not a known key and has no effect; check the spelling".to_owned(),
+            },
+        };
+        self.add(NoticeKind::UnknownKey, path, message);
+    }
+}
+
+/// The one other section of the file that has this key.
+fn belongs(name: &str, section: Option<&Section>) -> Option<&'static str> {
+    let here = section?.path;
+    let has = |section: &&'static Section| {
+        section.path != here && section.keys.iter().any(|key| key.name == name)
+    };
+    // A parameter that stands beside `litellm_params` is the usual slip; `rpm` and the like are known in both.
+    if here == "model_list" {
+        return keys::section("model_list.litellm_params")
+            .filter(has)
+            .map(|section| section.path);
+    }
+    let settings = [
+        "router_settings",
+        "litellm_settings",
+        "general_settings",
+        "trunkline",
+    ];
+    let mut homes = settings
+        .iter()
+        .filter_map(|path| keys::section(path))
+        .filter(has);
+    homes
+        .next()
+        .filter(|_| homes.next().is_none())
+        .map(|home| home.path)
+}
+
+/// Turns what was collected into notices.
+pub(super) fn say(report: &mut Report<'_>) {
+    let notes = mem::take(&mut report.keys);
+    for note in notes.order {
+        let message = match note.times {
+            1 => note.message,
+            2 => format!("{} (here and at one more place)", note.message),
+            times => format!("{} (here and at {} more places)", note.message, times - 1),
+        };
+        report.notice(note.kind, &note.first, message);
+    }
+    if notes.more > 0 {
+        let message = format!("{} more keys are not known and have no effect", notes.more);
+        report.notice(NoticeKind::UnknownKey, &KeyPath::default(), message);
+    }
+}
+
+/// How the keys of a section are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    /// A section that is acted on.
+    Live,
+    /// One that is planned as a whole, which was said already.
+    Planned,
+}
+
+/// Says of each key of the mapping at `path` what becomes of it.
+pub(super) fn check(node: &Node, path: &KeyPath, within: Within, report: &mut Report<'_>) {
+    let (Node::Map(map), Some(section)) = (node, keys::section(&path.keys_only())) else {
+        return;
+    };
+    for entry in &map.0 {
+        let full = path.key(&entry.key);
+        match section.key(&entry.key).map(|key| key.status) {
+            // A key without a value gives nothing, so nothing is missed.
+            Some(Status::Planned(_) | Status::Ignored(_) | Status::Refused(_))
+                if entry.value == Node::Null => {}
+            Some(Status::Planned(_)) if within == Within::Live => {
+                report.keys.not_acted_on(&full);
+            }
+            Some(Status::Ignored(reason)) => {
+                let message = format!("has no effect here: {reason}");
+                report.keys.add(NoticeKind::NotActedOn, &full, message);
+            }
+            Some(Status::Refused(instead)) => {
+                report.problem(&full, "cannot be had here", instead);
+            }
+            None if section.others == Others::Unknown => {
+                report.keys.unknown(&full, Some(section));
+            }
+            Some(Status::Supported | Status::Planned(_)) | None => {}
+        }
+    }
+}
+
+/// [`check`] for a list of such mappings.
+pub(super) fn check_each(node: &Node, path: &KeyPath, within: Within, report: &mut Report<'_>) {
+    if let Node::List(items) = node {
+        for (index, item) in items.iter().enumerate() {
+            check(item, &path.index(index), within, report);
+        }
     }
 }

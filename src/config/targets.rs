@@ -3,9 +3,11 @@
 use super::deployment::{Context, skip};
 use super::env::Env;
 use super::env_refs::missing_at;
+use super::excerpt::scrub;
 use super::providers::{Dialect, PROVIDERS, Provider, ResolveError, resolve_model};
 use super::raw::RawParams;
 use super::report::Report;
+use super::suggest::nearest;
 use super::yaml::KeyPath;
 
 /// Whom the entry means: nobody (a notice or problem says why), one, or for `*` everybody with a key.
@@ -60,7 +62,9 @@ pub(super) fn targets(
             } else {
                 "model"
             };
-            let fix = "write `provider/model`, such as openai/gpt-4o, or add the api_base of an OpenAI-compatible server";
+            let fix = meant(&err).unwrap_or_else(|| {
+                "write `provider/model`, such as openai/gpt-4o, or add the api_base of an OpenAI-compatible server".to_owned()
+            });
             match missing_at(context.missing, &path.key("api_base")) {
                 Some(name) => skip(
                     report,
@@ -72,6 +76,27 @@ pub(super) fn targets(
             }
             Vec::new()
         }
+    }
+}
+
+/// What a provider's name that nobody knows was most likely meant to be.
+fn meant(err: &ResolveError) -> Option<String> {
+    let names = || {
+        PROVIDERS.iter().flat_map(|provider| {
+            [provider.name]
+                .into_iter()
+                .chain(provider.aliases.iter().copied())
+        })
+    };
+    match err {
+        ResolveError::UnknownProvider(name) => {
+            nearest(name, names()).map(|near| format!("did you mean `{near}`?"))
+        }
+        ResolveError::NoProvider(model) => {
+            let (prefix, rest) = model.split_once('/')?;
+            nearest(prefix, names()).map(|near| scrub(&format!("did you mean `{near}/{rest}`?")))
+        }
+        ResolveError::NoModel(_) => None,
     }
 }
 

@@ -74,7 +74,7 @@ fn bad_files_are_refused_with_place_reason_and_remedy() {
         (
             "a shell command",
             "general_settings:\n  log_level: INFO\n\nlitellm --config config.yaml --generate_key\n",
-            "config.yaml:4:1: line 4 looks like a shell command or a program, not like YAML; keep only the YAML part of what was pasted",
+            "config.yaml:4:1: line 4 looks like a shell command, not like YAML; keep only the YAML part of what was pasted",
         ),
         (
             "list of texts",
@@ -376,7 +376,7 @@ fn unknown_keys_are_named_by_their_whole_path() {
         said(&config, NoticeKind::UnknownKey),
         [
             "config.yaml:5:1: models: is not a known key and has no effect; check the spelling",
-            "config.yaml:3:19: router_settings.num_retrys: is not a known key and has no effect; check the spelling",
+            "config.yaml:3:19: router_settings.num_retrys: is not a known key and has no effect; did you mean `num_retries`?",
         ]
     );
     assert_eq!(said(&config, NoticeKind::NotActedOn).len(), 1);

@@ -1,12 +1,13 @@
-//! Checks that need more than one key: ids, fallback targets, aliases.
+//! Checks that need more than one key: ids, what is left, unset variables. What names a group is checked in
+//! [`super::references`], limits and prices in [`super::limits`].
 
 use std::collections::BTreeMap;
 
-use super::env_refs::{Missing, missing_at};
+use super::env_refs::Missing;
 use super::error::{NoticeKind, Problem};
-use super::model::{DeploymentConfig, RouterSettings};
+use super::model::DeploymentConfig;
 use super::report::Report;
-use super::yaml::{KeyPath, Node};
+use super::yaml::KeyPath;
 
 /// A deployment and the entry it came from.
 pub(super) type Placed = (KeyPath, DeploymentConfig);
@@ -95,95 +96,4 @@ pub(super) fn unset_variables(missing: &[Missing], report: &mut Report<'_>) {
             report.notice(NoticeKind::Adjusted, path, message);
         }
     }
-}
-
-/// Every fallback target must be a group (or alias) that is served; a group left out above is only worth a notice.
-pub(super) fn fallback_targets(
-    root: &Node,
-    router: &RouterSettings,
-    deployments: &[Placed],
-    missing: &[Missing],
-    report: &mut Report<'_>,
-) {
-    let served = |name: &str| {
-        name == "*"
-            || router
-                .model_group_alias
-                .iter()
-                .any(|(alias, _)| alias == name)
-            || deployments.iter().any(|(_, deployment)| {
-                matches(&deployment.model_name, name) || deployment.id == name
-            })
-    };
-    let written = |name: &str| match root.get("model_list") {
-        Some(Node::List(entries)) => entries
-            .iter()
-            .any(|entry| entry.get("model_name") == Some(&Node::Text(name.to_owned()))),
-        _ => false,
-    };
-    for (section, key) in ["router_settings", "litellm_settings"]
-        .iter()
-        .flat_map(|section| {
-            [
-                "fallbacks",
-                "context_window_fallbacks",
-                "content_policy_fallbacks",
-                "default_fallbacks",
-            ]
-            .map(|key| (*section, key))
-        })
-    {
-        let path = KeyPath::of(&[section, key]);
-        let Some(node) = root.at(&path) else { continue };
-        let mut names = Vec::new();
-        collect(node, &path, &mut names);
-        for (path, name) in names {
-            if served(&name) || missing_at(missing, &path).is_some() {
-                continue;
-            }
-            if written(&name) {
-                report.notice(
-                    NoticeKind::Adjusted,
-                    &path,
-                    format!("`{name}` is left out, so this fallback cannot be used"),
-                );
-            } else {
-                let fix = "write the model_name of an entry of model_list, or an alias";
-                report.problem(&path, format!("no model group is called `{name}`"), fix);
-            }
-        }
-    }
-}
-
-/// The target names below `node`, with their paths. Group names (keys) are not targets.
-fn collect(node: &Node, path: &KeyPath, names: &mut Vec<(KeyPath, String)>) {
-    match node {
-        Node::Text(name) => names.push((path.clone(), name.clone())),
-        Node::List(items) => {
-            for (index, item) in items.iter().enumerate() {
-                collect(item, &path.index(index), names);
-            }
-        }
-        Node::Map(map) => {
-            // A target that is a mapping overrides parameters; its name stands under `model`.
-            if let Some(name @ Node::Text(_)) = map.get("model") {
-                collect(name, &path.key("model"), names);
-                return;
-            }
-            for entry in &map.0 {
-                collect(&entry.value, &path.key(&entry.key), names);
-            }
-        }
-        Node::Null | Node::Bool(_) | Node::Number(_) => {}
-    }
-}
-
-/// Whether `pattern`, which may hold `*`, covers `name`.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((start, end)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    // More than one star is matched by its first and last piece: enough to tell a typing error.
-    let end = end.rsplit('*').next().unwrap_or(end);
-    name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
 }

@@ -18,6 +18,8 @@ mod chat;
 #[cfg(test)]
 mod client_leaves;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod connections;
 #[cfg(test)]
 mod header_wait;

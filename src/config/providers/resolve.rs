@@ -20,11 +20,14 @@ const GUESSES: &[(&str, &str)] = &[
     ("babbage-", "openai"),
     ("davinci-", "openai"),
     ("ft:gpt-", "openai"),
+    ("codex-", "openai"),
     ("claude-", "anthropic"),
     ("gemini-", "gemini"),
     ("command-", "cohere"),
+    ("c4ai-", "cohere"),
     ("embed-english", "cohere"),
     ("embed-multilingual", "cohere"),
+    ("rerank-", "cohere"),
     ("mistral-", "mistral"),
     ("ministral-", "mistral"),
     ("magistral-", "mistral"),
@@ -41,6 +44,8 @@ const GUESSES: &[(&str, &str)] = &[
     ("moonshot-", "moonshot"),
     ("voyage-", "voyage"),
     ("jina-", "jina_ai"),
+    ("qwen-", "dashscope"),
+    ("glm-", "zai"),
 ];
 
 /// Why a model string names nobody.

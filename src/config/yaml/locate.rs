@@ -20,7 +20,7 @@ pub(in crate::config) fn locate(
 ) -> Option<(usize, usize)> {
     let mut path = path.clone();
     while !path.0.is_empty() {
-        if let Some(position) = exact(text, &path, duplicates) {
+        if let Some(position) = exact(text, &path, duplicates, false) {
             return Some(position);
         }
         path = path.parent();
@@ -28,7 +28,21 @@ pub(in crate::config) fn locate(
     None
 }
 
-fn exact(text: &str, path: &KeyPath, duplicates: &[Duplicate]) -> Option<(usize, usize)> {
+/// The position of the value at `path` itself, if it stands in the file.
+pub(in crate::config) fn locate_value(
+    text: &str,
+    path: &KeyPath,
+    duplicates: &[Duplicate],
+) -> Option<(usize, usize)> {
+    exact(text, path, duplicates, true)
+}
+
+fn exact(
+    text: &str,
+    path: &KeyPath,
+    duplicates: &[Duplicate],
+    value: bool,
+) -> Option<(usize, usize)> {
     let mut prefix = KeyPath::default();
     let steps: Vec<Step<'_>> = path
         .0
@@ -53,6 +67,7 @@ fn exact(text: &str, path: &KeyPath, duplicates: &[Duplicate]) -> Option<(usize,
     let hit = Cell::new(false);
     let walk = Walk {
         steps: &steps,
+        value,
         hit: &hit,
     };
     let stopped = walk
@@ -75,6 +90,8 @@ enum Step<'p> {
 #[derive(Clone, Copy)]
 struct Walk<'p> {
     steps: &'p [Step<'p>],
+    /// Stop at the value of the last key, not at the key.
+    value: bool,
     hit: &'p Cell<bool>,
 }
 
@@ -104,6 +121,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         }
         seq.next_element_seed(Walk {
             steps: rest,
+            value: self.value,
             hit: self.hit,
         })?;
         Err(A::Error::custom("too short"))
@@ -115,7 +133,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         };
         let mut seen = 0;
         loop {
-            let stop = seen == *skip && rest.is_empty();
+            let stop = !self.value && seen == *skip && rest.is_empty();
             let Some(matches) = map.next_key_seed(KeyIs {
                 name,
                 hit: stop.then_some(self.hit),
@@ -126,6 +144,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             if matches && seen == *skip {
                 map.next_value_seed(Walk {
                     steps: rest,
+                    value: self.value,
                     hit: self.hit,
                 })?;
             } else {

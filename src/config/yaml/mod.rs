@@ -6,12 +6,14 @@
 
 mod locate;
 mod node;
+mod old;
 mod path;
 mod read;
 mod typed;
 
 pub(super) use locate::locate;
 pub(super) use node::{Mapping, Node};
+pub(super) use old::{Surprise, read_old_scalars};
 pub(super) use path::{KeyPath, Segment};
-pub(super) use read::{Duplicate, read};
+pub(super) use read::{Duplicate, MOST_BYTES, Read, read};
 pub(super) use typed::typed;

@@ -55,6 +55,27 @@ impl Mapping {
     }
 }
 
+impl Mapping {
+    /// The value of `key`, to change it.
+    pub(in crate::config) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.0
+            .iter_mut()
+            .find(|entry| entry.key == key)
+            .map(|entry| &mut entry.value)
+    }
+
+    /// Sets `key`, whether it was there or not.
+    pub(in crate::config) fn set(&mut self, key: &str, value: Node) {
+        match self.get_mut(key) {
+            Some(place) => *place = value,
+            None => self.0.push(Entry {
+                key: key.to_owned(),
+                value,
+            }),
+        }
+    }
+}
+
 impl Node {
     /// The value of `key`, if this is a mapping that has it.
     pub(in crate::config) fn get(&self, key: &str) -> Option<&Self> {
@@ -75,26 +96,27 @@ impl Node {
             })
     }
 
+    /// [`Self::at`], to change it.
+    pub(in crate::config) fn at_mut(&mut self, path: &KeyPath) -> Option<&mut Self> {
+        path.0
+            .iter()
+            .try_fold(self, |node, segment| match (segment, node) {
+                (Segment::Key(key), Self::Map(map)) => map.get_mut(key),
+                (Segment::Index(index), Self::List(items)) => items.get_mut(*index),
+                _ => None,
+            })
+    }
+
     /// Takes the value at `path` out: a key is removed, a list item becomes null so that the others keep their places.
     /// `false` when there was nothing to take.
     pub(in crate::config) fn strike(&mut self, path: &KeyPath) -> bool {
         let Some((last, above)) = path.0.split_last() else {
             return false;
         };
-        let mut node = self;
-        for segment in above {
-            let next = match (segment, node) {
-                (Segment::Key(key), Self::Map(map)) => map
-                    .0
-                    .iter_mut()
-                    .find(|entry| entry.key == *key)
-                    .map(|entry| &mut entry.value),
-                (Segment::Index(index), Self::List(items)) => items.get_mut(*index),
-                _ => None,
-            };
-            let Some(next) = next else { return false };
-            node = next;
-        }
+        let above = KeyPath(above.to_vec());
+        let Some(node) = self.at_mut(&above) else {
+            return false;
+        };
         match (last, node) {
             (Segment::Key(key), Self::Map(map)) => {
                 let before = map.0.len();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// One step down.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::config) enum Segment {
     /// Into a mapping.
     Key(String),
@@ -12,7 +12,7 @@ pub(in crate::config) enum Segment {
 }
 
 /// A path from the root; empty for the whole file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::config) struct KeyPath(pub(in crate::config) Vec<Segment>);
 
 impl KeyPath {
@@ -49,6 +49,21 @@ impl KeyPath {
         let mut shorter = self.clone();
         shorter.0.pop();
         shorter
+    }
+
+    /// The last step, if it is a key.
+    pub(in crate::config) fn last_key(&self) -> Option<&str> {
+        match self.0.last() {
+            Some(Segment::Key(key)) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Whether one of `names` is a step of it.
+    pub(in crate::config) fn has_key(&self, names: &[&str]) -> bool {
+        self.0
+            .iter()
+            .any(|segment| matches!(segment, Segment::Key(key) if names.contains(&key.as_str())))
     }
 
     /// The keys with dots between and without list indices, to look a key up in a table.

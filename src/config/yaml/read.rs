@@ -1,10 +1,16 @@
 //! From text to tree: every key is read, a repeated one is noted and the last wins (as `PyYAML` does), `<<` merges.
+//!
+//! What a text may cost is bounded: its length, its depth (by the parser), and the number of values that its aliases
+//! unfold to.
 
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use serde::Deserialize;
+use serde::Deserialize as _;
 use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, IgnoredAny, MapAccess, SeqAccess,
+    VariantAccess as _, Visitor,
 };
 
 use super::node::{Entry, Mapping, Node, Number};
@@ -28,12 +34,23 @@ pub(in crate::config) struct Duplicate {
     pub(in crate::config) times: usize,
 }
 
+/// Longer texts are refused: the largest real configurations are a tenth of this.
+pub(in crate::config) const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// So many values may a text unfold to.
+const MOST_VALUES: usize = 1_000_000;
+
 /// Parses `text`.
 ///
 /// # Errors
-/// The parser's, with its position where it knows one.
+/// The parser's, with its position where it knows one; also for a text that is too long or unfolds to too much.
 pub(in crate::config) fn read(text: &str) -> Result<Read, serde_yaml::Error> {
-    let mut root = Node::deserialize(serde_yaml::Deserializer::from_str(text))?;
+    if text.len() > MOST_BYTES {
+        return Err(serde_yaml::Error::custom(format!(
+            "it is longer than {MOST_BYTES} bytes"
+        )));
+    }
+    let left = Cell::new(MOST_VALUES);
+    let mut root = ReadNode(&left).deserialize(serde_yaml::Deserializer::from_str(text))?;
     // The first pass tells numbers from texts; the second asks for the same scalars as text.
     SourceText(&mut root).deserialize(serde_yaml::Deserializer::from_str(text))?;
     let mut duplicates = Vec::new();
@@ -51,19 +68,23 @@ fn settle(node: &mut Node, path: &KeyPath, duplicates: &mut Vec<Duplicate>) {
         }
         Node::Map(map) => {
             let mut kept: Vec<Entry> = Vec::with_capacity(map.0.len());
+            let mut places: HashMap<String, (usize, usize)> = HashMap::new();
             for entry in map.0.drain(..) {
-                let Some(earlier) = kept.iter_mut().find(|kept| kept.key == entry.key) else {
-                    kept.push(entry);
-                    continue;
-                };
-                earlier.value = entry.value;
-                let path = path.key(&entry.key);
-                match duplicates
-                    .iter_mut()
-                    .find(|duplicate| duplicate.path == path)
-                {
-                    Some(duplicate) => duplicate.times += 1,
-                    None => duplicates.push(Duplicate { path, times: 2 }),
+                let (at, times) = places.entry(entry.key.clone()).or_insert((kept.len(), 0));
+                *times += 1;
+                match kept.get_mut(*at) {
+                    Some(earlier) => earlier.value = entry.value,
+                    None => kept.push(entry),
+                }
+            }
+            // In the order of the file.
+            for entry in &kept {
+                if let Some((_, times @ 2..)) = places.get(&entry.key) {
+                    let path = path.key(&entry.key);
+                    duplicates.push(Duplicate {
+                        path,
+                        times: *times,
+                    });
                 }
             }
             map.0 = kept;
@@ -85,30 +106,39 @@ fn merge(map: &mut Mapping) {
         Node::List(items) => items,
         one => vec![one],
     };
+    let mut known: HashSet<String> = map.0.iter().map(|entry| entry.key.clone()).collect();
     for source in sources {
         let Node::Map(mut source) = source else {
             continue;
         };
         merge(&mut source);
         for entry in source.0 {
-            if map.get(&entry.key).is_none() {
+            if known.insert(entry.key.clone()) {
                 map.0.push(entry);
             }
         }
     }
 }
 
-// === impl Node ===
+// === impl ReadNode ===
 
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
+/// Builds the tree as long as values are left.
+#[derive(Clone, Copy)]
+struct ReadNode<'b>(&'b Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for ReadNode<'_> {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        let left = self.0.get().checked_sub(1);
+        self.0.set(left.ok_or_else(|| {
+            D::Error::custom(format!("it unfolds to more than {MOST_VALUES} values"))
+        })?);
+        deserializer.deserialize_any(self)
     }
 }
 
-struct NodeVisitor;
-
-impl NodeVisitor {
+impl ReadNode<'_> {
     fn number(value: impl Into<serde_json::Number>) -> Node {
         let value = value.into();
         Node::Number(Number {
@@ -118,11 +148,11 @@ impl NodeVisitor {
     }
 }
 
-impl<'de> Visitor<'de> for NodeVisitor {
+impl<'de> Visitor<'de> for ReadNode<'_> {
     type Value = Node;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value without a tag")
+        f.write_str("a value")
     }
 
     fn visit_unit<E>(self) -> Result<Node, E> {
@@ -135,6 +165,12 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
         deserializer.deserialize_any(self)
+    }
+
+    /// A tag of somebody's own (`!Secret x`) says nothing here; the value behind it counts.
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Node, A::Error> {
+        let (_tag, value): (IgnoredAny, _) = data.variant()?;
+        value.newtype_variant_seed(self)
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
@@ -161,7 +197,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
+        while let Some(item) = seq.next_element_seed(self)? {
             items.push(item);
         }
         Ok(Node::List(items))
@@ -172,7 +208,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
         while let Some(key) = map.next_key::<String>()? {
             entries.push(Entry {
                 key,
-                value: map.next_value()?,
+                value: map.next_value_seed(self)?,
             });
         }
         Ok(Node::Map(Mapping(entries)))

@@ -25,6 +25,9 @@ pub(in crate::config) struct TypeError {
     pub(in crate::config) fix: String,
 }
 
+/// So many wrong values are reported of one section.
+const MOST_WRONG: usize = 50;
+
 /// Reads `node` as `T`. Wrong values are given to `wrong` with their path below `node`, keys that `T` does not have to
 /// `ignored`. `None` only if nothing can be read at all; a struct whose fields all have defaults can always be.
 pub(in crate::config) fn typed<T: for<'de> Deserialize<'de>>(
@@ -51,6 +54,9 @@ pub(in crate::config) fn typed<T: for<'de> Deserialize<'de>>(
                 if reported.contains(&path) {
                     // What is in a list cannot be left out without moving the rest: the whole list goes.
                     strike_above(&mut node, path)?;
+                } else if reported.len() >= MOST_WRONG {
+                    // Each costs another pass; whoever has so many mends these first.
+                    return None;
                 } else {
                     wrong(&path, err);
                     if !node.strike(&path) {
@@ -162,10 +168,10 @@ fn whole<T: TryFrom<i128>>(node: &Node, max: u64) -> Result<T, TypeError> {
         .filter(|value| (0..=i128::from(max)).contains(value))
         .and_then(|value| T::try_from(value).ok())
         .ok_or_else(|| {
-            let fix = if max == u64::MAX {
-                "write a number such as 10".to_owned()
-            } else {
+            let fix = if value.is_some_and(|value| value > i128::from(max)) {
                 format!("write at most {max}")
+            } else {
+                "write a number such as 10".to_owned()
             };
             TypeError::expected("a whole number, 0 or more", node, &fix)
         })

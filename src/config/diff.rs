@@ -1,0 +1,530 @@
+//! What a gateway would do differently with another configuration: models, deployments, routes, limits, prices, users,
+//! timeouts, access. Order, comments and spelling of the files do not count, nor do ids that come from the spelling.
+//!
+//! Each configuration is told as facts (subject, name, value), and the facts are compared. A secret is compared and
+//! never shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::excerpt::scrub;
+use super::limits::listed;
+use super::model::{Config, DeploymentConfig, UserConfig};
+use super::secret::Secret;
+
+/// Everything that differs; empty when both behave the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Difference(pub Vec<Change>);
+
+/// One thing that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which part of the gateway.
+    pub area: Part,
+    /// `gpt-4o → openai/gpt-4o at https://…`, `user u1`, a setting's section.
+    pub subject: String,
+    /// What of it changes; absent when the subject comes or goes as a whole.
+    pub name: Option<String>,
+    /// Before; absent when it was not there.
+    pub old: Option<String>,
+    /// After; absent when it is gone.
+    pub new: Option<String>,
+}
+
+/// The parts of the report, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Deployments and their settings.
+    Models,
+    /// Aliases, fallbacks, retries, cooldowns.
+    Routes,
+    /// Limits of everybody.
+    Limits,
+    /// `user_config`.
+    Users,
+    /// Timers.
+    Timeouts,
+    /// Keys, database, sharing, caching, reporting.
+    Gateway,
+}
+
+impl Part {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Models => "Models",
+            Self::Routes => "Routes",
+            Self::Limits => "Limits",
+            Self::Users => "Users",
+            Self::Timeouts => "Timeouts",
+            Self::Gateway => "Gateway",
+        }
+    }
+}
+
+/// Compares two configurations.
+pub fn diff(old: &Config, new: &Config) -> Difference {
+    let (old, new) = (Facts::of(old), Facts::of(new));
+    let subjects: BTreeSet<&Subject> = old.0.keys().chain(new.0.keys()).collect();
+    let none = BTreeMap::new();
+    let mut changes = Vec::new();
+    for subject in subjects {
+        let (area, name) = subject;
+        let change = |what: Option<&String>, old: Option<String>, new: Option<String>| Change {
+            area: *area,
+            subject: name.clone(),
+            name: what.cloned(),
+            old,
+            new,
+        };
+        // Settings always exist; a deployment, a user, an alias may come and go.
+        let whole = matches!(area, Part::Models | Part::Users);
+        match (old.0.get(subject), new.0.get(subject)) {
+            (None, Some(facts)) if whole => {
+                changes.push(change(None, None, Some(summary(facts))));
+            }
+            (Some(facts), None) if whole => {
+                changes.push(change(None, Some(summary(facts)), None));
+            }
+            (old, new) => {
+                let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
+                let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+                for fact in names {
+                    let (before, after) = (old.get(fact), new.get(fact));
+                    if before != after {
+                        let shown = |value: Option<&Fact>| value.map(|value| value.shown.clone());
+                        changes.push(change(Some(fact), shown(before), shown(after)));
+                    }
+                }
+            }
+        }
+    }
+    Difference(changes)
+}
+
+fn summary(facts: &BTreeMap<String, Fact>) -> String {
+    let facts: Vec<String> = facts
+        .iter()
+        .map(|(name, fact)| format!("{name} {}", fact.shown))
+        .collect();
+    facts.join(", ")
+}
+
+type Subject = (Part, String);
+
+/// A value, and what it is compared by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fact {
+    shown: String,
+    secret: Option<Secret>,
+}
+
+#[derive(Debug, Default)]
+struct Facts(BTreeMap<Subject, BTreeMap<String, Fact>>);
+
+impl Facts {
+    fn of(config: &Config) -> Self {
+        let mut facts = Self::default();
+        for one in &config.deployments {
+            facts.deployment(one);
+        }
+        facts.routes(config);
+        facts.settings(config);
+        for user in &config.users {
+            facts.user(user);
+        }
+        facts
+    }
+
+    /// Adds a fact about `subject`, if there is a value.
+    fn say(&mut self, subject: &Subject, name: &str, value: Option<impl ToString>) {
+        let facts = self.0.entry(subject.clone()).or_default();
+        if let Some(value) = value {
+            let fact = Fact {
+                shown: value.to_string(),
+                secret: None,
+            };
+            facts.insert(name.to_owned(), fact);
+        }
+    }
+
+    fn say_secret(&mut self, subject: &Subject, name: &str, value: Option<&Secret>) {
+        let facts = self.0.entry(subject.clone()).or_default();
+        if let Some(value) = value {
+            let fact = Fact {
+                shown: "(a secret)".to_owned(),
+                secret: Some(value.clone()),
+            };
+            facts.insert(name.to_owned(), fact);
+        }
+    }
+
+    fn deployment(&mut self, one: &DeploymentConfig) {
+        let mut address = one.api_base.clone();
+        address.set_query(None);
+        let called = format!(
+            "{} → {}/{} at {address}",
+            one.model_name, one.provider.name, one.upstream_model
+        );
+        // Equal ones are told apart by their number: which of them changes says nothing.
+        let mut subject = (Part::Models, called.clone());
+        let mut number = 1;
+        while self.0.contains_key(&subject) {
+            number += 1;
+            subject.1 = format!("{called} ({number})");
+        }
+        self.say_secret(&subject, "api_key", one.api_key.as_ref());
+        let query = one.api_base.query().map(Secret::new);
+        self.say_secret(&subject, "query of api_base", query.as_ref());
+        for (name, value) in &one.extra_headers {
+            self.say_secret(&subject, &format!("header {name}"), Some(value));
+        }
+        let json = |map: &Map<String, Value>| {
+            (!map.is_empty()).then(|| Secret::new(Value::Object(map.clone()).to_string()))
+        };
+        self.say_secret(&subject, "extra_body", json(&one.extra_body).as_ref());
+        for (name, value) in &one.defaults {
+            self.say(&subject, name, Some(scrub(&value.to_string())));
+        }
+        self.say(&subject, "organization", one.organization.as_ref());
+        self.say(&subject, "timeout", seconds(one.timeout_secs));
+        self.say(&subject, "stream_timeout", seconds(one.stream_timeout_secs));
+        self.say(&subject, "weight", one.weight);
+        self.say(&subject, "rpm", one.rpm);
+        self.say(&subject, "tpm", one.tpm);
+        self.say(&subject, "order", one.order);
+        self.say(&subject, "max_parallel_requests", one.max_parallel_requests);
+        self.say(&subject, "cooldown_time", seconds(one.cooldown_time_secs));
+        self.say(&subject, "num_retries", one.num_retries);
+        self.say(&subject, "drop_params", one.drop_params);
+        self.say(
+            &subject,
+            "additional_drop_params",
+            list(&one.additional_drop_params),
+        );
+        self.say(
+            &subject,
+            "allowed_openai_params",
+            list(&one.allowed_openai_params),
+        );
+        self.say(&subject, "mock_response", one.mock_response.as_ref());
+        let info = &one.model_info;
+        self.say(&subject, "mode", info.mode.as_ref());
+        self.say(&subject, "access_groups", list(&info.access_groups));
+        self.say(&subject, "max_tokens", info.max_tokens);
+        self.say(&subject, "max_input_tokens", info.max_input_tokens);
+        self.say(&subject, "max_output_tokens", info.max_output_tokens);
+        let price = match listed(one) {
+            Some(listed) => one.prices.or(&listed.price),
+            None => one.prices.clone(),
+        };
+        for (name, part) in [
+            ("input", price.input),
+            ("output", price.output),
+            ("cache_read", price.cache_read),
+            ("cache_write_5m", price.cache_write_5m),
+            ("cache_write_1h", price.cache_write_1h),
+            ("audio_input", price.audio_input),
+            ("image_input", price.image_input),
+            ("reasoning", price.reasoning),
+            ("audio_output", price.audio_output),
+        ] {
+            let value = part.map(|usd| format!("{} USD per token", usd.normalize()));
+            self.say(&subject, &format!("price {name}"), value);
+        }
+    }
+
+    fn routes(&mut self, config: &Config) {
+        let router = &config.router;
+        let subject = (Part::Routes, "router".to_owned());
+        self.say(&subject, "num_retries", Some(router.num_retries));
+        self.say(&subject, "retry_after", Some(shown(router.retry_after)));
+        self.say(&subject, "max_fallbacks", Some(router.max_fallbacks));
+        self.say(&subject, "allowed_fails", router.allowed_fails);
+        self.say(&subject, "cooldown_time", Some(shown(router.cooldown_time)));
+        self.say(
+            &subject,
+            "disable_cooldowns",
+            Some(router.disable_cooldowns),
+        );
+        self.say(&subject, "routing_strategy", Some(&router.routing_strategy));
+        self.say(&subject, "drop_params", Some(config.litellm.drop_params));
+        let aliases = (Part::Routes, "aliases".to_owned());
+        for (alias, group) in &router.model_group_alias {
+            self.say(&aliases, alias, Some(group));
+        }
+        for (kind, pairs) in [
+            ("fallbacks", Some(&router.fallbacks)),
+            (
+                "context_window_fallbacks",
+                router.context_window_fallbacks.as_ref(),
+            ),
+            (
+                "content_policy_fallbacks",
+                router.content_policy_fallbacks.as_ref(),
+            ),
+        ] {
+            let subject = (Part::Routes, kind.to_owned());
+            for (group, targets) in pairs.into_iter().flatten() {
+                self.say(&subject, group, Some(targets.join(", then ")));
+            }
+        }
+    }
+
+    fn settings(&mut self, config: &Config) {
+        let limits = (Part::Limits, "everybody".to_owned());
+        let general = &config.general;
+        self.say(
+            &limits,
+            "max_parallel_requests of a key",
+            general.max_parallel_requests,
+        );
+        self.say(&limits, "global_max_rpm", general.global_max_rpm);
+        self.say(&limits, "global_max_tpm", general.global_max_tpm);
+        self.say(
+            &limits,
+            "global_max_parallel_requests",
+            general.global_max_parallel_requests,
+        );
+        self.say(
+            &limits,
+            "max_body_bytes",
+            Some(config.server.max_body_bytes),
+        );
+
+        let timers = (Part::Timeouts, "timers".to_owned());
+        let timeouts = &config.server.timeouts;
+        for (name, value) in [
+            ("connect", Some(timeouts.connect)),
+            ("first_byte", Some(timeouts.first_byte)),
+            ("first_content", Some(timeouts.first_content)),
+            ("idle", Some(timeouts.idle)),
+            ("total", Some(timeouts.total)),
+            ("header_wait", Some(timeouts.header_wait)),
+            ("shutdown", Some(config.server.shutdown_timeout)),
+            ("timeout", config.router.timeout),
+            ("stream_timeout", config.router.stream_timeout),
+        ] {
+            self.say(&timers, name, value.map(shown));
+        }
+        self.say(
+            &timers,
+            "request_timeout",
+            seconds(config.litellm.request_timeout_secs),
+        );
+        self.gateway(config);
+    }
+
+    fn gateway(&mut self, config: &Config) {
+        let general = &config.general;
+        let gateway = (Part::Gateway, "gateway".to_owned());
+        self.say_secret(&gateway, "master_key", general.master_key.as_ref());
+        self.say(&gateway, "database_url", Some(&general.database_url));
+        self.say(
+            &gateway,
+            "litellm_key_header_name",
+            general.litellm_key_header_name.as_ref(),
+        );
+        self.say(
+            &gateway,
+            "user_header_name",
+            general.user_header_name.as_ref(),
+        );
+        self.say(
+            &gateway,
+            "always_include_stream_usage",
+            Some(general.always_include_stream_usage),
+        );
+        self.say(&gateway, "log_level", Some(&general.log_level));
+        let litellm = &config.litellm;
+        self.say(
+            &gateway,
+            "require_auth_for_metrics_endpoint",
+            Some(litellm.require_auth_for_metrics_endpoint),
+        );
+        self.say(
+            &gateway,
+            "block_requests_for_models_without_pricing",
+            Some(litellm.block_requests_for_models_without_pricing),
+        );
+        let server = &config.server;
+        self.say(&gateway, "host", server.host.as_ref());
+        self.say(&gateway, "port", Some(server.port));
+        self.say(&gateway, "workers", server.workers);
+        self.say(&gateway, "data_dir", Some(server.data_dir.display()));
+        let redis = config.redis.as_ref();
+        self.say(
+            &gateway,
+            "redis",
+            redis.map(|redis| format!("{}:{}/{}", redis.host, redis.port, redis.db)),
+        );
+        self.say_secret(
+            &gateway,
+            "redis_url",
+            redis.and_then(|redis| redis.url.as_ref()),
+        );
+        self.say_secret(
+            &gateway,
+            "redis_password",
+            redis.and_then(|redis| redis.password.as_ref()),
+        );
+        let cache = config.cache.as_ref();
+        self.say(&gateway, "cache", cache.map(|cache| cache.kind.clone()));
+        self.say(
+            &gateway,
+            "cache ttl",
+            seconds(cache.and_then(|cache| cache.ttl_secs)),
+        );
+        for export in &config.log_exports {
+            self.say(
+                &gateway,
+                &format!("logging to {}", export.kind),
+                Some("yes"),
+            );
+        }
+    }
+
+    fn user(&mut self, user: &UserConfig) {
+        let subject = (Part::Users, user.user_id.clone());
+        self.say(&subject, "role", Some(&user.role));
+        self.say(&subject, "email", user.email.as_ref());
+        self.say(&subject, "models", list(&user.models));
+        self.say(&subject, "rpm_limit", user.rpm_limit);
+        self.say(&subject, "tpm_limit", user.tpm_limit);
+        self.say(
+            &subject,
+            "max_budget",
+            user.max_budget
+                .map(|usd| format!("{} USD", usd.normalize())),
+        );
+        self.say(&subject, "budget_duration", user.budget_duration.as_ref());
+    }
+}
+
+fn seconds(value: Option<f64>) -> Option<String> {
+    value.map(|value| format!("{value} s"))
+}
+
+fn shown(value: Duration) -> String {
+    format!("{} s", value.as_secs_f64())
+}
+
+fn list(values: &[String]) -> Option<String> {
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+// === impl Difference ===
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return writeln!(f, "No difference in behaviour.");
+        }
+        let mut part = None;
+        for change in &self.0 {
+            if part != Some(change.area) {
+                writeln!(f, "{}:", change.area.title())?;
+                part = Some(change.area);
+            }
+            writeln!(f, "  {change}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let none = "not set";
+        match (&self.name, &self.old, &self.new) {
+            (None, None, Some(new)) if new.is_empty() => write!(f, "+ {}", self.subject),
+            (None, None, Some(new)) => write!(f, "+ {} ({new})", self.subject),
+            (None, _, _) => write!(f, "- {}", self.subject),
+            (Some(name), old, new) if old == new => {
+                write!(f, "~ {}: {name} changes (not shown)", self.subject)
+            }
+            (Some(name), old, new) => write!(
+                f,
+                "~ {}: {name}: {} → {}",
+                self.subject,
+                old.as_deref().unwrap_or(none),
+                new.as_deref().unwrap_or(none)
+            ),
+        }
+    }
+}
+
+impl Difference {
+    /// `[{"area", "subject", "name", "old", "new"}]`; a secret that changes has equal texts.
+    pub fn to_json(&self) -> Value {
+        let changes = self.0.iter().map(|change| {
+            json!({
+                "area": change.area.title().to_ascii_lowercase(),
+                "subject": change.subject,
+                "name": change.name,
+                "old": change.old,
+                "new": change.new,
+            })
+        });
+        Value::Array(changes.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::diff;
+    use crate::config::{CliOverrides, Config, ConfigSource, MapEnv, load};
+
+    fn config(text: &str) -> Config {
+        let source = ConfigSource::Text {
+            name: "config.yaml",
+            text,
+        };
+        load(source, &CliOverrides::default(), &MapEnv::default())
+            .unwrap_or_else(|err| panic!("{err}"))
+    }
+
+    const OLD: &str = "model_list:
+- {model_name: a, litellm_params: {model: openai/gpt-4o, api_key: sk-one-1234, rpm: 10}}
+- {model_name: b, litellm_params: {model: openai/gpt-4o-mini, api_key: sk-one-1234}}
+router_settings: {fallbacks: [{a: [b]}]}
+user_config: [{user_id: u, rpm_limit: 5}]
+";
+
+    #[test]
+    fn text_alone_is_no_difference() {
+        let other = "# Comment\nuser_config:\n- rpm_limit: '5'\n  user_id: u\nlitellm_settings:\n  fallbacks: [{a: b}]\nmodel_list:\n- litellm_params:\n    rpm: 10\n    api_key: sk-one-1234\n    model: openai/gpt-4o\n  model_name: a\n- {model_name: b, litellm_params: {api_key: sk-one-1234, model: openai/gpt-4o-mini}}\n";
+        let other = other.replace("[{a: b}]", "[{a: [b]}]");
+        assert_eq!(
+            diff(&config(OLD), &config(&other)).to_string(),
+            "No difference in behaviour.\n"
+        );
+    }
+
+    #[test]
+    fn what_changes_is_told_by_part_and_secrets_are_not_shown() {
+        let new = "model_list:
+- {model_name: a, litellm_params: {model: openai/gpt-4o, api_key: sk-two-5678, rpm: 20}}
+- {model_name: c, litellm_params: {model: openai/gpt-4.1, api_key: sk-one-1234, input_cost_per_token: 1e-6, output_cost_per_token: 2e-6}}
+router_settings: {fallbacks: [{a: [c]}], num_retries: 0}
+user_config: [{user_id: u, max_budget: 10, budget_duration: 30d}]
+trunkline: {timeouts: {idle: 5}}
+";
+        let told = diff(&config(OLD), &config(new)).to_string();
+        for line in [
+            "  ~ a → openai/gpt-4o at https://api.openai.com/v1: api_key changes (not shown)",
+            "  ~ a → openai/gpt-4o at https://api.openai.com/v1: rpm: 10 → 20",
+            "  - b → openai/gpt-4o-mini at https://api.openai.com/v1",
+            "  ~ fallbacks: a: b → c",
+            "  ~ router: num_retries: 2 → 0",
+            "  ~ u: rpm_limit: 5 → not set",
+            "  ~ u: max_budget: not set → 10 USD",
+            "  ~ timers: idle: 120 s → 5 s",
+        ] {
+            assert!(told.lines().any(|told| told == line), "{line}\n{told}");
+        }
+        assert!(told.contains("  + c → openai/gpt-4.1"), "{told}");
+        assert!(!told.contains("sk-"), "{told}");
+    }
+}

@@ -1,0 +1,203 @@
+//! The top level, `model_list`, `credential_list` and Trunkline's own section.
+
+use super::Area::{Access, Guardrails, Observability, Providers};
+use super::Kind::{Any, Bytes, List, Map, Path, PerMinute, Seconds, Text, Texts, Whole};
+use super::{Key, Others, Section, on, planned};
+
+/// Shortens a row: a whole section that waits.
+const fn later(
+    area: super::Area,
+    name: &'static str,
+    kind: super::Kind,
+    meaning: &'static str,
+) -> Key {
+    planned(area, name, kind, "", meaning)
+}
+
+pub(super) const TOP: Section = Section {
+    path: "",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "model_list",
+            List,
+            "providers whose key is set",
+            "deployments",
+        ),
+        on("router_settings", Map, "", "retries, fallbacks, cooldowns"),
+        on(
+            "litellm_settings",
+            Map,
+            "",
+            "what is sent, callbacks, caching",
+        ),
+        on("general_settings", Map, "", "master key, database, access"),
+        on("trunkline", Map, "", "settings that LiteLLM does not have"),
+        on(
+            "environment_variables",
+            Map,
+            "",
+            "variables set over those of the process before anything else is read; values may be `os.environ/NAME`",
+        ),
+        on(
+            "include",
+            Texts,
+            "",
+            "further files, relative to this one; lists are appended to this file's, other sections replace it",
+        ),
+        on(
+            "credential_list",
+            List,
+            "",
+            "parameters that deployments take by name",
+        ),
+        on("user_config", List, "", "users, as in the tutorial"),
+        on(
+            "fallback_mapping",
+            Map,
+            "",
+            "`group: [groups]`; as `router_settings.fallbacks`",
+        ),
+        later(
+            super::Area::Limits,
+            "rate_limit_config",
+            Map,
+            "where limits are shared",
+        ),
+        later(
+            super::Area::Caching,
+            "cache_settings",
+            Map,
+            "as `litellm_settings.cache_params`",
+        ),
+        later(
+            Observability,
+            "logging",
+            List,
+            "where requests are reported",
+        ),
+        on("x-*", Any, "", "ignored: a place for YAML anchors"),
+        later(
+            Observability,
+            "callback_settings",
+            Map,
+            "settings of callbacks by name",
+        ),
+        later(
+            Providers,
+            "assistant_settings",
+            Map,
+            "where assistants are served",
+        ),
+        later(
+            Providers,
+            "finetune_settings",
+            List,
+            "where fine-tuning is served",
+        ),
+        later(Providers, "files_settings", List, "where files are served"),
+        later(
+            Providers,
+            "default_vertex_config",
+            Map,
+            "Vertex AI for pass-through",
+        ),
+        later(Providers, "vector_store_registry", List, "vector stores"),
+        later(Providers, "search_tools", List, "web search"),
+        later(Access, "mcp_servers", Map, "MCP servers"),
+        later(
+            Guardrails,
+            "guardrails",
+            List,
+            "checks of prompts and answers",
+        ),
+        later(Guardrails, "prompts", List, "stored prompts"),
+    ],
+};
+
+pub(super) const MODEL_LIST: Section = Section {
+    path: "model_list",
+    others: Others::Unknown,
+    keys: &[
+        on("model_name", Text, "required", "the group; may hold `*`"),
+        on(
+            "litellm_params",
+            Map,
+            "required",
+            "how the deployment is called",
+        ),
+        on("model_info", Map, "", "what is known of it"),
+        on("rpm", PerMinute, "", "as in `litellm_params`, which wins"),
+        on("tpm", PerMinute, "", "as in `litellm_params`, which wins"),
+    ],
+};
+
+pub(super) const CREDENTIALS: Section = Section {
+    path: "credential_list",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "credential_name",
+            Text,
+            "required",
+            "what `litellm_credential_name` says",
+        ),
+        on(
+            "credential_values",
+            Map,
+            "required",
+            "parameters for deployments that do not say them",
+        ),
+        on("credential_info", Map, "", "notes; kept for nobody"),
+    ],
+};
+
+pub(super) const TRUNKLINE: Section = Section {
+    path: "trunkline",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "data_dir",
+            Path,
+            "the database's directory, else `./data`",
+            "journal and default database",
+        ),
+        on("workers", Whole, "one per core", "HTTP workers"),
+        on("max_body_bytes", Bytes, "33554432", "largest request body"),
+        on(
+            "shutdown_timeout_secs",
+            Seconds,
+            "30",
+            "how long running requests may finish",
+        ),
+        on("timeouts", Map, "", "timers of one call"),
+    ],
+};
+
+pub(super) const TIMEOUTS: Section = Section {
+    path: "trunkline.timeouts",
+    others: Others::Unknown,
+    keys: &[
+        on("connect", Seconds, "10", "name, TCP, TLS"),
+        on(
+            "first_byte",
+            Seconds,
+            "600",
+            "until the headers of the answer",
+        ),
+        on(
+            "first_content",
+            Seconds,
+            "600",
+            "until the first content of a stream",
+        ),
+        on("idle", Seconds, "120", "between two pieces of a stream"),
+        on("total", Seconds, "6000", "the whole attempt"),
+        on(
+            "header_wait",
+            Seconds,
+            "45",
+            "until a waiting client of a stream gets its status",
+        ),
+    ],
+};
