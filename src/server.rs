@@ -23,7 +23,9 @@ use anyhow::{Context as _, anyhow};
 use log::{error, info, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
-use trunkline_actors::clock::Clock;
+use trunkline_actors::clock::{Clock, UnixMs};
+use trunkline_actors::ids::UserId;
+use trunkline_actors::money::Usd;
 use trunkline_actors::rate_limiter::{self, LimiterSettings};
 use trunkline_actors::spend_ledger::{self, Drain, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
@@ -35,7 +37,7 @@ use crate::cost::PriceBook;
 use crate::dispatch::{self, Dispatcher, Shared, Targets};
 use crate::http::{catch_panic, openai, routes};
 use crate::journal::{Journal, JournalOptions};
-use crate::storage::{self, Store};
+use crate::storage::{self, Store, UserRow};
 use crate::telemetry::metrics::Metrics;
 
 /// How long an idle client connection is kept: longer than clients keep theirs (5 s to 60 s in the usual SDKs and proxies),
@@ -93,6 +95,7 @@ impl Process {
             .context("opening the journal panicked")??;
         let journal = Arc::new(journal);
         let store = open_store(&config).await?;
+        declare_users(&config, &store).await?;
 
         let actors = Arbiter::new();
         let clock = Clock::start();
@@ -257,6 +260,25 @@ impl Process {
         self.actors.stop();
         info!("stopped");
     }
+}
+
+/// The file's users: its values win over what was stored, what they spent stays.
+async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Error> {
+    for user in &config.users {
+        let row = UserRow {
+            id: UserId::new(user.user_id.as_str()),
+            email: user.email.clone(),
+            role: user.role.clone(),
+            max_budget: user.max_budget.map(Usd::rounded),
+            created_at: UnixMs::now(),
+        };
+        store
+            .users
+            .declare(row)
+            .await
+            .with_context(|| format!("user {} of user_config cannot be stored", user.user_id))?;
+    }
+    Ok(())
 }
 
 /// Response headers that a page may read.

@@ -555,3 +555,22 @@ fn a_provider_is_called_with_the_key_of_a_variable() {
         Some("Bearer sk-of-a-variable-0123456789")
     );
 }
+
+#[test]
+fn users_that_the_config_declares_are_there_from_the_start_and_follow_it() {
+    let text = |budget: &str| {
+        format!(
+            "general_settings: {{master_key: {MASTER_KEY}}}\nuser_config:\n  - user_id: team_a\n    max_budget: {budget}\n"
+        )
+    };
+    let home = Home::with_text(&text("200.0"));
+    let ask = Request::get("/user/spend?user_id=team_a").bearer(MASTER_KEY);
+
+    let gateway = home.start();
+    assert_eq!(gateway.send(&ask).json()["max_budget"], 200);
+    gateway.stop();
+    fs::write(home.config_path(), text("150.5")).expect("a config file");
+
+    let gateway = home.start();
+    assert_eq!(gateway.send(&ask).json()["max_budget"], 150.5);
+}
