@@ -4,7 +4,7 @@
 //! peek → model access → estimate → plan, admit → `started` → attempts (retry, fall back) → relay → settle
 //! ```
 //!
-//! Knows no route and no response type: a [`Reply`] is bytes and headers, a [`DispatchError`] a reason. [`upstream`] is
+//! Knows no route and no response type: a [`Reply`] is bytes and headers, a [`DispatchError`] a reason. `upstream` is
 //! the only user of `awc`.
 
 mod admit;

@@ -1,4 +1,4 @@
-//! `POST /v1/embeddings`: see [`super::serve`].
+//! `POST /v1/embeddings`: see `super::serve`.
 
 use actix_web::HttpResponse;
 use trunkline_wire::request::Endpoint;

@@ -1,4 +1,4 @@
-//! OpenAI's endpoints. The three model calls differ in their [`Endpoint`] alone, so they share [`serve`].
+//! OpenAI's endpoints. The three model calls differ in their [`Endpoint`] alone, so they share `serve`.
 
 pub mod chat;
 pub mod completions;
