@@ -4,12 +4,12 @@
 //! nothing is awaited in between. Take-then-undo was rejected: others would be refused by a take about to be undone.
 //!
 //! The result is a [`Permit`], a typestate. `Reserved` is dropped when the request never left: all is given back.
-//! `InFlight` begins with the first byte sent upstream; dropped, it is settled with what was delivered or, if nobody
-//! noted that, with the estimate: hanging up evades no limit.
+//! `InFlight` begins with the first byte sent upstream; dropped, it is settled with the estimate: hanging up evades no
+//! limit. Whoever knows what was delivered settles explicitly, in its own drop if need be.
 //!
 //! ```text
 //! admit ──▶ Permit<Reserved> ──in_flight()──▶ Permit<InFlight> ──settle(actual)──▶ done
-//!                 │ drop: given back                │ drop: settled with noted or estimate
+//!                 │ drop: given back                │ drop: settled with the estimate
 //! ```
 
 use std::marker::PhantomData;
@@ -123,7 +123,6 @@ mod sealed {
 pub struct Taken {
     clock: Clock,
     ask: Ask,
-    noted: Option<Actual>,
     buckets: SmallVec<[(Arc<Bucket>, BucketTake); USUAL]>,
     balances: SmallVec<[(Arc<Balance>, Hold); USUAL]>,
 }
@@ -154,7 +153,6 @@ pub fn admit(
     let mut taken = Taken {
         clock,
         ask,
-        noted: None,
         buckets: SmallVec::new(),
         balances: SmallVec::new(),
     };
@@ -231,13 +229,6 @@ impl Permit<Reserved> {
 }
 
 impl Permit<InFlight> {
-    /// Notes what was delivered so far: what a drop settles with. `cost` as in [`Actual`].
-    pub fn note_delivered(&mut self, tokens: u64, cost: Option<Usd>) {
-        if let Some(taken) = &mut self.taken {
-            taken.noted = Some(Actual { tokens, cost });
-        }
-    }
-
     /// Ends the request with its actual figures. An upstream call that failed and delivered nothing has 0 tokens and
     /// a cost of 0; it keeps its place in the request count.
     pub fn settle(mut self, actual: Actual) {
@@ -271,8 +262,7 @@ impl sealed::Sealed for InFlight {
             tokens: taken.ask.tokens,
             cost: None,
         };
-        let actual = taken.noted.unwrap_or(estimate);
-        taken.settle(actual);
+        taken.settle(estimate);
     }
 }
 
