@@ -15,7 +15,6 @@ mod events;
 mod failure;
 mod headers;
 mod mock;
-mod reach;
 mod routing;
 mod settle;
 mod stream;
@@ -216,7 +215,9 @@ impl Dispatcher {
         };
 
         let table = shared.routing.load();
-        let resolved = reach::resolve(&shared, &table, &inbound.model).ok_or_else(unknown)?;
+        let resolved = table
+            .resolve_or_default(&inbound.model)
+            .ok_or_else(unknown)?;
         let mut within_reach = candidates(&shared, &resolved);
         let key = identity.key();
         if let Some(key) = key.filter(|key| !key.row.models.is_empty()) {
@@ -233,9 +234,14 @@ impl Dispatcher {
         }
         // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
         let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
-        if refuses_unpriced || key.is_some_and(|key| key.balance.is_some()) {
-            let fallbacks = reach::fallbacks(&shared, &table, &resolved, &inbound.peek);
-            within_reach.extend(fallbacks);
+        let must_know = refuses_unpriced || key.is_some_and(|key| key.balance.is_some());
+        if must_know && !inbound.peek.disable_fallbacks {
+            let fallbacks = table.within_reach(&resolved, inbound.peek.fallbacks.as_deref());
+            within_reach.extend(
+                fallbacks
+                    .iter()
+                    .flat_map(|group| candidates(&shared, group)),
+            );
         }
         if refuses_unpriced && within_reach.iter().any(|(_, price)| price.is_none()) {
             return Err(DispatchError::NoPrice {

@@ -84,13 +84,6 @@ impl Balance {
         }
     }
 
-    /// Charges money that no hold was made for: a cost that came in late, an adjustment.
-    pub fn charge_unheld(&self, cost: Usd, now: Millis) {
-        let mut state = self.lock();
-        state.spent += cost;
-        state.charged_at = now;
-    }
-
     pub(crate) fn set_limit(&self, limit: Usd) {
         self.lock().limit = limit;
     }

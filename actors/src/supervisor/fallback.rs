@@ -47,6 +47,20 @@ impl Fallbacks {
         find(special.unwrap_or(&self.general), names)
     }
 
+    /// Targets for that group after whatever failure: those of every table, since nobody knows yet how it will fail.
+    pub(super) fn every_target(&self, names: &[&str]) -> Vec<&str> {
+        let tables = [
+            Some(&self.general),
+            self.context_window.as_ref(),
+            self.content_policy.as_ref(),
+        ];
+        let targets = tables.into_iter().flatten();
+        targets
+            .flat_map(|table| find(table, names))
+            .map(String::as_str)
+            .collect()
+    }
+
     /// The targets for groups without an entry of their own.
     pub(super) fn defaults(&self) -> &[String] {
         find(&self.general, &[])

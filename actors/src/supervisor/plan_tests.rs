@@ -390,3 +390,36 @@ fn the_shuffle_is_weighted_by_the_first_measure_that_anybody_has() {
     );
     assert!((1_850..2_150).contains(&counts["a"]), "{counts:?}");
 }
+
+#[test]
+fn within_reach_is_every_group_that_fallbacks_of_any_kind_lead_to() {
+    let mut config = config(&[
+        ("1", "a"),
+        ("2", "b"),
+        ("3", "c"),
+        ("4", "d"),
+        ("5", "e"),
+        ("6", "x/*"),
+    ]);
+    config.fallbacks = fallbacks(&[("a", &["b"]), ("b", &["a", "c"]), ("*", &["e"])]);
+    config.context_window_fallbacks = Some(fallbacks(&[("a", &["d"])]));
+    let table = table(config);
+    let reach = |model: &str, own: Option<&[String]>| {
+        let first = table.resolve_or_default(model).unwrap();
+        let groups = table.within_reach(&first, own);
+        let mut names: Vec<String> = groups.iter().map(|found| found.group.to_string()).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(reach("a", None), ["b", "c", "d", "e"], "circles end");
+    assert_eq!(
+        reach("x/a", None),
+        ["a", "b", "c", "d", "e"],
+        "by the name without its provider"
+    );
+    assert_eq!(reach("c", None), ["e"]);
+    let own = ["d".to_owned(), "unknown".to_owned()];
+    assert_eq!(reach("a", Some(&own)), ["d"], "the request's own instead");
+    let unknown = table.resolve_or_default("nobody").unwrap();
+    assert_eq!(unknown.group.as_str(), "e");
+}

@@ -116,6 +116,40 @@ impl RoutingTable {
         })
     }
 
+    /// As [`resolve`](Self::resolve), but an unknown name is the default fallbacks' business, if there are any (routing
+    /// §1.3).
+    pub fn resolve_or_default(&self, model: &str) -> Option<Resolved> {
+        self.resolve(model).or_else(|| {
+            let mut defaults = self.fallbacks.defaults().iter();
+            defaults.find_map(|target| self.resolve(target))
+        })
+    }
+
+    /// Every group that fallbacks may lead to from `first`, `first` itself left out: what bounds a route's cost.
+    /// `own` are the request's fallbacks, which stand in for the configured ones.
+    pub fn within_reach(&self, first: &Resolved, own: Option<&[String]>) -> Vec<Resolved> {
+        let mut found: Vec<Resolved> = Vec::new();
+        let mut open = vec![first.clone()];
+        while let Some(resolved) = open.pop() {
+            let names = [resolved.group.as_str(), resolved.entry.as_str()];
+            let targets = match own {
+                Some(own) => own.iter().map(String::as_str).collect(),
+                None => self.fallbacks.every_target(&names),
+            };
+            for next in targets
+                .into_iter()
+                .filter_map(|target| self.resolve(target))
+            {
+                let is_known = |known: &Resolved| known.group == next.group;
+                if !is_known(first) && !found.iter().any(is_known) {
+                    found.push(next.clone());
+                    open.push(next);
+                }
+            }
+        }
+        found
+    }
+
     /// All groups and patterns, in the order of the config.
     pub fn listed(&self) -> &[ModelGroup] {
         &self.names
@@ -161,12 +195,7 @@ impl RoutingTable {
         ask: PlanAsk<'_>,
         rng: SmallRng,
     ) -> Result<RoutePlan, UnknownModel> {
-        // An unknown model is the default fallbacks' business, if there are any (routing §1.3).
-        let resolved = self.resolve(ask.model).or_else(|| {
-            let mut defaults = self.fallbacks.defaults().iter();
-            defaults.find_map(|target| self.resolve(target))
-        });
-        match resolved {
+        match self.resolve_or_default(ask.model) {
             Some(resolved) => Ok(RoutePlan::new(Arc::clone(self), resolved, ask, rng)),
             None => Err(UnknownModel(ask.model.chars().take(256).collect())),
         }
