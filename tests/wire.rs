@@ -27,9 +27,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use trunkline_wire::openai::encode::{EncodeOptions, MaxTokensField};
-use trunkline_wire::openai::stream::{StreamOptions, StreamRelay};
-use trunkline_wire::openai::{decode, encode, error};
+use trunkline_wire::exchange::{AnswerOptions, EncodeOptions, MaxTokensField};
+use trunkline_wire::openai::relay::StreamRelay;
+use trunkline_wire::openai::{decode, error, splice};
 use trunkline_wire::{Endpoint, RequestPeek, UpstreamError, Usage};
 
 /// `case.json`: what the deployment and the provider's status line say. All members are optional.
@@ -78,6 +78,7 @@ impl Case {
             "chat" => Endpoint::ChatCompletions,
             "completions" => Endpoint::Completions,
             "embeddings" => Endpoint::Embeddings,
+            "messages" => Endpoint::Messages,
             other => panic!("no endpoint is called {other}"),
         };
         let mut case = Self {
@@ -157,6 +158,10 @@ impl Case {
                 "max_completion_tokens" => MaxTokensField::MaxCompletionTokens,
                 _ => MaxTokensField::Keep,
             },
+            max_output_tokens: self
+                .settings
+                .get("max_output_tokens")
+                .and_then(Value::as_u64),
             drop_params: self.settings.get("drop_params") == Some(&Value::Bool(true)),
             additional_drop_params: &additional_drop_params,
             allowed_openai_params: &allowed_openai_params,
@@ -164,7 +169,7 @@ impl Case {
             extra_body: &extra_body,
             provider: self.text("provider", "openai"),
         };
-        match encode::request(&request.into(), peek, &options) {
+        match splice::request(&request.into(), peek, &options) {
             Ok(encoded) => {
                 let dropped = Value::from(encoded.dropped);
                 let expected = self
@@ -211,12 +216,13 @@ impl Case {
     }
 
     fn stream(&self, stream: &[u8], peek: &RequestPeek) -> Outcome {
-        let mut relay = StreamRelay::new(StreamOptions {
+        let mut relay = StreamRelay::new(AnswerOptions {
             endpoint: self.endpoint,
             requested_model: peek.model.clone(),
             include_usage: peek.include_usage,
-        })
-        .with_choices(peek.n);
+            choices: peek.n,
+            created: 0,
+        });
         let mut response = Vec::new();
         let mut error = None;
         // Small odd pieces: a golden stream is a test of the decoder too.

@@ -14,10 +14,9 @@ use tokio::time::{Instant, sleep};
 use trunkline_actors::deployment::Outcome;
 use trunkline_actors::supervisor::{Attempt, GiveUp, RoutePlan, Step};
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
-use trunkline_wire::openai::decode::{self, Decoded};
-use trunkline_wire::openai::encode::{self, EncodeOptions, MaxTokensField};
+use trunkline_wire::exchange::{AnswerOptions, Decoded, EncodeOptions, MaxTokensField};
 use trunkline_wire::openai::error::classify;
-use trunkline_wire::openai::stream::StreamOptions;
+use trunkline_wire::openai::{decode, splice};
 use trunkline_wire::request::BadRequest;
 
 use super::error::DispatchError;
@@ -170,13 +169,14 @@ impl Journey {
                 .map_err(AttemptError::from)?;
             return Ok((answer, Headers::new(), timers, Vec::new()));
         }
-        let encoded = encode::request(
+        let encoded = splice::request(
             &self.inbound.body,
             &self.inbound.peek,
             &EncodeOptions {
                 upstream_model,
                 endpoint: self.inbound.endpoint,
                 max_tokens_field: max_tokens_field(target, upstream_model),
+                max_output_tokens: None,
                 drop_params: self.drops_params(target),
                 additional_drop_params: &target.config.additional_drop_params,
                 allowed_openai_params: &target.config.allowed_openai_params,
@@ -231,7 +231,7 @@ impl Journey {
             )
             .into());
         }
-        let mut events = Events::new(body, self.stream_options(), self.inbound.peek.n);
+        let mut events = Events::new(body, self.answer_options());
         within(
             "first_content",
             timers.first_content,
@@ -253,11 +253,13 @@ impl Journey {
         self.inbound.peek.include_usage || self.dispatcher.shared.always_include_stream_usage
     }
 
-    pub(super) fn stream_options(&self) -> StreamOptions {
-        StreamOptions {
+    pub(super) fn answer_options(&self) -> AnswerOptions {
+        AnswerOptions {
             endpoint: self.inbound.endpoint,
             requested_model: self.shown_model().map(str::to_owned),
             include_usage: self.shows_usage(),
+            choices: self.inbound.peek.n,
+            created: self.inbound.arrived_at.0 / 1000,
         }
     }
 

@@ -2,7 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
-use trunkline_wire::openai::stream::{Frame, FrameKind, StreamOptions, StreamRelay};
+use trunkline_wire::exchange::AnswerOptions;
+use trunkline_wire::openai::relay::StreamRelay;
+use trunkline_wire::relay::{Frame, FrameKind};
 use trunkline_wire::request::Endpoint;
 
 use super::upstream::Body;
@@ -28,15 +30,15 @@ pub(super) struct Joined {
 // === impl Events ===
 
 impl Events {
-    pub(super) fn new(body: Body, options: StreamOptions, choices: u64) -> Self {
+    pub(super) fn new(body: Body, options: AnswerOptions) -> Self {
         Self {
             body: Some(body),
-            relay: StreamRelay::new(options).with_choices(choices),
+            relay: StreamRelay::new(options),
             held: Vec::new(),
         }
     }
 
-    pub(super) fn from_pieces(pieces: &[Bytes], options: StreamOptions) -> Self {
+    pub(super) fn from_pieces(pieces: &[Bytes], options: AnswerOptions) -> Self {
         let mut relay = StreamRelay::new(options);
         relay.push(Bytes::from(pieces.concat()));
         Self {
@@ -104,10 +106,12 @@ impl Events {
     pub(super) fn empty() -> Self {
         Self::from_pieces(
             &[],
-            StreamOptions {
+            AnswerOptions {
                 endpoint: Endpoint::ChatCompletions,
                 requested_model: None,
                 include_usage: false,
+                choices: 0,
+                created: 0,
             },
         )
     }
@@ -174,10 +178,12 @@ mod tests {
         let comments = vec![Bytes::from_static(b": still here\n\n"); 30_000];
         let mut events = Events::from_pieces(
             &comments,
-            StreamOptions {
+            AnswerOptions {
                 endpoint: Endpoint::ChatCompletions,
                 requested_model: None,
                 include_usage: false,
+                choices: 0,
+                created: 0,
             },
         );
 

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use rand::distr::{Alphanumeric, SampleString as _};
 use trunkline_actors::clock::UnixMs;
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
+use trunkline_wire::exchange::AnswerOptions;
 use trunkline_wire::openai::decode;
 use trunkline_wire::openai::reply::{self, Envelope};
-use trunkline_wire::openai::stream::StreamOptions;
 use trunkline_wire::request::Endpoint;
 use trunkline_wire::usage::Usage;
 
@@ -52,10 +52,12 @@ pub(super) fn answer(
             Endpoint::Completions => reply::completion_stream(envelope, &pieces, &usage, true),
             _ => reply::chat_stream(envelope, &pieces, &usage, true),
         };
-        let options = StreamOptions {
+        let options = AnswerOptions {
             endpoint: inbound.endpoint,
             requested_model: None,
             include_usage,
+            choices: 0,
+            created: 0,
         };
         return Ok(Answer::Stream(Box::new(Events::from_pieces(
             &events, options,

@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout};
 use trunkline_actors::deployment::Outcome;
 use trunkline_wire::error::UpstreamError;
 use trunkline_wire::openai::reply;
-use trunkline_wire::openai::stream::FrameKind;
+use trunkline_wire::relay::FrameKind;
 use trunkline_wire::usage::Usage;
 
 use super::attempt::{Answer, Arrived, Journey};

@@ -9,6 +9,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::Usage;
+
 /// A chat request.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ChatRequest {
@@ -179,9 +181,9 @@ pub struct ChatResponse {
     pub model: Option<String>,
     /// The answers, `n` of them.
     pub choices: Vec<Choice>,
-    /// The provider's counters as they came; [`openai::usage`](crate::openai::usage) reads them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Value>,
+    /// What was used. Counters overlap differently in each dialect, so its folder reads and writes them.
+    #[serde(skip)]
+    pub usage: Option<Usage>,
     /// Everything else, in order.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -199,72 +201,6 @@ pub struct Choice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
     /// Everything else, such as `logprobs`.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-/// One chunk of a streamed answer.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct ChatChunk {
-    /// The provider's id, the same on every chunk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// Unix seconds, the same on every chunk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<u64>,
-    /// The model that answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// What is new; empty on the usage chunk.
-    #[serde(default)]
-    pub choices: Vec<ChunkChoice>,
-    /// The provider's counters, on the last chunk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Value>,
-    /// Everything else, in order.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-/// What is new in one answer.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct ChunkChoice {
-    /// Its number, from 0.
-    #[serde(default)]
-    pub index: u64,
-    /// The addition.
-    #[serde(default)]
-    pub delta: Delta,
-    /// Why it ended, on its last chunk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finish_reason: Option<String>,
-    /// Everything else, such as `logprobs`.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-/// An addition to a message.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Delta {
-    /// The role, on the first chunk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
-    /// More text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Content>,
-    /// More of a refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<String>,
-    /// More of tool calls.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool_calls: Option<Vec<ToolCall>>,
-    /// More reasoning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reasoning_content: Option<String>,
-    /// Reasoning blocks with their opaque signatures.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thinking_blocks: Option<Vec<Value>>,
-    /// Everything else, in order.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }

@@ -10,8 +10,10 @@
 //! | [`sse`] | push decoder for server-sent events, independent of how the bytes were cut |
 //! | [`request`] | what the gateway must know of an inbound body, and the 400s for bodies nobody could serve |
 //! | [`chat`] | the neutral form: OpenAI's chat format plus what it cannot say |
+//! | [`event`] | the neutral form of a stream |
 //! | [`usage`] | token usage as disjoint parts |
 //! | [`error`] | kinds of upstream errors and how each looks to the client |
+//! | [`exchange`], [`relay`] | one exchange: which translators it needs, for whole answers and for streams |
 //! | [`openai`] | the OpenAI dialect: encode, decode, stream, errors, replies made by the gateway itself |
 //!
 //! | provider folder | request | answer | stream | errors |
@@ -22,8 +24,11 @@
 
 pub mod chat;
 pub mod error;
+pub mod event;
+pub mod exchange;
 pub mod json;
 pub mod openai;
+pub mod relay;
 pub mod request;
 pub mod sse;
 pub mod usage;

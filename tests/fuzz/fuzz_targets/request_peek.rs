@@ -4,7 +4,8 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use trunkline_wire::json::Object;
-use trunkline_wire::openai::encode::{self, EncodeOptions, MaxTokensField};
+use trunkline_wire::exchange::{EncodeOptions, MaxTokensField};
+use trunkline_wire::openai::splice;
 use trunkline_wire::{Endpoint, RequestPeek};
 
 fuzz_target!(|body: &[u8]| {
@@ -19,7 +20,8 @@ fuzz_target!(|body: &[u8]| {
         let options = EncodeOptions {
             upstream_model: "o3\"x",
             endpoint,
-            max_tokens_field: MaxTokensField::MaxTokens,
+            max_output_tokens: None,
+        max_tokens_field: MaxTokensField::MaxTokens,
             drop_params: true,
             additional_drop_params: &["tools[*].function.strict".to_owned(), "user".to_owned()],
             allowed_openai_params: &[],
@@ -27,7 +29,7 @@ fuzz_target!(|body: &[u8]| {
             extra_body: &Default::default(),
             provider: "openai",
         };
-        let encoded = encode::request(&Bytes::copy_from_slice(body), &peek, &options)
+        let encoded = splice::request(&Bytes::copy_from_slice(body), &peek, &options)
             .expect("parameters are dropped, not refused");
         let object = Object::parse(&encoded.body).expect("splicing keeps an object an object");
         assert!(object.get("model").is_some());

@@ -1,7 +1,7 @@
 //! Answers of `OpenAI`-compatible servers, whole.
 //!
 //! [`response`] checks an answer and puts the client's model name in; [`chat_response`] and its siblings read into the
-//! neutral form. Streams are [`super::stream`]'s, error statuses [`super::error`]'s.
+//! neutral form. Streams are [`super::relay`]'s, error statuses [`super::error`]'s.
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -9,27 +9,11 @@ use serde_json::value::RawValue;
 
 use super::types::{Choice, filled};
 use super::{error, usage};
-use crate::chat::{ChatChunk, ChatRequest, ChatResponse};
+use crate::chat::{ChatRequest, ChatResponse};
 use crate::error::UpstreamErrorKind;
+use crate::exchange::Decoded;
 use crate::json::{JsonError, Object, Splice, quoted};
-use crate::{BadRequest, Endpoint, UpstreamError, Usage};
-
-/// A checked answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decoded {
-    /// The body for the client, `model` restamped.
-    pub body: Bytes,
-    /// What the provider says was used.
-    pub usage: Option<Usage>,
-    /// The provider's `id`.
-    pub response_id: Option<String>,
-    /// The provider's `model`.
-    pub upstream_model: Option<String>,
-    /// One for each choice that has one, in order.
-    pub finish_reasons: Vec<String>,
-    /// Bytes of text, reasoning, refusals and tool arguments as JSON spells them, for estimates; 0 for embeddings.
-    pub output_bytes: usize,
-}
+use crate::{BadRequest, Endpoint, UpstreamError};
 
 /// Reads an answer with a success status. With `requested_model`, the client sees that name as `model`.
 ///
@@ -128,15 +112,13 @@ pub fn chat_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
 /// # Errors
 /// [`UpstreamError`] of the kind `BrokenAnswer`.
 pub fn chat_response(body: &[u8]) -> Result<ChatResponse, UpstreamError> {
-    neutral(body).map_err(|problem| problem.of_answer(body))
-}
-
-/// Reads the data of one chunk into the neutral form.
-///
-/// # Errors
-/// [`UpstreamError`] of the kind `BrokenAnswer`.
-pub fn chat_chunk(data: &[u8]) -> Result<ChatChunk, UpstreamError> {
-    neutral(data).map_err(|problem| problem.of_answer(data))
+    let mut response: ChatResponse = neutral(body).map_err(|problem| problem.of_answer(body))?;
+    // Its counters overlap; the vector's parts do not.
+    response.usage = response
+        .rest
+        .shift_remove("usage")
+        .and_then(|counters| usage::parse_value(&counters));
+    Ok(response)
 }
 
 enum Problem {

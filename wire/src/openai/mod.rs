@@ -1,8 +1,8 @@
 //! The `OpenAI` dialect, spoken by `OpenAI` itself and by every compatible server.
 //!
 //! Client and provider speak the same dialect, so bodies are passed through as bytes with single spans changed:
-//! [`encode::request`] on the way up, [`decode::response`] and [`stream::StreamRelay`] on the way down. The functions
-//! named `chat_*` translate to and from the neutral form, for when the other side speaks another dialect.
+//! [`splice::request`] on the way up, [`decode::response`] and [`relay::StreamRelay`] on the way down. When the other side
+//! speaks another dialect, [`encode`] and [`decode::chat_response`] translate from and to the neutral form.
 //!
 //! Source of all wire shapes: `OpenAI` API reference, sections "Chat", "Completions", "Embeddings", "Streaming", 2026-11-22.
 
@@ -10,10 +10,10 @@ mod choices;
 pub mod decode;
 pub mod encode;
 pub mod error;
-mod frame;
 mod params;
+pub mod relay;
 pub mod reply;
-pub mod stream;
+pub mod splice;
 #[cfg(test)]
 mod tests;
 mod types;

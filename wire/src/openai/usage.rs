@@ -5,6 +5,7 @@
 //! `total_tokens` tells which. Source: `OpenAI` API reference, "The chat completion object", `usage`, 2026-11-22.
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::Usage;
@@ -110,6 +111,12 @@ pub fn parse(usage: &RawValue) -> Option<Usage> {
         estimated: false,
         inconsistent: remaining.overdrawn || written.overdrawn,
     })
+}
+
+/// [`parse`] for counters that were read as a value.
+pub(super) fn parse_value(usage: &Value) -> Option<Usage> {
+    let raw = serde_json::value::to_raw_value(usage).ok()?;
+    parse(&raw)
 }
 
 impl Remainder {

@@ -16,7 +16,7 @@ use crate::json::{JsonError, Object};
 /// The most choices one request may ask for (`OpenAI`, "Create chat completion", `n`).
 pub const MAX_CHOICES: u64 = 128;
 
-/// The `OpenAI` endpoints whose bodies are understood.
+/// The endpoints whose bodies are understood; each one names the dialect of its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -26,6 +26,8 @@ pub enum Endpoint {
     Completions,
     /// `POST /embeddings`.
     Embeddings,
+    /// Anthropic's `POST /messages`.
+    Messages,
 }
 
 /// A request that nobody could serve; becomes a 400 in `OpenAI`'s error shape.
@@ -85,6 +87,7 @@ impl Endpoint {
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
+            Self::Messages => "/messages",
         }
     }
 
@@ -94,13 +97,14 @@ impl Endpoint {
             Self::ChatCompletions => "acompletion",
             Self::Completions => "atext_completion",
             Self::Embeddings => "aembedding",
+            Self::Messages => "anthropic_messages",
         }
     }
 
     /// The member that holds what the model reads.
     pub fn input_field(self) -> &'static str {
         match self {
-            Self::ChatCompletions => "messages",
+            Self::ChatCompletions | Self::Messages => "messages",
             Self::Completions => "prompt",
             Self::Embeddings => "input",
         }

@@ -1,8 +1,8 @@
 //! The pieces of the dialect; whole bodies are golden cases in `tests/fixtures/wire/openai`.
 
 mod decode;
-mod encode;
 mod error;
+mod relay;
 mod reply;
-mod stream;
+mod splice;
 mod usage;

@@ -4,9 +4,10 @@ use serde_json::Map;
 
 use FrameKind::{Comment, Content, Done, Other, Preamble};
 
-use crate::openai::encode::{EncodeOptions, MaxTokensField};
-use crate::openai::stream::{Frame, FrameKind, StreamOptions, StreamRelay};
-use crate::openai::{decode, encode, error};
+use crate::exchange::{AnswerOptions, EncodeOptions, MaxTokensField};
+use crate::openai::relay::StreamRelay;
+use crate::openai::{decode, error, splice};
+use crate::relay::{Frame, FrameKind};
 use crate::{Endpoint, RequestPeek, UpstreamError, UpstreamErrorKind as Kind, Usage};
 
 pub(super) fn relay_to_end(
@@ -14,10 +15,12 @@ pub(super) fn relay_to_end(
     cuts: &[usize],
     include_usage: bool,
 ) -> (Vec<Frame>, StreamRelay, Result<(), UpstreamError>) {
-    let mut relay = StreamRelay::new(StreamOptions {
+    let mut relay = StreamRelay::new(AnswerOptions {
         endpoint: Endpoint::ChatCompletions,
         requested_model: Some("mine".to_owned()),
         include_usage,
+        choices: 0,
+        created: 0,
     });
     let mut frames = Vec::new();
     let mut from = 0;
@@ -122,12 +125,13 @@ fn a_stream_that_just_ends_is_cut_unless_every_choice_had_finished() {
         let (_, _, end) = relay_to_end(cut.as_bytes(), &[], false);
         assert_eq!(end.unwrap_err().kind, Kind::CutStream, "{cut}");
     }
-    let mut two = StreamRelay::new(StreamOptions {
+    let mut two = StreamRelay::new(AnswerOptions {
         endpoint: Endpoint::ChatCompletions,
         requested_model: None,
         include_usage: false,
-    })
-    .with_choices(2);
+        choices: 2,
+        created: 0,
+    });
     two.push(Bytes::copy_from_slice(finished.as_bytes()));
     while two.next_frame().unwrap().is_some() {}
     assert_eq!(two.finish().unwrap_err().kind, Kind::CutStream);
@@ -209,8 +213,8 @@ proptest! {
         drop(relay_to_end(&bytes, &[], false));
         drop(decode::response(Endpoint::ChatCompletions, Bytes::copy_from_slice(&bytes), Some("m")));
         drop(error::classify(status, None, None, &bytes));
-        drop(encode::request(&Bytes::copy_from_slice(&bytes), &RequestPeek::default(), &EncodeOptions {
-            upstream_model: "m", endpoint: Endpoint::ChatCompletions, max_tokens_field: MaxTokensField::Keep, drop_params: false,
+        drop(splice::request(&Bytes::copy_from_slice(&bytes), &RequestPeek::default(), &EncodeOptions {
+            upstream_model: "m", endpoint: Endpoint::ChatCompletions, max_tokens_field: MaxTokensField::Keep, max_output_tokens: None, drop_params: false,
             additional_drop_params: &[], allowed_openai_params: &[], defaults: &Map::new(), extra_body: &Map::new(), provider: "openai",
         }));
     }

@@ -1,24 +1,11 @@
-//! What goes into a stream relay besides bytes, and what comes out.
+//! A provider's stream on its way to the client, whichever dialects the two speak.
 
 use bytes::Bytes;
-
-use crate::Endpoint;
-
-/// How a stream is to be relayed.
-#[derive(Debug, Clone)]
-pub struct StreamOptions {
-    /// What was called.
-    pub endpoint: Endpoint,
-    /// The name the client sees as `model`; `None` leaves the provider's.
-    pub requested_model: Option<String>,
-    /// The client asked for usage.
-    pub include_usage: bool,
-}
 
 /// What a frame means to the dispatcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameKind {
-    /// No data: a comment, a stray blank line.
+    /// No data: a comment, a stray blank line, a keep-alive event.
     Comment,
     /// A chunk that delivers nothing yet: only the role, an empty delta.
     Preamble,
@@ -26,7 +13,7 @@ pub enum FrameKind {
     Content,
     /// Usage and nothing else. Its bytes are empty when the client did not ask.
     Usage,
-    /// `[DONE]`.
+    /// The terminal event: `[DONE]`, `message_stop`.
     Done,
     /// Anything else; passed on untouched when it is not a chunk.
     Other,

@@ -11,11 +11,12 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::choices::Choices;
-pub use super::frame::{Frame, FrameKind, StreamOptions};
 use super::types::{Choice, Delivered, filled};
 use super::{decode, error, usage};
 use crate::error::UpstreamErrorKind;
+use crate::exchange::AnswerOptions;
 use crate::json::{Object, Splice, quoted};
+use crate::relay::{Frame, FrameKind};
 use crate::sse::{SseDecoder, SseError, SseEvent};
 use crate::{Endpoint, UpstreamError, Usage};
 
@@ -66,11 +67,13 @@ struct Chunk {
 
 impl StreamRelay {
     /// A relay at the start of a stream.
-    pub fn new(options: StreamOptions) -> Self {
-        let StreamOptions {
+    pub fn new(options: AnswerOptions) -> Self {
+        let AnswerOptions {
             endpoint,
             requested_model,
             include_usage,
+            choices,
+            created: _,
         } = options;
         Self {
             decoder: SseDecoder::new(),
@@ -81,17 +84,9 @@ impl StreamRelay {
             output_bytes: 0,
             response_id: None,
             upstream_model: None,
-            choices: Choices::default(),
+            choices: Choices::asked_for(choices),
             state: State::Open,
         }
-    }
-
-    /// Says how many choices the request asked for (`n`), so that a stream which never began one of them is not taken
-    /// for complete. Without it only the choices that began must have ended.
-    #[must_use]
-    pub fn with_choices(mut self, n: u64) -> Self {
-        self.choices = Choices::asked_for(n);
-        self
     }
 
     /// Takes the next bytes of the provider. Take all frames out before pushing more.

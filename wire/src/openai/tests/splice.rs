@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use MaxTokensField::{Keep, MaxCompletionTokens, MaxTokens};
 
-use crate::openai::encode;
-use crate::openai::encode::{EncodeOptions, Encoded, MaxTokensField};
+use crate::exchange::{EncodeOptions, Encoded, MaxTokensField};
+use crate::openai::splice;
 use crate::{BadRequest, Endpoint, RequestPeek};
 
 static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
@@ -19,6 +19,7 @@ fn encoded(
         upstream_model: "gpt-4o",
         endpoint: Endpoint::ChatCompletions,
         max_tokens_field: Keep,
+        max_output_tokens: None,
         drop_params: false,
         additional_drop_params: &[],
         allowed_openai_params: &[],
@@ -32,7 +33,7 @@ fn encoded(
         n: 1,
         ..RequestPeek::default()
     };
-    encode::request(&Bytes::copy_from_slice(body.as_bytes()), &peek, &options)
+    splice::request(&Bytes::copy_from_slice(body.as_bytes()), &peek, &options)
 }
 
 fn sent(body: &str, change: impl FnOnce(&mut EncodeOptions<'static>)) -> String {
@@ -120,6 +121,7 @@ fn what_a_reasoning_model_refuses_is_an_error_or_dropped() {
         upstream_model: "o1",
         endpoint: Endpoint::ChatCompletions,
         max_tokens_field: Keep,
+        max_output_tokens: None,
         drop_params: false,
         additional_drop_params: &[],
         allowed_openai_params: &allowed,
@@ -128,7 +130,7 @@ fn what_a_reasoning_model_refuses_is_an_error_or_dropped() {
         provider: "openai",
     };
     let body = Bytes::copy_from_slice(body.as_bytes());
-    assert!(encode::request(&body, &RequestPeek::default(), &options).is_ok());
+    assert!(splice::request(&body, &RequestPeek::default(), &options).is_ok());
 }
 
 #[test]
@@ -147,6 +149,7 @@ fn operators_drop_default_and_force_members() {
         upstream_model: "m",
         endpoint: Endpoint::ChatCompletions,
         max_tokens_field: Keep,
+        max_output_tokens: None,
         drop_params: false,
         additional_drop_params: &drops,
         allowed_openai_params: &[],
@@ -155,7 +158,7 @@ fn operators_drop_default_and_force_members() {
         provider: "openrouter",
     };
     let body = Bytes::from_static(br#"{"tools":[{"function":{"strict":true}}],"user":"u","seed":1,"max_completion_tokens":2}"#);
-    let encoded = encode::request(&body, &RequestPeek::default(), &options).unwrap();
+    let encoded = splice::request(&body, &RequestPeek::default(), &options).unwrap();
     assert_eq!(
         encoded.body,
         r#"{"tools":[{"function":{}}],"seed":8,"max_completion_tokens":2,"model":"m","top_k":3,"route":"x"}"#

@@ -1,0 +1,121 @@
+//! A client's own request made fit for an `OpenAI`-compatible server: its bytes, with single spans spliced.
+
+use bytes::Bytes;
+
+use super::params;
+use crate::exchange::{EncodeOptions, Encoded, MaxTokensField};
+use crate::json::{MemberPath, Object, Splice, quoted};
+use crate::request::{BadRequest, Endpoint, RequestPeek};
+
+/// Makes a client's body fit for a deployment, changing nothing but the spans that must change.
+///
+/// # Errors
+/// [`BadRequest`] when the body is not an object, or holds a parameter that the model does not take and `drop_params`
+/// is off.
+pub fn request(
+    body: &Bytes,
+    peek: &RequestPeek,
+    options: &EncodeOptions<'_>,
+) -> Result<Encoded, BadRequest> {
+    let object = Object::parse(body)?;
+    let mut splice = Splice::new(&object);
+    let mut dropped = Vec::new();
+    splice.set("model", quoted(options.upstream_model));
+    let allowed = |key: &str| options.allowed_openai_params.iter().any(|name| name == key);
+    for (key, _) in object.members() {
+        if params::is_gateway_field(options.provider, key) && !allowed(key) {
+            splice.remove(key);
+        }
+    }
+    for param in options.additional_drop_params {
+        let removed = match MemberPath::parse(param) {
+            Some(path) => splice.remove_path(&path),
+            None => splice.remove(param),
+        };
+        if removed {
+            dropped.push(param.clone());
+        }
+    }
+    drop_unsupported(&object, &mut splice, options, &mut dropped)?;
+    if options.endpoint == Endpoint::ChatCompletions {
+        rename_max_tokens(&mut splice, options);
+    }
+    if peek.stream && options.endpoint != Endpoint::Embeddings {
+        splice.set_within("stream_options", "include_usage", b"true");
+    }
+    for (key, value) in options.defaults {
+        if !splice.contains(key) && !says_max_tokens_otherwise(&splice, key) {
+            splice.set(key.as_str(), value.to_string().into_bytes());
+        }
+    }
+    for (key, value) in options.extra_body {
+        splice.set(key.as_str(), value.to_string().into_bytes());
+    }
+    Ok(Encoded {
+        body: splice.finish(),
+        dropped,
+        betas: Vec::new(),
+    })
+}
+
+fn drop_unsupported(
+    object: &Object<'_>,
+    splice: &mut Splice<'_>,
+    options: &EncodeOptions<'_>,
+    dropped: &mut Vec<String>,
+) -> Result<(), BadRequest> {
+    let effort: Option<String> = object
+        .get("reasoning_effort")
+        .and_then(|effort| serde_json::from_str(effort.get()).ok());
+    let model = (options.provider, options.upstream_model);
+    for (key, value) in object.members() {
+        let allowed = options.allowed_openai_params.iter().any(|name| name == key);
+        if allowed
+            || !splice.contains(key)
+            || !params::is_unsupported(model, options.endpoint, effort.as_deref(), key, value)
+        {
+            continue;
+        }
+        if !options.drop_params {
+            let (provider, model) = model;
+            return Err(BadRequest::new(
+                key,
+                format!(
+                    "litellm.UnsupportedParamsError: {provider} does not support parameter '{key}' for model={model}. \
+                     Leave it out, or set `drop_params: true` to have the gateway drop it."
+                ),
+            ));
+        }
+        splice.remove(key);
+        dropped.push(key.to_owned());
+    }
+    Ok(())
+}
+
+fn rename_max_tokens(splice: &mut Splice<'_>, options: &EncodeOptions<'_>) {
+    let (from, to) = match options.max_tokens_field {
+        MaxTokensField::MaxTokens => ("max_completion_tokens", "max_tokens"),
+        MaxTokensField::MaxCompletionTokens => ("max_tokens", "max_completion_tokens"),
+        MaxTokensField::Keep
+            if params::needs_max_completion_tokens(options.provider, options.upstream_model) =>
+        {
+            ("max_tokens", "max_completion_tokens")
+        }
+        MaxTokensField::Keep => return,
+    };
+    // With both present the newer name wins, as it does in `RequestPeek::max_tokens`.
+    if from == "max_tokens" && splice.contains(to) {
+        splice.remove(from);
+    } else {
+        splice.rename(from, to);
+    }
+}
+
+/// A default for one name of the limit must not contradict the client's limit under the other name.
+fn says_max_tokens_otherwise(splice: &Splice<'_>, key: &str) -> bool {
+    match key {
+        "max_tokens" => splice.contains("max_completion_tokens"),
+        "max_completion_tokens" => splice.contains("max_tokens"),
+        _ => false,
+    }
+}
