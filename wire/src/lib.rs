@@ -22,6 +22,7 @@
 
 #![warn(missing_docs)]
 
+pub mod anthropic;
 pub mod chat;
 pub mod error;
 pub mod event;
@@ -30,6 +31,7 @@ pub mod json;
 pub mod openai;
 pub mod relay;
 pub mod request;
+pub mod schema;
 pub mod sse;
 pub mod usage;
 

@@ -12,8 +12,10 @@ pub mod encode;
 pub mod error;
 mod params;
 pub mod relay;
+pub mod render;
 pub mod reply;
 pub mod splice;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 mod types;

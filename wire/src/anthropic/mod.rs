@@ -1,0 +1,24 @@
+//! Anthropic's Messages API, as a provider speaks it and as clients do.
+//!
+//! | file | towards a provider | file | towards a client |
+//! | --- | --- | --- | --- |
+//! | [`encode`] | neutral request → body | [`inbound`] | body → neutral request |
+//! | [`decode`] | answer → neutral answer | [`render`] | neutral answer and stream events → what its clients read |
+//! | [`stream`] | server-sent events → neutral events | [`reply`] | errors and pings that the gateway makes itself |
+//! | [`error`] | classifies errors | [`splice`], [`relay`] | both sides speak it: bytes with single spans changed |
+//! | [`usage`] | counters ↔ the disjoint vector | [`types`] | the shapes |
+//!
+//! Source of all wire shapes: Anthropic API reference, "Messages", "Streaming messages", "Count message tokens", "Errors",
+//! "Versions", `anthropic-version: 2023-06-01`; each file names its section and date.
+
+pub mod decode;
+pub mod encode;
+pub mod error;
+pub mod inbound;
+pub mod relay;
+pub mod render;
+pub mod reply;
+pub mod splice;
+pub mod stream;
+mod types;
+pub mod usage;

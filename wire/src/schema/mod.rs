@@ -1,0 +1,1 @@
+//! JSON schemas of tools and structured outputs, made fit for providers that take only a part of JSON schema.
