@@ -28,6 +28,8 @@ pub enum Endpoint {
     Embeddings,
     /// Anthropic's `POST /messages`.
     Messages,
+    /// Anthropic's `POST /messages/count_tokens`.
+    CountTokens,
 }
 
 /// A request that nobody could serve; becomes a 400 in `OpenAI`'s error shape.
@@ -88,6 +90,7 @@ impl Endpoint {
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Messages => "/messages",
+            Self::CountTokens => "/messages/count_tokens",
         }
     }
 
@@ -98,13 +101,14 @@ impl Endpoint {
             Self::Completions => "atext_completion",
             Self::Embeddings => "aembedding",
             Self::Messages => "anthropic_messages",
+            Self::CountTokens => "acount_tokens",
         }
     }
 
     /// The member that holds what the model reads.
     pub fn input_field(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages => "messages",
+            Self::ChatCompletions | Self::Messages | Self::CountTokens => "messages",
             Self::Completions => "prompt",
             Self::Embeddings => "input",
         }
