@@ -1,4 +1,5 @@
-//! Golden runner: every folder below `fixtures/wire/<provider>/<endpoint>/` is a case, adding a folder adds a test.
+//! Golden runner: every folder below `fixtures/wire/<provider dialect>/<endpoint>/` is a case, adding a folder adds a test.
+//! The endpoint says which dialect the client speaks.
 //!
 //! | file | meaning |
 //! | --- | --- |
@@ -27,14 +28,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use trunkline_wire::exchange::{AnswerOptions, EncodeOptions, MaxTokensField};
-use trunkline_wire::openai::relay::StreamRelay;
-use trunkline_wire::openai::{decode, error, splice};
+use trunkline_wire::exchange::{self, AnswerOptions, Dialect, EncodeOptions, MaxTokensField};
+use trunkline_wire::relay::Relay;
 use trunkline_wire::{Endpoint, RequestPeek, UpstreamError, Usage};
+
+/// Unix seconds that a case takes for now.
+const CREATED: u64 = 1_760_000_000;
 
 /// `case.json`: what the deployment and the provider's status line say. All members are optional.
 struct Case {
     folder: PathBuf,
+    dialect: Dialect,
     endpoint: Endpoint,
     settings: Map<String, Value>,
     read: BTreeSet<String>,
@@ -73,16 +77,27 @@ fn every_golden_case_holds() {
 
 impl Case {
     fn open(folder: &Path) -> Self {
-        let endpoint = folder.parent().and_then(Path::file_name).unwrap();
+        let mut above = folder
+            .ancestors()
+            .skip(1)
+            .map(|path| path.file_name().unwrap());
+        let (endpoint, provider) = (above.next().unwrap(), above.next().unwrap());
+        let dialect = match provider.to_str().unwrap() {
+            "openai" => Dialect::OpenAi,
+            "anthropic" => Dialect::Anthropic,
+            other => panic!("no dialect is called {other}"),
+        };
         let endpoint = match endpoint.to_str().unwrap() {
             "chat" => Endpoint::ChatCompletions,
             "completions" => Endpoint::Completions,
             "embeddings" => Endpoint::Embeddings,
             "messages" => Endpoint::Messages,
+            "count_tokens" => Endpoint::CountTokens,
             other => panic!("no endpoint is called {other}"),
         };
         let mut case = Self {
             folder: folder.to_owned(),
+            dialect,
             endpoint,
             settings: Map::new(),
             read: BTreeSet::new(),
@@ -151,7 +166,13 @@ impl Case {
         let additional_drop_params = strings("additional_drop_params");
         let allowed_openai_params = strings("allowed_openai_params");
         let options = EncodeOptions {
-            upstream_model: self.text("upstream_model", "gpt-4o-mini"),
+            upstream_model: self.text(
+                "upstream_model",
+                match self.dialect {
+                    Dialect::Anthropic => "claude-sonnet-4-5",
+                    _ => "gpt-4o-mini",
+                },
+            ),
             endpoint: self.endpoint,
             max_tokens_field: match self.text("max_tokens_field", "") {
                 "max_tokens" => MaxTokensField::MaxTokens,
@@ -167,23 +188,39 @@ impl Case {
             allowed_openai_params: &allowed_openai_params,
             defaults: &defaults,
             extra_body: &extra_body,
-            provider: self.text("provider", "openai"),
+            provider: self.text(
+                "provider",
+                match self.dialect {
+                    Dialect::Anthropic => "anthropic",
+                    _ => "openai",
+                },
+            ),
         };
-        match splice::request(&request.into(), peek, &options) {
+        match exchange::encode(self.dialect, &request.into(), peek, &options) {
             Ok(encoded) => {
-                let dropped = Value::from(encoded.dropped);
-                let expected = self
-                    .settings
-                    .get("dropped")
-                    .cloned()
-                    .unwrap_or_else(|| json!([]));
-                if dropped != expected {
-                    self.problems
-                        .push(format!("dropped {dropped}, expected {expected}"));
-                }
+                self.expect_setting("dropped", &Value::from(encoded.dropped));
+                self.expect_setting("betas", &Value::from(encoded.betas));
                 encoded.body.to_vec()
             }
             Err(err) => pretty(&json!({"refused": {"param": err.param, "message": err.message}})),
+        }
+    }
+
+    fn expect_setting(&mut self, name: &str, actual: &Value) {
+        let expected = self.settings.get(name).cloned().unwrap_or(json!([]));
+        if *actual != expected {
+            self.problems
+                .push(format!("{name} {actual}, expected {expected}"));
+        }
+    }
+
+    fn answer_options(&self, peek: &RequestPeek) -> AnswerOptions {
+        AnswerOptions {
+            endpoint: self.endpoint,
+            requested_model: peek.model.clone(),
+            include_usage: peek.include_usage,
+            choices: peek.n,
+            created: CREATED,
         }
     }
 
@@ -195,11 +232,18 @@ impl Case {
             .unwrap_or(200);
         let status = u16::try_from(status).unwrap();
         let decoded = if status == 200 {
-            decode::response(self.endpoint, answer.into(), peek.model.as_deref())
+            exchange::decode(self.dialect, answer.into(), &self.answer_options(peek))
         } else {
             let retry_after = self.settings.get("retry_after").and_then(Value::as_str);
             let content_type = Some(self.text("content_type", "application/json"));
-            Err(error::classify(status, content_type, retry_after, &answer))
+            let dialect = self.dialect;
+            Err(exchange::classify(
+                dialect,
+                status,
+                content_type,
+                retry_after,
+                &answer,
+            ))
         };
         match decoded {
             Ok(decoded) => Outcome {
@@ -216,13 +260,7 @@ impl Case {
     }
 
     fn stream(&self, stream: &[u8], peek: &RequestPeek) -> Outcome {
-        let mut relay = StreamRelay::new(AnswerOptions {
-            endpoint: self.endpoint,
-            requested_model: peek.model.clone(),
-            include_usage: peek.include_usage,
-            choices: peek.n,
-            created: 0,
-        });
+        let mut relay = Relay::new(self.dialect, self.answer_options(peek));
         let mut response = Vec::new();
         let mut error = None;
         // Small odd pieces: a golden stream is a test of the decoder too.
@@ -293,7 +331,7 @@ impl Case {
     }
 }
 
-fn drain(relay: &mut StreamRelay, response: &mut Vec<u8>) -> Option<UpstreamError> {
+fn drain(relay: &mut Relay, response: &mut Vec<u8>) -> Option<UpstreamError> {
     loop {
         match relay.next_frame() {
             Ok(Some(frame)) => response.extend_from_slice(&frame.bytes),

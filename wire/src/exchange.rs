@@ -7,7 +7,8 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::{Endpoint, Usage};
+use crate::chat::{ChatResponse, Choice, Content};
+use crate::{BadRequest, Endpoint, RequestPeek, UpstreamError, Usage, anthropic, openai};
 
 /// The wire format that a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,4 +98,125 @@ pub struct Decoded {
     pub finish_reasons: Vec<String>,
     /// Bytes of text, reasoning, refusals and tool arguments as JSON spells them, for estimates; 0 for embeddings.
     pub output_bytes: usize,
+}
+
+/// Makes the client's `body` fit for a deployment that speaks `dialect`.
+///
+/// # Errors
+/// [`BadRequest`] for what the provider cannot be asked for: the field is named, and what to write instead.
+pub fn encode(
+    dialect: Dialect,
+    body: &Bytes,
+    peek: &RequestPeek,
+    options: &EncodeOptions<'_>,
+) -> Result<Encoded, BadRequest> {
+    match (options.endpoint, dialect) {
+        (Endpoint::Messages | Endpoint::CountTokens, Dialect::Anthropic) => {
+            anthropic::splice::request(body, peek, options)
+        }
+        (Endpoint::Messages | Endpoint::CountTokens, Dialect::OpenAi) => {
+            openai::encode::chat_request(&anthropic::inbound::request(body)?, options)
+        }
+        (Endpoint::ChatCompletions, Dialect::Anthropic) => {
+            anthropic::encode::request(&openai::decode::chat_request(body)?, options)
+        }
+        (Endpoint::Completions | Endpoint::Embeddings, Dialect::Anthropic) => {
+            let (provider, path) = (options.provider, options.endpoint.path());
+            Err(BadRequest::new(
+                "model",
+                format!(
+                    "{provider} has no {path}; call /v1/chat/completions, or name a model of another provider."
+                ),
+            ))
+        }
+        (_, Dialect::OpenAi) => openai::splice::request(body, peek, options),
+    }
+}
+
+/// Reads a whole answer of a provider that speaks `dialect` and writes it as the client expects it.
+///
+/// # Errors
+/// [`UpstreamError`] for what is no answer, and for an error inside of a success.
+pub fn decode(
+    dialect: Dialect,
+    body: Bytes,
+    options: &AnswerOptions,
+) -> Result<Decoded, UpstreamError> {
+    let model = options.requested_model.as_deref();
+    match (options.endpoint, dialect) {
+        (Endpoint::Messages, Dialect::Anthropic) => anthropic::splice::response(body, model),
+        (Endpoint::Messages, Dialect::OpenAi) => {
+            let answer = openai::decode::chat_response(&body)?;
+            Ok(translated(
+                &answer,
+                anthropic::render::response(&answer, options),
+            ))
+        }
+        (_, Dialect::Anthropic) => {
+            let answer = anthropic::decode::response(&body)?;
+            Ok(translated(
+                &answer,
+                openai::render::response(&answer, options),
+            ))
+        }
+        (endpoint, Dialect::OpenAi) => openai::decode::response(endpoint, body, model),
+    }
+}
+
+/// Classifies an answer whose status is not a success. `content_type` and `retry_after` are the header values.
+pub fn classify(
+    dialect: Dialect,
+    status: u16,
+    content_type: Option<&str>,
+    retry_after: Option<&str>,
+    body: &[u8],
+) -> UpstreamError {
+    match dialect {
+        Dialect::OpenAi => openai::error::classify(status, content_type, retry_after, body),
+        Dialect::Anthropic => anthropic::error::classify(status, content_type, retry_after, body),
+    }
+}
+
+/// What is sent to the client of a stream while there is nothing to say.
+pub fn keep_alive(endpoint: Endpoint) -> &'static [u8] {
+    match endpoint {
+        Endpoint::Messages => anthropic::reply::PING,
+        _ => b": ping\n\n",
+    }
+}
+
+fn translated(answer: &ChatResponse, body: Bytes) -> Decoded {
+    Decoded {
+        body,
+        usage: answer.usage,
+        response_id: answer.id.clone(),
+        upstream_model: answer.model.clone(),
+        finish_reasons: answer
+            .choices
+            .iter()
+            .filter_map(|choice| choice.finish_reason.clone())
+            .collect(),
+        output_bytes: answer.choices.iter().map(output_bytes).sum(),
+    }
+}
+
+/// Text, reasoning, refusals and tool arguments, in bytes.
+fn output_bytes(choice: &Choice) -> usize {
+    let message = &choice.message;
+    let text = match &message.content {
+        Some(Content::Text(text)) => text.len(),
+        Some(Content::Parts(parts)) => {
+            let texts = parts.iter().filter_map(|part| part.text.as_ref());
+            texts.map(String::len).sum()
+        }
+        None => 0,
+    };
+    let others = [&message.reasoning_content, &message.refusal];
+    let others: usize = others.into_iter().flatten().map(String::len).sum();
+    let calls = message.tool_calls.iter().flatten();
+    let arguments: usize = calls
+        .filter_map(|call| call.function.as_ref()?.arguments.as_ref())
+        .map(String::len)
+        .sum();
+    text + others + arguments
 }
