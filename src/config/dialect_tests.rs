@@ -69,7 +69,7 @@ fn each_block_of_the_tutorial_loads_as_it_is_written() {
     for (name, served, planned, repeated) in [
         (
             "configuration",
-            vec!["gpt-4", "gpt-3.5-turbo"],
+            vec!["gpt-4", "claude-3", "gpt-3.5-turbo"],
             vec!["rate_limit_config"],
             vec![],
         ),
@@ -104,7 +104,7 @@ fn each_block_of_the_tutorial_loads_as_it_is_written() {
             ],
             vec![],
         ),
-        ("fallbacks", vec!["gpt-4"], vec![], vec![]),
+        ("fallbacks", vec!["gpt-4", "gpt-4-fallback"], vec![], vec![]),
         (
             "load-balancing",
             vec!["gpt-4", "gpt-4", "gpt-4"],
@@ -266,7 +266,7 @@ fn a_block_that_leaves_no_deployment_says_why_of_each() {
         "{report}"
     );
     assert!(
-        report.contains("provider anthropic is not spoken"),
+        report.contains("ANTHROPIC_API_KEY is not set (and no other deployment remains)"),
         "{report}"
     );
 }

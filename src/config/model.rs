@@ -12,7 +12,7 @@ use url::Url;
 
 use super::database_url::DatabaseUrl;
 use super::error::Notice;
-use super::providers::Provider;
+use super::providers::{Dialect, Provider};
 use super::secret::Secret;
 use crate::cost::Price;
 
@@ -102,10 +102,21 @@ pub struct DeploymentConfig {
 }
 
 impl DeploymentConfig {
-    /// The address of one endpoint: `path` (`/chat/completions`) below `api_base`, its query kept.
+    /// The address of one endpoint: `path` (`/chat/completions`, `/messages`) below `api_base`, its query kept.
+    ///
+    /// Anthropic's base is written without the version, with it, or as the whole address of `/v1/messages`: all three
+    /// are in use, and LiteLLM takes the first and the last.
     pub fn url(&self, path: &str) -> Url {
         let mut url = self.api_base.clone();
-        let whole = format!("{}{path}", url.path().trim_end_matches('/'));
+        let base = url.path().trim_end_matches('/');
+        let whole = match self.provider.dialect {
+            Dialect::Anthropic => {
+                let base = base.strip_suffix("/messages").unwrap_or(base);
+                let base = base.strip_suffix("/v1").unwrap_or(base);
+                format!("{base}/v1{path}")
+            }
+            Dialect::OpenAi | Dialect::NotYet => format!("{base}{path}"),
+        };
         url.set_path(&whole);
         url
     }

@@ -4,7 +4,7 @@ use super::deployment::{Context, skip};
 use super::env::Env;
 use super::env_refs::missing_at;
 use super::excerpt::scrub;
-use super::providers::{Dialect, PROVIDERS, Provider, ResolveError, resolve_model};
+use super::providers::{PROVIDERS, Provider, ResolveError, resolve_model};
 use super::raw::RawParams;
 use super::report::Report;
 use super::suggest::nearest;
@@ -36,7 +36,7 @@ pub(super) fn targets(
         return found;
     }
     match resolve_model(model, custom, api_base, context.known_openai) {
-        Ok((provider, name)) if provider.dialect == Dialect::OpenAi || mocked => {
+        Ok((provider, name)) if provider.is_spoken() || mocked => {
             vec![(provider, name)]
         }
         Ok((provider, _)) => {
@@ -103,7 +103,7 @@ fn meant(err: &ResolveError) -> Option<String> {
 /// The providers spoken here whose key is in the environment.
 pub(super) fn with_key(env: &dyn Env) -> impl Iterator<Item = &'static Provider> + '_ {
     PROVIDERS.iter().filter(|provider| {
-        provider.dialect == Dialect::OpenAi
+        provider.is_spoken()
             && provider.needs_key
             && provider.key_env.iter().any(|name| env.var(name).is_some())
     })

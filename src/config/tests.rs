@@ -128,8 +128,8 @@ fn bad_files_are_refused_with_place_reason_and_remedy() {
         ),
         (
             "a provider that is not spoken",
-            "model_list:\n- {model_name: a, litellm_params: {model: claude-3-opus-20240229}}\n",
-            "config.yaml:2:36: model_list[0].litellm_params.model: this deployment is left out: provider anthropic is not spoken by this version yet (and no other deployment remains); use an OpenAI-compatible provider, or api_base of such a server",
+            "model_list:\n- {model_name: a, litellm_params: {model: command-r-plus}}\n",
+            "config.yaml:2:36: model_list[0].litellm_params.model: this deployment is left out: provider cohere is not spoken by this version yet (and no other deployment remains); use an OpenAI-compatible provider, or api_base of such a server",
         ),
         (
             "repeated id",
@@ -218,7 +218,7 @@ fn bad_variables_are_named() {
 }
 
 #[test]
-fn the_tutorials_file_loads_without_the_provider_that_is_not_spoken() {
+fn the_tutorials_file_loads_without_the_provider_whose_key_is_not_set() {
     let config = loaded(
         r#"
 model_list:
@@ -278,7 +278,7 @@ general_settings:
     assert_eq!(
         said(&config, NoticeKind::SkippedDeployment),
         [
-            "config.yaml:10:7: model_list[1].litellm_params.model: this deployment is left out: provider anthropic is not spoken by this version yet; use an OpenAI-compatible provider, or api_base of such a server"
+            "config.yaml:11:7: model_list[1].litellm_params.api_key: this deployment is left out: environment variable ANTHROPIC_API_KEY is not set; set ANTHROPIC_API_KEY to the provider's key"
         ]
     );
 }
@@ -471,6 +471,7 @@ fn without_a_file_the_environment_is_served() {
         ("OPENAI_API_KEY", "sk-openai"),
         ("GROQ_API_KEY", "gsk"),
         ("ANTHROPIC_API_KEY", "x"),
+        ("COHERE_API_KEY", "x"),
         ("LITELLM_MASTER_KEY", "sk-a-long-master-key"),
         ("DATABASE_URL", "sqlite:////var/lib/t/books.db"),
         ("PORT", "8000"),
@@ -482,15 +483,22 @@ fn without_a_file_the_environment_is_served() {
         .map(|d| d.model_name.as_str())
         .collect();
     assert!(
-        ["openai/*", "gpt-*", "groq/*", "demo"]
-            .iter()
-            .all(|group| groups.contains(group)),
+        [
+            "openai/*",
+            "gpt-*",
+            "groq/*",
+            "anthropic/*",
+            "claude-*",
+            "demo"
+        ]
+        .iter()
+        .all(|group| groups.contains(group)),
         "{groups:?}"
     );
     assert!(
         !groups
             .iter()
-            .any(|group| group.contains("anthropic") || group.contains("claude"))
+            .any(|group| group.contains("cohere") || group.contains("command"))
     );
     assert_eq!(full.server.port, 8000);
     assert_eq!(full.server.data_dir, Path::new("/var/lib/t"));

@@ -45,6 +45,8 @@ impl Eq for Provider {}
 pub enum AuthScheme {
     /// `Authorization: Bearer KEY`.
     Bearer,
+    /// `x-api-key: KEY`; `Authorization: Bearer KEY` for the tokens of an OAuth login (`sk-ant-oat…`).
+    Anthropic,
 }
 
 /// The wire format of a provider.
@@ -52,6 +54,8 @@ pub enum AuthScheme {
 pub enum Dialect {
     /// OpenAI's, at `{api_base}/chat/completions`, `/completions` and `/embeddings`.
     OpenAi,
+    /// Anthropic's, at `{api_base}/v1/messages`.
+    Anthropic,
     /// One that this build does not speak.
     NotYet,
 }
@@ -73,6 +77,11 @@ impl Provider {
         PROVIDERS
             .iter()
             .find(|provider| provider.name == prefix || provider.aliases.contains(&prefix))
+    }
+
+    /// Whether this build speaks its dialect.
+    pub fn is_spoken(&self) -> bool {
+        self.dialect != Dialect::NotYet
     }
 
     /// Under which name `upstream_model` wants the output limit.
@@ -104,7 +113,7 @@ mod tests {
 
     use url::Url;
 
-    use super::{Dialect, MaxTokensField, PROVIDERS, Provider};
+    use super::{MaxTokensField, PROVIDERS, Provider};
 
     #[test]
     fn names_and_aliases_are_unique_and_base_urls_are_whole() {
@@ -117,7 +126,7 @@ mod tests {
                 assert!(Url::parse(&base.replace(['{', '}'], "")).is_ok(), "{base}");
                 assert!(!base.ends_with('/'), "{base}");
             }
-            if provider.dialect == Dialect::OpenAi {
+            if provider.is_spoken() {
                 assert!(
                     provider.base_url.is_some()
                         || !provider.base_env.is_empty()

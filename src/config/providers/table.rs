@@ -1,7 +1,7 @@
 //! The table of providers: prefixes, key variables, addresses.
 //!
-//! Source: the compatibility contract, "providers", and each provider's own documentation of its OpenAI-compatible
-//! address, November 2026. Order matters for the environment default only: deployments appear in this order.
+//! Source: the compatibility contract, "providers", and each provider's own documentation of its address, November
+//! 2026. Order matters for the environment default only: deployments appear in this order.
 
 use super::{AuthScheme, Dialect, Provider};
 
@@ -350,13 +350,17 @@ pub static PROVIDERS: &[Provider] = &[
         base_env: &["VERCEL_AI_GATEWAY_API_BASE"],
         ..OPENAI_COMPATIBLE
     },
-    // Known by name, not spoken yet.
     Provider {
         name: "anthropic",
         aliases: &["claude"],
         key_env: &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
-        ..NOT_YET
+        base_url: Some("https://api.anthropic.com"),
+        base_env: &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
+        needs_key: true,
+        auth: AuthScheme::Anthropic,
+        dialect: Dialect::Anthropic,
     },
+    // Known by name, not spoken yet.
     Provider {
         name: "gemini",
         aliases: &["google_ai_studio"],
