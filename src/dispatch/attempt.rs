@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep};
 use trunkline_actors::deployment::Outcome;
 use trunkline_actors::supervisor::{Attempt, GiveUp, RoutePlan, Step};
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
-use trunkline_wire::exchange::{AnswerOptions, Decoded, EncodeOptions, MaxTokensField};
-use trunkline_wire::openai::error::classify;
-use trunkline_wire::openai::{decode, splice};
+use trunkline_wire::exchange::{
+    self, AnswerOptions, Decoded, EncodeOptions, Encoded, MaxTokensField,
+};
 use trunkline_wire::request::BadRequest;
 
 use super::error::DispatchError;
@@ -27,7 +27,7 @@ use super::settle::Settlement;
 use super::target::Target;
 use super::timers::{Timers, within};
 use super::upstream::{Body, Response};
-use super::{Dispatcher, Inbound, mock};
+use super::{Dispatcher, Inbound, Shared, mock};
 use crate::config;
 
 /// Largest answer that is not a stream.
@@ -163,36 +163,31 @@ impl Journey {
         target: &Arc<Target>,
         upstream_model: &str,
     ) -> Result<(Answer, Headers, Timers, Vec<String>), Tried> {
-        let timers = self.timers(target);
+        let timers = Timers::start(&self.dispatcher.shared, target, &self.inbound);
         if let Some(text) = &target.config.mock_response {
             let answer = mock::answer(text, &self.inbound, self.shows_usage())
                 .map_err(AttemptError::from)?;
             return Ok((answer, Headers::new(), timers, Vec::new()));
         }
-        let encoded = splice::request(
-            &self.inbound.body,
-            &self.inbound.peek,
-            &EncodeOptions {
-                upstream_model,
-                endpoint: self.inbound.endpoint,
-                max_tokens_field: max_tokens_field(target, upstream_model),
-                max_output_tokens: None,
-                drop_params: self.drops_params(target),
-                additional_drop_params: &target.config.additional_drop_params,
-                allowed_openai_params: &target.config.allowed_openai_params,
-                defaults: &target.config.defaults,
-                extra_body: &target.config.extra_body,
-                provider: target.config.provider.name,
-            },
+        let Encoded {
+            body,
+            dropped,
+            betas,
+        } = encode(
+            &self.dispatcher.shared,
+            target,
+            &self.inbound,
+            upstream_model,
         )
         .map_err(Tried::Invalid)?;
 
         let uri = target.uri(self.inbound.endpoint);
+        let own = headers::to_anthropic(target, &self.inbound, &betas);
         let response = within(
             "first_byte",
             timers.first_byte,
             timers.deadline,
-            self.dispatcher.upstream.post(target, uri, encoded.body),
+            self.dispatcher.upstream.post(target, uri, own, body),
         )
         .await?
         .map_err(AttemptError::from)?;
@@ -200,30 +195,40 @@ impl Journey {
         let Response { status, body } = response;
         let headers = headers::of_upstream(body.headers(), target);
         let answer = if !status.is_success() {
-            Err(refused(status.as_u16(), body, &timers).await)
+            Err(refused(target, status.as_u16(), body, &timers).await)
         } else if self.inbound.peek.stream {
-            self.open_events(body, &timers).await
+            self.open_events(target, body, &timers).await
         } else {
-            self.read_whole(body, &timers).await
+            self.read_whole(target, body, &timers).await
         };
         match answer {
-            Ok(answer) => Ok((answer, headers, timers, encoded.dropped)),
+            Ok(answer) => Ok((answer, headers, timers, dropped)),
             Err(failed) => Err(Tried::Failed(failed.with_headers(headers))),
         }
     }
 
-    async fn read_whole(&self, body: Body, timers: &Timers) -> Result<Answer, AttemptError> {
+    async fn read_whole(
+        &self,
+        target: &Target,
+        body: Body,
+        timers: &Timers,
+    ) -> Result<Answer, AttemptError> {
         let bytes = collect(body, timers).await?;
-        let decoded = decode::response(self.inbound.endpoint, bytes, self.shown_model())?;
+        let decoded = exchange::decode(target.dialect, bytes, &self.answer_options())?;
         Ok(Answer::Whole(Box::new(decoded)))
     }
 
-    async fn open_events(&self, body: Body, timers: &Timers) -> Result<Answer, AttemptError> {
+    async fn open_events(
+        &self,
+        target: &Target,
+        body: Body,
+        timers: &Timers,
+    ) -> Result<Answer, AttemptError> {
         if !is_event_stream(body.headers()) {
             // A provider that answers a streamed request in one piece has not done what was asked; what it says instead
             // is most often an error with status 200.
             let bytes = collect(body, timers).await?;
-            decode::response(self.inbound.endpoint, bytes, None)?;
+            exchange::decode(target.dialect, bytes, &self.answer_options())?;
             return Err(UpstreamError::new(
                 UpstreamErrorKind::BrokenAnswer,
                 None,
@@ -231,7 +236,7 @@ impl Journey {
             )
             .into());
         }
-        let mut events = Events::new(body, self.answer_options());
+        let mut events = Events::new(body, target.dialect, self.answer_options());
         within(
             "first_content",
             timers.first_content,
@@ -262,14 +267,36 @@ impl Journey {
             created: self.inbound.arrived_at.0 / 1000,
         }
     }
+}
 
-    fn drops_params(&self, target: &Target) -> bool {
-        self.inbound
-            .peek
-            .drop_params
-            .or(target.config.drop_params)
-            .unwrap_or(self.dispatcher.shared.litellm.drop_params)
-    }
+/// The request as `target` wants it.
+pub(super) fn encode(
+    shared: &Shared,
+    target: &Target,
+    inbound: &Inbound,
+    upstream_model: &str,
+) -> Result<Encoded, BadRequest> {
+    exchange::encode(
+        target.dialect,
+        &inbound.body,
+        &inbound.peek,
+        &EncodeOptions {
+            upstream_model,
+            endpoint: inbound.endpoint,
+            max_tokens_field: max_tokens_field(target, upstream_model),
+            max_output_tokens: target.max_output_tokens,
+            drop_params: inbound
+                .peek
+                .drop_params
+                .or(target.config.drop_params)
+                .unwrap_or(shared.litellm.drop_params),
+            additional_drop_params: &target.config.additional_drop_params,
+            allowed_openai_params: &target.config.allowed_openai_params,
+            defaults: &target.config.defaults,
+            extra_body: &target.config.extra_body,
+            provider: target.config.provider.name,
+        },
+    )
 }
 
 /// Why one attempt ended.
@@ -286,12 +313,17 @@ impl From<AttemptError> for Tried {
 }
 
 /// The whole of an answer that is not a stream.
-async fn collect(mut body: Body, timers: &Timers) -> Result<Bytes, AttemptError> {
+pub(super) async fn collect(mut body: Body, timers: &Timers) -> Result<Bytes, AttemptError> {
     let whole = body.collect(ANSWER_LIMIT);
     Ok(within("total", timers.left(), timers.deadline, whole).await??)
 }
 
-async fn refused(status: u16, mut body: Body, timers: &Timers) -> AttemptError {
+pub(super) async fn refused(
+    target: &Target,
+    status: u16,
+    mut body: Body,
+    timers: &Timers,
+) -> AttemptError {
     // A provider that does not even finish its error is judged by its status.
     let read = body.collect(ERROR_LIMIT);
     let bytes = match within("total", timers.idle, timers.deadline, read).await {
@@ -304,7 +336,15 @@ async fn refused(status: u16, mut body: Body, timers: &Timers) -> AttemptError {
             .and_then(|value| value.to_str().ok())
     };
     let retry_after = text(RETRY_AFTER).map(in_seconds);
-    classify(status, text(CONTENT_TYPE), retry_after.as_deref(), &bytes).into()
+    let content_type = text(CONTENT_TYPE);
+    exchange::classify(
+        target.dialect,
+        status,
+        content_type,
+        retry_after.as_deref(),
+        &bytes,
+    )
+    .into()
 }
 
 /// A `Retry-After` date as seconds from now; what is no date is passed on as it is.

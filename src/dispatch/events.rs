@@ -2,9 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
-use trunkline_wire::exchange::AnswerOptions;
-use trunkline_wire::openai::relay::StreamRelay;
-use trunkline_wire::relay::{Frame, FrameKind};
+use trunkline_wire::exchange::{AnswerOptions, Dialect};
+use trunkline_wire::relay::{Frame, FrameKind, Relay};
 use trunkline_wire::request::Endpoint;
 
 use super::upstream::Body;
@@ -16,7 +15,7 @@ const HELD_LIMIT: usize = 1024 * 1024;
 pub(super) struct Events {
     /// `None` for a mock, whose events are all there.
     pub(super) body: Option<Body>,
-    pub(super) relay: StreamRelay,
+    pub(super) relay: Relay,
     pub(super) held: Vec<Frame>,
 }
 
@@ -30,16 +29,17 @@ pub(super) struct Joined {
 // === impl Events ===
 
 impl Events {
-    pub(super) fn new(body: Body, options: AnswerOptions) -> Self {
+    pub(super) fn new(body: Body, dialect: Dialect, options: AnswerOptions) -> Self {
         Self {
             body: Some(body),
-            relay: StreamRelay::new(options),
+            relay: Relay::new(dialect, options),
             held: Vec::new(),
         }
     }
 
+    /// Events of `OpenAI`'s dialect that are all there.
     pub(super) fn from_pieces(pieces: &[Bytes], options: AnswerOptions) -> Self {
-        let mut relay = StreamRelay::new(options);
+        let mut relay = Relay::new(Dialect::OpenAi, options);
         relay.push(Bytes::from(pieces.concat()));
         Self {
             body: None,

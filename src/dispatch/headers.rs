@@ -1,4 +1,5 @@
-//! Response headers of the contract (`routing` §10), built from what is known when they are sent.
+//! Headers: of the contract on the way back (`routing` §10), built from what is known when they are sent, and Anthropic's
+//! own on the way out.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,7 +10,9 @@ use trunkline_actors::admission::{Permit, Reserved};
 use trunkline_actors::ids::SubjectKind;
 use trunkline_actors::money::Usd;
 use trunkline_actors::rate_limiter::{Limits, Remaining};
+use trunkline_wire::exchange::Dialect;
 
+use super::Inbound;
 use super::attempt::{Arrived, Journey};
 use super::settle::Settled;
 use super::target::Target;
@@ -34,6 +37,15 @@ const KEY_LIMITS: [&str; 6] = [
     "x-ratelimit-api_key-limit-max_parallel_requests",
     "x-ratelimit-api_key-remaining-max_parallel_requests",
 ];
+
+/// Provider headers that keep their name: rate limits, and Anthropic's id of the request, which its SDKs read.
+const AS_THEY_ARE: [&str; 3] = ["x-ratelimit-", "anthropic-ratelimit-", "request-id"];
+
+/// Source: Anthropic API reference, "Versions", 2026-11-23.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
+const ANTHROPIC_BETA: &str = "anthropic-beta";
+/// What a token of an OAuth login needs instead of an API key.
+const OAUTH_BETA: &str = "oauth-2025-04-20";
 
 /// Provider header names seen by this worker with their prefixed form: the prefixing is done once a name.
 const SEEN_NAMES: usize = 256;
@@ -177,6 +189,37 @@ impl CallerLimits {
     }
 }
 
+/// What a request to Anthropic says of itself: the version of the API, and the beta features that the client, the
+/// config and the body ask for. Nothing for other providers.
+pub(super) fn to_anthropic(target: &Target, inbound: &Inbound, needed: &[&str]) -> Headers {
+    if target.dialect != Dialect::Anthropic {
+        return Headers::new();
+    }
+    let version = inbound.anthropic_version.clone();
+    let version = version.unwrap_or(HeaderValue::from_static(ANTHROPIC_VERSION));
+    let mut headers = vec![(HeaderName::from_static("anthropic-version"), version)];
+    let configured = target.headers.iter();
+    let configured = configured.filter(|(name, _)| name.as_str() == ANTHROPIC_BETA);
+    let mut betas: Vec<&str> = Vec::new();
+    let asked_for = inbound.anthropic_betas.iter().map(String::as_str);
+    for beta in configured
+        .filter_map(|(_, value)| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .chain(asked_for)
+        .chain(needed.iter().copied())
+        .chain(target.signs_in_by_oauth().then_some(OAUTH_BETA))
+    {
+        if !beta.is_empty() && !betas.contains(&beta) {
+            betas.push(beta);
+        }
+    }
+    if !betas.is_empty() {
+        push(&mut headers, ANTHROPIC_BETA, &betas.join(","));
+    }
+    headers
+}
+
 /// The provider's headers: all as `llm_provider-<name>`, its rate limits and request id also as they are.
 /// A value that repeats a secret of the deployment is masked whole.
 pub(super) fn of_upstream(headers: &HeaderMap, target: &Target) -> Headers {
@@ -192,12 +235,12 @@ pub(super) fn of_upstream(headers: &HeaderMap, target: &Target) -> Headers {
         } else {
             value
         };
-        if name.as_str().starts_with("x-ratelimit-") || name.as_str() == "x-request-id" {
-            let name = if name.as_str() == "x-request-id" {
-                HeaderName::from_static("request-id")
-            } else {
-                name.clone()
-            };
+        let shown = match name.as_str() {
+            "x-request-id" => Some(HeaderName::from_static("request-id")),
+            own if AS_THEY_ARE.iter().any(|start| own.starts_with(start)) => Some(name.clone()),
+            _ => None,
+        };
+        if let Some(name) = shown {
             out.push((name, value.clone()));
         }
         if let Some(name) = prefixed(name) {

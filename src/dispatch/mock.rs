@@ -1,5 +1,5 @@
-//! `mock_response`: a deployment that answers by itself. What a provider would send goes through the same decoder and
-//! relay as the real thing.
+//! `mock_response`: a deployment that answers by itself. What a provider that speaks OpenAI's dialect would send goes
+//! through the same decoder and relay as the real thing.
 //!
 //! Usage is LiteLLM's for mocks: 10 prompt and 20 completion tokens. Three texts raise an error instead.
 
@@ -7,8 +7,7 @@ use bytes::Bytes;
 use rand::distr::{Alphanumeric, SampleString as _};
 use trunkline_actors::clock::UnixMs;
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
-use trunkline_wire::exchange::AnswerOptions;
-use trunkline_wire::openai::decode;
+use trunkline_wire::exchange::{self, AnswerOptions, Dialect};
 use trunkline_wire::openai::reply::{self, Envelope};
 use trunkline_wire::request::Endpoint;
 use trunkline_wire::usage::Usage;
@@ -35,6 +34,13 @@ pub(super) fn answer(
             "mock_response asks for this error",
         ));
     }
+    let options = AnswerOptions {
+        endpoint: inbound.endpoint,
+        requested_model: None,
+        include_usage,
+        choices: 0,
+        created: UnixMs::now().0 / 1000,
+    };
     let usage = Usage::estimated(PROMPT_TOKENS, COMPLETION_TOKENS);
     let random = Alphanumeric.sample_string(&mut rand::rng(), 24);
     let id = match inbound.endpoint {
@@ -43,7 +49,7 @@ pub(super) fn answer(
     };
     let envelope = Envelope {
         id: &id,
-        created: UnixMs::now().0 / 1000,
+        created: options.created,
         model: &inbound.model,
     };
     if inbound.peek.stream {
@@ -51,13 +57,6 @@ pub(super) fn answer(
         let events = match inbound.endpoint {
             Endpoint::Completions => reply::completion_stream(envelope, &pieces, &usage, true),
             _ => reply::chat_stream(envelope, &pieces, &usage, true),
-        };
-        let options = AnswerOptions {
-            endpoint: inbound.endpoint,
-            requested_model: None,
-            include_usage,
-            choices: 0,
-            created: 0,
         };
         return Ok(Answer::Stream(Box::new(Events::from_pieces(
             &events, options,
@@ -70,7 +69,8 @@ pub(super) fn answer(
         }
         _ => reply::chat_response(envelope, text, &usage),
     };
-    decode::response(inbound.endpoint, body, None).map(|decoded| Answer::Whole(Box::new(decoded)))
+    let decoded = exchange::decode(Dialect::OpenAi, body, &options)?;
+    Ok(Answer::Whole(Box::new(decoded)))
 }
 
 fn error_kind(text: &str) -> Option<UpstreamErrorKind> {

@@ -10,6 +10,7 @@
 mod admit;
 mod answer;
 mod attempt;
+mod count_tokens;
 mod error;
 mod events;
 mod failure;
@@ -35,7 +36,7 @@ use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::ports::JournalWriter;
 use trunkline_actors::rate_limiter::LimiterHandle;
 use trunkline_actors::spend_ledger::LedgerHandle;
-use trunkline_actors::supervisor::{PlanAsk, Resolved, RoutingHandle, Step};
+use trunkline_actors::supervisor::{PlanAsk, Resolved, RoutingHandle, RoutingTable, Step};
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
 pub use error::{DispatchError, UpstreamFailure};
@@ -107,6 +108,10 @@ pub struct Inbound {
     pub end_user: Option<String>,
     /// Tags from a header.
     pub header_tags: Vec<String>,
+    /// The client's `anthropic-version`; on Anthropic's endpoints only.
+    pub anthropic_version: Option<HeaderValue>,
+    /// The client's `anthropic-beta`, one after the other; on Anthropic's endpoints only.
+    pub anthropic_betas: Vec<String>,
     /// When it came, for durations.
     pub arrived: Instant,
     /// When it came, for the books.
@@ -220,18 +225,7 @@ impl Dispatcher {
             .ok_or_else(unknown)?;
         let mut within_reach = candidates(&shared, &resolved);
         let key = identity.key();
-        if let Some(key) = key.filter(|key| !key.row.models.is_empty()) {
-            check_model_access(key, &inbound.model, Some(&resolved), &within_reach)?;
-            // Fallbacks of the config are the operator's choice; those of the request are the caller's.
-            for fallback in inbound.peek.fallbacks.iter().flatten() {
-                let resolved = table.resolve(fallback);
-                let members = resolved
-                    .as_ref()
-                    .map(|resolved| candidates(&shared, resolved))
-                    .unwrap_or_default();
-                check_model_access(key, fallback, resolved.as_ref(), &members)?;
-            }
-        }
+        check_access(&shared, key, &inbound, &table, &resolved, &within_reach)?;
         // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
         let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
         let must_know = refuses_unpriced || key.is_some_and(|key| key.balance.is_some());
@@ -274,7 +268,7 @@ impl Dispatcher {
             &estimate,
         )?;
 
-        let stream = inbound.peek.stream;
+        let (stream, endpoint) = (inbound.peek.stream, inbound.endpoint);
         let header_wait = shared.timeouts.header_wait;
         let journey = Journey {
             dispatcher: self,
@@ -289,7 +283,7 @@ impl Dispatcher {
             let mut opening = Box::pin(journey.open_stream());
             return match timeout(header_wait, &mut opening).await {
                 Ok(opened) => opened.map(stream::Open::into_reply),
-                Err(_elapsed) => Ok(stream::late(opening, &shared)),
+                Err(_elapsed) => Ok(stream::late(opening, endpoint, &shared)),
             };
         }
         journey.fetch().await
@@ -308,6 +302,31 @@ fn candidates(shared: &Shared, resolved: &Resolved) -> Vec<Candidate> {
             Some((target, price))
         })
         .collect()
+}
+
+/// Whether the caller may use what the request names: the model, and its own fallbacks. Fallbacks of the config are the
+/// operator's choice.
+fn check_access(
+    shared: &Shared,
+    key: Option<&KeyEntry>,
+    inbound: &Inbound,
+    table: &RoutingTable,
+    resolved: &Resolved,
+    members: &[Candidate],
+) -> Result<(), AuthError> {
+    let Some(key) = key.filter(|key| !key.row.models.is_empty()) else {
+        return Ok(());
+    };
+    check_model_access(key, &inbound.model, Some(resolved), members)?;
+    for fallback in inbound.peek.fallbacks.iter().flatten() {
+        let resolved = table.resolve(fallback);
+        let members = resolved
+            .as_ref()
+            .map(|resolved| candidates(shared, resolved))
+            .unwrap_or_default();
+        check_model_access(key, fallback, resolved.as_ref(), &members)?;
+    }
+    Ok(())
 }
 
 /// A key's model list names models as clients call them, or the group behind an alias (contract

@@ -4,7 +4,7 @@
 //! 1. [`Events::hold_until_content`] keeps everything back until the first content: until then a failure is an ordinary
 //!    error and another deployment may be tried.
 //! 2. [`Open::into_reply`] hands over the headers and an [`EventStream`] that relays the rest.
-//! 3. The `[DONE]` frame is released after the settled record is on the journal; a failure becomes an error event, and
+//! 3. The terminal frame (`[DONE]`, `message_stop`) is released after the settled record is on the journal; a failure becomes an error event, and
 //!    never a clean end.
 //!
 //! When the first content takes longer than `header_wait`, [`late`] sends the headers with comments, and the same steps
@@ -24,9 +24,11 @@ use log::{error, warn};
 use tokio::time::{Instant, timeout};
 use trunkline_actors::deployment::Outcome;
 use trunkline_wire::error::UpstreamError;
-use trunkline_wire::openai::reply;
+use trunkline_wire::exchange::keep_alive;
 use trunkline_wire::relay::FrameKind;
+use trunkline_wire::request::Endpoint;
 use trunkline_wire::usage::Usage;
+use trunkline_wire::{anthropic, openai};
 
 use super::attempt::{Answer, Arrived, Journey};
 use super::error::DispatchError;
@@ -41,7 +43,6 @@ pub type EventStream = Pin<Box<dyn Stream<Item = Result<Bytes, Infallible>>>>;
 
 /// A comment is sent after this much silence, so that proxies and clients do not take the connection for dead.
 const PING_EVERY: Duration = Duration::from_secs(15);
-const PING: Bytes = Bytes::from_static(b": ping\n\n");
 /// How long a client's leaving may be outlived for the sake of the usage.
 const AFTERLIFE: Duration = Duration::from_secs(1);
 
@@ -54,8 +55,8 @@ pub struct LateFailure {
     pub kind: String,
     /// The field at fault.
     pub param: Option<String>,
-    /// The status that came too late, as a string.
-    pub code: String,
+    /// The status that came too late.
+    pub status: u16,
 }
 
 /// A stream whose first content has come.
@@ -93,12 +94,18 @@ enum Step {
 // === impl LateFailure ===
 
 impl LateFailure {
-    fn into_event(self) -> Bytes {
-        reply::error_event(
+    fn into_event(self, endpoint: Endpoint) -> Bytes {
+        if endpoint == Endpoint::Messages {
+            return anthropic::reply::error_event(
+                anthropic::reply::error_type(self.status),
+                &self.message,
+            );
+        }
+        openai::reply::error_event(
             &self.message,
             &self.kind,
             self.param.as_deref(),
-            Some(&self.code),
+            Some(&self.status.to_string()),
         )
     }
 }
@@ -136,30 +143,35 @@ impl Open {
 /// The headers go out now; whatever comes later goes into the stream.
 pub(super) fn late(
     opening: Pin<Box<impl Future<Output = Result<Open, DispatchError>> + 'static>>,
+    endpoint: Endpoint,
     shared: &Arc<Shared>,
 ) -> Reply {
     let late_error = shared.late_error;
-    let waiting = stream::unfold(Some(opening), move |opening| async move {
-        let mut opening = opening?;
-        match timeout(PING_EVERY, &mut opening).await {
-            Err(_elapsed) => Some((stream::iter([Ok(PING)]).boxed_local(), Some(opening))),
-            Ok(Ok(open)) => {
-                let (_too_late, pump) = Pump::new(open);
-                Some((pump.into_events(), None))
-            }
-            Ok(Err(err)) => {
-                let failure = late_error(err);
-                warn!(
-                    status = failure.code.as_str(), kind = failure.kind.as_str();
-                    "a streamed request failed after its headers were sent"
-                );
-                let event = failure.into_event();
-                Some((stream::iter([Ok(event)]).boxed_local(), None))
+    let ping = Bytes::from_static(keep_alive(endpoint));
+    let first = stream::iter([Ok(ping.clone())]);
+    let waiting = stream::unfold(Some(opening), move |opening| {
+        let ping = ping.clone();
+        async move {
+            let mut opening = opening?;
+            match timeout(PING_EVERY, &mut opening).await {
+                Err(_elapsed) => Some((stream::iter([Ok(ping)]).boxed_local(), Some(opening))),
+                Ok(Ok(open)) => {
+                    let (_too_late, pump) = Pump::new(open);
+                    Some((pump.into_events(), None))
+                }
+                Ok(Err(err)) => {
+                    let failure = late_error(err);
+                    warn!(
+                        status = failure.status, kind = failure.kind.as_str();
+                        "a streamed request failed after its headers were sent"
+                    );
+                    let event = failure.into_event(endpoint);
+                    Some((stream::iter([Ok(event)]).boxed_local(), None))
+                }
             }
         }
     })
     .flatten();
-    let first = stream::iter([Ok(PING)]);
     Reply::Stream {
         headers: Vec::new(),
         events: first.chain(waiting).boxed_local(),
@@ -290,7 +302,8 @@ impl Running {
             Ok(Err(error)) => self.break_off(&error.into()),
             Err(_ping) if wait < idle_left && timers.deadline > Instant::now() => {
                 self.silent += wait;
-                Step::Send(PING)
+                let ping = keep_alive(self.journey.inbound.endpoint);
+                Step::Send(Bytes::from_static(ping))
             }
             Err(timed_out) => self.break_off(&timed_out),
         }
@@ -372,7 +385,7 @@ impl Running {
     }
 
     fn error_event(&self, err: DispatchError) -> Bytes {
-        (self.late_error)(err).into_event()
+        (self.late_error)(err).into_event(self.journey.inbound.endpoint)
     }
 
     fn note(&mut self) {
@@ -406,12 +419,12 @@ impl Running {
         }
     }
 
-    /// Reads the end of the body after `[DONE]`, so that the connection can be used again.
+    /// Reads the end of the body after the terminal event, so that the connection can be used again.
     fn release_connection(self) {
         let Some(mut body) = self.events.body else {
             return;
         };
-        // It has mostly come already, in the packet that held `[DONE]`.
+        // It has mostly come already, in the packet that held the terminal event.
         if let Some(Ok(None) | Err(_)) = body.next().now_or_never() {
             return;
         }

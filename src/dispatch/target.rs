@@ -11,12 +11,15 @@ use anyhow::Context as _;
 use awc::http::Uri;
 use awc::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use trunkline_actors::ids::DeploymentId;
+use trunkline_wire::exchange::Dialect;
 use trunkline_wire::request::Endpoint;
 
-use crate::config::{AuthScheme, Config, DeploymentConfig, Secret};
+use crate::config::{self, AuthScheme, Config, DeploymentConfig, Provider, Secret};
 use crate::cost::{Price, PriceBook, PricedModel};
 use crate::telemetry::metrics::{GroupMetrics, Metrics};
 
+/// How the tokens of an OAuth login with Anthropic begin: they are no API keys.
+const OAUTH_TOKEN: &str = "sk-ant-oat";
 /// A configured header with a shorter value is taken for a plain word.
 const SHORTEST_SECRET: usize = 8;
 
@@ -37,13 +40,29 @@ pub struct Target {
     pub(super) shown: Vec<(HeaderName, HeaderValue)>,
     /// The counters of its group.
     pub(super) metrics: GroupMetrics,
-    chat: Uri,
-    completions: Uri,
-    embeddings: Uri,
+    /// The wire format of its provider.
+    pub(super) dialect: Dialect,
+    addresses: Addresses,
+    /// The longest answer of its model, in tokens, where known.
+    pub(super) max_output_tokens: Option<u64>,
     /// Known for every deployment whose upstream model is no pattern.
     price: Option<Arc<Price>>,
     /// Output tokens that its answers usually have.
     pub typical: Typical,
+}
+
+/// Where the endpoints of a provider are.
+#[derive(Debug)]
+enum Addresses {
+    OpenAi {
+        chat: Uri,
+        completions: Uri,
+        embeddings: Uri,
+    },
+    Anthropic {
+        messages: Uri,
+        count_tokens: Uri,
+    },
 }
 
 /// An exponentially weighted mean of output tokens, for holds and reservations of requests that name no maximum.
@@ -91,21 +110,17 @@ impl Target {
         prices: &PriceBook,
         metrics: &Metrics,
     ) -> Result<Self, anyhow::Error> {
-        let uri = |path: &str| {
-            config
-                .url(path)
-                .as_str()
-                .parse::<Uri>()
-                .with_context(|| format!("api_base {} cannot be called", config.api_base))
-        };
         let fixed = !config.upstream_model.contains('*');
         Ok(Self {
             headers: headers(config)?,
             shown: shown(config),
             metrics: metrics.group(&config.model_name),
-            chat: uri(Endpoint::ChatCompletions.path())?,
-            completions: uri(Endpoint::Completions.path())?,
-            embeddings: uri(Endpoint::Embeddings.path())?,
+            dialect: dialect(config.provider),
+            addresses: Addresses::of(config)?,
+            max_output_tokens: config
+                .model_info
+                .max_output_tokens
+                .or_else(|| listed(config, prices, &config.upstream_model)?.max_output_tokens),
             price: if fixed {
                 price(config, prices, &config.upstream_model).map(Arc::new)
             } else {
@@ -116,13 +131,20 @@ impl Target {
         })
     }
 
-    /// Where requests of that kind go.
+    /// Where requests of that kind go: to the endpoint that answers them in the provider's own dialect.
     pub fn uri(&self, endpoint: Endpoint) -> &Uri {
-        match endpoint {
-            Endpoint::Completions => &self.completions,
-            Endpoint::Embeddings => &self.embeddings,
-            _ => &self.chat,
+        match (&self.addresses, endpoint) {
+            (Addresses::OpenAi { completions, .. }, Endpoint::Completions) => completions,
+            (Addresses::OpenAi { embeddings, .. }, Endpoint::Embeddings) => embeddings,
+            (Addresses::OpenAi { chat, .. }, _) => chat,
+            (Addresses::Anthropic { count_tokens, .. }, Endpoint::CountTokens) => count_tokens,
+            (Addresses::Anthropic { messages, .. }, _) => messages,
         }
+    }
+
+    /// Whether its key is the token of an OAuth login with Anthropic.
+    pub(super) fn signs_in_by_oauth(&self) -> bool {
+        is_oauth(&self.config)
     }
 
     /// What `upstream_model` costs here; `None` is unknown.
@@ -146,6 +168,47 @@ impl Target {
             .iter()
             .chain(headers)
             .map(Secret::expose)
+    }
+}
+
+// === impl Addresses ===
+
+impl Addresses {
+    fn of(config: &DeploymentConfig) -> Result<Self, anyhow::Error> {
+        let uri = |path: &str| {
+            config
+                .url(path)
+                .as_str()
+                .parse::<Uri>()
+                .with_context(|| format!("api_base {} cannot be called", config.api_base))
+        };
+        Ok(match config.provider.dialect {
+            config::Dialect::Anthropic => Self::Anthropic {
+                messages: uri(Endpoint::Messages.path())?,
+                count_tokens: uri(Endpoint::CountTokens.path())?,
+            },
+            // A mocked deployment may be of a provider that is not spoken; nobody is called then.
+            config::Dialect::OpenAi | config::Dialect::NotYet => Self::OpenAi {
+                chat: uri(Endpoint::ChatCompletions.path())?,
+                completions: uri(Endpoint::Completions.path())?,
+                embeddings: uri(Endpoint::Embeddings.path())?,
+            },
+        })
+    }
+}
+
+fn is_oauth(config: &DeploymentConfig) -> bool {
+    config.provider.auth == AuthScheme::Anthropic
+        && config
+            .api_key
+            .as_ref()
+            .is_some_and(|key| key.expose().starts_with(OAUTH_TOKEN))
+}
+
+fn dialect(provider: &Provider) -> Dialect {
+    match provider.dialect {
+        config::Dialect::Anthropic => Dialect::Anthropic,
+        config::Dialect::OpenAi | config::Dialect::NotYet => Dialect::OpenAi,
     }
 }
 
@@ -179,14 +242,18 @@ fn price(config: &DeploymentConfig, prices: &PriceBook, upstream_model: &str) ->
 fn headers(config: &DeploymentConfig) -> Result<Vec<(HeaderName, HeaderValue)>, anyhow::Error> {
     let mut headers = Vec::new();
     if let Some(key) = &config.api_key {
-        match config.provider.auth {
-            AuthScheme::Bearer => {
-                let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
-                    .context("the api_key holds characters that no header can")?;
-                value.set_sensitive(true);
-                headers.push((AUTHORIZATION, value));
-            }
-        }
+        let bearer = || (AUTHORIZATION, format!("Bearer {}", key.expose()));
+        let (name, value) = match config.provider.auth {
+            AuthScheme::Anthropic if !is_oauth(config) => (
+                HeaderName::from_static("x-api-key"),
+                key.expose().to_owned(),
+            ),
+            AuthScheme::Anthropic | AuthScheme::Bearer => bearer(),
+        };
+        let mut value = HeaderValue::from_str(&value)
+            .context("the api_key holds characters that no header can")?;
+        value.set_sensitive(true);
+        headers.push((name, value));
     }
     if let Some(organization) = &config.organization {
         headers.push((

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::attempt::Journey;
 use super::failure::AttemptError;
 use super::target::Target;
+use super::{Inbound, Shared};
 
 /// No timer is longer: a configured one may be any number, and a moment beyond the clock's end cannot be made.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
@@ -28,23 +28,16 @@ pub(super) struct Timers {
 // === impl Timers ===
 
 impl Timers {
-    /// What is left of the whole attempt.
-    pub(super) fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
-    }
-}
-
-impl Journey {
-    /// Timers of one attempt; precedence: contract `routing` §6.
-    pub(super) fn timers(&self, target: &Target) -> Timers {
-        let shared = &self.dispatcher.shared;
+    /// Timers of one attempt that begins now; precedence: contract `routing` §6.
+    pub(super) fn start(shared: &Shared, target: &Target, inbound: &Inbound) -> Self {
+        let peek = &inbound.peek;
         let secs = |secs: Option<f64>| secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
-        let whole = secs(self.inbound.peek.timeout_secs)
+        let whole = secs(peek.timeout_secs)
             .or_else(|| secs(target.config.timeout_secs))
             .or_else(|| secs(shared.litellm.request_timeout_secs))
             .or(shared.router.timeout);
-        let limit = if self.inbound.peek.stream {
-            secs(self.inbound.peek.stream_timeout_secs)
+        let limit = if peek.stream {
+            secs(peek.stream_timeout_secs)
                 .or_else(|| secs(target.config.stream_timeout_secs))
                 .or(shared.router.stream_timeout)
                 .or(whole)
@@ -53,18 +46,23 @@ impl Journey {
         };
         let configured = shared.timeouts;
         // For a stream the limit bounds the gaps, for a whole answer the whole.
-        let total = if self.inbound.peek.stream {
+        let total = if peek.stream {
             at_most(configured.total, None)
         } else {
             at_most(configured.total, limit)
         };
-        Timers {
+        Self {
             first_byte: at_most(configured.first_byte, limit),
             first_content: at_most(configured.first_content, limit),
             idle: at_most(configured.idle, limit),
             total,
             deadline: Instant::now() + total,
         }
+    }
+
+    /// What is left of the whole attempt.
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 }
 

@@ -35,6 +35,7 @@ use futures_util::StreamExt as _;
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 
+use super::headers::Headers;
 use super::target::Target;
 
 /// An idle connection is not reused after this: providers and their load balancers close theirs after 20 s and more.
@@ -137,19 +138,22 @@ impl Upstream {
         }
     }
 
-    /// Sends a JSON body and waits for the answer's headers. No timer but `connect` runs in here.
+    /// Sends a JSON body and waits for the answer's headers. No timer but `connect` runs in here. `own` are this request's
+    /// own headers; they go before the deployment's of the same name.
     ///
     /// Dropping the future closes the connection.
     pub(super) async fn post(
         &self,
         target: &Target,
         uri: &Uri,
+        own: Headers,
         body: Bytes,
     ) -> Result<Response, SendError> {
-        let first = FreshFlag::watch(request(&self.pooled, target, uri).send_body(body.clone()));
+        let request = |client| request(client, target, uri, &own);
+        let first = FreshFlag::watch(request(&self.pooled).send_body(body.clone()));
         let response = match first.await {
             (Ok(response), _) => response,
-            (Err(err), fresh) if !fresh && died_in_pool(&err) => request(&self.fresh, target, uri)
+            (Err(err), fresh) if !fresh && died_in_pool(&err) => request(&self.fresh)
                 .force_close()
                 .send_body(body)
                 .await
@@ -211,13 +215,13 @@ fn client(tls: &Arc<ClientConfig>, connect: Duration, keep_alive: Duration) -> C
         .finish()
 }
 
-fn request(client: &Client, target: &Target, uri: &Uri) -> ClientRequest {
+fn request(client: &Client, target: &Target, uri: &Uri, own: &Headers) -> ClientRequest {
     let mut request = client
         .post(uri)
         .no_decompress()
         .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .insert_header((ACCEPT_ENCODING, HeaderValue::from_static("identity")));
-    for (name, value) in &target.headers {
+    for (name, value) in target.headers.iter().chain(own) {
         request = request.insert_header((name.clone(), value.clone()));
     }
     request

@@ -1,0 +1,160 @@
+//! Anthropic's token counting: how long a prompt is, without an answer to it.
+//!
+//! A deployment of Anthropic's is asked; for any other the gateway estimates, and says so. Nothing is billed for it, so
+//! there is no permit and no row on the books.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::time::sleep;
+use trunkline_actors::deployment::Outcome;
+use trunkline_actors::supervisor::{Attempt, GiveUp, PlanAsk, Step};
+use trunkline_wire::exchange::Dialect;
+
+use super::admit::tokens_of_bytes;
+use super::attempt::{collect, encode, refused};
+use super::error::DispatchError;
+use super::failure::AttemptError;
+use super::headers;
+use super::target::Target;
+use super::timers::{Timers, within};
+use super::{Dispatcher, Inbound, Reply, Shared, candidates, check_access};
+use crate::auth::Identity;
+
+/// `litellm_count_source` is LiteLLM's member: who counted.
+#[derive(Serialize)]
+struct Estimated {
+    input_tokens: u64,
+    litellm_count_source: &'static str,
+}
+
+/// Why a deployment gave no count.
+enum Failed {
+    /// The request is wrong, whoever is asked.
+    Request(DispatchError),
+    Deployment(AttemptError),
+}
+
+impl Dispatcher {
+    /// Counts the tokens of a prompt.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); limits and budgets are not asked.
+    pub async fn count_tokens(
+        self: Rc<Self>,
+        identity: &Identity,
+        inbound: Inbound,
+    ) -> Result<Reply, DispatchError> {
+        let shared = Arc::clone(&self.shared);
+        let unknown = || DispatchError::UnknownModel {
+            model: inbound.model.clone(),
+        };
+        let table = shared.routing.load();
+        let resolved = table
+            .resolve_or_default(&inbound.model)
+            .ok_or_else(unknown)?;
+        let members = candidates(&shared, &resolved);
+        check_access(
+            &shared,
+            identity.key(),
+            &inbound,
+            &table,
+            &resolved,
+            &members,
+        )?;
+        let ask = PlanAsk {
+            model: &inbound.model,
+            num_retries: inbound.peek.num_retries,
+            // Another group's model has another vocabulary: its count would be wrong.
+            disable_fallbacks: true,
+            ..PlanAsk::default()
+        };
+        let mut plan = table.plan(ask).map_err(|_unknown| unknown())?;
+        let mut told = None;
+        loop {
+            let attempt = match plan.next(shared.clock.now()) {
+                Step::Try(attempt) => attempt,
+                Step::GiveUp(GiveUp::Failed) => {
+                    return Err(told.unwrap_or(DispatchError::Internal(
+                        "routing gave up without an error to tell",
+                    )));
+                }
+                Step::GiveUp(reason) => return Err(reason.into()),
+            };
+            sleep(attempt.wait).await;
+            let Some(target) = shared.targets.get(attempt.deployment.id()) else {
+                return Err(DispatchError::Internal("a deployment has no target"));
+            };
+            let target = Arc::clone(target);
+            if target.dialect != Dialect::Anthropic || target.config.mock_response.is_some() {
+                return Ok(estimated(&inbound));
+            }
+            let began = shared.clock.now();
+            match self.ask(&shared, &target, &attempt, &inbound).await {
+                Ok(body) => {
+                    let now = shared.clock.now();
+                    let total = now.since(began);
+                    attempt.report(
+                        Outcome::Success {
+                            total,
+                            first_content: None,
+                            completion_tokens: 0,
+                        },
+                        now,
+                    );
+                    return Ok(Reply::Whole {
+                        headers: Vec::new(),
+                        body,
+                    });
+                }
+                Err(Failed::Request(err)) => return Err(err),
+                Err(Failed::Deployment(err)) => {
+                    let (failure, now) = (err.failure(), shared.clock.now());
+                    attempt.report(Outcome::Failure(failure), now);
+                    plan.failed(&failure, now);
+                    told = Some(err.told(&target));
+                }
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        shared: &Shared,
+        target: &Target,
+        attempt: &Attempt,
+        inbound: &Inbound,
+    ) -> Result<Bytes, Failed> {
+        let encoded = encode(shared, target, inbound, &attempt.upstream_model)
+            .map_err(|bad| Failed::Request(DispatchError::Invalid(bad)))?;
+        let timers = Timers::start(shared, target, inbound);
+        let own = headers::to_anthropic(target, inbound, &encoded.betas);
+        let uri = target.uri(inbound.endpoint);
+        let answer = async {
+            let sent = self.upstream.post(target, uri, own, encoded.body);
+            let response = within("first_byte", timers.first_byte, timers.deadline, sent)
+                .await?
+                .map_err(AttemptError::from)?;
+            if response.status.is_success() {
+                return collect(response.body, &timers).await;
+            }
+            let status = response.status.as_u16();
+            Err(refused(target, status, response.body, &timers).await)
+        };
+        answer.await.map_err(Failed::Deployment)
+    }
+}
+
+fn estimated(inbound: &Inbound) -> Reply {
+    let estimate = Estimated {
+        input_tokens: tokens_of_bytes(inbound.peek.input_bytes),
+        litellm_count_source: "local_estimate",
+    };
+    Reply::Whole {
+        headers: Vec::new(),
+        // A number and a word always serialise.
+        body: Bytes::from(serde_json::to_vec(&estimate).unwrap_or_default()),
+    }
+}
