@@ -35,7 +35,7 @@ use crate::auth::KeyTable;
 use crate::config::{Config, DatabaseUrl, NoticeKind};
 use crate::cost::PriceBook;
 use crate::dispatch::{self, Dispatcher, Shared, Targets};
-use crate::http::{catch_panic, openai, routes};
+use crate::http::{guard, model_call, routes};
 use crate::journal::{Journal, JournalOptions};
 use crate::storage::{self, Store, UserRow};
 use crate::telemetry::metrics::Metrics;
@@ -127,7 +127,7 @@ impl Process {
             router: config.router.clone(),
             litellm: config.litellm.clone(),
             always_include_stream_usage: config.general.always_include_stream_usage,
-            late_error: openai::late_error,
+            late_error: model_call::late_error,
         });
         let keys = KeyTable::new(
             config.general.master_key.as_ref(),
@@ -188,7 +188,7 @@ impl Process {
                 )
                 // Without a master key any web page could call: then no other origin is let in.
                 .wrap(Condition::new(app.keys.has_master_key(), any_origin()))
-                .wrap(from_fn(catch_panic))
+                .wrap(from_fn(guard))
                 .configure(routes::configure)
                 .default_service(web::to(routes::not_found))
         })

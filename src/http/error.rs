@@ -1,10 +1,11 @@
 //! The one error that handlers return, and the table of every code it can have.
 //!
 //! Lower parts have enums of their own ([`AuthError`], [`DispatchError`], `StorageError`); they become an [`ApiError`]
-//! here and nowhere else. The body is OpenAI's on every route:
+//! here and nowhere else. The body is OpenAI's, and Anthropic's on Anthropic's routes ([`Shape`]):
 //!
 //! ```json
 //! {"error":{"message":"…","type":"invalid_request_error","param":"messages","code":"400"}}
+//! {"type":"error","error":{"type":"invalid_request_error","message":"…"},"request_id":"…"}
 //! ```
 //!
 //! `code` is the status as a string, as LiteLLM's clients expect; the finer [`Code`] is a bounded metric label.
@@ -15,9 +16,11 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
+use bytes::Bytes;
 use log::error;
 use serde::Serialize;
 use trunkline_actors::admission::Refusal;
+use trunkline_wire::anthropic::reply;
 
 use crate::auth::AuthError;
 use crate::dispatch::{DispatchError, LateFailure};
@@ -77,6 +80,15 @@ pub struct ApiError {
     message: String,
     param: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// How errors look, by the dialect of the route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// On every route that is not Anthropic's.
+    OpenAi,
+    /// Anthropic API reference, "Errors", 2026-11-23.
+    Anthropic,
 }
 
 #[derive(Serialize)]
@@ -200,11 +212,17 @@ impl ApiError {
             message: self.message,
             kind: self.kind,
             param: self.param,
-            code: self.status.as_u16().to_string(),
+            status: self.status.as_u16(),
         }
     }
 
-    /// The JSON body.
+    /// The body in Anthropic's shape; `call_id` is the id that the answer's headers name.
+    pub fn to_anthropic(&self, call_id: Option<&str>) -> Bytes {
+        let kind = reply::error_type(self.status.as_u16());
+        reply::error_body(kind, &self.message, call_id)
+    }
+
+    /// The body in OpenAI's shape.
     pub fn to_json(&self) -> Vec<u8> {
         let code = self.status.as_u16().to_string();
         serde_json::to_vec(&Envelope {
@@ -216,6 +234,19 @@ impl ApiError {
             },
         })
         .unwrap_or_default()
+    }
+}
+
+// === impl Shape ===
+
+impl Shape {
+    /// The shape that clients of `path` expect.
+    pub fn of(path: &str) -> Self {
+        let path = path.strip_prefix("/anthropic").unwrap_or(path);
+        match path.strip_prefix("/v1/messages") {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => Self::Anthropic,
+            _ => Self::OpenAi,
+        }
     }
 }
 

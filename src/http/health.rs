@@ -200,6 +200,8 @@ async fn try_call(
         model: deployment.id.clone(),
         end_user: None,
         header_tags: vec!["health-check".to_owned()],
+        anthropic_version: None,
+        anthropic_betas: Vec::new(),
         arrived: Instant::now(),
         arrived_at: UnixMs::now(),
     };

@@ -4,14 +4,16 @@
 //! [`routes`]: it is the whole surface of the gateway.
 
 pub mod admin;
+pub mod anthropic;
 pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod health;
 pub mod metrics;
 mod middleware;
+pub mod model_call;
 pub mod openai;
 pub mod routes;
 
 pub use error::{ApiError, Code};
-pub(crate) use middleware::catch_panic;
+pub(crate) use middleware::guard;

@@ -1,9 +1,4 @@
-//! OpenAI's endpoints. The three model calls differ in their [`Endpoint`] alone, so they share `serve`.
-
-pub mod chat;
-pub mod completions;
-pub mod embeddings;
-pub mod models;
+//! What every endpoint that calls a model has in common, whichever dialect its client speaks.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -22,10 +17,12 @@ use crate::dispatch::{DispatchError, Inbound, LateFailure, Reply};
 
 /// Longest caller-given id that is echoed.
 const MAX_CALL_ID: usize = 256;
-const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 /// Longest model name, in bytes: it goes into headers, and a record of the books holds it twice.
 const MAX_MODEL_NAME: usize = 512;
+/// Most beta features that one request may ask for.
+const MAX_BETAS: usize = 64;
 /// Most models that one request may name to fall back to.
 const MAX_FALLBACKS: usize = 32;
 
@@ -41,7 +38,7 @@ pub(super) async fn serve(
         Ok(response) => response,
         Err(err) => {
             report(&call, &err, &call_id);
-            let mut response = err.error_response();
+            let mut response = HttpResponse::from_error(err);
             response
                 .headers_mut()
                 .insert(COST, HeaderValue::from_static("0"));
@@ -71,9 +68,11 @@ async fn answer(
     }
     let body = call.json_body().await?;
     let inbound = inbound(endpoint, call, body, arrived)?;
-    let reply = Rc::clone(&call.worker.dispatcher)
-        .run(&caller.identity, inbound)
-        .await?;
+    let dispatcher = Rc::clone(&call.worker.dispatcher);
+    let reply = match endpoint {
+        Endpoint::CountTokens => dispatcher.count_tokens(&caller.identity, inbound).await?,
+        _ => dispatcher.run(&caller.identity, inbound).await?,
+    };
     Ok(match reply {
         Reply::Whole { headers, body } => {
             let mut response = HttpResponse::Ok();
@@ -164,6 +163,7 @@ fn inbound(
                 .collect()
         })
         .unwrap_or_default();
+    let (anthropic_version, anthropic_betas) = anthropic_headers(endpoint, call);
     Ok(Inbound {
         endpoint,
         body,
@@ -171,9 +171,27 @@ fn inbound(
         model,
         end_user,
         header_tags,
+        anthropic_version,
+        anthropic_betas,
         arrived,
         arrived_at,
     })
+}
+
+/// `anthropic-version` and `anthropic-beta`, which mean something on Anthropic's endpoints only.
+fn anthropic_headers(endpoint: Endpoint, call: &Call) -> (Option<HeaderValue>, Vec<String>) {
+    if !matches!(endpoint, Endpoint::Messages | Endpoint::CountTokens) {
+        return (None, Vec::new());
+    }
+    let headers = call.request.headers();
+    let betas = headers
+        .get_all("anthropic-beta")
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|beta| beta.trim().to_owned())
+        .take(MAX_BETAS)
+        .collect();
+    (headers.get("anthropic-version").cloned(), betas)
 }
 
 /// Names come from the path and from `fallbacks` too, and with a wildcard any name is served.

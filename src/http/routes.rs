@@ -9,7 +9,7 @@ use actix_web::{Handler, HttpResponse, Responder, Route, web};
 
 use super::error::{ApiError, Code};
 use super::extract::{Call, Caller, Demand};
-use super::{admin, docs, health, metrics, openai};
+use super::{admin, anthropic, docs, health, metrics, openai};
 use crate::auth::Permission;
 
 /// One endpoint: what it is called with, what it asks of the caller, what it does.
@@ -67,6 +67,19 @@ pub fn table() -> Vec<Entry> {
             ],
             "Embeddings (OpenAI shape)",
             openai::embeddings::create,
+        ),
+        post(
+            &["/v1/messages", "/anthropic/v1/messages"],
+            "Message, whole or streamed (Anthropic shape)",
+            anthropic::messages::create,
+        ),
+        post(
+            &[
+                "/v1/messages/count_tokens",
+                "/anthropic/v1/messages/count_tokens",
+            ],
+            "How many tokens a prompt is (Anthropic shape)",
+            anthropic::count_tokens::count,
         ),
         get(
             &["/v1/models", "/models"],

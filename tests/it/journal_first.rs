@@ -16,7 +16,7 @@ use trunkline::cost::PriceBook;
 use trunkline::dispatch::{
     DispatchError, Dispatcher, Inbound, Reply, Shared, Targets, routing_config, tls_config,
 };
-use trunkline::http::openai;
+use trunkline::http::model_call;
 use trunkline::telemetry::metrics::Metrics;
 use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::money::Usd;
@@ -139,7 +139,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         router: config.router.clone(),
         litellm: config.litellm.clone(),
         always_include_stream_usage: false,
-        late_error: openai::late_error,
+        late_error: model_call::late_error,
     };
     let writer: Arc<dyn JournalWriter> = Arc::<Journal>::clone(journal);
     Rc::new(Dispatcher::new(Arc::new(shared), &tls_config(), writer))
@@ -161,6 +161,8 @@ async fn ask(
         model: "m".to_owned(),
         end_user: None,
         header_tags: Vec::new(),
+        anthropic_version: None,
+        anthropic_betas: Vec::new(),
         arrived: Instant::now(),
         arrived_at: UnixMs::now(),
     };

@@ -1,11 +1,12 @@
-//! `POST /v1/chat/completions`: see `super::serve`.
+//! `POST /v1/chat/completions`: see [`super::super::model_call`].
 
 use actix_web::HttpResponse;
 use trunkline_wire::request::Endpoint;
 
 use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::model_call;
 
 /// Serves one call.
 pub(crate) async fn create(caller: Caller<AnyKey>, call: Call) -> HttpResponse {
-    super::serve(Endpoint::ChatCompletions, caller, call).await
+    model_call::serve(Endpoint::ChatCompletions, caller, call).await
 }
