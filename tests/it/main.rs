@@ -16,6 +16,8 @@ mod breaker;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod claude;
+#[cfg(test)]
 mod client_leaves;
 #[cfg(test)]
 mod config;
@@ -29,6 +31,8 @@ mod journal_first;
 mod keys;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod messages;
 #[cfg(test)]
 mod meta;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! Nothing here sleeps. What has to happen in an order is ordered by a [`reply::Gate`]; what has to be waited for is
 //! waited for on a condition with a deadline.
 
+pub(crate) mod claude;
 pub(crate) mod config;
 pub(crate) mod gateway;
 pub(crate) mod http;
