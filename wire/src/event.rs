@@ -119,3 +119,18 @@ pub enum FinishReason {
     /// A provider's own word.
     Other(String),
 }
+
+// === impl FinishReason ===
+
+impl FinishReason {
+    /// The reason that a `finish_reason` of the neutral form ([`crate::chat::Choice`]) says.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "stop" => Self::Stop,
+            "length" => Self::Length,
+            "tool_calls" | "function_call" => Self::ToolCalls,
+            "content_filter" => Self::ContentFilter,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}

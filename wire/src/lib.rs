@@ -23,12 +23,14 @@
 #![warn(missing_docs)]
 
 pub mod anthropic;
+mod broken;
 pub mod chat;
 pub mod error;
 pub mod event;
 pub mod exchange;
 pub mod json;
 pub mod openai;
+mod overrides;
 pub mod relay;
 pub mod request;
 pub mod schema;

@@ -12,6 +12,7 @@
 //! "Versions", `anthropic-version: 2023-06-01`; each file names its section and date.
 
 pub mod decode;
+mod delivered;
 pub mod encode;
 pub mod error;
 pub mod inbound;

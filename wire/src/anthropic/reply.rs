@@ -1,1 +1,51 @@
-//! To be written.
+//! What the gateway itself says to Anthropic's clients: errors and pings.
+//!
+//! Source: Anthropic API reference, "Errors" and "Streaming messages" (error and ping events), 2026-11-23.
+
+use bytes::Bytes;
+
+use crate::json::push_string;
+
+/// An event that only says that the stream is alive.
+pub const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
+
+/// An error as a body: `{"type":"error","error":{"type","message"},"request_id"}`.
+pub fn error_body(error_type: &str, message: &str, request_id: Option<&str>) -> Bytes {
+    Bytes::from(error_json(error_type, message, request_id))
+}
+
+/// An error as the last event of a stream that broke; no `message_stop` follows it.
+pub fn error_event(error_type: &str, message: &str) -> Bytes {
+    let body = error_json(error_type, message, None);
+    Bytes::from([b"event: error\ndata: ", body.as_slice(), b"\n\n"].concat())
+}
+
+/// The `error.type` that Anthropic gives to a status.
+pub fn error_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        408 | 504 => "timeout_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        400..500 => "invalid_request_error",
+        _ => "api_error",
+    }
+}
+
+fn error_json(error_type: &str, message: &str, request_id: Option<&str>) -> Vec<u8> {
+    let mut body = b"{\"type\":\"error\",\"error\":{\"type\":".to_vec();
+    push_string(&mut body, error_type);
+    body.extend_from_slice(b",\"message\":");
+    push_string(&mut body, message);
+    body.push(b'}');
+    if let Some(id) = request_id {
+        body.extend_from_slice(b",\"request_id\":");
+        push_string(&mut body, id);
+    }
+    body.push(b'}');
+    body
+}

@@ -10,6 +10,7 @@ mod path;
 mod splice;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -22,6 +23,8 @@ use serde_json::value::RawValue;
 
 pub use path::MemberPath;
 pub use splice::Splice;
+pub(crate) use splice::restamped;
+pub(crate) use value::{filled, spelled_bytes, string};
 
 /// How deeply arrays and objects may be nested, the outermost object being level 1.
 pub const MAX_DEPTH: usize = 128;

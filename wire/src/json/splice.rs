@@ -8,7 +8,7 @@ use memchr::{memchr, memrchr};
 use smallvec::SmallVec;
 
 use super::path::Step;
-use super::{MemberPath, Object, array, push_string};
+use super::{MemberPath, Object, array, push_string, quoted, string};
 
 /// Pending edits over an [`Object`]; [`Splice::finish`] writes the result in one pass.
 ///
@@ -255,6 +255,16 @@ impl<'a> Splice<'a> {
             self.edits.push((at, edit));
         }
     }
+}
+
+/// The object with the string `text` as its member `key`; nothing when it has no such member, or already that one.
+pub(crate) fn restamped(object: &Object<'_>, key: &str, text: &str) -> Option<Bytes> {
+    if string(object.get(key)?).as_deref() == Some(text) {
+        return None;
+    }
+    let mut splice = Splice::new(object);
+    splice.set(key, quoted(text));
+    Some(splice.finish())
 }
 
 /// Copies the source in order, leaving spans out.

@@ -5,27 +5,25 @@
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
-use super::types::{Choice, filled};
+use super::types::Choice;
 use super::{error, usage};
 use crate::chat::{ChatRequest, ChatResponse};
-use crate::error::UpstreamErrorKind;
 use crate::exchange::Decoded;
-use crate::json::{JsonError, Object, Splice, quoted};
-use crate::{BadRequest, Endpoint, UpstreamError};
+use crate::json::{JsonError, Object, filled, restamped, string};
+use crate::{BadRequest, Endpoint, UpstreamError, broken};
 
 /// Reads an answer with a success status. With `requested_model`, the client sees that name as `model`.
 ///
 /// # Errors
-/// [`UpstreamError`]: [`BrokenAnswer`](UpstreamErrorKind::BrokenAnswer) for HTML, cut JSON, anything but an object and an
+/// [`UpstreamError`]: [`BrokenAnswer`](crate::UpstreamErrorKind::BrokenAnswer) for HTML, cut JSON, anything but an object and an
 /// object without `choices` (or `data`); the classified error for an object that holds an `error`.
 pub fn response(
     endpoint: Endpoint,
     body: Bytes,
     requested_model: Option<&str>,
 ) -> Result<Decoded, UpstreamError> {
-    let object = Object::parse(&body).map_err(|err| not_an_answer(&body, &err))?;
+    let object = Object::parse(&body).map_err(|err| broken::body(&body, &err))?;
     if let Some(err) = object.get("error").filter(|err| filled(err)) {
         return Err(error::classify_inside(err));
     }
@@ -36,13 +34,13 @@ pub fn response(
         object
             .get("data")
             .filter(|data| data.get().starts_with('['))
-            .ok_or_else(|| broken("the provider's answer has no 'data'"))?;
+            .ok_or_else(|| broken::answer("the provider's answer has no 'data'"))?;
     } else {
         let choices = object
             .get("choices")
             .and_then(Choice::parse_all)
             .filter(|choices| !choices.is_empty())
-            .ok_or_else(|| broken("the provider's answer has no 'choices'"))?;
+            .ok_or_else(|| broken::answer("the provider's answer has no 'choices'"))?;
         for choice in &choices {
             finish_reasons.extend(choice.finish_reason());
             output_bytes = output_bytes.saturating_add(choice.delivered().bytes);
@@ -51,7 +49,7 @@ pub fn response(
     }
     let upstream_model = object.get("model").and_then(string);
     let response_id = object.get("id").and_then(string);
-    let restamped = restamp(&object, requested_model, upstream_model.as_deref());
+    let restamped = requested_model.and_then(|model| restamped(&object, "model", model));
     // The members borrow the body, which is moved out below.
     drop(object);
     Ok(Decoded {
@@ -62,36 +60,6 @@ pub fn response(
         output_bytes,
         body: restamped.unwrap_or(body),
     })
-}
-
-/// The body with the client's model name, when that differs.
-fn restamp(object: &Object<'_>, requested: Option<&str>, upstream: Option<&str>) -> Option<Bytes> {
-    let requested = requested?;
-    object.get("model")?;
-    if upstream == Some(requested) {
-        return None;
-    }
-    let mut splice = Splice::new(object);
-    splice.set("model", quoted(requested));
-    Some(splice.finish())
-}
-
-pub(super) fn string(value: &RawValue) -> Option<String> {
-    serde_json::from_str(value.get()).ok()
-}
-
-fn broken(message: &str) -> UpstreamError {
-    UpstreamError::new(UpstreamErrorKind::BrokenAnswer, Some(200), message)
-}
-
-fn not_an_answer(body: &[u8], err: &JsonError) -> UpstreamError {
-    if body.trim_ascii().is_empty() {
-        broken("the provider's answer is empty")
-    } else if error::is_html(None, body) {
-        broken("the provider answered with an HTML page instead of JSON")
-    } else {
-        broken(&format!("the provider's answer is not usable JSON: {err}"))
-    }
 }
 
 /// Reads a client's request into the neutral form.
@@ -129,10 +97,10 @@ enum Problem {
 impl Problem {
     fn of_answer(&self, body: &[u8]) -> UpstreamError {
         match self {
-            Self::Json(err) => not_an_answer(body, err),
-            Self::Shape(err) => broken(&format!(
-                "the provider's answer has an unknown shape: {err}"
-            )),
+            Self::Json(err) => broken::body(body, err),
+            Self::Shape(err) => {
+                broken::answer(format!("the provider's answer has an unknown shape: {err}"))
+            }
         }
     }
 }

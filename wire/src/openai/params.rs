@@ -6,29 +6,10 @@
 
 use serde_json::value::RawValue;
 
-use crate::Endpoint;
+use crate::{Endpoint, overrides};
 
-/// Members that are for the gateway and never leave it (contract, `endpoints.md` §1.1).
-const GATEWAY_FIELDS: &[&str] = &[
-    "metadata",
-    "litellm_metadata",
-    "tags",
-    "cache",
-    "fallbacks",
-    "context_window_fallbacks",
-    "content_policy_fallbacks",
-    "num_retries",
-    "timeout",
-    "request_timeout",
-    "stream_timeout",
-    "disable_fallbacks",
-    "guardrails",
-    "drop_params",
-    "priority",
-    "mock_response",
-    "thinking",
-    "extra_headers",
-];
+/// Members that, in this dialect, are for the gateway too: `metadata` holds its tags, `thinking` is Anthropic's.
+const GATEWAY_FIELDS: &[&str] = &["metadata", "thinking"];
 
 /// Providers whose own API has a `thinking` member.
 const THINKING_PROVIDERS: &[&str] = &["deepseek", "databricks"];
@@ -58,7 +39,18 @@ enum Family {
 
 /// Whether `key` is consumed by the gateway.
 pub(super) fn is_gateway_field(provider: &str, key: &str) -> bool {
-    GATEWAY_FIELDS.contains(&key) && !(key == "thinking" && THINKING_PROVIDERS.contains(&provider))
+    let kept = key == "thinking" && takes_thinking(provider);
+    overrides::is_gateway_field(key) || (GATEWAY_FIELDS.contains(&key) && !kept)
+}
+
+/// Whether the provider's own API has a `thinking` member.
+pub(super) fn takes_thinking(provider: &str) -> bool {
+    THINKING_PROVIDERS.contains(&provider)
+}
+
+/// Whether the model takes `reasoning_effort`; compatible servers are not judged.
+pub(super) fn takes_effort(provider: &str, model: &str) -> bool {
+    !is_openai(provider) || family(model) != Family::Plain
 }
 
 /// Whether the model takes `max_completion_tokens` only.
@@ -88,7 +80,8 @@ pub(super) fn is_unsupported(
             || (key == "temperature" && !is_one(value)))
 }
 
-fn is_openai(provider: &str) -> bool {
+/// `OpenAI` itself, at home or with Azure, whose rules are known.
+pub(super) fn is_openai(provider: &str) -> bool {
     matches!(provider, "openai" | "azure")
 }
 

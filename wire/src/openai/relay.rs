@@ -11,14 +11,14 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::choices::Choices;
-use super::types::{Choice, Delivered, filled};
-use super::{decode, error, usage};
+use super::types::{Choice, Delivered};
+use super::{error, usage};
 use crate::error::UpstreamErrorKind;
 use crate::exchange::AnswerOptions;
-use crate::json::{Object, Splice, quoted};
+use crate::json::{Object, Splice, filled, quoted, string};
 use crate::relay::{Frame, FrameKind};
-use crate::sse::{SseDecoder, SseError, SseEvent};
-use crate::{Endpoint, UpstreamError, Usage};
+use crate::sse::{SseDecoder, SseEvent};
+use crate::{Endpoint, UpstreamError, Usage, broken};
 
 /// The terminal event, as the relay writes it when the provider left it out.
 const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -124,7 +124,7 @@ impl StreamRelay {
         self.decoder.finish();
         match self.state {
             State::Done | State::OwesDone => return Ok(()),
-            State::Failed => return Err(cut()),
+            State::Failed => return Err(broken::cut()),
             State::Open => {}
         }
         // Looks at what is left on a copy of the state, so that the caller still gets it as a frame.
@@ -136,7 +136,7 @@ impl StreamRelay {
                 Ok(None) => break,
                 Err(err) => {
                     self.state = State::Failed;
-                    return Err(too_large(&err));
+                    return Err(broken::event(&err));
                 }
             }
         }
@@ -160,10 +160,7 @@ impl StreamRelay {
                     ends.note(choice);
                 }
             }
-            rest.push(event.raw.clone());
-            if !event.terminated {
-                rest.push(Bytes::from_static(missing_end(&event.raw)));
-            }
+            rest.push(event.completed());
         }
         rest.finish();
         self.decoder = rest;
@@ -175,7 +172,7 @@ impl StreamRelay {
             return Ok(());
         }
         self.state = State::Failed;
-        Err(cut())
+        Err(broken::cut())
     }
 
     /// What the provider said was used, last word.
@@ -209,7 +206,10 @@ impl StreamRelay {
     }
 
     fn decoded_frame(&mut self) -> Result<Option<Frame>, UpstreamError> {
-        let event = self.decoder.next_event().map_err(|err| too_large(&err))?;
+        let event = self
+            .decoder
+            .next_event()
+            .map_err(|err| broken::event(&err))?;
         let Some(event) = event else {
             if self.state != State::OwesDone {
                 return Ok(None);
@@ -257,10 +257,10 @@ impl StreamRelay {
     /// Notes what a chunk says.
     fn note(&mut self, object: &Object<'_>) -> Chunk {
         if self.response_id.is_none() {
-            self.response_id = object.get("id").and_then(decode::string);
+            self.response_id = object.get("id").and_then(string);
         }
         if self.upstream_model.is_none() {
-            self.upstream_model = object.get("model").and_then(decode::string);
+            self.upstream_model = object.get("model").and_then(string);
         }
         let used = object.get("usage").and_then(usage::parse);
         let had_finished = self.choices.all_finished();
@@ -339,30 +339,7 @@ fn is_done(data: &[u8]) -> bool {
     data.trim_ascii() == b"[DONE]"
 }
 
-/// What an event at the end of the stream lacks to be one.
-fn missing_end(raw: &[u8]) -> &'static [u8] {
-    if raw.ends_with(b"\n") {
-        b"\n"
-    } else if raw.ends_with(b"\r") {
-        b"\r"
-    } else {
-        b"\n\n"
-    }
-}
-
 fn whole<'a>(object: &Object<'a>) -> Result<&'a RawValue, UpstreamError> {
     serde_json::from_str(object.source())
         .map_err(|err| UpstreamError::new(UpstreamErrorKind::BrokenAnswer, None, err.to_string()))
-}
-
-fn too_large(err: &SseError) -> UpstreamError {
-    UpstreamError::new(UpstreamErrorKind::BrokenAnswer, Some(200), err.to_string())
-}
-
-fn cut() -> UpstreamError {
-    UpstreamError::new(
-        UpstreamErrorKind::CutStream,
-        Some(200),
-        "the provider closed the stream before the answer was complete",
-    )
 }

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::params;
 use crate::exchange::{EncodeOptions, Encoded, MaxTokensField};
-use crate::json::{MemberPath, Object, Splice, quoted};
+use crate::json::{Object, Splice, quoted};
+use crate::overrides;
 use crate::request::{BadRequest, Endpoint, RequestPeek};
 
 /// Makes a client's body fit for a deployment, changing nothing but the spans that must change.
@@ -19,23 +20,9 @@ pub fn request(
 ) -> Result<Encoded, BadRequest> {
     let object = Object::parse(body)?;
     let mut splice = Splice::new(&object);
-    let mut dropped = Vec::new();
     splice.set("model", quoted(options.upstream_model));
-    let allowed = |key: &str| options.allowed_openai_params.iter().any(|name| name == key);
-    for (key, _) in object.members() {
-        if params::is_gateway_field(options.provider, key) && !allowed(key) {
-            splice.remove(key);
-        }
-    }
-    for param in options.additional_drop_params {
-        let removed = match MemberPath::parse(param) {
-            Some(path) => splice.remove_path(&path),
-            None => splice.remove(param),
-        };
-        if removed {
-            dropped.push(param.clone());
-        }
-    }
+    let is_gateway_field = |key: &str| params::is_gateway_field(options.provider, key);
+    let mut dropped = overrides::remove(&object, &mut splice, options, is_gateway_field);
     drop_unsupported(&object, &mut splice, options, &mut dropped)?;
     if options.endpoint == Endpoint::ChatCompletions {
         rename_max_tokens(&mut splice, options);
@@ -43,14 +30,9 @@ pub fn request(
     if peek.stream && options.endpoint != Endpoint::Embeddings {
         splice.set_within("stream_options", "include_usage", b"true");
     }
-    for (key, value) in options.defaults {
-        if !splice.contains(key) && !says_max_tokens_otherwise(&splice, key) {
-            splice.set(key.as_str(), value.to_string().into_bytes());
-        }
-    }
-    for (key, value) in options.extra_body {
-        splice.set(key.as_str(), value.to_string().into_bytes());
-    }
+    overrides::add(&mut splice, options, |splice, key| {
+        splice.contains(key) || says_max_tokens_otherwise(splice, key)
+    });
     Ok(Encoded {
         body: splice.finish(),
         dropped,

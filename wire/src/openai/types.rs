@@ -5,6 +5,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::json::{filled, spelled_bytes};
+
 /// One entry of `choices`, of an answer (`message`), a chunk (`delta`) or a text completion (`text`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice<'a> {
@@ -14,6 +16,9 @@ pub(super) struct Choice<'a> {
     finish_reason: Option<&'a RawValue>,
     #[serde(borrow)]
     delta: Option<&'a RawValue>,
+    /// vLLM: the stop sequence that ended the answer, or the number of a token that did.
+    #[serde(borrow)]
+    stop_reason: Option<&'a RawValue>,
     #[serde(borrow)]
     message: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -88,6 +93,15 @@ impl<'a> Choice<'a> {
             .filter(|reason: &String| !reason.is_empty())
     }
 
+    pub(super) fn delta(&self) -> Option<&'a RawValue> {
+        self.delta
+    }
+
+    pub(super) fn stop_sequence(&self) -> Option<String> {
+        self.stop_reason
+            .and_then(|reason| serde_json::from_str(reason.get()).ok())
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         self.finish_reason.is_some_and(filled)
     }
@@ -146,20 +160,5 @@ impl Delivered {
         if let Some(call) = call {
             self.add(call.arguments.or(call.input));
         }
-    }
-}
-
-/// Whether a value is there and says something: not null, false, or an empty string, array or object.
-pub(super) fn filled(value: &RawValue) -> bool {
-    !matches!(value.get(), "null" | "false" | "\"\"" | "[]" | "{}")
-}
-
-/// The length of a value, without the quotes when it is a string.
-fn spelled_bytes(value: &RawValue) -> usize {
-    let text = value.get();
-    if text.starts_with('"') {
-        text.len().saturating_sub(2)
-    } else {
-        text.len()
     }
 }

@@ -32,7 +32,7 @@ pub enum Endpoint {
     CountTokens,
 }
 
-/// A request that nobody could serve; becomes a 400 in `OpenAI`'s error shape.
+/// A request that nobody could serve; becomes a 400 in the error shape of the client's dialect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadRequest {
@@ -44,27 +44,27 @@ pub struct BadRequest {
     pub status: u16,
 }
 
-/// The members of an `OpenAI`-dialect body that decide something.
+/// The members of a body that decide something.
 ///
-/// Source: `OpenAI` API reference, "Create chat completion", "Create completion", "Create embeddings", 2026-11-22, and
-/// the gateway's own fields of the contract, `endpoints.md` §1.1.
+/// Source: `OpenAI` API reference, "Create chat completion", "Create completion", "Create embeddings", 2026-11-22;
+/// Anthropic API reference, "Create a message", 2026-11-23; and the gateway's own fields of the contract, `endpoints.md` §1.1.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestPeek {
     /// `model`; absent when the path names it.
     pub model: Option<String>,
     /// `stream`.
     pub stream: bool,
-    /// `stream_options.include_usage`: the client asked for the usage chunk.
+    /// `stream_options.include_usage`: the client asked for the usage chunk. Anthropic's clients always get theirs.
     pub include_usage: bool,
     /// `max_completion_tokens`, else `max_tokens`.
     pub max_tokens: Option<u64>,
     /// `n`, 1 when absent.
     pub n: u64,
-    /// `user`, when it is a string.
+    /// `user`, or Anthropic's `metadata.user_id`, when it is a string.
     pub user: Option<String>,
-    /// Bytes of `messages`, `prompt` or `input` as they are spelled, for estimates.
+    /// Bytes of `messages` (with Anthropic's `system` and `tools`), `prompt` or `input` as they are spelled, for estimates.
     pub input_bytes: usize,
-    /// `metadata.tags`, then `tags`.
+    /// `metadata.tags` (Anthropic's clients: `litellm_metadata.tags`), then `tags`.
     pub tags: Vec<String>,
     /// `num_retries`.
     pub num_retries: Option<u32>,
@@ -129,6 +129,9 @@ impl BadRequest {
 
     fn missing(endpoint: Endpoint) -> Self {
         let (path, field) = (endpoint.path(), endpoint.input_field());
+        if endpoint == Endpoint::Messages {
+            return Self::new(field, format!("{field}: Field required"));
+        }
         Self::new(
             field,
             format!("{path}: Missing required parameter: '{field}'."),
@@ -159,21 +162,13 @@ impl RequestPeek {
             n: 1,
             ..Self::default()
         };
-        let mut input = None;
-        let mut max_completion_tokens = None;
-        let mut request_timeout = None;
         let mut own_tags = Vec::new();
+        let mut request_timeout = None;
         for (key, value) in object.members() {
             match key {
-                _ if key == endpoint.input_field() => input = Some(value),
                 "model" => peek.model = read::model(value)?,
                 "stream" => peek.stream = read::boolean(key, value)?.unwrap_or(false),
-                "stream_options" => peek.include_usage = read::include_usage(value)?,
                 "max_tokens" => peek.max_tokens = read::count(key, value)?,
-                "max_completion_tokens" => max_completion_tokens = read::count(key, value)?,
-                "n" => peek.n = read::choices(value)?,
-                "user" => peek.user = read::string(value),
-                "metadata" => peek.tags = read::metadata_tags(value),
                 "tags" => own_tags = read::strings(value).unwrap_or_default(),
                 "num_retries" => peek.num_retries = read::retries(value)?,
                 "timeout" => peek.timeout_secs = read::seconds(key, value)?,
@@ -187,11 +182,52 @@ impl RequestPeek {
                 _ => {}
             }
         }
-        peek.max_tokens = max_completion_tokens.or(peek.max_tokens);
         peek.timeout_secs = peek.timeout_secs.or(request_timeout);
+        if endpoint == Endpoint::Messages {
+            peek.of_messages(&object)?;
+        } else {
+            peek.of_openai(endpoint, &object)?;
+        }
         peek.tags.append(&mut own_tags);
-        peek.input_bytes = check_input(endpoint, input)?;
         Ok(peek)
+    }
+
+    /// What only `OpenAI`'s bodies have.
+    fn of_openai(&mut self, endpoint: Endpoint, object: &Object<'_>) -> Result<(), BadRequest> {
+        let mut max_completion_tokens = None;
+        for (key, value) in object.members() {
+            match key {
+                "stream_options" => self.include_usage = read::include_usage(value)?,
+                "max_completion_tokens" => max_completion_tokens = read::count(key, value)?,
+                "n" => self.n = read::choices(value)?,
+                "user" => self.user = read::string(value),
+                "metadata" => self.tags = read::metadata_tags(value),
+                _ => {}
+            }
+        }
+        self.max_tokens = max_completion_tokens.or(self.max_tokens);
+        self.input_bytes = check_input(endpoint, object.get(endpoint.input_field()))?;
+        Ok(())
+    }
+
+    /// What only Anthropic's bodies have. `metadata` is theirs there, so the gateway's tags are in `litellm_metadata`.
+    fn of_messages(&mut self, object: &Object<'_>) -> Result<(), BadRequest> {
+        let present = |key| object.get(key).filter(|value| value.get() != "null");
+        // In that order, as its clients know it.
+        if self.max_tokens.is_none() {
+            return Err(BadRequest::new("max_tokens", "max_tokens: Field required"));
+        }
+        let messages = check_input(Endpoint::Messages, object.get("messages"))?;
+        let others = ["system", "tools"].into_iter().filter_map(present);
+        self.input_bytes = others
+            .map(|value| value.get().len())
+            .fold(messages, usize::saturating_add);
+        self.include_usage = true;
+        self.user = present("metadata").and_then(read::user_id);
+        self.tags = present("litellm_metadata")
+            .map(read::metadata_tags)
+            .unwrap_or_default();
+        Ok(())
     }
 }
 
@@ -201,7 +237,9 @@ fn check_input(endpoint: Endpoint, input: Option<&RawValue>) -> Result<usize, Ba
         .filter(|text| *text != "null")
         .ok_or_else(|| BadRequest::missing(endpoint))?;
     if endpoint == Endpoint::ChatCompletions {
-        messages::check(input)?;
+        messages::check_chat(input)?;
+    } else if endpoint == Endpoint::Messages {
+        messages::check_turns(input)?;
     } else if !input.starts_with(['"', '[']) {
         let field = endpoint.input_field();
         return Err(BadRequest::new(

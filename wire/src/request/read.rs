@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{BadRequest, MAX_CHOICES};
+use crate::json::Object;
 
 /// Reads `value`, when it has the shape of `T`.
 fn shaped<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
@@ -99,19 +100,16 @@ pub(super) fn include_usage(value: &RawValue) -> Result<bool, BadRequest> {
 
 /// `tags` inside `metadata`; anything misshapen there is the client's own business.
 pub(super) fn metadata_tags(value: &RawValue) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Metadata<'a> {
-        #[serde(borrow)]
-        tags: Option<&'a RawValue>,
-    }
+    within(value, "tags").and_then(strings).unwrap_or_default()
+}
 
-    if !value.get().starts_with('{') {
-        return Vec::new();
-    }
-    shaped::<Metadata<'_>>(value)
-        .and_then(|metadata| metadata.tags)
-        .and_then(strings)
-        .unwrap_or_default()
+/// `user_id` inside Anthropic's `metadata`.
+pub(super) fn user_id(value: &RawValue) -> Option<String> {
+    within(value, "user_id").and_then(string)
+}
+
+fn within<'a>(value: &'a RawValue, key: &str) -> Option<&'a RawValue> {
+    Object::parse_str(value.get()).ok()?.get(key)
 }
 
 /// Model names, plainly or as `{"model": "name"}`.

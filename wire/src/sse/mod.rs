@@ -114,6 +114,19 @@ impl SseEvent {
         Bytes::from(out)
     }
 
+    /// The original bytes, with the blank line that the last event of a stream may lack.
+    pub fn completed(&self) -> Bytes {
+        if self.terminated {
+            return self.raw.clone();
+        }
+        let end: &[u8] = match self.raw.last() {
+            Some(b'\n') => b"\n",
+            Some(b'\r') => b"\r",
+            _ => b"\n\n",
+        };
+        Bytes::from([&self.raw, end].concat())
+    }
+
     fn parse(raw: Bytes, at_start: bool, terminated: bool) -> Self {
         let mut event = None;
         let mut first: Option<Range<usize>> = None;
