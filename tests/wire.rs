@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use trunkline_wire::exchange::{self, AnswerOptions, Dialect, EncodeOptions, MaxTokensField};
 use trunkline_wire::relay::Relay;
+use trunkline_wire::tool_names::ToolNames;
 use trunkline_wire::{Endpoint, RequestPeek, UpstreamError, Usage};
 
 /// Unix seconds that a case takes for now.
@@ -41,6 +42,8 @@ struct Case {
     dialect: Dialect,
     endpoint: Endpoint,
     settings: Map<String, Value>,
+    /// Tools that were sent under other names.
+    renamed: ToolNames,
     read: BTreeSet<String>,
     problems: Vec<String>,
 }
@@ -100,6 +103,7 @@ impl Case {
             dialect,
             endpoint,
             settings: Map::new(),
+            renamed: ToolNames::default(),
             read: BTreeSet::new(),
             problems: Vec::new(),
         };
@@ -199,6 +203,7 @@ impl Case {
         match exchange::encode(self.dialect, &request.into(), peek, &options) {
             Ok(encoded) => {
                 self.expect_setting("dropped", &Value::from(encoded.dropped));
+                self.renamed = encoded.renamed;
                 self.expect_setting("betas", &Value::from(encoded.betas));
                 encoded.body.to_vec()
             }
@@ -221,6 +226,7 @@ impl Case {
             include_usage: peek.include_usage,
             choices: peek.n,
             created: CREATED,
+            renamed: self.renamed.clone(),
         }
     }
 

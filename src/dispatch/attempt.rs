@@ -18,6 +18,7 @@ use trunkline_wire::exchange::{
     self, AnswerOptions, Decoded, EncodeOptions, Encoded, MaxTokensField,
 };
 use trunkline_wire::request::BadRequest;
+use trunkline_wire::tool_names::ToolNames;
 
 use super::error::DispatchError;
 use super::events::Events;
@@ -173,6 +174,7 @@ impl Journey {
             body,
             dropped,
             betas,
+            renamed,
         } = encode(
             &self.dispatcher.shared,
             target,
@@ -197,9 +199,9 @@ impl Journey {
         let answer = if !status.is_success() {
             Err(refused(target, status.as_u16(), body, &timers).await)
         } else if self.inbound.peek.stream {
-            self.open_events(target, body, &timers).await
+            self.open_events(target, body, renamed, &timers).await
         } else {
-            self.read_whole(target, body, &timers).await
+            self.read_whole(target, body, renamed, &timers).await
         };
         match answer {
             Ok(answer) => Ok((answer, headers, timers, dropped)),
@@ -211,10 +213,11 @@ impl Journey {
         &self,
         target: &Target,
         body: Body,
+        renamed: ToolNames,
         timers: &Timers,
     ) -> Result<Answer, AttemptError> {
         let bytes = collect(body, timers).await?;
-        let decoded = exchange::decode(target.dialect, bytes, &self.answer_options())?;
+        let decoded = exchange::decode(target.dialect, bytes, &self.answer_options(renamed))?;
         Ok(Answer::Whole(Box::new(decoded)))
     }
 
@@ -222,13 +225,14 @@ impl Journey {
         &self,
         target: &Target,
         body: Body,
+        renamed: ToolNames,
         timers: &Timers,
     ) -> Result<Answer, AttemptError> {
         if !is_event_stream(body.headers()) {
             // A provider that answers a streamed request in one piece has not done what was asked; what it says instead
             // is most often an error with status 200.
             let bytes = collect(body, timers).await?;
-            exchange::decode(target.dialect, bytes, &self.answer_options())?;
+            exchange::decode(target.dialect, bytes, &self.answer_options(renamed))?;
             return Err(UpstreamError::new(
                 UpstreamErrorKind::BrokenAnswer,
                 None,
@@ -236,7 +240,7 @@ impl Journey {
             )
             .into());
         }
-        let mut events = Events::new(body, target.dialect, self.answer_options());
+        let mut events = Events::new(body, target.dialect, self.answer_options(renamed));
         within(
             "first_content",
             timers.first_content,
@@ -258,13 +262,14 @@ impl Journey {
         self.inbound.peek.include_usage || self.dispatcher.shared.always_include_stream_usage
     }
 
-    pub(super) fn answer_options(&self) -> AnswerOptions {
+    fn answer_options(&self, renamed: ToolNames) -> AnswerOptions {
         AnswerOptions {
             endpoint: self.inbound.endpoint,
             requested_model: self.shown_model().map(str::to_owned),
             include_usage: self.shows_usage(),
             choices: self.inbound.peek.n,
             created: self.inbound.arrived_at.0 / 1000,
+            renamed,
         }
     }
 }

@@ -5,6 +5,7 @@ use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
 use trunkline_wire::exchange::{AnswerOptions, Dialect};
 use trunkline_wire::relay::{Frame, FrameKind, Relay};
 use trunkline_wire::request::Endpoint;
+use trunkline_wire::tool_names::ToolNames;
 
 use super::upstream::Body;
 
@@ -112,6 +113,7 @@ impl Events {
                 include_usage: false,
                 choices: 0,
                 created: 0,
+                renamed: ToolNames::default(),
             },
         )
     }
@@ -184,6 +186,7 @@ mod tests {
                 include_usage: false,
                 choices: 0,
                 created: 0,
+                renamed: ToolNames::default(),
             },
         );
 

@@ -10,6 +10,7 @@ use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
 use trunkline_wire::exchange::{self, AnswerOptions, Dialect};
 use trunkline_wire::openai::reply::{self, Envelope};
 use trunkline_wire::request::Endpoint;
+use trunkline_wire::tool_names::ToolNames;
 use trunkline_wire::usage::Usage;
 
 use super::Inbound;
@@ -40,6 +41,7 @@ pub(super) fn answer(
         include_usage,
         choices: 0,
         created: UnixMs::now().0 / 1000,
+        renamed: ToolNames::default(),
     };
     let usage = Usage::estimated(PROMPT_TOKENS, COMPLETION_TOKENS);
     let random = Alphanumeric.sample_string(&mut rand::rng(), 24);

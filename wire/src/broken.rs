@@ -2,6 +2,7 @@
 
 use crate::UpstreamError;
 use crate::error::UpstreamErrorKind;
+use crate::error::body::is_html;
 use crate::json::JsonError;
 use crate::sse::SseError;
 
@@ -12,10 +13,9 @@ pub(crate) fn answer(message: impl Into<String>) -> UpstreamError {
 
 /// A body that is not an object.
 pub(crate) fn body(body: &[u8], err: &JsonError) -> UpstreamError {
-    let start = body.trim_ascii_start();
-    if start.is_empty() {
+    if body.trim_ascii().is_empty() {
         answer("the provider's answer is empty")
-    } else if start.starts_with(b"<") {
+    } else if is_html(None, body) {
         answer("the provider answered with an HTML page instead of JSON")
     } else {
         answer(format!("the provider's answer is not usable JSON: {err}"))

@@ -133,4 +133,15 @@ impl FinishReason {
             other => Self::Other(other.to_owned()),
         }
     }
+
+    /// `OpenAI`'s word for it. Its clients know no others, so a provider's own reason is `stop` to them (contract,
+    /// `providers.md` §9).
+    pub fn as_openai(&self) -> &'static str {
+        match self {
+            Self::Stop | Self::StopSequence(_) | Self::Other(_) => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+        }
+    }
 }

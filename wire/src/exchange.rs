@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::chat::{ChatResponse, Choice, Content};
+use crate::tool_names::ToolNames;
 use crate::{BadRequest, Endpoint, RequestPeek, UpstreamError, Usage, anthropic, openai};
 
 /// The wire format that a provider speaks.
@@ -66,6 +67,8 @@ pub struct Encoded {
     pub dropped: Vec<String>,
     /// Beta features that the body needs: values for the provider's `anthropic-beta` header, none in other dialects.
     pub betas: Vec<&'static str>,
+    /// Tools that had to be sent under other names; the answer's calls must be given their own back.
+    pub renamed: ToolNames,
 }
 
 /// How the client wants its answer, whole or streamed.
@@ -79,6 +82,8 @@ pub struct AnswerOptions {
     pub include_usage: bool,
     /// How many answers the request asked for (`n`): a stream that never began one of them is not complete. 0: unknown.
     pub choices: u64,
+    /// Tools that were sent under other names; their calls get the client's names back.
+    pub renamed: ToolNames,
     /// Unix seconds now, for dialects whose answers carry a time where the provider's do not.
     pub created: u64,
 }
@@ -153,7 +158,8 @@ pub fn decode(
             ))
         }
         (_, Dialect::Anthropic) => {
-            let answer = anthropic::decode::response(&body)?;
+            let mut answer = anthropic::decode::response(&body)?;
+            options.renamed.restore(&mut answer);
             Ok(translated(
                 &answer,
                 openai::render::response(&answer, options),
@@ -219,4 +225,19 @@ fn output_bytes(choice: &Choice) -> usize {
         .map(String::len)
         .sum();
     text + others + arguments
+}
+// === impl EncodeOptions ===
+
+impl EncodeOptions<'_> {
+    /// The error for a parameter that the model cannot have, in `LiteLLM`'s words.
+    pub(crate) fn unsupported(&self, param: &str) -> BadRequest {
+        let (provider, model) = (self.provider, self.upstream_model);
+        BadRequest::new(
+            param,
+            format!(
+                "litellm.UnsupportedParamsError: {provider} does not support parameter '{param}' for model={model}. \
+                 Leave it out, or set `drop_params: true` to have the gateway drop it."
+            ),
+        )
+    }
 }

@@ -35,6 +35,7 @@ pub mod relay;
 pub mod request;
 pub mod schema;
 pub mod sse;
+pub mod tool_names;
 pub mod usage;
 
 pub use error::{UpstreamError, UpstreamErrorKind};

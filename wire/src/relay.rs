@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::event::ChatEvent;
 use crate::exchange::{AnswerOptions, Dialect};
+use crate::tool_names::ToolNames;
 use crate::{Endpoint, UpstreamError, Usage, anthropic, openai};
 
 /// What a frame means to the dispatcher.
@@ -56,6 +57,7 @@ enum Inner {
 struct Translation {
     decoder: Decoder,
     renderer: Renderer,
+    renamed: ToolNames,
     /// Frames of the last event that were not handed out yet, the next one last.
     ready: Vec<Frame>,
     usage: Option<Usage>,
@@ -101,10 +103,12 @@ impl Relay {
             (Endpoint::Messages, Dialect::OpenAi) => Inner::Translated(Box::new(Translation::new(
                 Decoder::OpenAi(openai::stream::StreamDecoder::new()),
                 Renderer::Anthropic(anthropic::render::StreamRenderer::new(&options)),
+                options.renamed,
             ))),
             (_, Dialect::Anthropic) => Inner::Translated(Box::new(Translation::new(
                 Decoder::Anthropic(anthropic::stream::StreamDecoder::new()),
                 Renderer::OpenAi(openai::render::StreamRenderer::new(&options)),
+                options.renamed,
             ))),
             (_, Dialect::OpenAi) => Inner::OpenAi(openai::relay::StreamRelay::new(options)),
         })
@@ -167,10 +171,11 @@ impl Relay {
 // === impl Translation ===
 
 impl Translation {
-    fn new(decoder: Decoder, renderer: Renderer) -> Self {
+    fn new(decoder: Decoder, renderer: Renderer, renamed: ToolNames) -> Self {
         Self {
             decoder,
             renderer,
+            renamed,
             ready: Vec::new(),
             usage: None,
             output_bytes: 0,
@@ -194,9 +199,10 @@ impl Translation {
                 Decoder::OpenAi(decoder) => decoder.next_event(),
                 Decoder::Anthropic(decoder) => decoder.next_event(),
             };
-            let Some(event) = event? else {
+            let Some(mut event) = event? else {
                 return Ok(None);
             };
+            self.renamed.restore_event(&mut event);
             self.note(&event);
             match &mut self.renderer {
                 Renderer::OpenAi(renderer) => renderer.push(event, &mut self.ready),

@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use trunkline_wire::exchange::AnswerOptions;
 use trunkline_wire::openai::relay::StreamRelay;
 use trunkline_wire::relay::Frame;
+use trunkline_wire::tool_names::ToolNames;
 use trunkline_wire::{Endpoint, UpstreamError};
 
 fuzz_target!(|input: (u16, bool, Vec<u8>)| {
@@ -24,6 +25,7 @@ fn relayed(chunks: &[&[u8]], include_usage: bool) -> (Vec<Frame>, Result<(), Ups
         include_usage,
         choices: 0,
         created: 0,
+        renamed: ToolNames::default(),
     });
     let mut frames = Vec::new();
     for chunk in chunks {

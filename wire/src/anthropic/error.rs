@@ -1,22 +1,84 @@
-//! Stand-in until the provider side lands.
+//! Classifies Anthropic's errors.
+//!
+//! ```json
+//! {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "req_…"}
+//! ```
+//!
+//! The type says more than the status, but for the two that cover everything else; a stream's error event has no status.
+//! Source: Anthropic API reference, "Errors", 2026-11-23.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::error::body::{self, Fields};
+use crate::error::phrases;
 use crate::{UpstreamError, UpstreamErrorKind};
 
-pub(super) fn classify_inside(error: &RawValue) -> UpstreamError {
-    let value: Value = serde_json::from_str(error.get()).unwrap_or_default();
-    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let error_type = text("type");
-    let (kind, status) = match error_type.as_deref() {
-        Some("overloaded_error") => (UpstreamErrorKind::Overloaded, 529),
-        Some("rate_limit_error") => (UpstreamErrorKind::RateLimited, 429),
-        Some("invalid_request_error") => (UpstreamErrorKind::BadRequest, 400),
-        _ => (UpstreamErrorKind::Server, 500),
-    };
-    UpstreamError {
-        error_type,
-        ..UpstreamError::new(kind, Some(status), text("message").unwrap_or_default())
+/// The status of each `error.type`.
+const STATUSES: &[(&str, u16)] = &[
+    ("invalid_request_error", 400),
+    ("authentication_error", 401),
+    ("billing_error", 402),
+    ("permission_error", 403),
+    ("not_found_error", 404),
+    ("request_too_large", 413),
+    ("rate_limit_error", 429),
+    ("api_error", 500),
+    ("timeout_error", 504),
+    ("overloaded_error", 529),
+];
+
+/// Classifies an answer whose status is not a success.
+///
+/// `content_type` and `retry_after` are the header values. A `retry-after` that is a date is ignored: this crate has no
+/// clock.
+pub fn classify(
+    status: u16,
+    content_type: Option<&str>,
+    retry_after: Option<&str>,
+    body: &[u8],
+) -> UpstreamError {
+    let fields = Fields::of_bytes(body);
+    let kind = kind(&fields, Some(status));
+    let fallback = || body::plain_text(status, content_type, body);
+    let mut err = fields.into_error(kind, Some(status), fallback);
+    err.retry_after_secs = retry_after.and_then(body::seconds);
+    err
+}
+
+/// Classifies the value of the `error` member of an event, or of a body that came with a success status.
+pub fn classify_inside(error: &RawValue) -> UpstreamError {
+    let fields = Fields::of_error(error);
+    let status = status_of_type(&fields);
+    let kind = kind(&fields, status);
+    fields.into_error(kind, status, body::unnamed)
+}
+
+fn kind(fields: &Fields, status: Option<u16>) -> UpstreamErrorKind {
+    let message = fields.lowered();
+    // The two types that any cause may have leave it to the status.
+    let telling = status_of_type(fields).filter(|status| !matches!(status, 400 | 500));
+    let kind = telling
+        .or(status)
+        .map_or(UpstreamErrorKind::Server, UpstreamErrorKind::from_status);
+    match kind {
+        UpstreamErrorKind::BadRequest if phrases::says_context(&message) => {
+            UpstreamErrorKind::ContextWindow
+        }
+        UpstreamErrorKind::BadRequest if phrases::says_policy(&message) => {
+            UpstreamErrorKind::ContentPolicy
+        }
+        // Comes as an `invalid_request_error`, but is no fault of the request: another deployment may serve it.
+        UpstreamErrorKind::BadRequest if message.contains("credit balance is too low") => {
+            UpstreamErrorKind::PaymentRequired
+        }
+        kind => kind,
     }
+}
+
+fn status_of_type(fields: &Fields) -> Option<u16> {
+    let name = fields.error_type.as_deref()?;
+    STATUSES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, status)| *status)
 }

@@ -15,7 +15,9 @@ pub mod decode;
 mod delivered;
 pub mod encode;
 pub mod error;
+mod finish;
 pub mod inbound;
+mod models;
 pub mod relay;
 pub mod render;
 pub mod reply;
@@ -23,3 +25,7 @@ pub mod splice;
 pub mod stream;
 mod types;
 pub mod usage;
+
+/// The tool by which models without structured outputs answer in a wanted form: its input is the answer's text. A client's
+/// own tool of this name is sent under another (see [`encode`]), so the name alone says what a call of it is.
+const JSON_TOOL: &str = "json_tool_call";

@@ -30,6 +30,7 @@ const MESSAGE_STOP: &[u8] = b"event: message_stop\ndata: {\"type\":\"message_sto
 pub struct StreamRelay {
     decoder: SseDecoder,
     model: Option<String>,
+    counters: usage::Counters,
     usage: Option<Usage>,
     output_bytes: usize,
     response_id: Option<String>,
@@ -60,6 +61,7 @@ impl StreamRelay {
         Self {
             decoder: SseDecoder::new(),
             model: options.requested_model,
+            counters: usage::Counters::default(),
             usage: None,
             output_bytes: 0,
             response_id: None,
@@ -228,17 +230,22 @@ impl StreamRelay {
         let message = Object::parse_str(message.get()).ok()?;
         self.response_id = message.get("id").and_then(string);
         self.upstream_model = message.get("model").and_then(string);
-        self.usage = message.get("usage").and_then(usage::parse);
+        self.note_usage(message.get("usage"));
         let restamped = restamped(&message, "model", self.model.as_deref()?)?;
         let mut splice = Splice::new(object);
         splice.set("message", restamped.as_ref());
         Some(splice.finish())
     }
 
-    fn message_delta(&mut self, object: &Object<'_>) -> FrameKind {
-        if let Some(used) = object.get("usage").and_then(usage::parse) {
-            self.usage = Some(usage::later(self.usage, used));
+    fn note_usage(&mut self, usage: Option<&RawValue>) {
+        if let Some(usage) = usage {
+            self.counters.update(usage);
+            self.usage = self.counters.usage();
         }
+    }
+
+    fn message_delta(&mut self, object: &Object<'_>) -> FrameKind {
+        self.note_usage(object.get("usage"));
         let delta = object.get("delta").map(RawValue::get).unwrap_or_default();
         let stops = Object::parse_str(delta)
             .is_ok_and(|delta| delta.get("stop_reason").is_some_and(filled));

@@ -31,7 +31,7 @@ pub fn request(
     Ok(Encoded {
         body: splice.finish(),
         dropped,
-        betas: Vec::new(),
+        ..Encoded::default()
     })
 }
 

@@ -1,1 +1,94 @@
-//! To be written.
+//! What Anthropic answers with: whole messages, stream events, content blocks.
+//!
+//! Everything is borrowed and optional, because a server that only resembles Anthropic's must not fail on a member that
+//! nobody needs. Source: Anthropic API reference, "Messages" and "Streaming messages", 2026-11-23.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// A whole answer: `{"id", "type": "message", "role", "model", "content": […], "stop_reason", "stop_sequence", "usage"}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Answer<'a> {
+    pub(super) id: Option<String>,
+    pub(super) model: Option<String>,
+    #[serde(borrow)]
+    pub(super) content: Option<Vec<&'a RawValue>>,
+    pub(super) stop_reason: Option<String>,
+    pub(super) stop_sequence: Option<String>,
+    pub(super) stop_details: Option<StopDetails>,
+    #[serde(borrow)]
+    pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) container: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) context_management: Option<&'a RawValue>,
+}
+
+/// `{"type": "refusal", "category", "explanation"}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct StopDetails {
+    pub(super) explanation: Option<String>,
+}
+
+/// One event of a stream, whichever it is: its `type` says which members it has.
+#[derive(Debug, Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
+    /// Of `message_start`.
+    #[serde(borrow)]
+    pub(super) message: Option<Started<'a>>,
+    /// Of `content_block_start`.
+    #[serde(borrow)]
+    pub(super) content_block: Option<&'a RawValue>,
+    /// Of `content_block_delta` and `message_delta`.
+    #[serde(borrow)]
+    pub(super) delta: Option<Delta<'a>>,
+    #[serde(borrow)]
+    pub(super) usage: Option<&'a RawValue>,
+}
+
+/// The message of `message_start`: as yet without content.
+#[derive(Debug, Deserialize)]
+pub(super) struct Started<'a> {
+    pub(super) id: Option<String>,
+    pub(super) model: Option<String>,
+    #[serde(borrow)]
+    pub(super) usage: Option<&'a RawValue>,
+}
+
+/// The `delta` of an event.
+#[derive(Debug, Deserialize)]
+pub(super) struct Delta<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) text: Option<String>,
+    pub(super) thinking: Option<String>,
+    pub(super) signature: Option<String>,
+    pub(super) partial_json: Option<String>,
+    #[serde(borrow)]
+    pub(super) citation: Option<&'a RawValue>,
+    pub(super) stop_reason: Option<String>,
+    pub(super) stop_sequence: Option<String>,
+    pub(super) stop_details: Option<StopDetails>,
+}
+
+/// One block of content.
+#[derive(Debug, Deserialize)]
+pub(super) struct Block<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
+    pub(super) text: Option<String>,
+    pub(super) thinking: Option<String>,
+    pub(super) signature: Option<String>,
+    /// Of `redacted_thinking`.
+    pub(super) data: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) name: Option<String>,
+    #[serde(borrow)]
+    pub(super) input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) citations: Option<&'a RawValue>,
+}

@@ -1,43 +1,159 @@
-//! Stand-in until the provider side lands.
+//! Anthropic's usage counters ↔ the disjoint vector.
+//!
+//! Its input counters are disjoint already: `input_tokens` is what was neither read from nor written to a cache. Thinking
+//! lies inside `output_tokens`.
+//!
+//! ```json
+//! {"input_tokens": 12, "cache_read_input_tokens": 2048, "cache_creation_input_tokens": 256,
+//!  "cache_creation": {"ephemeral_5m_input_tokens": 200, "ephemeral_1h_input_tokens": 56},
+//!  "output_tokens": 90, "output_tokens_details": {"thinking_tokens": 40}}
+//! ```
+//!
+//! `server_tool_use` counts requests, not tokens, and has no place in the vector.
+//! Source: Anthropic API reference, "Messages", `usage`, and "Streaming messages", `message_delta`, 2026-11-23.
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::Usage;
+use crate::openai::usage::count;
 
-/// Reads.
+#[derive(Debug, Deserialize)]
+struct Spelled<'a> {
+    #[serde(borrow)]
+    input_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_read_input_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_creation_input_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_creation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output_tokens_details: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct SpelledDetails<'a> {
+    #[serde(borrow)]
+    ephemeral_5m_input_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ephemeral_1h_input_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking_tokens: Option<&'a RawValue>,
+}
+
+/// The counters of a stream so far: cumulative, each one replacing the one before where it is present.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counters {
+    input: Option<u64>,
+    cache_read: Option<u64>,
+    cache_write: Option<u64>,
+    cache_write_5m: Option<u64>,
+    cache_write_1h: Option<u64>,
+    output: Option<u64>,
+    thinking: Option<u64>,
+}
+
+/// Reads a `usage` object; nothing when it holds no count.
 pub fn parse(usage: &RawValue) -> Option<Usage> {
-    let value: Value = serde_json::from_str(usage.get()).ok()?;
-    let count = |key: &str| value.get(key).and_then(Value::as_u64);
-    let usage = Usage {
-        input_uncached: count("input_tokens"),
-        cache_read: count("cache_read_input_tokens"),
-        cache_write_5m: count("cache_creation_input_tokens"),
-        output_text: count("output_tokens"),
-        ..Usage::default()
-    };
-    (usage != Usage::default()).then_some(usage)
+    let mut counters = Counters::default();
+    counters.update(usage);
+    counters.usage()
 }
 
-/// Writes.
+/// Writes a `usage` object as Anthropic does in whole answers and in `message_delta`: every counter, 0 when unknown.
 pub fn render(usage: &Usage) -> Value {
-    json!({
-        "input_tokens": usage.input_uncached.unwrap_or(0),
-        "cache_creation_input_tokens": usage.cache_write_5m.unwrap_or(0),
-        "cache_read_input_tokens": usage.cache_read.unwrap_or(0),
-        "output_tokens": usage.completion_tokens(),
-    })
+    let known = |parts: &[Option<u64>]| {
+        parts
+            .iter()
+            .flatten()
+            .fold(0_u64, |sum, part| sum.saturating_add(*part))
+    };
+    let mut out = Map::new();
+    let input = [usage.input_uncached, usage.audio_input, usage.image_input];
+    out.insert("input_tokens".to_owned(), known(&input).into());
+    let written = known(&[usage.cache_write_5m, usage.cache_write_1h]);
+    out.insert("cache_creation_input_tokens".to_owned(), written.into());
+    let read = known(&[usage.cache_read]);
+    out.insert("cache_read_input_tokens".to_owned(), read.into());
+    if let Some(hour) = usage.cache_write_1h {
+        let mut split = Map::new();
+        let minutes = known(&[usage.cache_write_5m]);
+        split.insert("ephemeral_5m_input_tokens".to_owned(), minutes.into());
+        split.insert("ephemeral_1h_input_tokens".to_owned(), hour.into());
+        out.insert("cache_creation".to_owned(), split.into());
+    }
+    let output = usage.completion_tokens();
+    out.insert("output_tokens".to_owned(), output.into());
+    if let Some(thinking) = usage.reasoning {
+        let mut details = Map::new();
+        details.insert("thinking_tokens".to_owned(), thinking.into());
+        out.insert("output_tokens_details".to_owned(), details.into());
+    }
+    Value::Object(out)
 }
 
-/// Counters of `message_delta` over those of `message_start`.
-pub(super) fn later(earlier: Option<Usage>, later: Usage) -> Usage {
-    let earlier = earlier.unwrap_or_default();
-    Usage {
-        input_uncached: later.input_uncached.or(earlier.input_uncached),
-        cache_read: later.cache_read.or(earlier.cache_read),
-        cache_write_5m: later.cache_write_5m.or(earlier.cache_write_5m),
-        cache_write_1h: later.cache_write_1h.or(earlier.cache_write_1h),
-        output_text: later.output_text.or(earlier.output_text),
-        ..later
+// === impl Counters ===
+
+impl Counters {
+    /// Takes over what a `usage` object says.
+    pub(super) fn update(&mut self, usage: &RawValue) {
+        let Some(spelled) = object::<Spelled<'_>>(Some(usage)) else {
+            return;
+        };
+        let split = object::<SpelledDetails<'_>>(spelled.cache_creation).unwrap_or_default();
+        let details =
+            object::<SpelledDetails<'_>>(spelled.output_tokens_details).unwrap_or_default();
+        for (counter, value) in [
+            (&mut self.input, spelled.input_tokens),
+            (&mut self.cache_read, spelled.cache_read_input_tokens),
+            (&mut self.cache_write, spelled.cache_creation_input_tokens),
+            (&mut self.cache_write_5m, split.ephemeral_5m_input_tokens),
+            (&mut self.cache_write_1h, split.ephemeral_1h_input_tokens),
+            (&mut self.output, spelled.output_tokens),
+            (&mut self.thinking, details.thinking_tokens),
+        ] {
+            *counter = count(value).or(*counter);
+        }
     }
+
+    /// The vector; nothing while neither input nor output was counted.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        if self.input.is_none() && self.output.is_none() {
+            return None;
+        }
+        // The total is what is billed; the split says how much of it lives for an hour.
+        let total = self.cache_write.or_else(|| {
+            let split = [self.cache_write_5m, self.cache_write_1h];
+            split.iter().flatten().copied().reduce(u64::saturating_add)
+        });
+        let hour = self
+            .cache_write_1h
+            .map(|hour| hour.min(total.unwrap_or(hour)));
+        let thinking = self
+            .thinking
+            .map(|thinking| thinking.min(self.output.unwrap_or(0)));
+        Some(Usage {
+            input_uncached: self.input,
+            cache_read: self.cache_read,
+            cache_write_5m: total.map(|total| total.saturating_sub(hour.unwrap_or(0))),
+            cache_write_1h: hour,
+            output_text: self
+                .output
+                .map(|output| output.saturating_sub(thinking.unwrap_or(0))),
+            reasoning: thinking,
+            inconsistent: hour != self.cache_write_1h || thinking != self.thinking,
+            ..Usage::default()
+        })
+    }
+}
+
+fn object<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
+    let text = value?.get();
+    text.starts_with('{')
+        .then(|| serde_json::from_str(text).ok())
+        .flatten()
 }

@@ -10,7 +10,7 @@ mod choices;
 pub mod decode;
 pub mod encode;
 pub mod error;
-mod params;
+pub(crate) mod params;
 pub mod relay;
 pub mod render;
 pub mod reply;

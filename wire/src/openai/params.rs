@@ -12,7 +12,7 @@ use crate::{Endpoint, overrides};
 const GATEWAY_FIELDS: &[&str] = &["metadata", "thinking"];
 
 /// Providers whose own API has a `thinking` member.
-const THINKING_PROVIDERS: &[&str] = &["deepseek", "databricks"];
+const THINKING_PROVIDERS: &[&str] = &["anthropic", "deepseek", "databricks"];
 
 /// Sampling parameters that reasoning models refuse. `temperature` is refused unless it is 1.
 const SAMPLING: &[&str] = &[
@@ -38,7 +38,7 @@ enum Family {
 }
 
 /// Whether `key` is consumed by the gateway.
-pub(super) fn is_gateway_field(provider: &str, key: &str) -> bool {
+pub(crate) fn is_gateway_field(provider: &str, key: &str) -> bool {
     let kept = key == "thinking" && takes_thinking(provider);
     overrides::is_gateway_field(key) || (GATEWAY_FIELDS.contains(&key) && !kept)
 }

@@ -73,7 +73,7 @@ impl StreamRelay {
             requested_model,
             include_usage,
             choices,
-            created: _,
+            ..
         } = options;
         Self {
             decoder: SseDecoder::new(),

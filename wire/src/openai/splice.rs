@@ -36,7 +36,7 @@ pub fn request(
     Ok(Encoded {
         body: splice.finish(),
         dropped,
-        betas: Vec::new(),
+        ..Encoded::default()
     })
 }
 
@@ -59,14 +59,7 @@ fn drop_unsupported(
             continue;
         }
         if !options.drop_params {
-            let (provider, model) = model;
-            return Err(BadRequest::new(
-                key,
-                format!(
-                    "litellm.UnsupportedParamsError: {provider} does not support parameter '{key}' for model={model}. \
-                     Leave it out, or set `drop_params: true` to have the gateway drop it."
-                ),
-            ));
+            return Err(options.unsupported(key));
         }
         splice.remove(key);
         dropped.push(key.to_owned());

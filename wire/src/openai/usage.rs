@@ -5,8 +5,8 @@
 //! `total_tokens` tells which. Source: `OpenAI` API reference, "The chat completion object", `usage`, 2026-11-22.
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::Usage;
 
@@ -119,6 +119,56 @@ pub(super) fn parse_value(usage: &Value) -> Option<Usage> {
     parse(&raw)
 }
 
+/// Writes a `usage` object: the totals, details only where they are known, and the two counters at the top level by which
+/// `LiteLLM` tells of prompt caches.
+pub fn render(usage: &Usage) -> Value {
+    let mut out = Map::new();
+    let mut total = |key: &str, tokens: u64| out.insert(key.to_owned(), tokens.into());
+    total("prompt_tokens", usage.prompt_tokens());
+    total("completion_tokens", usage.completion_tokens());
+    total("total_tokens", usage.total_tokens());
+    let cache_write = [usage.cache_write_5m, usage.cache_write_1h]
+        .into_iter()
+        .flatten()
+        .reduce(u64::saturating_add);
+    let cached = usage.cache_read.is_some() || cache_write.is_some();
+    let input = details_of(&[
+        ("cached_tokens", usage.cache_read),
+        ("cache_creation_tokens", cache_write),
+        ("text_tokens", usage.input_uncached.filter(|_| cached)),
+        ("audio_tokens", usage.audio_input),
+        ("image_tokens", usage.image_input),
+    ]);
+    let output = details_of(&[
+        ("reasoning_tokens", usage.reasoning),
+        (
+            "text_tokens",
+            usage.output_text.filter(|_| usage.reasoning.is_some()),
+        ),
+        ("audio_tokens", usage.audio_output),
+    ]);
+    for (key, details) in [
+        ("prompt_tokens_details", input),
+        ("completion_tokens_details", output),
+    ] {
+        if !details.is_empty() {
+            out.insert(key.to_owned(), details.into());
+        }
+    }
+    out.append(&mut details_of(&[
+        ("cache_creation_input_tokens", cache_write),
+        ("cache_read_input_tokens", usage.cache_read),
+    ]));
+    Value::Object(out)
+}
+
+fn details_of(parts: &[(&str, Option<u64>)]) -> Map<String, Value> {
+    parts
+        .iter()
+        .filter_map(|(key, tokens)| Some(((*key).to_owned(), (*tokens)?.into())))
+        .collect()
+}
+
 impl Remainder {
     fn new(total: u64) -> Self {
         Self {
@@ -138,7 +188,7 @@ impl Remainder {
 }
 
 /// A token count; some servers spell it as a float.
-fn count(value: Option<&RawValue>) -> Option<u64> {
+pub(crate) fn count(value: Option<&RawValue>) -> Option<u64> {
     let text = value?.get();
     let integral = match text.split_once('.') {
         Some((integral, zeros)) if zeros.bytes().all(|digit| digit == b'0') => integral,

@@ -8,6 +8,7 @@ use crate::exchange::{AnswerOptions, EncodeOptions, MaxTokensField};
 use crate::openai::relay::StreamRelay;
 use crate::openai::{decode, error, splice};
 use crate::relay::{Frame, FrameKind};
+use crate::tool_names::ToolNames;
 use crate::{Endpoint, RequestPeek, UpstreamError, UpstreamErrorKind as Kind, Usage};
 
 pub(super) fn relay_to_end(
@@ -21,6 +22,7 @@ pub(super) fn relay_to_end(
         include_usage,
         choices: 0,
         created: 0,
+        renamed: ToolNames::default(),
     });
     let mut frames = Vec::new();
     let mut from = 0;
@@ -131,6 +133,7 @@ fn a_stream_that_just_ends_is_cut_unless_every_choice_had_finished() {
         include_usage: false,
         choices: 2,
         created: 0,
+        renamed: ToolNames::default(),
     });
     two.push(Bytes::copy_from_slice(finished.as_bytes()));
     while two.next_frame().unwrap().is_some() {}

@@ -1,8 +1,11 @@
 //! What can go wrong upstream, and what the client sees of it.
 //!
 //! One table, after `auth-budgets-limits.md` §7.1 of the `LiteLLM` contract. Reading a provider's error body is the job
-//! of its folder ([`openai::error`](crate::openai::error)); rendering is the gateway's. Callers branch on
-//! [`UpstreamErrorKind`], never on text.
+//! of its folder ([`openai::error`](crate::openai::error), [`anthropic::error`](crate::anthropic::error)) with the help of
+//! `body` and `phrases`; rendering is the gateway's. Callers branch on [`UpstreamErrorKind`], never on text.
+
+pub(crate) mod body;
+pub(crate) mod phrases;
 
 use std::error::Error;
 use std::fmt;

@@ -1,0 +1,1 @@
+//! Unit and property tests of the encoder; whole bodies are golden cases.
