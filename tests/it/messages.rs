@@ -111,8 +111,7 @@ fn between_two_that_speak_it_every_byte_but_the_model_passes() {
     let answer = gateway.send(
         &Request::post_bytes("/v1/messages", request)
             .header("anthropic-version", "2023-01-01")
-            .header("anthropic-beta", "one,two")
-            .header("anthropic-beta", "three"),
+            .header("anthropic-beta", "one, two,three,one"),
     );
 
     answer.assert_status(200);
