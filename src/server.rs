@@ -34,7 +34,7 @@ use crate::app::{App, Worker};
 use crate::auth::KeyTable;
 use crate::config::{Config, DatabaseUrl, NoticeKind};
 use crate::cost::PriceBook;
-use crate::dispatch::{self, Dispatcher, Shared, Targets};
+use crate::dispatch::{self, Dispatcher, Draining, Shared, Targets};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{Journal, JournalOptions};
 use crate::storage::{self, Store, UserRow};
@@ -127,6 +127,8 @@ impl Process {
             router: config.router.clone(),
             litellm: config.litellm.clone(),
             always_include_stream_usage: config.general.always_include_stream_usage,
+            client_gone: config.server.client_gone,
+            draining: Draining::default(),
             late_error: model_call::late_error,
         });
         let keys = KeyTable::new(

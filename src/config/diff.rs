@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::excerpt::scrub;
 use super::limits::listed;
-use super::model::{Config, DeploymentConfig, UserConfig};
+use super::model::{ClientGone, Config, DeploymentConfig, UserConfig};
 use super::secret::Secret;
 
 /// Everything that differs; empty when both behave the same.
@@ -295,6 +295,10 @@ impl Facts {
         );
 
         let timers = (Part::Timeouts, "timers".to_owned());
+        let drained = match config.server.client_gone {
+            ClientGone::Cancel => None,
+            ClientGone::Drain(bounds) => Some(bounds.time),
+        };
         let timeouts = &config.server.timeouts;
         for (name, value) in [
             ("connect", Some(timeouts.connect)),
@@ -303,6 +307,7 @@ impl Facts {
             ("idle", Some(timeouts.idle)),
             ("total", Some(timeouts.total)),
             ("header_wait", Some(timeouts.header_wait)),
+            ("client_gone.drain", drained),
             ("shutdown", Some(config.server.shutdown_timeout)),
             ("timeout", config.router.timeout),
             ("stream_timeout", config.router.stream_timeout),

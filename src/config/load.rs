@@ -115,7 +115,14 @@ fn load_text(
     let mut deployments = deployments(&root, &written, context, &mut report);
 
     let database_url = general::database_url(&general_raw, &missing, &env, &mut report);
-    let server = settings::server(&own, database_url.as_ref(), cli, &env, &mut report);
+    let server = settings::server(
+        &own,
+        &general_raw,
+        database_url.as_ref(),
+        cli,
+        &env,
+        &mut report,
+    );
     let database_url = database_url.unwrap_or_else(|| DatabaseUrl::default_in(&server.data_dir));
     let general = general::general(&general_raw, database_url, &missing, &env, &mut report);
     let mapping: BTreeMap<String, Vec<ModelRef>> = of(&root, "fallback_mapping", &mut report);

@@ -51,9 +51,9 @@ pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
 pub use excerpt::Excerpt;
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
-    CacheSettings, Config, DeploymentConfig, GeneralSettings, LitellmSettings, LogExport,
-    ModelInfo, PriceOverrides, RedisSettings, RouterSettings, RoutingHint, ServerSettings,
-    Timeouts, UserConfig,
+    CacheSettings, ClientGone, Config, DeploymentConfig, DrainBounds, GeneralSettings,
+    LitellmSettings, LogExport, ModelInfo, PriceOverrides, RedisSettings, RouterSettings,
+    RoutingHint, ServerSettings, Timeouts, UserConfig,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
 pub use secret::Secret;

@@ -311,6 +311,39 @@ pub struct ServerSettings {
     pub shutdown_timeout: Duration,
     /// The timers of one upstream call.
     pub timeouts: Timeouts,
+    /// What happens to answers whose client has left.
+    pub client_gone: ClientGone,
+}
+
+/// What happens to an answer whose client has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientGone {
+    /// The provider is left at once; what was delivered is charged, by estimate.
+    #[default]
+    Cancel,
+    /// The answer is read on, within bounds, so that the provider's own figures are charged.
+    Drain(DrainBounds),
+}
+
+/// How far answers without a client are read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainBounds {
+    /// One answer. Default 60 s.
+    pub time: Duration,
+    /// One stream. Default 8 MiB.
+    pub bytes: usize,
+    /// All of them. Default 64.
+    pub requests: usize,
+}
+
+impl Default for DrainBounds {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_mins(1),
+            bytes: 8 * 1024 * 1024,
+            requests: 64,
+        }
+    }
 }
 
 /// The named timers; each above zero.

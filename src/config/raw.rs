@@ -70,6 +70,7 @@ pub(super) struct RawGeneral {
     pub(super) litellm_key_header_name: Option<String>,
     pub(super) user_header_name: Option<String>,
     pub(super) always_include_stream_usage: Option<bool>,
+    pub(super) cancel_on_disconnect: Option<bool>,
     pub(super) log_level: Option<String>,
     pub(super) global_max_rpm: Option<u64>,
     pub(super) global_max_tpm: Option<u64>,
@@ -182,6 +183,17 @@ pub(super) struct RawTrunkline {
     pub(super) max_body_bytes: Option<u64>,
     pub(super) shutdown_timeout_secs: Option<f64>,
     pub(super) timeouts: RawTimeouts,
+    pub(super) client_gone: RawClientGone,
+}
+
+/// `trunkline.client_gone`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawClientGone {
+    pub(super) policy: Option<String>,
+    pub(super) drain_secs: Option<f64>,
+    pub(super) drain_bytes: Option<u64>,
+    pub(super) drain_requests: Option<u32>,
 }
 
 /// `trunkline.timeouts`, in seconds.

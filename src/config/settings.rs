@@ -9,8 +9,12 @@ use super::database_url::DatabaseUrl;
 use super::env::Env;
 use super::error::NoticeKind;
 use super::load::CliOverrides;
-use super::model::{LitellmSettings, RouterSettings, ServerSettings, Timeouts};
-use super::raw::{ModelRef, RawLitellm, RawRouter, RawTimeouts, RawTrunkline};
+use super::model::{
+    ClientGone, DrainBounds, LitellmSettings, RouterSettings, ServerSettings, Timeouts,
+};
+use super::raw::{
+    ModelRef, RawClientGone, RawGeneral, RawLitellm, RawRouter, RawTimeouts, RawTrunkline,
+};
 use super::report::Report;
 use super::section::{seconds_above_zero, seconds_or_zero};
 use super::yaml::KeyPath;
@@ -20,6 +24,7 @@ const DEFAULT_MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// `trunkline`, the command line and the variables of the process itself.
 pub(super) fn server(
     raw: &RawTrunkline,
+    general: &RawGeneral,
     database: Option<&DatabaseUrl>,
     cli: &CliOverrides,
     env: &dyn Env,
@@ -74,6 +79,46 @@ pub(super) fn server(
             .and_then(duration)
             .unwrap_or(Duration::from_secs(30)),
         timeouts: timeouts(&raw.timeouts, &here.key("timeouts"), env, report),
+        client_gone: client_gone(
+            &raw.client_gone,
+            general.cancel_on_disconnect,
+            &here.key("client_gone"),
+            report,
+        ),
+    }
+}
+
+fn client_gone(
+    raw: &RawClientGone,
+    cancels: Option<bool>,
+    path: &KeyPath,
+    report: &mut Report<'_>,
+) -> ClientGone {
+    seconds_above_zero(raw.drain_secs, &path.key("drain_secs"), report);
+    let default = DrainBounds::default();
+    let bounds = DrainBounds {
+        time: raw.drain_secs.and_then(duration).unwrap_or(default.time),
+        bytes: raw
+            .drain_bytes
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(default.bytes),
+        requests: raw
+            .drain_requests
+            .and_then(|requests| usize::try_from(requests).ok())
+            .unwrap_or(default.requests),
+    };
+    match raw.policy.as_deref() {
+        None if cancels == Some(false) => ClientGone::Drain(bounds),
+        None | Some("cancel") => ClientGone::Cancel,
+        Some("drain") => ClientGone::Drain(bounds),
+        Some(other) => {
+            report.problem(
+                &path.key("policy"),
+                format!("`{other}` is no policy"),
+                "write `cancel` or `drain`",
+            );
+            ClientGone::Cancel
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod admit;
 mod answer;
 mod attempt;
 mod count_tokens;
+mod drain;
 mod error;
 mod events;
 mod failure;
@@ -39,6 +40,7 @@ use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::{PlanAsk, Resolved, RoutingHandle, RoutingTable, Step};
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
+pub use drain::Draining;
 pub use error::{DispatchError, UpstreamFailure};
 pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
@@ -48,7 +50,7 @@ use self::attempt::Journey;
 use self::headers::CallerLimits;
 use self::upstream::Upstream;
 use crate::auth::{AuthError, Identity, KeyEntry, may_use_model};
-use crate::config::{LitellmSettings, RouterSettings, Timeouts};
+use crate::config::{ClientGone, LitellmSettings, RouterSettings, Timeouts};
 use crate::cost::{Price, PriceBook};
 use crate::telemetry::metrics::Metrics;
 
@@ -80,6 +82,10 @@ pub struct Shared {
     pub router: RouterSettings,
     /// Gateway-wide request settings.
     pub litellm: LitellmSettings,
+    /// What happens to answers whose client has left.
+    pub client_gone: ClientGone,
+    /// Answers that are read on without a client.
+    pub draining: Draining,
     /// Streams end with a usage chunk even for clients that did not ask.
     pub always_include_stream_usage: bool,
     /// Renders an error that comes too late for a status, as the JSON of an error event.
@@ -286,7 +292,7 @@ impl Dispatcher {
                 Err(_elapsed) => Ok(stream::late(opening, endpoint, &shared)),
             };
         }
-        journey.fetch().await
+        journey.fetch_or_drain().await
     }
 }
 

@@ -221,6 +221,14 @@ impl Settlement {
             tokens_of_bytes(open.delivered_bytes),
         );
         let (usage, is_estimate) = match usage {
+            // The first event of a stream may count its input and next to no output: what was delivered since is not in
+            // it.
+            Some(usage)
+                if usage.completion_tokens() < estimated.completion_tokens()
+                    && status == SpendStatus::Failure =>
+            {
+                (&usage.with_output(estimated.completion_tokens()), true)
+            }
             Some(usage) => (usage, false),
             None => (&estimated, estimated.total_tokens() > 0),
         };
@@ -299,6 +307,7 @@ fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::ChatCompletions => "chat_completions",
         Endpoint::Completions => "completions",
         Endpoint::Embeddings => "embeddings",
+        Endpoint::Messages => "messages",
         _ => "other",
     }
 }

@@ -31,12 +31,14 @@ use trunkline_wire::usage::Usage;
 use trunkline_wire::{anthropic, openai};
 
 use super::attempt::{Answer, Arrived, Journey};
+use super::drain::Place;
 use super::error::DispatchError;
 use super::events::{Events, Joined, cut_off};
 use super::failure::AttemptError;
 use super::headers::Headers;
 use super::timers::within;
 use super::{Reply, Shared, headers};
+use crate::config::DrainBounds;
 
 /// The bytes of an answer. Dropping it ends the request.
 pub type EventStream = Pin<Box<dyn Stream<Item = Result<Bytes, Infallible>>>>;
@@ -243,7 +245,11 @@ impl Drop for Pump {
         running.note();
         let usage = running.events.relay.usage();
         if !running.events.relay.saw_finish() {
-            running.journey.settlement.client_left(usage);
+            let shared = &running.journey.dispatcher.shared;
+            match shared.draining.place(shared.client_gone) {
+                Some((place, bounds)) => drop(actix_rt::spawn(drain(running, place, bounds))),
+                None => running.journey.settlement.client_left(usage),
+            }
             return;
         }
         if usage.is_some() {
@@ -261,6 +267,35 @@ impl Drop for Pump {
             timeout(AFTERLIFE, rest).await.ok();
             running.finish_quietly();
         });
+    }
+}
+
+/// Reads a stream on without its client, to its end or to the bounds.
+async fn drain(mut running: Running, _place: Place, bounds: DrainBounds) {
+    let mut read: usize = 0;
+    let to_the_end = async {
+        loop {
+            while let Ok(Some(frame)) = running.events.relay.next_frame() {
+                read = read.saturating_add(frame.bytes.len());
+                if frame.kind == FrameKind::Done {
+                    return true;
+                }
+            }
+            match running.events.read().await {
+                Ok(true) if read < bounds.bytes => {}
+                // The relay makes a missing terminal event up only when the answer is whole.
+                Ok(false) => return running.events.relay.finish().is_ok(),
+                Ok(true) | Err(_) => return false,
+            }
+        }
+    };
+    let whole = timeout(bounds.time, to_the_end).await == Ok(true);
+    if whole {
+        running.finish_quietly();
+    } else {
+        running.note();
+        let usage = running.events.relay.usage().copied();
+        running.journey.settlement.client_left(usage.as_ref());
     }
 }
 

@@ -19,6 +19,17 @@ use crate::support::wait::eventually;
 /// "At once", on a machine that runs other tests beside this one.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
+/// As [`scene`], but answers are read on without their client.
+fn draining(reply: Reply, bounds: &str) -> (Upstream, Home, Gateway) {
+    let upstream = Upstream::always(reply);
+    let config = ConfigText::one("m", &upstream)
+        .with_master_key()
+        .trunkline(&format!("client_gone: {{policy: drain{bounds}}}"));
+    let home = Home::with(&config).variable("NUM_WORKERS", "1");
+    let gateway = home.start().with_master_key();
+    (upstream, home, gateway)
+}
+
 /// One worker, so that what the gateway reads of two connections is read in the order of arrival.
 fn scene(reply: Reply) -> (Upstream, Home, Gateway) {
     let upstream = Upstream::always(reply);
@@ -235,4 +246,67 @@ fn a_request_that_fails_or_waits_for_its_first_byte_is_counted_and_given_back() 
     pending.answer().assert_status(500);
 
     eventually("requests in flight", &counted(0), || in_flight(&gateway));
+}
+
+fn served_to_the_end() -> Row {
+    Row {
+        status: "success".to_owned(),
+        prompt_tokens: PROMPT_TOKENS.cast_signed(),
+        completion_tokens: COMPLETION_TOKENS.cast_signed(),
+        estimated: false,
+        error_code: None,
+    }
+}
+
+#[test]
+fn a_drained_stream_is_read_to_its_end_and_charged_what_the_provider_reports() {
+    let gate = Gate::closed();
+    let (_upstream, home, gateway) =
+        draining(Reply::stream(&["a", "b"]).gate_before_part(2, &gate), "");
+    let mut live = gateway.open(&stream_request("m").bearer(MASTER_KEY));
+    assert_eq!(live.next_text(), "a");
+
+    live.leave();
+    let_it_notice(&gateway);
+    gate.open();
+
+    wait_for_one_row(&gateway, &home);
+    assert_eq!(only_row(&home), served_to_the_end());
+    eventually("requests in flight", &counted(0), || in_flight(&gateway));
+}
+
+#[test]
+fn a_drained_whole_answer_is_charged_what_the_provider_reports() {
+    let gate = Gate::closed();
+    let (upstream, home, gateway) = draining(Reply::chat("all of it").after(&gate), "");
+    let pending = gateway.begin(&chat_request("m").bearer(MASTER_KEY));
+    upstream.wait_for_requests(1);
+
+    pending.leave();
+    let_it_notice(&gateway);
+    gate.open();
+
+    wait_for_one_row(&gateway, &home);
+    assert_eq!(only_row(&home), served_to_the_end());
+}
+
+#[test]
+fn a_drain_ends_at_its_bounds_and_charges_what_was_delivered() {
+    let never = Gate::closed();
+    for bounds in [", drain_secs: 0.05", ", drain_requests: 0"] {
+        let (upstream, home, gateway) = draining(
+            Reply::stream(&["a", "b"]).gate_before_part(2, &never),
+            bounds,
+        );
+        let mut live = gateway.open(&stream_request("m").bearer(MASTER_KEY));
+        assert_eq!(live.next_text(), "a");
+
+        live.leave();
+
+        assert!(upstream.is_left_within(0, AT_ONCE), "{bounds}");
+        wait_for_one_row(&gateway, &home);
+        let row = only_row(&home);
+        assert_eq!(row.error_code.as_deref(), Some("client_disconnected"));
+        assert!(row.estimated, "{row:?}");
+    }
 }

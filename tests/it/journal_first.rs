@@ -14,7 +14,8 @@ use trunkline::auth::Identity;
 use trunkline::config::{CliOverrides, ConfigSource, MapEnv, load};
 use trunkline::cost::PriceBook;
 use trunkline::dispatch::{
-    DispatchError, Dispatcher, Inbound, Reply, Shared, Targets, routing_config, tls_config,
+    DispatchError, Dispatcher, Draining, Inbound, Reply, Shared, Targets, routing_config,
+    tls_config,
 };
 use trunkline::http::model_call;
 use trunkline::telemetry::metrics::Metrics;
@@ -139,6 +140,8 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         router: config.router.clone(),
         litellm: config.litellm.clone(),
         always_include_stream_usage: false,
+        client_gone: config.server.client_gone,
+        draining: Draining::default(),
         late_error: model_call::late_error,
     };
     let writer: Arc<dyn JournalWriter> = Arc::<Journal>::clone(journal);

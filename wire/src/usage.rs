@@ -52,6 +52,18 @@ impl Usage {
         }
     }
 
+    /// The same input with that much text as output, as the gateway estimates it.
+    #[must_use]
+    pub fn with_output(self, completion: u64) -> Self {
+        Self {
+            output_text: Some(completion),
+            reasoning: None,
+            audio_output: None,
+            estimated: true,
+            ..self
+        }
+    }
+
     /// All input.
     pub fn prompt_tokens(&self) -> u64 {
         sum([

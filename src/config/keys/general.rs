@@ -540,12 +540,11 @@ pub(super) const GENERAL: Section = Section {
             "false",
             "both budgets count",
         ),
-        planned(
-            Routing,
+        on(
             "cancel_on_disconnect",
             Switch,
             "true",
-            "a call ends when the client leaves",
+            "false: as `trunkline.client_gone.policy: drain`, which wins",
         ),
         planned(
             Observability,

@@ -151,6 +151,7 @@ pub const SECTIONS: &[Section] = &[
     own::CREDENTIALS,
     own::TRUNKLINE,
     own::TIMEOUTS,
+    own::CLIENT_GONE,
     tutorial::USERS,
     tutorial::RATE_LIMITS,
     tutorial::CACHE_SETTINGS,

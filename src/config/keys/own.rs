@@ -171,6 +171,43 @@ pub(super) const TRUNKLINE: Section = Section {
             "how long running requests may finish",
         ),
         on("timeouts", Map, "", "timers of one call"),
+        on(
+            "client_gone",
+            Map,
+            "",
+            "what happens to an answer whose client has left",
+        ),
+    ],
+};
+
+pub(super) const CLIENT_GONE: Section = Section {
+    path: "trunkline.client_gone",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "policy",
+            Text,
+            "cancel",
+            "`cancel` leaves the provider at once and charges what was delivered; `drain` reads on and charges what it reports",
+        ),
+        on(
+            "drain_secs",
+            Seconds,
+            "60",
+            "how long one answer is read on",
+        ),
+        on(
+            "drain_bytes",
+            Bytes,
+            "8388608",
+            "how much of one stream is read on",
+        ),
+        on(
+            "drain_requests",
+            Whole,
+            "64",
+            "how many answers at the same time; further ones are left",
+        ),
     ],
 };
 

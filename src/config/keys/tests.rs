@@ -13,8 +13,8 @@ use serde::forward_to_deserialize_any;
 
 use super::super::prices;
 use super::super::raw::{
-    RawCache, RawEntry, RawGeneral, RawInfo, RawLitellm, RawLogging, RawParams, RawRateLimits,
-    RawRouter, RawTimeouts, RawTrunkline, RawUser,
+    RawCache, RawClientGone, RawEntry, RawGeneral, RawInfo, RawLitellm, RawLogging, RawParams,
+    RawRateLimits, RawRouter, RawTimeouts, RawTrunkline, RawUser,
 };
 use super::{Key, SECTIONS, Status, key, markdown, section};
 
@@ -98,6 +98,7 @@ fn the_table_and_the_structs_know_the_same_keys() {
         ("general_settings", fields::<RawGeneral>(), vec![]),
         ("trunkline", fields::<RawTrunkline>(), vec![]),
         ("trunkline.timeouts", fields::<RawTimeouts>(), vec![]),
+        ("trunkline.client_gone", fields::<RawClientGone>(), vec![]),
         ("user_config", fields::<RawUser>(), vec![]),
         ("rate_limit_config", fields::<RawRateLimits>(), vec![]),
         ("cache_settings", fields::<RawCache>(), vec![]),
