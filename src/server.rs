@@ -127,6 +127,7 @@ impl Process {
             router: config.router.clone(),
             litellm: config.litellm.clone(),
             always_include_stream_usage: config.general.always_include_stream_usage,
+            allow_mock_testing: config.general.allow_mock_testing,
             late_error: openai::late_error,
         });
         let keys = KeyTable::new(

@@ -302,6 +302,7 @@ impl Facts {
             ("first_content", Some(timeouts.first_content)),
             ("idle", Some(timeouts.idle)),
             ("total", Some(timeouts.total)),
+            ("request", Some(timeouts.request)),
             ("header_wait", Some(timeouts.header_wait)),
             ("shutdown", Some(config.server.shutdown_timeout)),
             ("timeout", config.router.timeout),

@@ -219,6 +219,8 @@ pub struct GeneralSettings {
     pub user_header_name: Option<String>,
     /// Sends the usage chunk of a stream although the client did not ask. Default false.
     pub always_include_stream_usage: bool,
+    /// `dangerously_allow_mock_testing_request_params`: `mock_testing_*` in bodies is acted on. Default false.
+    pub allow_mock_testing: bool,
     /// Requests a minute of all callers; not acted on yet.
     pub global_max_rpm: Option<u64>,
     /// Tokens a minute of all callers; not acted on yet.
@@ -315,6 +317,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// The whole attempt. Default 6000 s.
     pub total: Duration,
+    /// The whole request, every retry and fallback included. Default 6000 s.
+    pub request: Duration,
     /// How long the client's status waits for first content before comments are sent. Default 45 s.
     pub header_wait: Duration,
 }
@@ -327,6 +331,7 @@ impl Default for Timeouts {
             first_content: Duration::from_mins(10),
             idle: Duration::from_mins(2),
             total: Duration::from_mins(100),
+            request: Duration::from_mins(100),
             header_wait: Duration::from_secs(45),
         }
     }

@@ -70,6 +70,7 @@ pub(super) struct RawGeneral {
     pub(super) litellm_key_header_name: Option<String>,
     pub(super) user_header_name: Option<String>,
     pub(super) always_include_stream_usage: Option<bool>,
+    pub(super) dangerously_allow_mock_testing_request_params: Option<bool>,
     pub(super) log_level: Option<String>,
     pub(super) global_max_rpm: Option<u64>,
     pub(super) global_max_tpm: Option<u64>,
@@ -193,6 +194,7 @@ pub(super) struct RawTimeouts {
     pub(super) first_content: Option<f64>,
     pub(super) idle: Option<f64>,
     pub(super) total: Option<f64>,
+    pub(super) request: Option<f64>,
     pub(super) header_wait: Option<f64>,
 }
 

@@ -106,6 +106,7 @@ fn timeouts(raw: &RawTimeouts, path: &KeyPath, env: &dyn Env, report: &mut Repor
         ),
         ("idle", raw.idle, &mut timeouts.idle),
         ("total", raw.total, &mut timeouts.total),
+        ("request", raw.request, &mut timeouts.request),
         ("header_wait", raw.header_wait, &mut timeouts.header_wait),
     ] {
         seconds_above_zero(value, &path.key(key), report);

@@ -22,6 +22,7 @@ pub fn routing_config(config: &Config) -> RoutingConfig {
         allowed_fails: router.allowed_fails,
         cooldown_time: router.cooldown_time,
         disable_cooldowns: router.disable_cooldowns,
+        ..RoutingConfig::default()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The named timers of one attempt, and what runs under them.
 //!
 //! `connect` (name lookup, TCP, TLS) · `first_byte` (until the status line) · `first_content` (until a stream's first
-//! content) · `idle` (between two events) · `total` (the whole attempt).
+//! content) · `idle` (between two events) · `total` (the whole attempt). What is left of `request`, which runs over the
+//! whole request, bounds `total`.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::attempt::Journey;
 use super::failure::AttemptError;
+use super::route;
 use super::target::Target;
 
 /// No timer is longer: a configured one may be any number, and a moment beyond the clock's end cannot be made.
@@ -58,6 +60,7 @@ impl Journey {
         } else {
             at_most(configured.total, limit)
         };
+        let total = total.min(route::left(shared, &self.inbound));
         Timers {
             first_byte: at_most(configured.first_byte, limit),
             first_content: at_most(configured.first_content, limit),

@@ -139,6 +139,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         router: config.router.clone(),
         litellm: config.litellm.clone(),
         always_include_stream_usage: false,
+        allow_mock_testing: false,
         late_error: openai::late_error,
     };
     let writer: Arc<dyn JournalWriter> = Arc::<Journal>::clone(journal);

@@ -27,7 +27,9 @@ mod plan_tests;
 mod retry;
 mod run;
 mod select;
+mod step;
 mod table;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod wildcard;
@@ -36,8 +38,11 @@ pub use config::{DeploymentSpec, RoutingConfig};
 #[cfg(any(test, feature = "test-util"))]
 pub use messages::PoisonDeployment;
 pub use messages::{Applied, ApplyConfig, HealthSnapshot, SupervisorSnapshot};
-pub use plan::{Attempt, GiveUp, MAX_RETRIES, PlanAsk, Reason, RoutePlan, Step, UnknownModel};
+pub use plan::{MAX_RETRIES, RoutePlan};
+pub use select::{LatencyArgs, Strategy};
+pub use step::{Attempt, GiveUp, PlanAsk, Reason, Step};
 pub use table::{Resolved, RoutingTable};
+pub use tags::TagRules;
 
 /// How the supervisor runs.
 #[derive(Debug, Clone, Copy)]

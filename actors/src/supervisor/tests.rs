@@ -3,7 +3,7 @@
 use actix::{Arbiter, System};
 use tokio::time::{advance, pause};
 
-use super::plan_tests::{ask, config, failure, plan};
+use super::plan_tests::{config, failure, plan};
 use super::*;
 use crate::board::BreakerState;
 use crate::deployment::Outcome;
@@ -103,7 +103,7 @@ fn a_probe_that_succeeds_closes_the_breaker() {
         let row = Arc::clone(table.deployment("a").unwrap().row());
         row.raise_cooldown(Millis(100), Millis::ZERO);
         advance(Duration::from_millis(100)).await;
-        let Step::Try(mut attempt) = plan(&table, ask("g")).next(clock.now()) else {
+        let Step::Try(mut attempt) = plan(&table, "g").next(clock.now()) else {
             panic!("no probe");
         };
         attempt.answered(Duration::from_millis(1), clock.now());
