@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::database_url::DatabaseUrl;
 use super::env::Env;
-use super::error::NoticeKind;
 use super::load::CliOverrides;
 use super::model::{LitellmSettings, RouterSettings, ServerSettings, Timeouts};
 use super::raw::{ModelRef, RawLitellm, RawRouter, RawTimeouts, RawTrunkline};
 use super::report::Report;
+use super::routing;
 use super::section::{seconds_above_zero, seconds_or_zero};
 use super::yaml::KeyPath;
 
@@ -148,19 +148,8 @@ pub(super) fn router(
         &KeyPath::of(&["litellm_settings", "cooldown_time"]),
         report,
     );
-    let strategy = raw
-        .routing_strategy
-        .clone()
-        .unwrap_or_else(|| "simple-shuffle".to_owned());
-    if strategy != "simple-shuffle" {
-        let message =
-            format!("{strategy} is not acted on yet: deployments are picked by simple-shuffle");
-        report.notice(
-            NoticeKind::NotActedOn,
-            &here.key("routing_strategy"),
-            message,
-        );
-    }
+    let routing_strategy = routing::strategy(raw, &here, report);
+    let strategy_args = routing::strategy_args(raw, &here, report);
     let default_fallbacks = raw
         .default_fallbacks
         .clone()
@@ -216,7 +205,14 @@ pub(super) fn router(
             .map(|(alias, group)| (alias.clone(), group.name.clone()))
             .collect(),
         hidden_aliases: hidden,
-        routing_strategy: strategy,
+        routing_strategy,
+        strategy_args,
+        retry_policy: (&raw.retry_policy).into(),
+        model_group_retry_policy: routing::by_group(&raw.model_group_retry_policy),
+        allowed_fails_policy: (&raw.allowed_fails_policy).into(),
+        enable_tag_filtering: raw.enable_tag_filtering.unwrap_or(false),
+        tag_filtering_match_any: raw.tag_filtering_match_any.unwrap_or(true),
+        default_max_parallel_requests: raw.default_max_parallel_requests,
     }
 }
 
