@@ -25,6 +25,8 @@ mod messages;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
+#[cfg(test)]
+mod policy_tests;
 mod retry;
 mod run;
 mod select;

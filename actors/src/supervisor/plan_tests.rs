@@ -32,7 +32,7 @@ fn fallbacks(entries: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
 }
 
 /// The table that the supervisor would publish, without any actor behind its handles.
-fn table(config: RoutingConfig) -> Arc<RoutingTable> {
+pub(super) fn table(config: RoutingConfig) -> Arc<RoutingTable> {
     let handle = |spec: &DeploymentSpec| {
         let row = Arc::new(Row::default());
         let rules = config.rules(spec);
@@ -79,7 +79,10 @@ fn context_window() -> Failure {
 }
 
 /// Calls whom the plan says, all failing alike, until it gives up. Answers whom it called, and the waits.
-fn fail_all(plan: &mut RoutePlan, failure: &Failure) -> (Vec<String>, Vec<Duration>, GiveUp) {
+pub(super) fn fail_all(
+    plan: &mut RoutePlan,
+    failure: &Failure,
+) -> (Vec<String>, Vec<Duration>, GiveUp) {
     let mut now = Millis(0);
     let (mut calls, mut waits) = (Vec::new(), Vec::new());
     let mut waited = Duration::ZERO;

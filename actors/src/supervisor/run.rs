@@ -26,7 +26,7 @@ pub(super) struct Run {
     members: Vec<Candidate>,
     /// Orders below this were given up.
     floor: u32,
-    /// The order of the last try.
+    /// The order of the last try; before it, the lowest.
     level: u32,
     tried: Option<DeploymentId>,
     failed: SmallVec<[Failed; 4]>,
@@ -71,11 +71,13 @@ enum Refused {
 impl Run {
     /// A group, narrowed to whom the request's tags admit.
     pub(super) fn new(resolved: Resolved, rules: TagRules, tags: &[String]) -> Self {
+        let members = rules.admitted(&resolved.members, tags);
+        let orders = members.iter().map(|candidate| order(&candidate.member));
         Self {
-            members: rules.admitted(&resolved.members, tags),
+            level: orders.min().unwrap_or(0),
+            members,
             resolved,
             floor: 0,
-            level: 0,
             tried: None,
             failed: SmallVec::new(),
             retries: 0,

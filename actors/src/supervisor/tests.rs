@@ -64,7 +64,7 @@ fn cooldowns_are_shared_once_each_and_never_sent_back() {
         ];
         replica.says.lock().unwrap().extend(says);
         for _ in 0..3 {
-            advance(Duration::from_millis(1_000)).await;
+            advance(Duration::from_secs(1)).await;
             settle_down().await;
         }
         let told = replica.told.lock().unwrap().clone();
