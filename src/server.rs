@@ -26,6 +26,7 @@ use tokio::time::{sleep, timeout};
 use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::ids::UserId;
 use trunkline_actors::money::Usd;
+use trunkline_actors::ports::NoReplicas;
 use trunkline_actors::rate_limiter::{self, LimiterSettings};
 use trunkline_actors::spend_ledger::{self, Drain, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
@@ -107,13 +108,18 @@ impl Process {
             Arc::clone(&store.ledger),
             clock,
         );
-        let supervisor = supervisor::start(&actors.handle(), SupervisorSettings::default(), clock);
+        let prices = PriceBook::built_in();
+        let supervisor = supervisor::start(
+            &actors.handle(),
+            SupervisorSettings::default(),
+            Arc::new(NoReplicas),
+            clock,
+        );
         supervisor
-            .apply(dispatch::routing_config(&config))
+            .apply(dispatch::routing_config(&config, prices))
             .await
             .context("the supervisor did not start")?;
 
-        let prices = PriceBook::built_in();
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let shared = Arc::new(Shared {
             targets: Targets::build(&config, prices, &metrics)?,
@@ -127,6 +133,7 @@ impl Process {
             router: config.router.clone(),
             litellm: config.litellm.clone(),
             always_include_stream_usage: config.general.always_include_stream_usage,
+            allow_mock_testing: config.general.allow_mock_testing,
             client_gone: config.server.client_gone,
             draining: Draining::default(),
             late_error: model_call::late_error,

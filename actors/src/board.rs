@@ -14,9 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 
 use crate::clock::Millis;
+use crate::deployment::{Cooldown, Counts, Measure, Speeds};
 use crate::ids::DeploymentId;
 
 /// All rows. Rows are put in and taken out by the supervisor only; everybody else reads.
@@ -34,12 +36,18 @@ pub struct Row {
     failures: AtomicU64,
     tokens: AtomicU64,
     cooldowns: AtomicU64,
+    /// Explains `cooldown_until`; for people, decides nothing.
+    why: ArcSwapOption<Cooldown>,
     // Up and down, by RAII guards only.
     in_flight: AtomicU32,
     probing: AtomicBool,
     // By the deployment's actor only.
     healed_until: AtomicU64,
     latency_micros: AtomicU64,
+    speeds: Speeds,
+    minute_requests: AtomicU32,
+    minute_failures: AtomicU32,
+    failed_in_a_row: AtomicU32,
 }
 
 /// State of a deployment's breaker at one moment.
@@ -110,8 +118,9 @@ impl Row {
         }
     }
 
-    /// Opens the breaker at least until `until`; by anyone. Answers whether that is later than before.
-    pub fn raise_cooldown(&self, until: Millis, now: Millis) -> bool {
+    /// Opens the breaker at least until the cooldown's end; by anyone. Answers whether that is later than before.
+    pub fn raise(&self, cooldown: &Cooldown) -> bool {
+        let (now, until) = (cooldown.since, cooldown.until);
         let before = self.cooldown_until.fetch_max(until.0, Ordering::AcqRel);
         let raised = before < until.0;
         // Several requests of one moment may raise it by a little each: that is one cooldown. One whose deadline has
@@ -120,7 +129,39 @@ impl Row {
         if raised && over {
             self.cooldowns.fetch_add(1, Ordering::Relaxed);
         }
+        if raised {
+            self.why.rcu(|known| match known.as_deref() {
+                // Somebody raised it further meanwhile.
+                Some(known) if known.until > until => Some(Arc::new(*known)),
+                // The same cooldown, a little longer: it began when it began.
+                Some(known) if !over && known.since < now => Some(Arc::new(Cooldown {
+                    since: known.since,
+                    ..*cooldown
+                })),
+                _ => Some(Arc::new(*cooldown)),
+            });
+        }
         raised
+    }
+
+    /// Why the breaker is open or half-open; `None` while it is closed.
+    pub fn why(&self) -> Option<Cooldown> {
+        self.open_deadline()?;
+        self.why.load().as_deref().copied()
+    }
+
+    /// What the minute of the last verdict saw.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            requests: self.minute_requests.load(Ordering::Relaxed),
+            failures: self.minute_failures.load(Ordering::Relaxed),
+            in_a_row: self.failed_in_a_row.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Until when the breaker is open, or was before its probe; `None` while it is closed.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.open_deadline()
     }
 
     /// The probe of a half-open breaker; `None` when it is not half-open at `now` or somebody else has it.
@@ -186,6 +227,11 @@ impl Row {
         }
     }
 
+    /// The smoothed figure of that measure at `now`; `None` if there is none younger than `ttl`.
+    pub fn speed(&self, measure: Measure, now: Millis, ttl: Duration) -> Option<Duration> {
+        self.speeds.get(measure, now, ttl)
+    }
+
     pub(crate) fn count(&self, failed: bool, tokens: u64) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.failures
@@ -203,6 +249,21 @@ impl Row {
     pub(crate) fn publish_latency(&self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.latency_micros.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    /// By the deployment's actor only.
+    pub(crate) fn publish_speed(&self, measure: Measure, figure: Duration, at: Millis) {
+        self.speeds.set(measure, figure, at);
+    }
+
+    /// By the deployment's actor only.
+    pub(crate) fn publish_counts(&self, counts: Counts) {
+        self.minute_requests
+            .store(counts.requests, Ordering::Relaxed);
+        self.minute_failures
+            .store(counts.failures, Ordering::Relaxed);
+        self.failed_in_a_row
+            .store(counts.in_a_row, Ordering::Relaxed);
     }
 
     fn open_deadline(&self) -> Option<Millis> {
@@ -228,96 +289,12 @@ impl Drop for Probe {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::thread;
-
-    use super::*;
-
-    #[test]
-    fn a_cooldown_opens_until_its_deadline_and_then_lets_one_probe_through() {
-        let row = Arc::new(Row::default());
-        assert_eq!(row.state(Millis(0)), BreakerState::Closed);
-        row.raise_cooldown(Millis(100), Millis::ZERO);
-        assert_eq!(
-            row.state(Millis(99)),
-            BreakerState::Open { until: Millis(100) }
-        );
-        assert!(row.try_probe(Millis(99)).is_none());
-        let probe = row.try_probe(Millis(100)).unwrap();
-        assert!(row.try_probe(Millis(100)).is_none());
-        assert_eq!(
-            row.state(Millis(100)),
-            BreakerState::HalfOpen { probing: true }
-        );
-        drop(probe);
-        assert!(row.try_probe(Millis(100)).is_some());
-    }
-
-    #[test]
-    fn an_earlier_deadline_never_shortens_a_cooldown() {
-        let row = Row::default();
-        row.raise_cooldown(Millis(100), Millis::ZERO);
-        assert!(!row.raise_cooldown(Millis(50), Millis::ZERO));
-        assert_eq!(
-            row.state(Millis(60)),
-            BreakerState::Open { until: Millis(100) }
-        );
-    }
-
-    #[test]
-    fn healing_does_not_undo_a_cooldown_raised_during_the_probe() {
-        let row = Arc::new(Row::default());
-        row.raise_cooldown(Millis(100), Millis::ZERO);
-        let probe = row.try_probe(Millis(100)).unwrap();
-        row.raise_cooldown(Millis(200), Millis::ZERO);
-        row.heal(&probe);
-        assert_eq!(
-            row.state(Millis(150)),
-            BreakerState::Open { until: Millis(200) }
-        );
-    }
-
-    #[test]
-    fn of_many_threads_exactly_one_gets_the_probe() {
-        for _ in 0..50 {
-            let row = Arc::new(Row::default());
-            row.raise_cooldown(Millis(1), Millis::ZERO);
-            let probes: Vec<_> = thread::scope(|scope| {
-                let tries: Vec<_> = (0..4)
-                    .map(|_| scope.spawn(|| row.try_probe(Millis(1))))
-                    .collect();
-                tries
-                    .into_iter()
-                    .filter_map(|t| t.join().unwrap())
-                    .collect()
-            });
-            assert_eq!(probes.len(), 1);
-        }
-    }
-
-    #[test]
-    fn a_cooldown_that_a_failed_probe_begins_is_counted_as_another() {
-        let board = Board::default();
-        let row = board.open_row(&DeploymentId::new("d"));
-        assert!(row.raise_cooldown(Millis(100), Millis::ZERO));
-        assert!(
-            row.raise_cooldown(Millis(110), Millis(10)),
-            "a little later is later"
-        );
-        assert_eq!(row.cooldowns(), 1, "but the same cooldown");
-        assert!(row.raise_cooldown(Millis(300), Millis(200)));
-        assert_eq!(row.cooldowns(), 2);
-    }
-
-    #[test]
-    fn in_flight_counts_up_to_the_maximum_and_back() {
-        let row = Arc::new(Row::default());
-        let first = row.enter(Some(2)).unwrap();
-        let second = row.enter(Some(2)).unwrap();
-        assert!(row.enter(Some(2)).is_none());
-        drop(first);
-        assert!(row.enter(Some(2)).is_some());
-        drop(second);
-        assert_eq!(row.in_flight(), 0);
+impl Row {
+    /// As [`raise`](Self::raise), for whatever reason.
+    pub(crate) fn raise_cooldown(&self, until: Millis, now: Millis) -> bool {
+        self.raise(&Cooldown::elsewhere(now, until))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,14 @@
-//! What the actors need from outside, as traits: the journal and the spend store.
+//! What the actors need from outside, as traits: the journal, the spend store, and other replicas.
 //!
-//! `journal` and `storage` of the root crate implement them; the records that cross are defined here.
+//! `journal` and `storage` of the root crate implement the first two; the records that cross are defined here.
 //! Nothing here knows a file format or SQL.
 
 use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -270,4 +272,26 @@ pub trait SpendStore: Send + Sync {
 
     /// What was charged to a budget window so far.
     fn charged(&self, key: BudgetKey) -> BoxFuture<'_, Result<Usd, StoreError>>;
+}
+
+/// Shares cooldowns with other replicas. The supervisor calls it at each of its ticks, on the actors' thread: it must
+/// not block, and a deadline may so arrive a tick late.
+pub trait CooldownExchange: fmt::Debug + Send + Sync {
+    /// A deployment cools down here for so long; told once for each deadline.
+    fn raised(&self, deployment: &DeploymentId, left: Duration);
+
+    /// What others raised since the last call, and how long it still lasts.
+    fn raised_elsewhere(&self) -> Vec<(DeploymentId, Duration)>;
+}
+
+/// A gateway that is alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoReplicas;
+
+impl CooldownExchange for NoReplicas {
+    fn raised(&self, _deployment: &DeploymentId, _left: Duration) {}
+
+    fn raised_elsewhere(&self) -> Vec<(DeploymentId, Duration)> {
+        Vec::new()
+    }
 }

@@ -327,7 +327,7 @@ fn users_are_checked() {
 fn each_planned_key_is_one_line_however_many_entries_have_it() {
     let mut text = "model_list:\n".to_owned();
     for number in 0..5 {
-        writeln!(text, "- {{model_name: m{number}, litellm_params: {{model: gpt-4o, tags: [x], itpm: 1}}, colour: red}}").unwrap();
+        writeln!(text, "- {{model_name: m{number}, litellm_params: {{model: gpt-4o, tag_regex: [x], itpm: 1}}, colour: red}}").unwrap();
     }
     text.push_str("general_settings: {proxy_batch_write_at: 10, allowed_ips: }\n");
     let config = loaded(&text);
@@ -335,14 +335,14 @@ fn each_planned_key_is_one_line_however_many_entries_have_it() {
         said(&config, NoticeKind::NotActedOn),
         [
             "config.yaml:7:20: general_settings.proxy_batch_write_at: has no effect here: the books are on disk before an answer ends",
-            "config.yaml:2:52: model_list[0].litellm_params.tags: is understood but not acted on yet: it has no effect in this version (here and at 4 more places)",
-            "config.yaml:2:63: model_list[0].litellm_params.itpm: is understood but not acted on yet: it has no effect in this version (here and at 4 more places)",
+            "config.yaml:2:52: model_list[0].litellm_params.tag_regex: is understood but not acted on yet: it has no effect in this version (here and at 4 more places)",
+            "config.yaml:2:68: model_list[0].litellm_params.itpm: is understood but not acted on yet: it has no effect in this version (here and at 4 more places)",
         ]
     );
     assert_eq!(
         said(&config, NoticeKind::UnknownKey),
         [
-            "config.yaml:2:73: model_list[0].colour: is not a known key and has no effect; check the spelling (here and at 4 more places)"
+            "config.yaml:2:78: model_list[0].colour: is not a known key and has no effect; check the spelling (here and at 4 more places)"
         ]
     );
 }

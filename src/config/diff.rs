@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::excerpt::scrub;
 use super::limits::listed;
-use super::model::{ClientGone, Config, DeploymentConfig, UserConfig};
+use super::model::{ByError, ClientGone, Config, DeploymentConfig, UserConfig};
 use super::secret::Secret;
 
 /// Everything that differs; empty when both behave the same.
@@ -102,6 +102,11 @@ pub fn diff(old: &Config, new: &Config) -> Difference {
         }
     }
     Difference(changes)
+}
+
+/// A policy that names nothing is none.
+fn by_error(policy: ByError) -> Option<ByError> {
+    (policy != ByError::default()).then_some(policy)
 }
 
 fn summary(facts: &BTreeMap<String, Fact>) -> String {
@@ -198,6 +203,13 @@ impl Facts {
         self.say(&subject, "max_parallel_requests", one.max_parallel_requests);
         self.say(&subject, "cooldown_time", seconds(one.cooldown_time_secs));
         self.say(&subject, "num_retries", one.num_retries);
+        self.say(&subject, "allowed_fails", one.allowed_fails);
+        self.say(
+            &subject,
+            "allowed_fails_policy",
+            by_error(one.allowed_fails_policy),
+        );
+        self.say(&subject, "tags", list(&one.tags));
         self.say(&subject, "drop_params", one.drop_params);
         self.say(
             &subject,
@@ -250,6 +262,35 @@ impl Facts {
             Some(router.disable_cooldowns),
         );
         self.say(&subject, "routing_strategy", Some(&router.routing_strategy));
+        let args = router.strategy_args;
+        let buffer = Some(args.lowest_latency_buffer);
+        self.say(&subject, "lowest_latency_buffer", buffer);
+        self.say(&subject, "latency ttl", Some(shown(args.ttl)));
+        for (name, policy) in [
+            ("retry_policy", router.retry_policy),
+            ("allowed_fails_policy", router.allowed_fails_policy),
+        ] {
+            self.say(&subject, name, by_error(policy));
+        }
+        for (group, policy) in &router.model_group_retry_policy {
+            let name = format!("retry_policy of {group}");
+            self.say(&subject, &name, by_error(*policy));
+        }
+        self.say(
+            &subject,
+            "enable_tag_filtering",
+            Some(router.enable_tag_filtering),
+        );
+        self.say(
+            &subject,
+            "tag_filtering_match_any",
+            Some(router.tag_filtering_match_any),
+        );
+        self.say(
+            &subject,
+            "default_max_parallel_requests",
+            router.default_max_parallel_requests,
+        );
         self.say(&subject, "drop_params", Some(config.litellm.drop_params));
         let aliases = (Part::Routes, "aliases".to_owned());
         for (alias, group) in &router.model_group_alias {
@@ -306,6 +347,7 @@ impl Facts {
             ("first_content", Some(timeouts.first_content)),
             ("idle", Some(timeouts.idle)),
             ("total", Some(timeouts.total)),
+            ("request", Some(timeouts.request)),
             ("header_wait", Some(timeouts.header_wait)),
             ("client_gone.drain", drained),
             ("shutdown", Some(config.server.shutdown_timeout)),

@@ -6,7 +6,7 @@ use serde_json::Map;
 use super::connection::{self, Connection};
 use super::deployment::stable_id;
 use super::env::Env;
-use super::model::{DeploymentConfig, ModelInfo};
+use super::model::{ByError, DeploymentConfig, ModelInfo};
 use super::providers::{Provider, bare_patterns};
 use super::report::Report;
 use super::targets::with_key;
@@ -79,6 +79,9 @@ fn deployment(
         max_parallel_requests: None,
         cooldown_time_secs: None,
         num_retries: None,
+        allowed_fails: None,
+        allowed_fails_policy: ByError::default(),
+        tags: Vec::new(),
         drop_params: None,
         additional_drop_params: Vec::new(),
         allowed_openai_params: Vec::new(),

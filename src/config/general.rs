@@ -65,6 +65,9 @@ pub(super) fn general(
         litellm_key_header_name: raw.litellm_key_header_name.clone(),
         user_header_name: raw.user_header_name.clone(),
         always_include_stream_usage: raw.always_include_stream_usage.unwrap_or(false),
+        allow_mock_testing: raw
+            .dangerously_allow_mock_testing_request_params
+            .unwrap_or(false),
         global_max_rpm: raw.global_max_rpm,
         global_max_tpm: raw.global_max_tpm,
         global_max_parallel_requests: raw.global_max_parallel_requests,

@@ -30,6 +30,7 @@ pub mod providers;
 mod raw;
 mod references;
 mod report;
+mod routing;
 pub mod schema;
 mod secret;
 mod section;
@@ -51,9 +52,10 @@ pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
 pub use excerpt::Excerpt;
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
-    CacheSettings, ClientGone, Config, DeploymentConfig, DrainBounds, GeneralSettings,
+    ByError, CacheSettings, ClientGone, Config, DeploymentConfig, DrainBounds, GeneralSettings,
     LitellmSettings, LogExport, ModelInfo, PriceOverrides, RedisSettings, RouterSettings,
-    RoutingHint, ServerSettings, Timeouts, UserConfig,
+    RoutingHint, RoutingStrategy, ServerSettings, Timeouts, UserConfig,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
+pub use routing::StrategyArgs;
 pub use secret::Secret;

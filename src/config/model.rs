@@ -13,6 +13,7 @@ use url::Url;
 use super::database_url::DatabaseUrl;
 use super::error::Notice;
 use super::providers::{Dialect, Provider};
+use super::routing::StrategyArgs;
 use super::secret::Secret;
 use crate::cost::Price;
 
@@ -75,9 +76,9 @@ pub struct DeploymentConfig {
     pub stream_timeout_secs: Option<f64>,
     /// Share of the traffic within the group; zero or more.
     pub weight: Option<f64>,
-    /// Requests a minute; the weight when `weight` is absent.
+    /// Requests in any minute; the weight when `weight` is absent.
     pub rpm: Option<u64>,
-    /// Tokens a minute; the weight when neither of the above is given.
+    /// Tokens in any minute; the weight when neither of the above is given.
     pub tpm: Option<u64>,
     /// Lower is tried first.
     pub order: Option<u32>,
@@ -87,6 +88,12 @@ pub struct DeploymentConfig {
     pub cooldown_time_secs: Option<f64>,
     /// Retries after a failure of this deployment when the request names no number.
     pub num_retries: Option<u32>,
+    /// Overrides [`RouterSettings::allowed_fails`].
+    pub allowed_fails: Option<u32>,
+    /// Overrides [`RouterSettings::allowed_fails_policy`].
+    pub allowed_fails_policy: ByError,
+    /// For tag routing.
+    pub tags: Vec<String>,
     /// Overrides [`LitellmSettings::drop_params`].
     pub drop_params: Option<bool>,
     /// Body members always removed; names or paths such as `tools[*].function.strict`.
@@ -143,13 +150,12 @@ pub struct ModelInfo {
     pub rest: Map<String, Value>,
 }
 
-/// What `model_info.mode` says of routing in the tutorial's dialect. Fallbacks and shares follow from the groups, so it
-/// is a hint and nothing more.
+/// What `model_info.mode` says of routing in the tutorial's dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoutingHint {
-    /// `mode: fallback`.
+    /// `mode: fallback`: those of a group are tried in the order of the file, unless `order` says otherwise.
     Fallback,
-    /// `mode: loadbalance`.
+    /// `mode: loadbalance`: they share the traffic, as all do.
     LoadBalance,
 }
 
@@ -230,6 +236,8 @@ pub struct GeneralSettings {
     pub user_header_name: Option<String>,
     /// Sends the usage chunk of a stream although the client did not ask. Default false.
     pub always_include_stream_usage: bool,
+    /// `dangerously_allow_mock_testing_request_params`: `mock_testing_*` in bodies is acted on. Default false.
+    pub allow_mock_testing: bool,
     /// Requests a minute of all callers; not acted on yet.
     pub global_max_rpm: Option<u64>,
     /// Tokens a minute of all callers; not acted on yet.
@@ -271,8 +279,59 @@ pub struct RouterSettings {
     pub model_group_alias: Vec<(String, String)>,
     /// The aliases among them that are to be left out of lists; not acted on yet.
     pub hidden_aliases: Vec<String>,
-    /// How a deployment is picked. Only `simple-shuffle` is acted on so far; others are noted.
-    pub routing_strategy: String,
+    /// How a deployment is picked.
+    pub routing_strategy: RoutingStrategy,
+    /// `routing_strategy_args`.
+    pub strategy_args: StrategyArgs,
+    /// Retries by class of error, instead of `num_retries`.
+    pub retry_policy: ByError,
+    /// The same by group, before it.
+    pub model_group_retry_policy: Vec<(String, ByError)>,
+    /// `allowed_fails` by class of error.
+    pub allowed_fails_policy: ByError,
+    /// A request's tags decide which deployments may answer. Default false.
+    pub enable_tag_filtering: bool,
+    /// One tag in common is enough. Default true.
+    pub tag_filtering_match_any: bool,
+    /// `max_parallel_requests` of deployments without their own.
+    pub default_max_parallel_requests: Option<u32>,
+}
+
+/// `routing_strategy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RoutingStrategy {
+    /// At random, by weight.
+    #[default]
+    SimpleShuffle,
+    /// The fewest requests in flight.
+    LeastBusy,
+    /// The quickest.
+    LatencyBased,
+    /// The fewest tokens of the last minute.
+    UsageBased,
+    /// The most head-room in `rpm` and `tpm`.
+    UsageBasedV2,
+    /// The cheapest.
+    CostBased,
+    /// The less loaded of two at random; not LiteLLM's.
+    PowerOfTwoChoices,
+}
+
+/// A number for some classes of error: LiteLLM's `RetryPolicy` and `AllowedFailsPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ByError {
+    /// `BadRequestError…`.
+    pub bad_request: Option<u32>,
+    /// `AuthenticationError…`.
+    pub authentication: Option<u32>,
+    /// `TimeoutError…`.
+    pub timeout: Option<u32>,
+    /// `RateLimitError…`.
+    pub rate_limit: Option<u32>,
+    /// `ContentPolicyViolationError…`.
+    pub content_policy: Option<u32>,
+    /// `InternalServerError…`.
+    pub internal_server: Option<u32>,
 }
 
 /// `litellm_settings`, as far as it is acted on.
@@ -359,6 +418,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// The whole attempt. Default 6000 s.
     pub total: Duration,
+    /// The whole request, every retry and fallback included. Default 6000 s.
+    pub request: Duration,
     /// How long the client's status waits for first content before comments are sent. Default 45 s.
     pub header_wait: Duration,
 }
@@ -371,6 +432,7 @@ impl Default for Timeouts {
             first_content: Duration::from_mins(10),
             idle: Duration::from_mins(2),
             total: Duration::from_mins(100),
+            request: Duration::from_mins(100),
             header_wait: Duration::from_secs(45),
         }
     }

@@ -38,6 +38,7 @@ pub(super) struct RawParams {
     pub(super) max_parallel_requests: Option<u32>,
     pub(super) cooldown_time: Option<f64>,
     pub(super) num_retries: Option<u32>,
+    pub(super) tags: Vec<String>,
     pub(super) drop_params: Option<bool>,
     pub(super) additional_drop_params: Vec<String>,
     pub(super) allowed_openai_params: Vec<String>,
@@ -57,6 +58,8 @@ pub(super) struct RawInfo {
     pub(super) max_input_tokens: Option<u64>,
     pub(super) max_output_tokens: Option<u64>,
     pub(super) cooldown_time: Option<f64>,
+    pub(super) allowed_fails: Option<u32>,
+    pub(super) allowed_fails_policy: RawAllowedFails,
 }
 
 /// `general_settings`.
@@ -71,6 +74,7 @@ pub(super) struct RawGeneral {
     pub(super) user_header_name: Option<String>,
     pub(super) always_include_stream_usage: Option<bool>,
     pub(super) cancel_on_disconnect: Option<bool>,
+    pub(super) dangerously_allow_mock_testing_request_params: Option<bool>,
     pub(super) log_level: Option<String>,
     pub(super) global_max_rpm: Option<u64>,
     pub(super) global_max_tpm: Option<u64>,
@@ -96,11 +100,62 @@ pub(super) struct RawRouter {
     #[serde(alias = "model_group_alias_map")]
     pub(super) model_group_alias: BTreeMap<String, ModelRef>,
     pub(super) routing_strategy: Option<String>,
+    pub(super) routing_strategy_args: RawStrategyArgs,
+    pub(super) retry_policy: RawRetries,
+    pub(super) model_group_retry_policy: BTreeMap<String, RawRetries>,
+    pub(super) allowed_fails_policy: RawAllowedFails,
+    pub(super) enable_tag_filtering: Option<bool>,
+    pub(super) tag_filtering_match_any: Option<bool>,
+    pub(super) default_max_parallel_requests: Option<u32>,
     pub(super) redis_url: Option<String>,
     pub(super) redis_host: Option<String>,
     pub(super) redis_port: Option<u16>,
     pub(super) redis_password: Option<String>,
     pub(super) redis_db: Option<u32>,
+}
+
+/// `routing_strategy_args`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawStrategyArgs {
+    pub(super) ttl: Option<f64>,
+    pub(super) lowest_latency_buffer: Option<f64>,
+}
+
+/// `retry_policy`, and each entry of `model_group_retry_policy`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawRetries {
+    #[serde(rename = "BadRequestErrorRetries")]
+    pub(super) bad_request: Option<u32>,
+    #[serde(rename = "AuthenticationErrorRetries")]
+    pub(super) authentication: Option<u32>,
+    #[serde(rename = "TimeoutErrorRetries")]
+    pub(super) timeout: Option<u32>,
+    #[serde(rename = "RateLimitErrorRetries")]
+    pub(super) rate_limit: Option<u32>,
+    #[serde(rename = "ContentPolicyViolationErrorRetries")]
+    pub(super) content_policy: Option<u32>,
+    #[serde(rename = "InternalServerErrorRetries")]
+    pub(super) internal_server: Option<u32>,
+}
+
+/// `allowed_fails_policy`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawAllowedFails {
+    #[serde(rename = "BadRequestErrorAllowedFails")]
+    pub(super) bad_request: Option<u32>,
+    #[serde(rename = "AuthenticationErrorAllowedFails")]
+    pub(super) authentication: Option<u32>,
+    #[serde(rename = "TimeoutErrorAllowedFails")]
+    pub(super) timeout: Option<u32>,
+    #[serde(rename = "RateLimitErrorAllowedFails")]
+    pub(super) rate_limit: Option<u32>,
+    #[serde(rename = "ContentPolicyViolationErrorAllowedFails")]
+    pub(super) content_policy: Option<u32>,
+    #[serde(rename = "InternalServerErrorAllowedFails")]
+    pub(super) internal_server: Option<u32>,
 }
 
 /// `litellm_settings`.
@@ -205,6 +260,7 @@ pub(super) struct RawTimeouts {
     pub(super) first_content: Option<f64>,
     pub(super) idle: Option<f64>,
     pub(super) total: Option<f64>,
+    pub(super) request: Option<f64>,
     pub(super) header_wait: Option<f64>,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::keys;
+use super::keys::{self, Status};
 use super::report::Report;
 use super::support::{self, Within};
 use super::yaml::{KeyPath, Node, typed};
@@ -61,9 +61,12 @@ fn deeper(full: &KeyPath, report: &mut Report<'_>) {
     let section = keys::section(&full.parent().keys_only());
     let known = full
         .last_key()
-        .is_some_and(|name| section.is_some_and(|section| section.key(name).is_some()));
-    if known {
-        // The section as a whole is planned, and that was said.
+        .and_then(|name| section.and_then(|section| section.key(name)));
+    if let Some(key) = known {
+        // Else the section as a whole is planned, and that was said.
+        if let Status::Ignored(reason) = key.status {
+            report.keys.ignored(full, reason);
+        }
     } else if full.has_key(REFERENCES) {
         report.keys.not_acted_on(full);
     } else {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::database_url::DatabaseUrl;
 use super::env::Env;
-use super::error::NoticeKind;
 use super::load::CliOverrides;
 use super::model::{
     ClientGone, DrainBounds, LitellmSettings, RouterSettings, ServerSettings, Timeouts,
@@ -16,6 +15,7 @@ use super::raw::{
     ModelRef, RawClientGone, RawGeneral, RawLitellm, RawRouter, RawTimeouts, RawTrunkline,
 };
 use super::report::Report;
+use super::routing;
 use super::section::{seconds_above_zero, seconds_or_zero};
 use super::yaml::KeyPath;
 
@@ -151,6 +151,7 @@ fn timeouts(raw: &RawTimeouts, path: &KeyPath, env: &dyn Env, report: &mut Repor
         ),
         ("idle", raw.idle, &mut timeouts.idle),
         ("total", raw.total, &mut timeouts.total),
+        ("request", raw.request, &mut timeouts.request),
         ("header_wait", raw.header_wait, &mut timeouts.header_wait),
     ] {
         seconds_above_zero(value, &path.key(key), report);
@@ -192,19 +193,8 @@ pub(super) fn router(
         &KeyPath::of(&["litellm_settings", "cooldown_time"]),
         report,
     );
-    let strategy = raw
-        .routing_strategy
-        .clone()
-        .unwrap_or_else(|| "simple-shuffle".to_owned());
-    if strategy != "simple-shuffle" {
-        let message =
-            format!("{strategy} is not acted on yet: deployments are picked by simple-shuffle");
-        report.notice(
-            NoticeKind::NotActedOn,
-            &here.key("routing_strategy"),
-            message,
-        );
-    }
+    let routing_strategy = routing::strategy(raw, &here, report);
+    let strategy_args = routing::strategy_args(raw, &here, report);
     let default_fallbacks = raw
         .default_fallbacks
         .clone()
@@ -260,7 +250,14 @@ pub(super) fn router(
             .map(|(alias, group)| (alias.clone(), group.name.clone()))
             .collect(),
         hidden_aliases: hidden,
-        routing_strategy: strategy,
+        routing_strategy,
+        strategy_args,
+        retry_policy: (&raw.retry_policy).into(),
+        model_group_retry_policy: routing::by_group(&raw.model_group_retry_policy),
+        allowed_fails_policy: (&raw.allowed_fails_policy).into(),
+        enable_tag_filtering: raw.enable_tag_filtering.unwrap_or(false),
+        tag_filtering_match_any: raw.tag_filtering_match_any.unwrap_or(true),
+        default_max_parallel_requests: raw.default_max_parallel_requests,
     }
 }
 

@@ -66,6 +66,12 @@ impl KeyNotes {
         self.add(NoticeKind::NotActedOn, path, NOT_ACTED_ON.to_owned());
     }
 
+    /// Adds a key without effect for good.
+    pub(super) fn ignored(&mut self, path: &KeyPath, reason: &str) {
+        let message = format!("has no effect here: {reason}");
+        self.add(NoticeKind::NotActedOn, path, message);
+    }
+
     /// Adds a key that nobody knows.
     pub(super) fn unknown(&mut self, path: &KeyPath, section: Option<&Section>) {
         let name = path.last_key().unwrap_or_default();
@@ -154,8 +160,7 @@ pub(super) fn check(node: &Node, path: &KeyPath, within: Within, report: &mut Re
                 report.keys.not_acted_on(&full);
             }
             Some(Status::Ignored(reason)) => {
-                let message = format!("has no effect here: {reason}");
-                report.keys.add(NoticeKind::NotActedOn, &full, message);
+                report.keys.ignored(&full, reason);
             }
             Some(Status::Refused(instead)) => {
                 report.problem(&full, "cannot be had here", instead);

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    CliOverrides, Config, ConfigErrors, ConfigSource, DatabaseUrl, MapEnv, NoticeKind, Secret, load,
+    ByError, CliOverrides, Config, ConfigErrors, ConfigSource, DatabaseUrl, MapEnv, NoticeKind,
+    RoutingStrategy, Secret, load,
 };
 
 const KEYS: [(&str, &str); 2] = [
@@ -363,8 +364,59 @@ fn every_parameter_of_a_deployment_is_read() {
         serde_json::to_string(&d.model_info.rest).unwrap(),
         r#"{"colour":"blue","cache_read_input_token_cost":1.5000000000000002e-7}"#
     );
-    assert_eq!(said(&config, NoticeKind::NotActedOn).len(), 1);
+    assert_eq!(d.tags, ["x"]);
+    assert!(said(&config, NoticeKind::NotActedOn).is_empty());
     assert!(said(&config, NoticeKind::UnknownKey).is_empty());
+}
+
+#[test]
+fn what_routing_is_told_is_read_with_its_defaults() {
+    let plain = loaded("model_list:\n- {model_name: a, litellm_params: {model: gpt-4o}}\n");
+    let router = &plain.router;
+    assert_eq!(router.routing_strategy, RoutingStrategy::SimpleShuffle);
+    assert_eq!(router.strategy_args.ttl, Duration::from_hours(1));
+    assert_eq!(router.retry_policy, ByError::default());
+    assert!(!router.enable_tag_filtering && router.tag_filtering_match_any);
+    let told = loaded(
+        "model_list:
+- model_name: a
+  litellm_params: {model: gpt-4o, tags: [free]}
+  model_info: {allowed_fails: 7, allowed_fails_policy: {TimeoutErrorAllowedFails: 2}}
+router_settings:
+  routing_strategy: latency-based-routing
+  routing_strategy_args: {ttl: 60, lowest_latency_buffer: 0.5, rolling_window_size: 9}
+  retry_policy: {RateLimitErrorRetries: 3, BadRequestErrorRetries: 0}
+  model_group_retry_policy: {a: {TimeoutErrorRetries: 1}}
+  enable_tag_filtering: true
+  tag_filtering_match_any: false
+",
+    );
+    let router = &told.router;
+    assert_eq!(router.routing_strategy, RoutingStrategy::LatencyBased);
+    let args = router.strategy_args;
+    assert_eq!(args.ttl, Duration::from_mins(1));
+    assert!((args.lowest_latency_buffer - 0.5).abs() < f64::EPSILON);
+    let policy = router.retry_policy;
+    assert_eq!((policy.rate_limit, policy.bad_request), (Some(3), Some(0)));
+    assert_eq!(router.model_group_retry_policy[0].1.timeout, Some(1));
+    assert!(router.enable_tag_filtering && !router.tag_filtering_match_any);
+    let own = &told.deployments[0];
+    assert_eq!(own.allowed_fails, Some(7));
+    assert_eq!(own.allowed_fails_policy.timeout, Some(2));
+    let said = said(&told, NoticeKind::NotActedOn);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("rolling_window_size"), "{said:?}");
+}
+
+#[test]
+fn a_buffer_below_zero_is_an_error() {
+    let report = refused(
+        "model_list:\n- {model_name: a, litellm_params: {model: gpt-4o}}\nrouter_settings: {routing_strategy_args: {lowest_latency_buffer: -1}}\n",
+    );
+    assert!(
+        report.contains("lowest_latency_buffer: is below zero"),
+        "{report}"
+    );
 }
 
 #[test]

@@ -169,9 +169,14 @@ pub(super) fn start(
 // === impl Estimate ===
 
 impl Estimate {
+    /// Prompt and completion.
+    pub(super) fn tokens(&self) -> u64 {
+        self.prompt_tokens.saturating_add(self.completion_tokens)
+    }
+
     fn ask(&self) -> Ask {
         Ask {
-            tokens: self.prompt_tokens.saturating_add(self.completion_tokens),
+            tokens: self.tokens(),
             hold: self.hold,
         }
     }

@@ -23,6 +23,7 @@ impl Journey {
             total: arrived.began.elapsed(),
             first_content: None,
             completion_tokens: decoded.usage.as_ref().map_or(0, Usage::completion_tokens),
+            total_tokens: decoded.usage.as_ref().map_or(0, Usage::total_tokens),
         };
         self.settlement
             .provider_request_id(decoded.response_id.clone());

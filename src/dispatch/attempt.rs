@@ -10,9 +10,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use log::debug;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use trunkline_actors::deployment::Outcome;
-use trunkline_actors::supervisor::{Attempt, GiveUp, RoutePlan, Step};
+use trunkline_actors::supervisor::{Attempt, GiveUp, RoutePlan};
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
 use trunkline_wire::exchange::{
     self, AnswerOptions, Decoded, EncodeOptions, Encoded, MaxTokensField,
@@ -28,7 +28,7 @@ use super::settle::Settlement;
 use super::target::Target;
 use super::timers::{Timers, within};
 use super::upstream::{Body, Response};
-use super::{Dispatcher, Inbound, Shared, mock};
+use super::{Dispatcher, Inbound, Shared, mock, route};
 use crate::config;
 
 /// Largest answer that is not a stream.
@@ -75,14 +75,10 @@ impl Journey {
         // The requested group's error is the one the client is told of: what fallbacks then did wrong is not its doing.
         let mut original: Option<DispatchError> = None;
         loop {
-            let attempt = match self.next_step() {
-                Step::Try(attempt) => attempt,
-                Step::GiveUp(reason) => return Err(self.give_up(reason, original)),
+            let attempt = match self.next_call().await {
+                Ok(attempt) => attempt,
+                Err(reason) => return Err(self.give_up(reason, original)),
             };
-            if !attempt.wait.is_zero() {
-                sleep(attempt.wait).await;
-                self.provider_time += attempt.wait;
-            }
             let Some(target) = self
                 .dispatcher
                 .shared
@@ -119,7 +115,7 @@ impl Journey {
                 Err(Tried::Failed(failed)) => {
                     self.provider_time += began.elapsed();
                     self.settlement.attempt_failed();
-                    let failure = failed.failure();
+                    let failure = route::blamed(failed.failure(), &self.inbound, began.elapsed());
                     debug!(
                         "deployment.id" = attempt.deployment.id().as_str(),
                         "model.group" = attempt.group.as_str(),
@@ -137,11 +133,15 @@ impl Journey {
         }
     }
 
-    fn next_step(&mut self) -> Step {
-        match self.first.take() {
-            Some(attempt) => Step::Try(attempt),
-            None => self.plan.next(self.dispatcher.shared.clock.now()),
+    /// The plan's next call; waiting for it counts as the provider's time.
+    async fn next_call(&mut self) -> Result<Attempt, GiveUp> {
+        if let Some(attempt) = self.first.take() {
+            return Ok(attempt);
         }
+        let began = Instant::now();
+        let next = route::next_call(&mut self.plan, self.dispatcher.shared.clock).await;
+        self.provider_time += began.elapsed();
+        next
     }
 
     fn give_up(&mut self, reason: GiveUp, original: Option<DispatchError>) -> DispatchError {
@@ -153,6 +153,7 @@ impl Journey {
             DispatchError::Upstream(failure) => (failure.status, "upstream"),
             DispatchError::AllInCooldown { .. } => (429, "all_in_cooldown"),
             DispatchError::AllBusy { .. } => (429, "all_busy"),
+            DispatchError::TagsDenied { .. } => (401, "tags_denied"),
             _ => (500, "internal"),
         };
         self.settlement.fail(status, code);

@@ -8,19 +8,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::time::sleep;
 use trunkline_actors::deployment::Outcome;
-use trunkline_actors::supervisor::{Attempt, GiveUp, PlanAsk, Step};
+use trunkline_actors::supervisor::{Attempt, GiveUp, PlanAsk};
 use trunkline_wire::exchange::Dialect;
 
-use super::admit::tokens_of_bytes;
+use super::admit::{self, tokens_of_bytes};
 use super::attempt::{collect, encode, refused};
 use super::error::DispatchError;
 use super::failure::AttemptError;
 use super::headers;
 use super::target::Target;
 use super::timers::{Timers, within};
-use super::{Dispatcher, Inbound, Reply, Shared, candidates, check_access};
+use super::{Dispatcher, Inbound, Reply, Shared, candidates, check_access, route};
 use crate::auth::Identity;
 
 /// `litellm_count_source` is LiteLLM's member: who counted.
@@ -64,26 +63,24 @@ impl Dispatcher {
             &resolved,
             &members,
         )?;
+        let estimate = admit::estimate(inbound.endpoint, &inbound.peek, &members);
         let ask = PlanAsk {
-            model: &inbound.model,
-            num_retries: inbound.peek.num_retries,
             // Another group's model has another vocabulary: its count would be wrong.
             disable_fallbacks: true,
-            ..PlanAsk::default()
+            ..route::ask(&shared, &inbound, &estimate, None)
         };
-        let mut plan = table.plan(ask).map_err(|_unknown| unknown())?;
+        let mut plan = table.plan(resolved, ask);
         let mut told = None;
         loop {
-            let attempt = match plan.next(shared.clock.now()) {
-                Step::Try(attempt) => attempt,
-                Step::GiveUp(GiveUp::Failed) => {
+            let attempt = match route::next_call(&mut plan, shared.clock).await {
+                Ok(attempt) => attempt,
+                Err(GiveUp::Failed) => {
                     return Err(told.unwrap_or(DispatchError::Internal(
                         "routing gave up without an error to tell",
                     )));
                 }
-                Step::GiveUp(reason) => return Err(reason.into()),
+                Err(reason) => return Err(reason.into()),
             };
-            sleep(attempt.wait).await;
             let Some(target) = shared.targets.get(attempt.deployment.id()) else {
                 return Err(DispatchError::Internal("a deployment has no target"));
             };
@@ -101,6 +98,7 @@ impl Dispatcher {
                             total,
                             first_content: None,
                             completion_tokens: 0,
+                            total_tokens: 0,
                         },
                         now,
                     );

@@ -9,6 +9,7 @@ use trunkline_actors::ids::ModelGroup;
 use trunkline_actors::supervisor::GiveUp;
 use trunkline_wire::request::BadRequest;
 
+use super::mock_testing;
 use crate::auth::AuthError;
 
 /// A request that ended without an answer.
@@ -37,13 +38,19 @@ pub enum DispatchError {
         /// Until the first of them is tried again.
         retry_after: Duration,
     },
-    /// Every deployment has all its `max_parallel_requests` in use; no provider was called.
+    /// Every deployment has all its `max_parallel_requests`, `rpm` or `tpm` in use; no provider was called.
     #[error("all deployments of {group} are busy")]
     AllBusy {
         /// The group asked for.
         group: ModelGroup,
         /// When to ask again.
         retry_after: Duration,
+    },
+    /// No deployment may answer requests with such tags; no provider was called.
+    #[error("no deployment of {group} for these tags")]
+    TagsDenied {
+        /// The group asked for.
+        group: ModelGroup,
     },
     /// The model's price is unknown and the config refuses such models.
     #[error("no price for {model}")]
@@ -86,6 +93,10 @@ impl From<GiveUp> for DispatchError {
                 Self::AllInCooldown { group, retry_after }
             }
             GiveUp::AllBusy { group, retry_after } => Self::AllBusy { group, retry_after },
+            GiveUp::TagsDenied { group } => Self::TagsDenied { group },
+            GiveUp::Mocked { group, kind } => {
+                Self::Upstream(Box::new(mock_testing::failure(&group, kind)))
+            }
             GiveUp::Failed => Self::Internal("routing gave up without an error to tell"),
         }
     }

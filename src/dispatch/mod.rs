@@ -17,6 +17,8 @@ mod events;
 mod failure;
 mod headers;
 mod mock;
+mod mock_testing;
+mod route;
 mod routing;
 mod settle;
 mod stream;
@@ -37,7 +39,7 @@ use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::ports::JournalWriter;
 use trunkline_actors::rate_limiter::LimiterHandle;
 use trunkline_actors::spend_ledger::LedgerHandle;
-use trunkline_actors::supervisor::{PlanAsk, Resolved, RoutingHandle, RoutingTable, Step};
+use trunkline_actors::supervisor::{Resolved, RoutingHandle, RoutingTable};
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
 pub use drain::Draining;
@@ -88,6 +90,8 @@ pub struct Shared {
     pub draining: Draining,
     /// Streams end with a usage chunk even for clients that did not ask.
     pub always_include_stream_usage: bool,
+    /// `mock_testing_*` in bodies is acted on.
+    pub allow_mock_testing: bool,
     /// Renders an error that comes too late for a status, as the JSON of an error event.
     pub late_error: fn(DispatchError) -> LateFailure,
 }
@@ -221,14 +225,20 @@ impl Dispatcher {
         // Embeddings have nothing to stream, whatever the body says.
         inbound.peek.stream &= inbound.endpoint != Endpoint::Embeddings;
         let shared = Arc::clone(&self.shared);
-        let unknown = || DispatchError::UnknownModel {
-            model: inbound.model.clone(),
-        };
+        let mut mock_failure = None;
+        if shared.allow_mock_testing
+            && let Some((body, kind)) = mock_testing::read(&inbound.body)
+        {
+            inbound.body = body;
+            mock_failure = Some(kind);
+        }
 
         let table = shared.routing.load();
-        let resolved = table
-            .resolve_or_default(&inbound.model)
-            .ok_or_else(unknown)?;
+        let resolved = table.resolve_or_default(&inbound.model).ok_or_else(|| {
+            DispatchError::UnknownModel {
+                model: inbound.model.clone(),
+            }
+        })?;
         let mut within_reach = candidates(&shared, &resolved);
         let key = identity.key();
         check_access(&shared, key, &inbound, &table, &resolved, &within_reach)?;
@@ -250,21 +260,14 @@ impl Dispatcher {
         }
 
         let estimate = admit::estimate(inbound.endpoint, &inbound.peek, &within_reach);
-        let mut plan = table
-            .plan(PlanAsk {
-                model: &inbound.model,
-                num_retries: inbound.peek.num_retries,
-                fallbacks: inbound.peek.fallbacks.clone(),
-                disable_fallbacks: inbound.peek.disable_fallbacks,
-            })
-            .map_err(|_unknown| unknown())?;
+        let mut plan = table.plan(
+            resolved,
+            route::ask(&shared, &inbound, &estimate, mock_failure),
+        );
         let permit = admit::admit(&shared, identity, &estimate)?;
         let caller = CallerLimits::of(identity, &permit);
-        let first = match plan.next(shared.clock.now()) {
-            Step::Try(attempt) => attempt,
-            // No provider was called: the permit's drop gives back what was taken, and the books know of nothing.
-            Step::GiveUp(reason) => return Err(reason.into()),
-        };
+        // If nobody can be called, the permit's drop gives back what was taken, and the books know of nothing.
+        let first = route::next_call(&mut plan, shared.clock).await?;
         let settlement = admit::start(
             &shared,
             &self.journal,

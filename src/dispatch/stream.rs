@@ -37,7 +37,7 @@ use super::events::{Events, Joined, cut_off};
 use super::failure::AttemptError;
 use super::headers::Headers;
 use super::timers::within;
-use super::{Reply, Shared, headers};
+use super::{Reply, Shared, headers, route};
 use crate::config::DrainBounds;
 
 /// The bytes of an answer. Dropping it ends the request.
@@ -395,7 +395,8 @@ impl Running {
 
     /// The stream broke: charge what was delivered and say so.
     fn break_off(&mut self, failed: &AttemptError) -> Step {
-        let failure = failed.failure();
+        let waited = self.arrived.timers.idle;
+        let failure = route::blamed(failed.failure(), &self.journey.inbound, waited);
         let status = failure.status;
         warn!(
             "deployment.id" = self.arrived.attempt.deployment.id().as_str(),
@@ -404,10 +405,7 @@ impl Running {
             "a stream broke off after a part of it was delivered"
         );
         let now = self.journey.dispatcher.shared.clock.now();
-        self.arrived
-            .attempt
-            .deployment
-            .report(Outcome::Failure(failure), now);
+        self.arrived.attempt.ended(Outcome::Failure(failure), now);
         self.note();
         let usage = self.events.relay.usage();
         self.journey
@@ -431,14 +429,15 @@ impl Running {
             .provider_request_id(relay.response_id().map(str::to_owned));
     }
 
-    fn report_success(&self) {
+    fn report_success(&mut self) {
         let now = self.journey.dispatcher.shared.clock.now();
         let usage = self.events.relay.usage();
-        self.arrived.attempt.deployment.report(
+        self.arrived.attempt.ended(
             Outcome::Success {
                 total: self.arrived.began.elapsed(),
                 first_content: Some(self.first_content),
                 completion_tokens: usage.map_or(0, Usage::completion_tokens),
+                total_tokens: usage.map_or(0, Usage::total_tokens),
             },
             now,
         );

@@ -228,7 +228,11 @@ pub fn listed<'b>(
 }
 
 /// The deployment's own prices, completed from the price book.
-fn price(config: &DeploymentConfig, prices: &PriceBook, upstream_model: &str) -> Option<Price> {
+pub(super) fn price(
+    config: &DeploymentConfig,
+    prices: &PriceBook,
+    upstream_model: &str,
+) -> Option<Price> {
     let listed = listed(config, prices, upstream_model).map(|entry| entry.price.clone());
     match (config.prices.is_empty(), listed) {
         // Nobody is called, so nothing is owed.

@@ -1,13 +1,15 @@
 //! The named timers of one attempt, and what runs under them.
 //!
 //! `connect` (name lookup, TCP, TLS) · `first_byte` (until the status line) · `first_content` (until a stream's first
-//! content) · `idle` (between two events) · `total` (the whole attempt).
+//! content) · `idle` (between two events) · `total` (the whole attempt). What is left of `request`, which runs over the
+//! whole request, bounds `total`.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::AttemptError;
+use super::route;
 use super::target::Target;
 use super::{Inbound, Shared};
 
@@ -51,6 +53,7 @@ impl Timers {
         } else {
             at_most(configured.total, limit)
         };
+        let total = total.min(route::left(shared, inbound));
         Self {
             first_byte: at_most(configured.first_byte, limit),
             first_content: at_most(configured.first_content, limit),

@@ -57,6 +57,8 @@ pub enum Code {
     RateLimited,
     /// Every deployment of the group is cooling down.
     AllInCooldown,
+    /// No deployment of the group may answer requests with such tags.
+    TagsDenied,
     /// The price of the model is unknown and the config refuses such models.
     NoPrice,
     /// The gateway is stopping.
@@ -127,6 +129,8 @@ impl Code {
             Self::BudgetExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "budget_exceeded"),
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "throttling_error"),
             Self::AllInCooldown => (StatusCode::TOO_MANY_REQUESTS, "all_deployments_in_cooldown"),
+            // LiteLLM's pair, odd as it is (contract `routing` §7).
+            Self::TagsDenied => (StatusCode::UNAUTHORIZED, "internal_server_error"),
             Self::NoPrice => (StatusCode::FORBIDDEN, "model_cost_map_missing"),
             Self::ShuttingDown | Self::JournalFull => {
                 (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable")
@@ -154,6 +158,7 @@ impl Code {
             Self::BudgetExceeded => "budget_exceeded",
             Self::RateLimited => "rate_limited",
             Self::AllInCooldown => "all_in_cooldown",
+            Self::TagsDenied => "tags_denied",
             Self::NoPrice => "no_price",
             Self::ShuttingDown => "shutting_down",
             Self::JournalFull => "journal_full",
@@ -345,9 +350,15 @@ impl From<DispatchError> for ApiError {
             .retry_after(retry_after),
             DispatchError::AllBusy { group, retry_after } => Self::new(
                 Code::RateLimited,
-                format!("Deployment has all max_parallel_requests slots in use. Passed model={group}. Try again in a moment."),
+                format!("Deployment has all max_parallel_requests slots in use, or its rpm or tpm. Passed model={group}. Try again in a moment."),
             )
             .retry_after(retry_after),
+            DispatchError::TagsDenied { group } => Self::new(
+                Code::TagsDenied,
+                format!(
+                    "Not allowed to access model due to tags configuration. Passed model={group}. Send the tags of one of its deployments."
+                ),
+            ),
             DispatchError::NoPrice { model } => Self::new(
                 Code::NoPrice,
                 format!(

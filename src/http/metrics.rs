@@ -10,7 +10,16 @@ pub(crate) async fn show(_caller: Caller<Public>, call: Call) -> Result<HttpResp
     if call.app().config.litellm.require_auth_for_metrics_endpoint {
         identify(&call).await?;
     }
-    let text = call.app().shared.metrics.render().map_err(|err| {
+    let app = call.app();
+    let table = app.shared.routing.load();
+    for deployment in &app.config.deployments {
+        if let Some(handle) = table.deployment(&deployment.id) {
+            let cooldowns = handle.row().cooldowns();
+            let metrics = &app.shared.metrics;
+            metrics.cooldowns(&deployment.id, &deployment.model_name, cooldowns);
+        }
+    }
+    let text = app.shared.metrics.render().map_err(|err| {
         ApiError::new(
             Code::Internal,
             format!("The metrics could not be rendered: {err}."),

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -39,6 +39,7 @@ pub struct Metrics {
     fallbacks: Family<GroupLabels, Counter>,
     in_flight: Gauge,
     refused: Family<RefusalLabels, Counter>,
+    cooldowns: Family<DeploymentLabels, Counter>,
 }
 
 /// The metrics of one model group: counting a request allocates nothing.
@@ -120,6 +121,12 @@ struct RefusalLabels {
     code: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeploymentLabels {
+    deployment: String,
+    model_group: String,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct LatencyHistogram;
 
@@ -144,6 +151,7 @@ impl Metrics {
             fallbacks: Family::default(),
             in_flight: Gauge::default(),
             refused: Family::default(),
+            cooldowns: Family::default(),
             registry: Registry::default(),
         };
         let build = Family::<Vec<(&'static str, &'static str)>, Gauge>::default();
@@ -191,6 +199,11 @@ impl Metrics {
             "Requests refused before any provider was called, by error code",
             metrics.refused.clone(),
         );
+        registry.register(
+            "deployment_cooldowns",
+            "Cooldowns of a deployment",
+            metrics.cooldowns.clone(),
+        );
         Self {
             registry,
             ..metrics
@@ -206,6 +219,16 @@ impl Metrics {
     /// Counts a request that was refused before a provider was called.
     pub fn refused(&self, code: &'static str) {
         self.refused.get_or_create(&RefusalLabels { code }).inc();
+    }
+
+    /// Takes over how often that deployment cooled down since the start: the board counts, this shows.
+    pub fn cooldowns(&self, deployment: &str, model_group: &str, total: u64) {
+        let labels = DeploymentLabels {
+            deployment: deployment.to_owned(),
+            model_group: model_group.to_owned(),
+        };
+        let counter = self.cooldowns.get_or_create_owned(&labels);
+        counter.inner().fetch_max(total, Ordering::Relaxed);
     }
 
     /// Requests in flight now.

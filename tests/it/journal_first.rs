@@ -21,6 +21,7 @@ use trunkline::http::model_call;
 use trunkline::telemetry::metrics::Metrics;
 use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::money::Usd;
+use trunkline_actors::ports::NoReplicas;
 use trunkline_actors::ports::{
     BoxFuture, BudgetKey, JournalBatch, JournalError, JournalPosition, JournalReader,
     JournalWriter, SpendRecord, SpendStatus, SpendStore, StartedRecord, StoreError,
@@ -115,9 +116,14 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
     .expect("the config is good");
     let actors = Arbiter::current();
     let clock = Clock::start();
-    let supervisor = supervisor::start(&actors, SupervisorSettings::default(), clock);
+    let supervisor = supervisor::start(
+        &actors,
+        SupervisorSettings::default(),
+        Arc::new(NoReplicas),
+        clock,
+    );
     supervisor
-        .apply(routing_config(&config))
+        .apply(routing_config(&config, PriceBook::built_in()))
         .await
         .expect("the supervisor runs");
     let prices = PriceBook::built_in();
@@ -140,6 +146,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         router: config.router.clone(),
         litellm: config.litellm.clone(),
         always_include_stream_usage: false,
+        allow_mock_testing: false,
         client_gone: config.server.client_gone,
         draining: Draining::default(),
         late_error: model_call::late_error,

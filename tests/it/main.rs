@@ -52,6 +52,8 @@ mod shutdown;
 #[cfg(test)]
 mod spend;
 #[cfg(test)]
+mod strategies;
+#[cfg(test)]
 mod stream;
 #[cfg(test)]
 mod tidy;

@@ -12,7 +12,7 @@ pub(crate) const PROVIDER_KEY: &str = "sk-provider-secret-fedcba9876543210";
 pub(crate) struct Deployment {
     group: String,
     params: Vec<String>,
-    id: Option<String>,
+    info: Vec<String>,
 }
 
 /// A config file that is being written.
@@ -44,7 +44,7 @@ impl Deployment {
                 "input_cost_per_token: 0.000001".to_owned(),
                 "output_cost_per_token: 0.000002".to_owned(),
             ],
-            id: None,
+            info: Vec::new(),
         }
     }
 
@@ -53,7 +53,7 @@ impl Deployment {
         Self {
             group: group.to_owned(),
             params: params.iter().map(|line| (*line).to_owned()).collect(),
-            id: None,
+            info: Vec::new(),
         }
     }
 
@@ -67,8 +67,13 @@ impl Deployment {
     }
 
     /// Sets `model_info.id`.
-    pub(crate) fn id(mut self, id: &str) -> Self {
-        self.id = Some(id.to_owned());
+    pub(crate) fn id(self, id: &str) -> Self {
+        self.info(&format!("id: {id}"))
+    }
+
+    /// Adds a line of `model_info`.
+    pub(crate) fn info(mut self, line: &str) -> Self {
+        self.info.push(line.to_owned());
         self
     }
 
@@ -78,9 +83,9 @@ impl Deployment {
             "    litellm_params:".to_owned(),
         ];
         lines.extend(self.params.iter().map(|line| format!("      {line}")));
-        if let Some(id) = &self.id {
+        if !self.info.is_empty() {
             lines.push("    model_info:".to_owned());
-            lines.push(format!("      id: {id}"));
+            lines.extend(self.info.iter().map(|line| format!("      {line}")));
         }
         lines
     }

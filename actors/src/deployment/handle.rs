@@ -5,6 +5,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::breaker::Rules;
+use super::cooldown::Cooldown;
+use super::latency::SizeClass;
+use super::meter::Meter;
 use super::outbox::{Outbox, Report};
 use super::outcome::Outcome;
 use crate::board::{Probe, Row};
@@ -20,6 +23,7 @@ struct Inner {
     id: DeploymentId,
     row: Arc<Row>,
     outbox: Outbox,
+    meter: Meter,
     /// Replaced by the supervisor when the config changes.
     rules: ArcSwap<Rules>,
 }
@@ -32,6 +36,7 @@ impl DeploymentHandle {
             id,
             row,
             outbox: Outbox::default(),
+            meter: Meter::default(),
             rules: ArcSwap::from_pointee(rules),
         }))
     }
@@ -44,6 +49,11 @@ impl DeploymentHandle {
     /// Its row of the board.
     pub fn row(&self) -> &Arc<Row> {
         &self.0.row
+    }
+
+    /// Requests and tokens of its last minute.
+    pub fn meter(&self) -> &Meter {
+        &self.0.meter
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {
@@ -66,11 +76,18 @@ impl DeploymentHandle {
     /// Reports how an attempt ended. Never waits: counters and a tripping deadline are on the board when it returns,
     /// the rest goes to the actor with the next batch.
     pub fn report(&self, outcome: Outcome, now: Millis) {
-        self.report_probe(outcome, None, now);
+        self.report_attempt(outcome, None, SizeClass::default(), now);
     }
 
-    /// As [`report`](Self::report), for an attempt that may have been the probe of a half-open breaker.
-    pub fn report_probe(&self, outcome: Outcome, probe: Option<Probe>, now: Millis) {
+    /// As [`report`](Self::report), for an attempt with a prompt of that size, which may have been the probe of a
+    /// half-open breaker.
+    pub fn report_attempt(
+        &self,
+        outcome: Outcome,
+        probe: Option<Probe>,
+        size: SizeClass,
+        now: Millis,
+    ) {
         let Inner { row, outbox, .. } = &*self.0;
         let mut unbatched = probe.is_some();
         match &outcome {
@@ -81,8 +98,18 @@ impl DeploymentHandle {
             } => row.count(false, *completion_tokens),
             Outcome::Failure(failure) => {
                 row.count(!failure.is_the_requests_fault(), 0);
-                if let Some(cooldown) = self.rules().trips_alone(failure, probe.is_some()) {
-                    unbatched |= row.raise_cooldown(now.after(cooldown), now);
+                let trips = self.rules().trips_alone(failure, probe.is_some());
+                if let Some((rule, duration)) = trips {
+                    let counts = row.counts();
+                    unbatched |= row.raise(&Cooldown {
+                        rule,
+                        kind: Some(failure.kind),
+                        status: failure.status,
+                        since: now,
+                        until: now.after(duration),
+                        requests: counts.requests.saturating_add(1),
+                        failures: counts.failures.saturating_add(1),
+                    });
                 }
             }
         }
@@ -90,6 +117,7 @@ impl DeploymentHandle {
             outcome,
             at: now,
             probe,
+            size,
         };
         if unbatched {
             outbox.send(report);

@@ -11,11 +11,70 @@ const DECAY: Duration = Duration::from_secs(30);
 /// Samples of one moment still count for something.
 const LEAST_WEIGHT: f64 = 0.05;
 
+/// Prompts of fewer tokens are short; of fewer than [`LONG`], middling.
+const MIDDLING: u64 = 1_000;
+const LONG: u64 = 10_000;
+
+/// How long a prompt is, roughly: a deployment that is quick with chats may be slow with books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SizeClass {
+    /// Under 1 000 tokens.
+    #[default]
+    Short,
+    /// Under 10 000.
+    Middling,
+    /// More.
+    Long,
+}
+
+/// What is averaged, apart for each size of prompt: a stream's time to its first content, or a whole answer's time per
+/// completion token. Two numbers that cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Measure {
+    size: SizeClass,
+    streamed: bool,
+}
+
 /// An exponentially weighted moving average.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Latency {
     seconds: Option<f64>,
     at: Millis,
+}
+
+// === impl SizeClass ===
+
+impl SizeClass {
+    /// The class of a prompt of that many tokens.
+    pub fn of(prompt_tokens: u64) -> Self {
+        match prompt_tokens {
+            0..MIDDLING => Self::Short,
+            MIDDLING..LONG => Self::Middling,
+            LONG.. => Self::Long,
+        }
+    }
+}
+
+// === impl Measure ===
+
+impl Measure {
+    /// How many there are.
+    pub const COUNT: usize = 6;
+
+    /// The measure of such requests.
+    pub fn of(size: SizeClass, streamed: bool) -> Self {
+        Self { size, streamed }
+    }
+
+    /// Below [`COUNT`](Self::COUNT).
+    pub(crate) fn index(self) -> usize {
+        let size = match self.size {
+            SizeClass::Short => 0,
+            SizeClass::Middling => 2,
+            SizeClass::Long => 4,
+        };
+        size + usize::from(self.streamed)
+    }
 }
 
 // === impl Latency ===

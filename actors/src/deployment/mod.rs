@@ -7,28 +7,41 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
 
-use crate::clock::Millis;
+use crate::clock::{Millis, whole_millis};
+use crate::ids::DeploymentId;
 
 mod breaker;
+mod cooldown;
+mod failure;
 mod handle;
 mod latency;
 pub(crate) mod messages;
+mod meter;
 mod outbox;
 mod outcome;
+mod policy;
+mod speeds;
 #[cfg(test)]
 mod tests;
 
-pub use breaker::{Breaker, Rules, Verdict};
+pub use breaker::{Breaker, Counts, Rules, Verdict};
+pub use cooldown::{Cooldown, Rule};
+pub use failure::{Blame, Failure, FailureKind, FallbackList, Retry, Treatment, Trips};
 pub use handle::DeploymentHandle;
-pub use latency::Latency;
+pub use latency::{Latency, Measure, SizeClass};
 #[cfg(any(test, feature = "test-util"))]
 pub use messages::Poison;
 use messages::{OutcomesWaiting, Tripped};
+pub use meter::{Grant, Meter, Metered, Used};
 use outbox::Report;
-pub use outcome::{Failure, FailureKind, Outcome};
+pub use outcome::Outcome;
+pub use policy::{ByClass, ErrorClass};
+pub use speeds::Speeds;
 
 /// How long outcomes wait for their batch.
 const DRAIN_AFTER: Duration = Duration::from_millis(5);
+/// A timeout counts as an answer that took this long (contract, routing §2).
+const TIMED_OUT: Duration = Duration::from_secs(1000);
 
 /// The actor: drives the breaker and the latency average of one deployment.
 #[derive(Debug)]
@@ -36,6 +49,8 @@ pub struct Deployment {
     handle: DeploymentHandle,
     breaker: Breaker,
     latency: Latency,
+    /// One average for each measure.
+    speeds: [Latency; Measure::COUNT],
     mailbox_capacity: usize,
     /// A drain is scheduled.
     ticking: bool,
@@ -53,6 +68,7 @@ impl Deployment {
             breaker: Breaker::new(handle.rules()),
             handle,
             latency: Latency::default(),
+            speeds: Default::default(),
             mailbox_capacity,
             ticking: false,
             logged_until: Millis::ZERO,
@@ -73,34 +89,29 @@ impl Deployment {
 
     fn judge(&mut self, report: Report) {
         self.breaker.set_rules(self.handle.rules());
-        let Report { outcome, at, probe } = report;
-        if let Outcome::Success {
-            total,
-            first_content,
-            ..
-        } = outcome
-        {
-            let average = self.latency.add(first_content.unwrap_or(total), at);
-            self.handle.row().publish_latency(average);
-        }
-        match self.breaker.outcome(&outcome, probe.is_some(), at) {
+        let Report {
+            outcome,
+            at,
+            probe,
+            size,
+        } = report;
+        self.learn(&outcome, size, at);
+        let verdict = self.breaker.outcome(&outcome, probe.is_some(), at);
+        let row = self.handle.row();
+        row.publish_counts(self.breaker.counts());
+        match verdict {
             Verdict::Nothing => {}
-            Verdict::Open(until) => {
-                self.handle.row().raise_cooldown(until, at);
+            Verdict::Open(cooldown) => {
+                row.raise(&cooldown);
                 let is_news = at >= self.logged_until;
-                self.logged_until = self.logged_until.max(until);
-                if !is_news {
-                    return;
+                self.logged_until = self.logged_until.max(cooldown.until);
+                if is_news {
+                    log_cooldown(self.handle.id(), &cooldown);
                 }
-                log::warn!(
-                    "deployment.id" = self.handle.id().as_str(),
-                    "until_ms" = until.0;
-                    "deployment {} cools down", self.handle.id()
-                );
             }
             Verdict::Close => {
                 if let Some(probe) = &probe {
-                    self.handle.row().heal(probe);
+                    row.heal(probe);
                     log::info!(
                         "deployment.id" = self.handle.id().as_str();
                         "deployment {} answers again", self.handle.id()
@@ -110,6 +121,34 @@ impl Deployment {
         }
         // The probe's token is freed here, after the verdict is on the board: no second probe in between.
         drop(probe);
+    }
+
+    /// Adds what an attempt took to the averages that selection reads.
+    fn learn(&mut self, outcome: &Outcome, size: SizeClass, at: Millis) {
+        let row = self.handle.row();
+        match *outcome {
+            Outcome::Success {
+                total,
+                first_content,
+                completion_tokens,
+                ..
+            } => {
+                row.publish_latency(self.latency.add(first_content.unwrap_or(total), at));
+                let measure = Measure::of(size, first_content.is_some());
+                let figure = first_content.unwrap_or_else(|| per_token(total, completion_tokens));
+                if let Some(average) = self.speeds.get_mut(measure.index()) {
+                    row.publish_speed(measure, average.add(figure, at), at);
+                }
+            }
+            Outcome::Failure(failure) if failure.kind == FailureKind::Timeout => {
+                for measure in [Measure::of(size, true), Measure::of(size, false)] {
+                    if let Some(average) = self.speeds.get_mut(measure.index()) {
+                        row.publish_speed(measure, average.add(TIMED_OUT, at), at);
+                    }
+                }
+            }
+            Outcome::Failure(_) | Outcome::Neutral => {}
+        }
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -124,6 +163,32 @@ impl Deployment {
             }
         });
     }
+}
+
+fn per_token(total: Duration, tokens: u64) -> Duration {
+    let tokens = u32::try_from(tokens.max(1)).unwrap_or(u32::MAX);
+    total / tokens
+}
+
+fn log_cooldown(id: &DeploymentId, cooldown: &Cooldown) {
+    let Cooldown {
+        rule,
+        kind,
+        status,
+        requests,
+        failures,
+        ..
+    } = cooldown;
+    log::warn!(
+        "deployment.id" = id.as_str(),
+        rule = rule.as_str(),
+        failure = kind.map_or("", FailureKind::as_str),
+        status,
+        failures,
+        requests,
+        "cooldown.ms" = whole_millis(cooldown.until.since(cooldown.since));
+        "deployment {id} cools down"
+    );
 }
 
 impl Actor for Deployment {

@@ -12,6 +12,7 @@ use actix::Addr;
 use arc_swap::ArcSwapOption;
 
 use super::Deployment;
+use super::latency::SizeClass;
 use super::messages::{OutcomesWaiting, Tripped};
 use super::outcome::Outcome;
 use crate::board::Probe;
@@ -28,6 +29,7 @@ pub(crate) struct Report {
     pub(crate) outcome: Outcome,
     pub(crate) at: Millis,
     pub(crate) probe: Option<Probe>,
+    pub(crate) size: SizeClass,
 }
 
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ fn rules() -> Rules {
     Rules {
         disabled: false,
         allowed_fails: None,
+        allowed_fails_policy: ByClass::default(),
         own_cooldown: None,
         cooldown: Duration::from_secs(5),
         has_siblings: true,
@@ -29,6 +30,19 @@ fn failure(kind: FailureKind, status: u16) -> Failure {
     }
 }
 
+/// For how long the failure cools a deployment down by itself.
+fn alone_for(rules: Rules, failure: &Failure) -> Option<Duration> {
+    let tripped = rules.trips_alone(failure, false);
+    tripped.map(|(_rule, duration)| duration)
+}
+
+fn open_until(verdict: Verdict) -> Option<Millis> {
+    match verdict {
+        Verdict::Open(cooldown) => Some(cooldown.until),
+        Verdict::Nothing | Verdict::Close => None,
+    }
+}
+
 fn server_error() -> Outcome {
     Outcome::Failure(failure(FailureKind::Server, 500))
 }
@@ -38,6 +52,7 @@ fn success() -> Outcome {
         total: Duration::from_millis(80),
         first_content: None,
         completion_tokens: 3,
+        total_tokens: 5,
     }
 }
 
@@ -60,16 +75,12 @@ fn single_failures_trip_by_the_contracts_table() {
     ];
     for (kind, status, several, alone) in cases {
         let failure = failure(kind, status);
-        assert_eq!(
-            rules().trips_alone(&failure, false),
-            several,
-            "{kind:?} of several"
-        );
+        assert_eq!(alone_for(rules(), &failure), several, "{kind:?} of several");
         let only = Rules {
             has_siblings: false,
             ..rules()
         };
-        assert_eq!(only.trips_alone(&failure, false), alone, "{kind:?} alone");
+        assert_eq!(alone_for(only, &failure), alone, "{kind:?} alone");
     }
 }
 
@@ -81,24 +92,15 @@ fn a_cooldown_lasts_as_the_deployment_the_upstream_or_the_router_says() {
         own_cooldown: Some(Duration::from_secs(2)),
         ..rules()
     };
-    assert_eq!(
-        own.trips_alone(&failure, false),
-        Some(Duration::from_secs(2))
-    );
-    assert_eq!(
-        rules().trips_alone(&failure, false),
-        Some(Duration::from_secs(7))
-    );
+    assert_eq!(alone_for(own, &failure), Some(Duration::from_secs(2)));
+    assert_eq!(alone_for(rules(), &failure), Some(Duration::from_secs(7)));
     failure.retry_after = Some(Duration::from_secs(1_000_000));
-    assert_eq!(
-        rules().trips_alone(&failure, false),
-        Some(Duration::from_hours(1))
-    );
+    assert_eq!(alone_for(rules(), &failure), Some(Duration::from_hours(1)));
     let none = Rules {
         own_cooldown: Some(Duration::ZERO),
         ..rules()
     };
-    assert_eq!(none.trips_alone(&failure, false), None);
+    assert_eq!(alone_for(none, &failure), None);
 }
 
 #[test]
@@ -108,7 +110,7 @@ fn an_unknown_name_does_not_cool_a_wildcard_down() {
         ..rules()
     };
     let failure = failure(FailureKind::NotFound, 404);
-    assert_eq!(wildcard.trips_alone(&failure, false), None);
+    assert_eq!(alone_for(wildcard, &failure), None);
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn more_than_half_of_five_requests_failing_opens() {
         assert_eq!(breaker.outcome(outcome, false, Millis(0)), Verdict::Nothing);
     }
     let verdict = breaker.outcome(&server_error(), false, Millis(10));
-    assert_eq!(verdict, Verdict::Open(Millis(5_010)));
+    assert_eq!(open_until(verdict), Some(Millis(5_010)));
 }
 
 #[test]
@@ -135,14 +137,15 @@ fn an_only_deployment_opens_after_a_thousand_failures_of_a_minute() {
         );
     }
     let verdict = breaker.outcome(&server_error(), false, Millis(0));
-    assert_eq!(verdict, Verdict::Open(Millis(5_000)));
+    assert_eq!(open_until(verdict), Some(Millis(5_000)));
 }
 
 #[test]
 fn failures_of_the_last_minute_are_forgotten() {
     let mut breaker = Breaker::new(rules());
-    for _ in 0..4 {
-        breaker.outcome(&server_error(), false, Millis(59_000));
+    let outcomes = [server_error(), server_error(), server_error(), success()];
+    for outcome in &outcomes {
+        breaker.outcome(outcome, false, Millis(59_000));
     }
     let verdict = breaker.outcome(&server_error(), false, Millis(60_000));
     assert_eq!(verdict, Verdict::Nothing);
@@ -164,7 +167,94 @@ fn the_counting_rule_opens_beyond_the_allowed_failures_within_a_cooldown_time() 
         Verdict::Nothing
     );
     let verdict = breaker.outcome(&server_error(), false, Millis(6_000));
-    assert_eq!(verdict, Verdict::Open(Millis(11_000)));
+    assert_eq!(open_until(verdict), Some(Millis(11_000)));
+}
+
+#[test]
+fn five_failures_in_a_row_open_whatever_came_before_in_the_minute() {
+    let mut breaker = Breaker::new(rules());
+    for _ in 0..100 {
+        breaker.outcome(&success(), false, Millis(0));
+    }
+    for _ in 0..4 {
+        assert_eq!(
+            breaker.outcome(&server_error(), false, Millis(0)),
+            Verdict::Nothing
+        );
+    }
+    let Verdict::Open(cooldown) = breaker.outcome(&server_error(), false, Millis(0)) else {
+        panic!("still closed");
+    };
+    assert_eq!(cooldown.rule, Rule::InARow);
+    assert_eq!((cooldown.requests, cooldown.failures), (105, 5));
+    let next = breaker.outcome(&server_error(), false, Millis(0));
+    assert_eq!(next, Verdict::Nothing, "it counts anew");
+}
+
+#[test]
+fn an_only_deployment_does_not_open_for_failures_in_a_row() {
+    let mut breaker = Breaker::new(Rules {
+        has_siblings: false,
+        ..rules()
+    });
+    for _ in 0..20 {
+        let verdict = breaker.outcome(&server_error(), false, Millis(0));
+        assert_eq!(verdict, Verdict::Nothing);
+    }
+}
+
+#[test]
+fn a_policy_allows_failures_by_class_and_may_name_what_else_never_counts() {
+    let policy = ByClass {
+        rate_limit: Some(1),
+        bad_request: Some(0),
+        ..ByClass::default()
+    };
+    let rules = Rules {
+        allowed_fails_policy: policy,
+        has_siblings: false,
+        ..rules()
+    };
+    let limited = Outcome::Failure(failure(FailureKind::RateLimited, 429));
+    let mut breaker = Breaker::new(rules);
+    assert_eq!(
+        breaker.outcome(&limited, false, Millis(0)),
+        Verdict::Nothing
+    );
+    let verdict = breaker.outcome(&limited, false, Millis(0));
+    assert_eq!(open_until(verdict), Some(Millis(5_000)));
+    let bad = failure(FailureKind::BadRequest, 400);
+    assert_eq!(
+        rules.trips_alone(&bad, false),
+        Some((Rule::AllowedFails, Duration::from_secs(5)))
+    );
+    // What it does not name is counted by `allowed_fails`, which is 3 where it is not set.
+    let mut breaker = Breaker::new(rules);
+    for _ in 0..3 {
+        let verdict = breaker.outcome(&server_error(), false, Millis(0));
+        assert_eq!(verdict, Verdict::Nothing);
+    }
+    let verdict = breaker.outcome(&server_error(), false, Millis(0));
+    assert!(open_until(verdict).is_some());
+}
+
+#[test]
+fn a_cooldown_explains_itself_until_it_is_healed() {
+    let handle = handle();
+    assert_eq!(handle.row().why(), None);
+    let limited = failure(FailureKind::RateLimited, 429);
+    handle.report(Outcome::Failure(limited), Millis(100));
+    handle.report(Outcome::Failure(limited), Millis(300));
+    let why = handle.row().why().unwrap();
+    assert_eq!(
+        (why.rule, why.kind),
+        (Rule::RateLimited, Some(limited.kind))
+    );
+    assert_eq!((why.status, why.since), (429, Millis(100)), "it began once");
+    assert_eq!(why.until, Millis(5_300));
+    let probe = handle.row().try_probe(Millis(5_300)).unwrap();
+    handle.row().heal(&probe);
+    assert_eq!(handle.row().why(), None);
 }
 
 #[test]
@@ -177,7 +267,7 @@ fn a_probe_closes_on_any_answer_and_opens_on_any_real_failure() {
         Verdict::Close
     );
     let verdict = breaker.outcome(&server_error(), true, Millis(0));
-    assert_eq!(verdict, Verdict::Open(Millis(5_000)));
+    assert_eq!(open_until(verdict), Some(Millis(5_000)));
 }
 
 fn handle() -> DeploymentHandle {
@@ -236,7 +326,7 @@ fn a_full_mailbox_loses_no_outcome_and_no_probe() {
         while addr.try_send(OutcomesWaiting).is_ok() {}
         handle.row().raise_cooldown(Millis(10), Millis::ZERO);
         let probe = handle.row().try_probe(Millis(10));
-        handle.report_probe(success(), probe, Millis(10));
+        handle.report_attempt(success(), probe, SizeClass::Short, Millis(10));
         let probing = BreakerState::HalfOpen { probing: true };
         assert_eq!(
             handle.row().state(Millis(10)),
@@ -289,12 +379,12 @@ proptest! {
                 Event::End(well) => {
                     let Some(probe) = probes.pop() else { continue };
                     let outcome = if well { success() } else { server_error() };
-                    handle.report_probe(outcome, Some(probe), now);
+                    handle.report_attempt(outcome, Some(probe), SizeClass::Short, now);
                     // As the actor does.
                     for report in handle.outbox().take() {
                         match breaker.outcome(&report.outcome, report.probe.is_some(), report.at) {
                             Verdict::Nothing => {}
-                            Verdict::Open(until) => drop(handle.row().raise_cooldown(until, now)),
+                            Verdict::Open(cooldown) => drop(handle.row().raise(&cooldown)),
                             Verdict::Close => handle.row().heal(report.probe.as_ref().unwrap()),
                         }
                     }

@@ -1,9 +1,14 @@
 //! What the supervisor is told of the configuration: plain values, already validated.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::deployment::Rules;
+use rust_decimal::Decimal;
+
+use super::select::Strategy;
+use super::tags::TagRules;
+use crate::deployment::{ByClass, Grant, Rules};
 use crate::ids::{DeploymentId, ModelGroup};
 
 /// Everything that routing depends on.
@@ -19,14 +24,24 @@ pub struct RoutingConfig {
     pub context_window_fallbacks: Option<Vec<(String, Vec<String>)>>,
     /// For refusals by content policy; `None`: the general ones.
     pub content_policy_fallbacks: Option<Vec<(String, Vec<String>)>>,
+    /// How a deployment of a group is chosen.
+    pub strategy: Strategy,
+    /// Whether tags decide who may answer.
+    pub tags: TagRules,
     /// Retries within a group, after the first try.
     pub num_retries: u32,
+    /// Retries by class of failure, instead of any other number but a request's 0.
+    pub retry_policy: ByClass,
+    /// The same by group, before it.
+    pub group_retry_policy: HashMap<ModelGroup, ByClass>,
     /// Depth to which fallbacks of fallbacks are followed.
     pub max_fallbacks: u32,
     /// Least wait before a retry that waits at all.
     pub retry_after: Duration,
     /// Failures allowed before a cooldown; `None` or 3 is the default rule of the contract (routing §3).
     pub allowed_fails: Option<u32>,
+    /// The same by class of failure.
+    pub allowed_fails_policy: ByClass,
     /// How long a cooldown lasts if neither deployment nor upstream says.
     pub cooldown_time: Duration,
     /// No cooldowns at all.
@@ -44,9 +59,9 @@ pub struct DeploymentSpec {
     pub upstream_model: Arc<str>,
     /// Share of the group's traffic; before `rpm`, before `tpm`.
     pub weight: Option<f64>,
-    /// Requests per minute that the provider grants.
+    /// Requests that the provider grants in any 60 s; more are not sent.
     pub rpm: Option<u64>,
-    /// Tokens per minute that the provider grants.
+    /// Tokens that the provider grants in any 60 s; a request that is estimated at more is not sent.
     pub tpm: Option<u64>,
     /// Lower is tried first; without one, last.
     pub order: Option<u32>,
@@ -56,6 +71,14 @@ pub struct DeploymentSpec {
     pub cooldown_time: Option<Duration>,
     /// Its own number of retries, used when it is the one that failed.
     pub num_retries: Option<u32>,
+    /// Its own `allowed_fails`, before the router's.
+    pub allowed_fails: Option<u32>,
+    /// Its own `allowed_fails_policy`, before the router's.
+    pub allowed_fails_policy: ByClass,
+    /// For tag routing.
+    pub tags: Vec<String>,
+    /// USD for a token in and a token out; `None` is unknown.
+    pub price_per_token: Option<Decimal>,
 }
 
 // === impl RoutingConfig ===
@@ -68,10 +91,15 @@ impl Default for RoutingConfig {
             fallbacks: Vec::new(),
             context_window_fallbacks: None,
             content_policy_fallbacks: None,
+            strategy: Strategy::default(),
+            tags: TagRules::default(),
             num_retries: 2,
+            retry_policy: ByClass::default(),
+            group_retry_policy: HashMap::new(),
             max_fallbacks: 5,
             retry_after: Duration::ZERO,
             allowed_fails: None,
+            allowed_fails_policy: ByClass::default(),
             cooldown_time: Duration::from_secs(5),
             disable_cooldowns: false,
         }
@@ -85,7 +113,12 @@ impl RoutingConfig {
         Rules {
             // The catch-all's names are the client's invention: the contract never cools it down.
             disabled: self.disable_cooldowns || spec.group.as_str() == "*",
-            allowed_fails: self.allowed_fails,
+            allowed_fails: spec.allowed_fails.or(self.allowed_fails),
+            allowed_fails_policy: if spec.allowed_fails_policy.is_empty() {
+                self.allowed_fails_policy
+            } else {
+                spec.allowed_fails_policy
+            },
             own_cooldown: spec.cooldown_time,
             cooldown: self.cooldown_time,
             has_siblings: self.deployments.iter().filter(in_group).count() > 1,
@@ -112,6 +145,18 @@ impl DeploymentSpec {
             max_parallel_requests: None,
             cooldown_time: None,
             num_retries: None,
+            allowed_fails: None,
+            allowed_fails_policy: ByClass::default(),
+            tags: Vec::new(),
+            price_per_token: None,
+        }
+    }
+
+    /// What its provider grants a minute.
+    pub(super) fn grant(&self) -> Grant {
+        Grant {
+            rpm: self.rpm,
+            tpm: self.tpm,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::config::RoutingConfig;
-use crate::deployment::{Failure, FailureKind};
+use crate::deployment::{FailureKind, FallbackList};
 
 /// The key of the entry for all groups without one.
 const DEFAULT: &str = "*";
@@ -38,11 +38,11 @@ impl Fallbacks {
     /// Targets for that group after that failure (`None`: nobody could even be asked).
     ///
     /// A special table that is configured is final: without an entry there, the general ones are not tried.
-    pub(super) fn targets(&self, names: &[&str], failure: Option<&Failure>) -> &[String] {
-        let special = match failure.map(|failure| failure.kind) {
-            Some(FailureKind::ContextWindow) => self.context_window.as_ref(),
-            Some(FailureKind::ContentPolicy) => self.content_policy.as_ref(),
-            _ => None,
+    pub(super) fn targets(&self, names: &[&str], failure: Option<FailureKind>) -> &[String] {
+        let special = match failure.map(|kind| kind.treatment().fallbacks) {
+            Some(FallbackList::ContextWindow) => self.context_window.as_ref(),
+            Some(FallbackList::ContentPolicy) => self.content_policy.as_ref(),
+            Some(FallbackList::General) | None => None,
         };
         find(special.unwrap_or(&self.general), names)
     }

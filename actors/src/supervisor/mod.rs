@@ -2,7 +2,7 @@
 //!
 //! Requests read the [`RoutingTable`] and make their [`RoutePlan`] of it, on their own thread. The actor makes the
 //! table, owns the deployments' actors and re-creates any that died (actix's own supervisor restarts a stopped actor,
-//! not one that panicked). Sharing cooldowns between replicas will live here too.
+//! not one that panicked), and tells other replicas of cooldowns, as they tell it.
 
 use std::collections::HashMap;
 use std::mem;
@@ -15,8 +15,9 @@ use arc_swap::ArcSwap;
 
 use crate::board::Board;
 use crate::clock::{Clock, Millis};
-use crate::deployment::{Deployment, DeploymentHandle};
+use crate::deployment::{Cooldown, Deployment, DeploymentHandle};
 use crate::ids::DeploymentId;
+use crate::ports::CooldownExchange;
 
 mod config;
 mod fallback;
@@ -24,10 +25,14 @@ mod messages;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
+#[cfg(test)]
+mod policy_tests;
 mod retry;
 mod run;
 mod select;
+mod step;
 mod table;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod wildcard;
@@ -36,8 +41,14 @@ pub use config::{DeploymentSpec, RoutingConfig};
 #[cfg(any(test, feature = "test-util"))]
 pub use messages::PoisonDeployment;
 pub use messages::{Applied, ApplyConfig, HealthSnapshot, SupervisorSnapshot};
-pub use plan::{Attempt, GiveUp, MAX_RETRIES, PlanAsk, Reason, RoutePlan, Step, UnknownModel};
+pub use plan::{MAX_RETRIES, RoutePlan};
+pub use select::{LatencyArgs, Strategy};
+pub use step::{Attempt, GiveUp, PlanAsk, Reason, Step};
 pub use table::{Resolved, RoutingTable};
+pub use tags::TagRules;
+
+/// Another replica's cooldown is believed up to here, as an upstream's `retry-after` is.
+const LONGEST_SHARED: Duration = Duration::from_hours(1);
 
 /// How the supervisor runs.
 #[derive(Debug, Clone, Copy)]
@@ -80,12 +91,16 @@ pub struct Supervisor {
     board: Arc<Board>,
     pulse: Arc<Pulse>,
     deployments: HashMap<DeploymentId, (DeploymentHandle, Addr<Deployment>)>,
+    exchange: Arc<dyn CooldownExchange>,
+    /// Deadlines that other replicas know.
+    shared: HashMap<DeploymentId, Millis>,
 }
 
 /// Starts the supervisor, with an empty table, on an arbiter that is not an HTTP worker's. Its deployments run there too.
 pub fn start(
     arbiter: &ArbiterHandle,
     settings: SupervisorSettings,
+    exchange: Arc<dyn CooldownExchange>,
     clock: Clock,
 ) -> SupervisorHandle {
     let routing = RoutingHandle(Arc::new(ArcSwap::default()));
@@ -101,6 +116,8 @@ pub fn start(
         board: own_board,
         pulse: own_pulse,
         deployments: HashMap::new(),
+        exchange,
+        shared: HashMap::new(),
     });
     SupervisorHandle {
         routing,
@@ -208,6 +225,7 @@ impl Supervisor {
             // The last address goes with this scope, and the actor with it.
             handle.outbox().disconnect();
             self.board.close_row(&id);
+            self.shared.remove(&id);
         }
         applied
     }
@@ -227,9 +245,33 @@ impl Supervisor {
             *addr = Deployment::open(handle.clone(), capacity);
             self.pulse.restarts.fetch_add(1, Ordering::Relaxed);
         }
-        self.pulse
-            .last_tick
-            .store(self.clock.now().0, Ordering::Release);
+        let now = self.clock.now();
+        self.share(now);
+        self.pulse.last_tick.store(now.0, Ordering::Release);
+    }
+
+    /// Takes over what other replicas raised, and tells them what was raised here.
+    fn share(&mut self, now: Millis) {
+        for (id, left) in self.exchange.raised_elsewhere() {
+            let Some((handle, _addr)) = self.deployments.get(&id) else {
+                continue;
+            };
+            let until = now.after(left.min(LONGEST_SHARED));
+            if handle.rules().disabled || !handle.row().raise(&Cooldown::elsewhere(now, until)) {
+                continue;
+            }
+            log::warn!("deployment.id" = id.as_str(); "deployment {id} cools down: another replica saw it fail");
+            self.shared.insert(id, until);
+        }
+        for (id, (handle, _addr)) in &self.deployments {
+            let Some(deadline) = handle.row().deadline().filter(|deadline| *deadline > now) else {
+                continue;
+            };
+            if self.shared.get(id).is_none_or(|known| *known < deadline) {
+                self.exchange.raised(id, deadline.since(now));
+                self.shared.insert(id.clone(), deadline);
+            }
+        }
     }
 }
 

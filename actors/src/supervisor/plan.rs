@@ -1,8 +1,9 @@
 //! The plan of one request: which deployment next, after how long, and when to give up.
 //!
 //! Group after group: each has its tries and retries, then its higher orders, then its fallbacks, each of which is a
-//! group again. The request path asks [`RoutePlan::next`], tries, and says [`RoutePlan::failed`]; nothing here waits,
-//! calls or logs. Rules: contract, routing §4 and §5.
+//! group again. The request path asks [`RoutePlan::next`], waits or tries, and says [`RoutePlan::failed`]; nothing here
+//! waits, calls or logs. What follows from which failure is the table in `deployment/failure.rs`; other rules: contract,
+//! routing §4 and §5.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,42 +12,23 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 
 use super::retry;
-use super::run::{Nobody, Run};
+use super::run::{Choice, Nobody, Run};
+use super::select::RequestFacts;
+use super::step::{Attempt, GiveUp, PlanAsk, Reason, Step};
 use super::table::{Resolved, RoutingTable};
-use crate::board::{InFlight, Probe};
 use crate::clock::Millis;
-use crate::deployment::{DeploymentHandle, Failure, Outcome};
-use crate::ids::{DeploymentId, ModelGroup};
+use crate::deployment::{Failure, FailureKind, FallbackList, Retry, SizeClass};
+use crate::ids::ModelGroup;
 
 /// Retries are counted up to here, whatever a request asks for.
 pub const MAX_RETRIES: u32 = 32;
-
-/// What a request says about its route.
-#[derive(Debug, Clone, Default)]
-pub struct PlanAsk<'a> {
-    /// The model it names.
-    pub model: &'a str,
-    /// Its own number of retries.
-    pub num_retries: Option<u32>,
-    /// Its own fallbacks, instead of the configured ones.
-    pub fallbacks: Option<Vec<String>>,
-    /// No fallbacks at all, higher orders included.
-    pub disable_fallbacks: bool,
-}
-
-/// No group, deployment, alias or pattern has that name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no deployment serves the model `{0}`")]
-pub struct UnknownModel(pub String);
 
 /// The plan of one request.
 #[derive(Debug)]
 pub struct RoutePlan {
     table: Arc<RoutingTable>,
     rng: SmallRng,
-    num_retries: Option<u32>,
-    fallbacks: Option<Vec<String>>,
-    disable_fallbacks: bool,
+    ask: PlanAsk,
     /// The group asked for, then the fallback being tried, then that one's fallback, …
     stack: Vec<(Run, Phase)>,
     begun: Vec<ModelGroup>,
@@ -60,8 +42,8 @@ pub struct RoutePlan {
 
 #[derive(Debug)]
 enum Phase {
-    /// Ask somebody, after a wait.
-    Try(Duration),
+    /// Ask somebody, not before then.
+    Try(Millis),
     /// Somebody was asked.
     Trying,
     /// No more tries in this order.
@@ -70,111 +52,58 @@ enum Phase {
     Fallbacks(VecDeque<String>),
 }
 
-/// What to do next.
-#[derive(Debug)]
-pub enum Step {
-    /// Wait, then call this deployment.
-    Try(Attempt),
-    /// Answer the client with an error.
-    GiveUp(GiveUp),
-}
-
-/// One call to make.
-#[derive(Debug)]
-#[must_use = "a dropped attempt frees its slot and its probe without a verdict"]
-pub struct Attempt {
-    /// Whom to call.
-    pub deployment: DeploymentHandle,
-    /// For which group: the one asked for or a fallback; for a wildcard, the name that matched.
-    pub group: ModelGroup,
-    /// The provider's model name.
-    pub upstream_model: Arc<str>,
-    /// Wait this long first.
-    pub wait: Duration,
-    /// Counts the call for as long as it lives.
-    pub in_flight: InFlight,
-    /// This call decides whether the deployment is well again.
-    pub probe: Option<Probe>,
-}
-
-/// Why there is nobody left to call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GiveUp {
-    /// Answer with the last error of the group asked for: see [`RoutePlan::in_requested_group`].
-    Failed,
-    /// Nobody of the group asked for could be called: all cool down.
-    AllInCooldown {
-        /// The group asked for.
-        group: ModelGroup,
-        /// Until the first is due.
-        retry_after: Duration,
-    },
-    /// Nobody of the group asked for could be called: all `max_parallel_requests` are in use.
-    AllBusy {
-        /// The group asked for.
-        group: ModelGroup,
-        /// When to ask again.
-        retry_after: Duration,
-    },
-}
-
-/// One step of what happened, for logs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// A deployment was called.
-    Tried(DeploymentId),
-    /// It failed with that status.
-    Failed(DeploymentId, u16),
-    /// Nobody of the group could be called.
-    NobodyLeft(ModelGroup),
-    /// The next higher order of the group.
-    NextOrder(ModelGroup),
-    /// On to a fallback.
-    FellBack(ModelGroup),
-    /// A fallback was passed over: unknown, or begun before.
-    Skipped(String),
-}
-
 // === impl RoutePlan ===
 
 impl RoutePlan {
     pub(super) fn new(
         table: Arc<RoutingTable>,
         resolved: Resolved,
-        ask: PlanAsk<'_>,
+        ask: PlanAsk,
         rng: SmallRng,
     ) -> Self {
-        Self {
-            num_retries: ask.num_retries,
-            fallbacks: ask.fallbacks,
-            disable_fallbacks: ask.disable_fallbacks,
-            begun: vec![resolved.group.clone()],
-            stack: vec![(Run::new(resolved), Phase::Try(Duration::ZERO))],
-            original: None,
-            retries: 0,
-            max_retries: ask
-                .num_retries
-                .unwrap_or(table.config.num_retries)
-                .min(MAX_RETRIES),
-            attempted_fallbacks: 0,
-            trail: Vec::new(),
+        let max_retries = ask.num_retries.unwrap_or(table.config.num_retries);
+        let group = resolved.group.clone();
+        let run = Run::new(resolved, table.config.tags, &ask.tags);
+        let mut plan = Self {
             table,
             rng,
+            begun: vec![group.clone()],
+            stack: vec![(run, Phase::Try(Millis::ZERO))],
+            original: None,
+            retries: 0,
+            max_retries: max_retries.min(MAX_RETRIES),
+            attempted_fallbacks: 0,
+            trail: Vec::new(),
+            ask,
+        };
+        if let Some(kind) = plan.ask.mock {
+            plan.pretend(kind, group);
         }
+        plan
     }
 
     /// What to do next. After a [`Step::Try`] that failed, report the outcome to its deployment, say
     /// [`failed`](Self::failed), then ask again.
     pub fn next(&mut self, now: Millis) -> Step {
         loop {
+            // Whoever came too late for anything is tried once all the same: that it is too late shows soon enough.
+            let is_over = !self.trail.is_empty() && self.is_over(now);
             let depth = self.stack.len();
-            let Some((run, phase)) = self.stack.last_mut() else {
+            let (false, Some((run, phase))) = (is_over, self.stack.last_mut()) else {
                 return Step::GiveUp(self.original.clone().unwrap_or(GiveUp::Failed));
             };
             match phase {
-                Phase::Try(wait) => {
-                    let wait = *wait;
-                    match run.select(now.after(wait), wait, &mut self.rng) {
+                Phase::Try(not_before) if now < *not_before => return Step::Wait(*not_before),
+                Phase::Try(_) => {
+                    let choice = Choice {
+                        strategy: &self.table.config.strategy,
+                        request: RequestFacts {
+                            size: SizeClass::of(self.ask.prompt_tokens),
+                            streamed: self.ask.streamed,
+                            tokens: self.ask.tokens,
+                        },
+                    };
+                    match run.select(choice, now, &mut self.rng) {
                         Ok(attempt) => {
                             *phase = Phase::Trying;
                             self.begin(&attempt);
@@ -207,7 +136,7 @@ impl RoutePlan {
         let Some((run, phase)) = self.stack.last_mut() else {
             return;
         };
-        run.fail(failure);
+        *phase = Phase::Exhausted;
         if let Some(Reason::Tried(id)) = self.trail.last() {
             let failed = Reason::Failed(id.clone(), failure.status);
             self.trail.push(failed);
@@ -215,11 +144,24 @@ impl RoutePlan {
         if depth == 1 && self.original.is_none() {
             self.original = Some(GiveUp::Failed);
         }
+        let by_policy = self.table.retries_by_policy(&run.resolved, failure.kind);
+        self.max_retries = match (self.ask.num_retries, by_policy) {
+            // A request that wants no retry gets none; else the policy knows best (contract, routing §4).
+            (Some(0), _) => 0,
+            (_, Some(retries)) => retries.min(MAX_RETRIES),
+            _ => self.max_retries,
+        };
+        let retry = match failure.treatment().retry {
+            Retry::Never | Retry::Elsewhere if by_policy.is_some() => Retry::Anywhere,
+            retry => retry,
+        };
+        run.fail(failure.kind, retry != Retry::Anywhere);
         let fresh = run.has_fresh(now);
-        // Another deployment has another key: it may know what this one may not.
-        let elsewhere = matches!(failure.status, 401 | 403) && fresh;
-        let may_help = !failure.is_the_requests_fault() && (failure.is_retryable() || elsewhere);
-        *phase = Phase::Exhausted;
+        let may_help = match retry {
+            Retry::Anywhere => true,
+            Retry::Elsewhere => fresh,
+            Retry::Never => false,
+        };
         if !may_help || run.retries >= self.max_retries {
             return;
         }
@@ -229,10 +171,13 @@ impl RoutePlan {
             let floor = self.table.config.retry_after;
             retry::wait(run.retries, failure.retry_after, floor, &mut self.rng)
         };
-        // A wait at whose end everybody still cools down would only delay the fallback or the error.
-        if run.has_anybody(now.after(wait)) {
+        let at = now.after(wait);
+        // A wait at whose end everybody still cools down would only delay the fallback or the error; one that ends with
+        // the request is for nothing.
+        let in_time = self.ask.deadline.is_none_or(|deadline| at < deadline);
+        if in_time && run.has_anybody(at) {
             run.retries += 1;
-            *phase = Phase::Try(wait);
+            *phase = Phase::Try(at);
         }
     }
 
@@ -265,12 +210,31 @@ impl RoutePlan {
         &self.trail
     }
 
+    fn is_over(&self, now: Millis) -> bool {
+        self.ask.deadline.is_some_and(|deadline| now >= deadline)
+    }
+
+    /// The requested group fails without being asked. A rate limit is retried like a real one (contract, routing §5).
+    fn pretend(&mut self, kind: FailureKind, group: ModelGroup) {
+        self.original = Some(GiveUp::Mocked { group, kind });
+        let may_retry = kind == FailureKind::RateLimited && self.max_retries > 0;
+        if let Some((run, phase)) = self.stack.first_mut() {
+            run.last = Some(kind);
+            if may_retry {
+                run.retries = 1;
+            } else {
+                *phase = Phase::Exhausted;
+            }
+        }
+    }
+
     fn begin(&mut self, attempt: &Attempt) {
         let id = attempt.deployment.id();
         self.trail.push(Reason::Tried(id.clone()));
         if let Some((run, _phase)) = self.stack.last() {
             self.retries = run.retries;
             self.max_retries = self
+                .ask
                 .num_retries
                 .or_else(|| run.own_retries(id))
                 .unwrap_or(self.table.config.num_retries)
@@ -286,19 +250,20 @@ impl RoutePlan {
         };
         let last = run.last;
         let group = run.resolved.group.clone();
-        let orders_help = last.is_some_and(|failure| !failure.is_special());
-        if self.disable_fallbacks {
+        let orders_help =
+            last.is_some_and(|kind| kind.treatment().fallbacks == FallbackList::General);
+        if self.ask.disable_fallbacks {
             *phase = Phase::Fallbacks(VecDeque::new());
         } else if orders_help && run.next_level() {
-            *phase = Phase::Try(Duration::ZERO);
+            *phase = Phase::Try(Millis::ZERO);
             self.attempted_fallbacks += 1;
             self.trail.push(Reason::NextOrder(group));
         } else if depth > self.table.config.max_fallbacks as usize {
             *phase = Phase::Fallbacks(VecDeque::new());
         } else {
             let names = [group.as_str(), run.resolved.entry.as_str()];
-            let configured = self.table.fallbacks.targets(&names, last.as_ref());
-            let targets = self.fallbacks.as_deref().unwrap_or(configured);
+            let configured = self.table.fallbacks.targets(&names, last);
+            let targets = self.ask.fallbacks.as_deref().unwrap_or(configured);
             *phase = Phase::Fallbacks(targets.iter().cloned().collect());
         }
     }
@@ -310,32 +275,11 @@ impl RoutePlan {
                 self.begun.push(resolved.group.clone());
                 self.trail.push(Reason::FellBack(resolved.group.clone()));
                 self.attempted_fallbacks += 1;
-                self.stack
-                    .push((Run::new(resolved), Phase::Try(Duration::ZERO)));
+                let run = Run::new(resolved, self.table.config.tags, &self.ask.tags);
+                self.stack.push((run, Phase::Try(Millis::ZERO)));
             }
             None => self.trail.push(Reason::Skipped(target)),
         }
-    }
-}
-
-// === impl Attempt ===
-
-impl Attempt {
-    /// The upstream sends content: a probe has its verdict, and a long stream does not keep others waiting for it.
-    pub fn answered(&mut self, first_content: Duration, now: Millis) {
-        if let Some(probe) = self.probe.take() {
-            let outcome = Outcome::Success {
-                total: first_content,
-                first_content: Some(first_content),
-                completion_tokens: 0,
-            };
-            self.deployment.report_probe(outcome, Some(probe), now);
-        }
-    }
-
-    /// Reports how the call ended, and ends it.
-    pub fn report(self, outcome: Outcome, now: Millis) {
-        self.deployment.report_probe(outcome, self.probe, now);
     }
 }
 
@@ -346,6 +290,7 @@ impl Nobody {
         match self {
             Self::Cooling(retry_after) => GiveUp::AllInCooldown { group, retry_after },
             Self::Busy(retry_after) => GiveUp::AllBusy { group, retry_after },
+            Self::TagsDenied => GiveUp::TagsDenied { group },
         }
     }
 }

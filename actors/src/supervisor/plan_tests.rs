@@ -1,6 +1,7 @@
 //! Whom a plan calls, in which order, and when it gives up: without any actor.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -31,7 +32,7 @@ fn fallbacks(entries: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
 }
 
 /// The table that the supervisor would publish, without any actor behind its handles.
-fn table(config: RoutingConfig) -> Arc<RoutingTable> {
+pub(super) fn table(config: RoutingConfig) -> Arc<RoutingTable> {
     let handle = |spec: &DeploymentSpec| {
         let row = Arc::new(Row::default());
         let rules = config.rules(spec);
@@ -44,20 +45,19 @@ fn table(config: RoutingConfig) -> Arc<RoutingTable> {
     Arc::new(RoutingTable::new(config, &handles))
 }
 
-pub(super) fn ask(model: &str) -> PlanAsk<'_> {
-    PlanAsk {
-        model,
-        ..PlanAsk::default()
-    }
+/// A plan for that model and nothing special.
+pub(super) fn plan(table: &Arc<RoutingTable>, model: &str) -> RoutePlan {
+    plan_for(table, model, PlanAsk::default())
 }
 
-pub(super) fn plan(table: &Arc<RoutingTable>, ask: PlanAsk<'_>) -> RoutePlan {
-    table.plan_with(ask, SmallRng::seed_from_u64(7)).unwrap()
+pub(super) fn plan_for(table: &Arc<RoutingTable>, model: &str, ask: PlanAsk) -> RoutePlan {
+    let resolved = table.resolve_or_default(model).unwrap();
+    table.plan_with(resolved, ask, SmallRng::seed_from_u64(7))
 }
 
 pub(super) fn failure(status: u16) -> Failure {
     let kind = match status {
-        400 => FailureKind::BadRequest,
+        400 | 422 => FailureKind::BadRequest,
         401 => FailureKind::Auth,
         404 => FailureKind::NotFound,
         429 => FailureKind::RateLimited,
@@ -79,14 +79,22 @@ fn context_window() -> Failure {
 }
 
 /// Calls whom the plan says, all failing alike, until it gives up. Answers whom it called, and the waits.
-fn fail_all(plan: &mut RoutePlan, failure: &Failure) -> (Vec<String>, Vec<Duration>, GiveUp) {
-    let now = Millis(0);
+pub(super) fn fail_all(
+    plan: &mut RoutePlan,
+    failure: &Failure,
+) -> (Vec<String>, Vec<Duration>, GiveUp) {
+    let mut now = Millis(0);
     let (mut calls, mut waits) = (Vec::new(), Vec::new());
+    let mut waited = Duration::ZERO;
     for _ in 0..1_000 {
         match plan.next(now) {
+            Step::Wait(until) => {
+                waited = until.since(now);
+                now = until;
+            }
             Step::Try(attempt) => {
                 calls.push(attempt.deployment.id().to_string());
-                waits.push(attempt.wait);
+                waits.push(mem::take(&mut waited));
                 attempt.report(Outcome::Failure(*failure), now);
                 plan.failed(failure, now);
             }
@@ -137,17 +145,16 @@ fn names_resolve_through_alias_id_group_and_longest_pattern() {
 #[test]
 fn an_unknown_model_is_an_error_or_the_default_fallbacks_business() {
     let mut config = config(&[("a", "gpt")]);
-    let unknown = table(config.clone()).plan(ask("nope")).unwrap_err();
-    assert_eq!(unknown, UnknownModel("nope".to_owned()));
+    assert!(table(config.clone()).resolve_or_default("nope").is_none());
     config.fallbacks = fallbacks(&[("*", &["gpt"])]);
     let table = table(config);
-    assert_eq!(calls(&mut plan(&table, ask("nope")), &failure(400)), ["a"]);
+    assert_eq!(calls(&mut plan(&table, "nope"), &failure(400)), ["a"]);
 }
 
 #[test]
 fn a_retry_goes_to_another_deployment_at_once_and_waits_when_there_is_none() {
     let table = table(config(&[("a", "g"), ("b", "g")]));
-    let mut plan = plan(&table, ask("g"));
+    let mut plan = plan(&table, "g");
     let (calls, waits, why) = fail_all(&mut plan, &failure(500));
     assert_eq!(calls.len(), 3);
     assert_ne!(calls[0], calls[1]);
@@ -162,7 +169,7 @@ fn the_upstreams_retry_after_is_waited_for() {
     let table = table(config(&[("a", "g")]));
     let mut failure = failure(429);
     failure.retry_after = Some(Duration::from_secs(7));
-    let (calls, waits, _) = fail_all(&mut plan(&table, ask("g")), &failure);
+    let (calls, waits, _) = fail_all(&mut plan(&table, "g"), &failure);
     assert_eq!(
         calls.len(),
         3,
@@ -175,7 +182,7 @@ fn the_upstreams_retry_after_is_waited_for() {
 fn what_a_repetition_cannot_mend_is_not_repeated() {
     for status in [400, 404, 422] {
         let table = table(config(&[("a", "g"), ("b", "g")]));
-        let mut plan = plan(&table, ask("g"));
+        let mut plan = plan(&table, "g");
         assert_eq!(calls(&mut plan, &failure(status)).len(), 1, "{status}");
     }
 }
@@ -183,9 +190,9 @@ fn what_a_repetition_cannot_mend_is_not_repeated() {
 #[test]
 fn another_deployments_key_may_be_better() {
     let two = table(config(&[("a", "g"), ("b", "g")]));
-    assert_eq!(calls(&mut plan(&two, ask("g")), &failure(401)).len(), 2);
+    assert_eq!(calls(&mut plan(&two, "g"), &failure(401)).len(), 2);
     let one = table(config(&[("a", "g")]));
-    assert_eq!(calls(&mut plan(&one, ask("g")), &failure(401)).len(), 1);
+    assert_eq!(calls(&mut plan(&one, "g"), &failure(401)).len(), 1);
 }
 
 #[test]
@@ -193,15 +200,13 @@ fn retries_are_the_requests_then_the_deployments_then_the_routers_and_bounded() 
     let mut config = config(&[("a", "g")]);
     config.deployments[0].num_retries = Some(1);
     let table = table(config);
-    assert_eq!(calls(&mut plan(&table, ask("g")), &failure(500)).len(), 2);
+    assert_eq!(calls(&mut plan(&table, "g"), &failure(500)).len(), 2);
     for (asked, tries) in [(0, 1), (3, 4), (u32::MAX, 33)] {
-        let mut plan = plan(
-            &table,
-            PlanAsk {
-                num_retries: Some(asked),
-                ..ask("g")
-            },
-        );
+        let ask = PlanAsk {
+            num_retries: Some(asked),
+            ..PlanAsk::default()
+        };
+        let mut plan = plan_for(&table, "g", ask);
         assert_eq!(calls(&mut plan, &failure(500)).len(), tries);
     }
 }
@@ -216,7 +221,7 @@ fn a_group_that_cools_down_is_not_called_and_says_until_when() {
             .row()
             .raise_cooldown(Millis(until), Millis::ZERO);
     }
-    let (calls, _, why) = fail_all(&mut plan(&table, ask("g")), &failure(500));
+    let (calls, _, why) = fail_all(&mut plan(&table, "g"), &failure(500));
     assert!(calls.is_empty());
     let expected = GiveUp::AllInCooldown {
         group: "g".into(),
@@ -233,17 +238,17 @@ fn at_the_deadline_exactly_one_request_gets_through() {
         .unwrap()
         .row()
         .raise_cooldown(Millis(100), Millis::ZERO);
-    let Step::Try(probe) = plan(&table, ask("g")).next(Millis(100)) else {
+    let Step::Try(probe) = plan(&table, "g").next(Millis(100)) else {
         panic!("no probe");
     };
     assert!(probe.probe.is_some());
-    let second = plan(&table, ask("g")).next(Millis(100));
+    let second = plan(&table, "g").next(Millis(100));
     assert!(
         matches!(second, Step::GiveUp(GiveUp::AllInCooldown { .. })),
         "{second:?}"
     );
     drop(probe);
-    let third = plan(&table, ask("g")).next(Millis(100));
+    let third = plan(&table, "g").next(Millis(100));
     assert!(matches!(third, Step::Try(_)), "{third:?}");
 }
 
@@ -254,13 +259,13 @@ fn full_deployments_are_passed_over() {
         spec.max_parallel_requests = Some(1);
     }
     let table = table(config);
-    let first = plan(&table, ask("g")).next(Millis(0));
-    let second = plan(&table, ask("g")).next(Millis(0));
+    let first = plan(&table, "g").next(Millis(0));
+    let second = plan(&table, "g").next(Millis(0));
     let (Step::Try(first), Step::Try(second)) = (first, second) else {
         panic!("two slots");
     };
     assert_ne!(first.deployment.id(), second.deployment.id());
-    let third = plan(&table, ask("g")).next(Millis(0));
+    let third = plan(&table, "g").next(Millis(0));
     assert!(
         matches!(third, Step::GiveUp(GiveUp::AllBusy { .. })),
         "{third:?}"
@@ -278,7 +283,7 @@ fn fallbacks_are_tried_in_order_with_their_own_and_cycles_end() {
         ("gd", &["gc"]),
     ]);
     let table = table(config);
-    let mut plan = plan(&table, ask("ga"));
+    let mut plan = plan(&table, "ga");
     assert!(plan.in_requested_group());
     let (calls, _, why) = fail_all(&mut plan, &failure(500));
     assert_eq!(calls, ["a", "b", "c", "d"]);
@@ -302,7 +307,7 @@ fn fallbacks_of_fallbacks_are_followed_to_a_depth() {
     config.max_fallbacks = 2;
     config.fallbacks = fallbacks(&[("g0", &["g1"]), ("g1", &["g2"]), ("g2", &["g3"])]);
     let table = table(config);
-    let calls = calls(&mut plan(&table, ask("g0")), &failure(500));
+    let calls = calls(&mut plan(&table, "g0"), &failure(500));
     assert_eq!(calls, ["d-g0", "d-g1", "d-g2"]);
 }
 
@@ -312,25 +317,19 @@ fn special_fallbacks_are_final_where_they_are_configured() {
     config.fallbacks = fallbacks(&[("ga", &["gb"])]);
     let general = table(config.clone());
     assert_eq!(
-        calls(&mut plan(&general, ask("ga")), &context_window()),
+        calls(&mut plan(&general, "ga"), &context_window()),
         ["a", "b"]
     );
     config.context_window_fallbacks = Some(fallbacks(&[("ga", &["gl"])]));
     let special = table(config.clone());
     assert_eq!(
-        calls(&mut plan(&special, ask("ga")), &context_window()),
+        calls(&mut plan(&special, "ga"), &context_window()),
         ["a", "long"]
     );
     config.context_window_fallbacks = Some(Vec::new());
     let empty = table(config);
-    assert_eq!(
-        calls(&mut plan(&empty, ask("ga")), &context_window()),
-        ["a"]
-    );
-    assert_eq!(
-        calls(&mut plan(&empty, ask("ga")), &failure(400)),
-        ["a", "b"]
-    );
+    assert_eq!(calls(&mut plan(&empty, "ga"), &context_window()), ["a"]);
+    assert_eq!(calls(&mut plan(&empty, "ga"), &failure(400)), ["a", "b"]);
 }
 
 #[test]
@@ -340,14 +339,16 @@ fn a_request_may_bring_its_own_fallbacks_or_refuse_them() {
     let table = table(config);
     let own = PlanAsk {
         fallbacks: Some(vec!["gc".to_owned()]),
-        ..ask("ga")
+        ..PlanAsk::default()
     };
-    assert_eq!(calls(&mut plan(&table, own), &failure(400)), ["a", "c"]);
+    let mut own = plan_for(&table, "ga", own);
+    assert_eq!(calls(&mut own, &failure(400)), ["a", "c"]);
     let none = PlanAsk {
         disable_fallbacks: true,
-        ..ask("ga")
+        ..PlanAsk::default()
     };
-    assert_eq!(calls(&mut plan(&table, none), &failure(400)), ["a"]);
+    let mut none = plan_for(&table, "ga", none);
+    assert_eq!(calls(&mut none, &failure(400)), ["a"]);
 }
 
 #[test]
@@ -357,7 +358,7 @@ fn lower_orders_come_first_and_higher_ones_are_fallbacks() {
     config.deployments[1].order = Some(1);
     config.deployments[2].order = Some(2);
     let table = table(config);
-    let mut plan = plan(&table, ask("g"));
+    let mut plan = plan(&table, "g");
     let calls = calls(&mut plan, &failure(500));
     assert_eq!(
         calls,
@@ -376,7 +377,8 @@ fn the_shuffle_is_weighted_by_the_first_measure_that_anybody_has() {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let rng = &mut SmallRng::seed_from_u64(1);
     for _ in 0..8_000 {
-        let mut plan = table.plan_with(ask("g"), SmallRng::from_rng(rng)).unwrap();
+        let resolved = table.resolve("g").unwrap();
+        let mut plan = table.plan_with(resolved, PlanAsk::default(), SmallRng::from_rng(rng));
         let Step::Try(attempt) = plan.next(Millis(0)) else {
             panic!("nobody");
         };

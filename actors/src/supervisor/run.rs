@@ -6,12 +6,13 @@ use std::time::Duration;
 use rand::Rng;
 use smallvec::SmallVec;
 
-use super::plan::Attempt;
-use super::select;
+use super::select::{Facts, RequestFacts, Strategy};
+use super::step::Attempt;
 use super::table::{Candidate, Member, Resolved};
+use super::tags::TagRules;
 use crate::board::BreakerState;
 use crate::clock::Millis;
-use crate::deployment::Failure;
+use crate::deployment::FailureKind;
 use crate::ids::DeploymentId;
 
 /// A breaker that is being probed, or a deployment that is full: nobody knows until when, so ask again after this.
@@ -21,14 +22,23 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) resolved: Resolved,
+    /// Whom the request's tags admit.
+    members: Vec<Candidate>,
     /// Orders below this were given up.
     floor: u32,
-    /// The order of the last try.
+    /// The order of the last try; before it, the lowest.
     level: u32,
     tried: Option<DeploymentId>,
     failed: SmallVec<[Failed; 4]>,
     pub(super) retries: u32,
-    pub(super) last: Option<Failure>,
+    pub(super) last: Option<FailureKind>,
+}
+
+/// By what a deployment is chosen for one request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choice<'a> {
+    pub(super) strategy: &'a Strategy,
+    pub(super) request: RequestFacts,
 }
 
 #[derive(Debug)]
@@ -43,18 +53,31 @@ struct Failed {
 pub(super) enum Nobody {
     /// All cool down; the first is due after this.
     Cooling(Duration),
-    /// Those that do not are full.
+    /// Those that do not have no room; the first may have some after this.
+    Busy(Duration),
+    /// None may answer requests with these tags.
+    TagsDenied,
+}
+
+/// Why one of them could not.
+#[derive(Debug, Clone, Copy)]
+enum Refused {
+    Cooling,
     Busy(Duration),
 }
 
 // === impl Run ===
 
 impl Run {
-    pub(super) fn new(resolved: Resolved) -> Self {
+    /// A group, narrowed to whom the request's tags admit.
+    pub(super) fn new(resolved: Resolved, rules: TagRules, tags: &[String]) -> Self {
+        let members = rules.admitted(&resolved.members, tags);
+        let orders = members.iter().map(|candidate| order(&candidate.member));
         Self {
+            level: orders.min().unwrap_or(0),
+            members,
             resolved,
             floor: 0,
-            level: 0,
             tried: None,
             failed: SmallVec::new(),
             retries: 0,
@@ -62,75 +85,107 @@ impl Run {
         }
     }
 
-    /// Picks a deployment for a call at `at` and takes its slot, and its probe if it is half-open.
+    /// Picks a deployment for a call now and takes its slot, and its probe if it is half-open.
     ///
-    /// The lowest order with anybody to ask; in it, whoever has not failed this request before whoever has.
+    /// The lowest order with anybody to ask; in it, whoever has not failed this request before whoever has; among those,
+    /// by the strategy.
     pub(super) fn select(
         &mut self,
-        at: Millis,
-        wait: Duration,
+        choice: Choice<'_>,
+        now: Millis,
         rng: &mut impl Rng,
     ) -> Result<Attempt, Nobody> {
-        let mut busy = false;
+        if self.members.is_empty() {
+            return Err(Nobody::TagsDenied);
+        }
+        let mut busy: Option<Duration> = None;
         for level in self.levels() {
             for again in [false, true] {
                 let mut candidates: SmallVec<[&Candidate; 8]> = self
                     .level_members(level)
                     .filter(|candidate| self.is_eligible(&candidate.member, again))
+                    .filter(|candidate| is_available(&candidate.member, now))
                     .collect();
-                while let Some(candidate) = take_one(&mut candidates, rng) {
-                    let row = candidate.member.handle.row();
-                    let probe = match row.state(at) {
-                        BreakerState::Closed => None,
-                        BreakerState::Open { .. } => continue,
-                        // Lost the race for the probe: the next candidate.
-                        BreakerState::HalfOpen { .. } => match row.try_probe(at) {
-                            Some(probe) => Some(probe),
-                            None => continue,
-                        },
-                    };
-                    let Some(in_flight) = row.enter(candidate.member.spec.max_parallel_requests)
-                    else {
-                        busy = true;
-                        continue;
-                    };
-                    let attempt = Attempt {
-                        deployment: candidate.member.handle.clone(),
-                        group: self.resolved.group.clone(),
-                        upstream_model: Arc::clone(&candidate.upstream_model),
-                        wait,
-                        in_flight,
-                        probe,
-                    };
-                    drop(candidates);
-                    self.tried = Some(attempt.deployment.id().clone());
-                    self.level = level;
-                    return Ok(attempt);
+                let mut facts: SmallVec<[Facts; 8]> = candidates
+                    .iter()
+                    .map(|candidate| {
+                        choice
+                            .strategy
+                            .facts(&candidate.member, choice.request, now)
+                    })
+                    .collect();
+                while let Some(place) = choice.strategy.pick(&facts, rng) {
+                    if place >= candidates.len() || place >= facts.len() {
+                        break;
+                    }
+                    facts.remove(place);
+                    let candidate = candidates.remove(place);
+                    match self.take(candidate, choice.request, now) {
+                        Ok(attempt) => {
+                            drop(candidates);
+                            self.tried = Some(attempt.deployment.id().clone());
+                            self.level = level;
+                            return Ok(attempt);
+                        }
+                        Err(Refused::Cooling) => {}
+                        Err(Refused::Busy(wait)) => {
+                            busy = Some(busy.map_or(wait, |known| known.min(wait)));
+                        }
+                    }
                 }
             }
         }
-        Err(if busy {
-            Nobody::Busy(ASK_AGAIN)
-        } else {
-            Nobody::Cooling(self.earliest(at))
+        Err(match (busy, self.earliest(now)) {
+            (Some(busy), Some(due)) => Nobody::Busy(busy.min(due)),
+            (Some(busy), None) => Nobody::Busy(busy),
+            (None, due) => Nobody::Cooling(due.unwrap_or(ASK_AGAIN)),
         })
     }
 
-    /// Takes note that the deployment tried last has failed.
-    pub(super) fn fail(&mut self, failure: &Failure) {
-        self.last = Some(*failure);
+    /// Takes everything that a call needs of the deployment, or nothing.
+    fn take(
+        &self,
+        candidate: &Candidate,
+        request: RequestFacts,
+        now: Millis,
+    ) -> Result<Attempt, Refused> {
+        let Member { spec, handle } = &*candidate.member;
+        let row = handle.row();
+        let probe = match row.state(now) {
+            BreakerState::Closed => None,
+            BreakerState::Open { .. } => return Err(Refused::Cooling),
+            // `None`: somebody else was quicker.
+            BreakerState::HalfOpen { .. } => Some(row.try_probe(now).ok_or(Refused::Cooling)?),
+        };
+        let in_flight = row
+            .enter(spec.max_parallel_requests)
+            .ok_or(Refused::Busy(ASK_AGAIN))?;
+        let metered = handle
+            .meter()
+            .take(spec.grant(), request.tokens, now)
+            .map_err(Refused::Busy)?;
+        Ok(Attempt {
+            deployment: handle.clone(),
+            group: self.resolved.group.clone(),
+            upstream_model: Arc::clone(&candidate.upstream_model),
+            in_flight,
+            probe,
+            metered: Some(metered),
+            size: request.size,
+        })
+    }
+
+    /// Takes note that the deployment tried last has failed; `for_good`: it is not asked again for this request.
+    pub(super) fn fail(&mut self, kind: FailureKind, for_good: bool) {
+        self.last = Some(kind);
         if let Some(id) = self.tried.take() {
-            self.failed.push(Failed {
-                id,
-                for_good: !failure.is_retryable(),
-            });
+            self.failed.push(Failed { id, for_good });
         }
     }
 
     /// Retries that the deployment tried last asks for itself.
     pub(super) fn own_retries(&self, id: &DeploymentId) -> Option<u32> {
-        self.resolved
-            .members
+        self.members
             .iter()
             .find(|candidate| candidate.member.handle.id() == id)
             .and_then(|candidate| candidate.member.spec.num_retries)
@@ -145,7 +200,7 @@ impl Run {
 
     /// Somebody could be asked at that time, whether they failed this request before or not.
     pub(super) fn has_anybody(&self, at: Millis) -> bool {
-        let members = self.resolved.members.iter();
+        let members = self.members.iter();
         members
             .filter(|candidate| order(&candidate.member) >= self.floor)
             .any(|candidate| {
@@ -173,7 +228,7 @@ impl Run {
     }
 
     fn levels(&self) -> SmallVec<[u32; 4]> {
-        let members = self.resolved.members.iter();
+        let members = self.members.iter();
         let mut levels: SmallVec<[u32; 4]> = members
             .map(|candidate| order(&candidate.member))
             .filter(|level| *level >= self.floor)
@@ -184,7 +239,7 @@ impl Run {
     }
 
     fn level_members(&self, level: u32) -> impl Iterator<Item = &Candidate> {
-        let members = self.resolved.members.iter();
+        let members = self.members.iter();
         members.filter(move |candidate| order(&candidate.member) == level)
     }
 
@@ -198,15 +253,16 @@ impl Run {
         has_failed == again && !failures.any(|failed| failed.for_good)
     }
 
-    fn earliest(&self, now: Millis) -> Duration {
-        let members = self.resolved.members.iter();
+    /// When the first of those that cool down is due.
+    fn earliest(&self, now: Millis) -> Option<Duration> {
+        let members = self.members.iter();
         let waits =
             members.filter_map(|candidate| match candidate.member.handle.row().state(now) {
                 BreakerState::Closed => None,
                 BreakerState::Open { until } => Some(until.since(now)),
                 BreakerState::HalfOpen { .. } => Some(ASK_AGAIN),
             });
-        waits.min().unwrap_or(ASK_AGAIN)
+        waits.min()
     }
 }
 
@@ -220,14 +276,4 @@ fn is_available(member: &Member, at: Millis) -> bool {
         BreakerState::Closed | BreakerState::HalfOpen { probing: false } => true,
         BreakerState::Open { .. } | BreakerState::HalfOpen { probing: true } => false,
     }
-}
-
-/// Removes one candidate, by weight among those that are left and can be asked.
-fn take_one<'a>(
-    candidates: &mut SmallVec<[&'a Candidate; 8]>,
-    rng: &mut impl Rng,
-) -> Option<&'a Candidate> {
-    let members: SmallVec<[&Member; 8]> = candidates.iter().map(|c| &*c.member).collect();
-    let index = select::pick(&members, rng)?;
-    (index < candidates.len()).then(|| candidates.swap_remove(index))
 }

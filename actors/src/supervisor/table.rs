@@ -9,9 +9,11 @@ use rand::rngs::SmallRng;
 
 use super::config::{DeploymentSpec, RoutingConfig};
 use super::fallback::Fallbacks;
-use super::plan::{PlanAsk, RoutePlan, UnknownModel};
+use super::plan::RoutePlan;
+use super::select::Strategy;
+use super::step::PlanAsk;
 use super::wildcard;
-use crate::deployment::DeploymentHandle;
+use crate::deployment::{DeploymentHandle, FailureKind};
 use crate::ids::{DeploymentId, ModelGroup};
 
 /// Groups, aliases, fallbacks and the handles of all deployments.
@@ -178,27 +180,35 @@ impl RoutingTable {
         self.by_id.values().map(|member| &member.handle)
     }
 
-    /// The plan of one request.
-    ///
-    /// # Errors
-    /// [`UnknownModel`], if neither the name nor a default fallback stands for anything.
-    pub fn plan(self: &Arc<Self>, ask: PlanAsk<'_>) -> Result<RoutePlan, UnknownModel> {
-        self.plan_with(ask, SmallRng::from_rng(&mut rand::rng()))
+    /// How a deployment of a group is chosen.
+    pub fn strategy(&self) -> Strategy {
+        self.config.strategy
+    }
+
+    /// The plan of one request for the name that was resolved by this table.
+    pub fn plan(self: &Arc<Self>, resolved: Resolved, ask: PlanAsk) -> RoutePlan {
+        self.plan_with(resolved, ask, SmallRng::from_rng(&mut rand::rng()))
     }
 
     /// As [`plan`](Self::plan), with randomness of one's own.
-    ///
-    /// # Errors
-    /// As [`plan`](Self::plan).
     pub fn plan_with(
         self: &Arc<Self>,
-        ask: PlanAsk<'_>,
+        resolved: Resolved,
+        ask: PlanAsk,
         rng: SmallRng,
-    ) -> Result<RoutePlan, UnknownModel> {
-        match self.resolve_or_default(ask.model) {
-            Some(resolved) => Ok(RoutePlan::new(Arc::clone(self), resolved, ask, rng)),
-            None => Err(UnknownModel(ask.model.chars().take(256).collect())),
-        }
+    ) -> RoutePlan {
+        RoutePlan::new(Arc::clone(self), resolved, ask, rng)
+    }
+
+    /// Retries that a policy sets for that kind of failure in that group: the group's, else the router's.
+    pub(super) fn retries_by_policy(&self, resolved: &Resolved, kind: FailureKind) -> Option<u32> {
+        let class = kind.treatment().class?;
+        let by_group = &self.config.group_retry_policy;
+        let own = by_group
+            .get(&resolved.group)
+            .or_else(|| by_group.get(&resolved.entry));
+        own.and_then(|policy| policy.get(class))
+            .or_else(|| self.config.retry_policy.get(class))
     }
 }
 

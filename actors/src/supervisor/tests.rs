@@ -1,20 +1,79 @@
 //! The supervisor as an actor: applying, re-creating, signs of life. Choosing is tested in `plan_tests`.
 
+use std::sync::Mutex;
+
 use actix::{Arbiter, System};
 use tokio::time::{advance, pause};
 
-use super::plan_tests::{ask, config, failure, plan};
+use super::plan_tests::{config, failure, plan};
 use super::*;
 use crate::board::BreakerState;
-use crate::deployment::Outcome;
+use crate::deployment::{Outcome, Rule};
+use crate::ports::NoReplicas;
 use crate::test_util::settle_down;
 
 fn with_supervisor<F: Future<Output = ()>>(test: impl FnOnce(SupervisorHandle, Clock) -> F) {
     System::new().block_on(async {
         pause();
         let clock = Clock::start();
-        let supervisor = start(&Arbiter::current(), SupervisorSettings::default(), clock);
+        let exchange = Arc::new(NoReplicas);
+        let settings = SupervisorSettings::default();
+        let supervisor = start(&Arbiter::current(), settings, exchange, clock);
         test(supervisor, clock).await;
+    });
+}
+
+/// Another replica, and what it was told.
+#[derive(Debug, Default)]
+struct Replica {
+    says: Mutex<Vec<(DeploymentId, Duration)>>,
+    told: Mutex<Vec<(DeploymentId, Duration)>>,
+}
+
+impl CooldownExchange for Replica {
+    fn raised(&self, deployment: &DeploymentId, left: Duration) {
+        let told = (deployment.clone(), left);
+        self.told.lock().unwrap().push(told);
+    }
+
+    fn raised_elsewhere(&self) -> Vec<(DeploymentId, Duration)> {
+        mem::take(&mut self.says.lock().unwrap())
+    }
+}
+
+#[test]
+fn cooldowns_are_shared_once_each_and_never_sent_back() {
+    System::new().block_on(async {
+        pause();
+        let clock = Clock::start();
+        let replica = Arc::new(Replica::default());
+        let settings = SupervisorSettings::default();
+        let exchange: Arc<dyn CooldownExchange> = Arc::<Replica>::clone(&replica);
+        let supervisor = start(&Arbiter::current(), settings, exchange, clock);
+        let applied = supervisor.apply(config(&[("a", "g"), ("b", "g")])).await;
+        applied.unwrap();
+        let table = supervisor.routing().load();
+        let (a, b) = (
+            table.deployment("a").unwrap(),
+            table.deployment("b").unwrap(),
+        );
+        a.report(Outcome::Failure(failure(401)), clock.now());
+        let says = [
+            ("b".into(), Duration::from_secs(9)),
+            ("c".into(), Duration::ZERO),
+        ];
+        replica.says.lock().unwrap().extend(says);
+        for _ in 0..3 {
+            advance(Duration::from_secs(1)).await;
+            settle_down().await;
+        }
+        let told = replica.told.lock().unwrap().clone();
+        let ids: Vec<_> = told.iter().map(|(id, _left)| id.as_str()).collect();
+        assert_eq!(ids, ["a"]);
+        assert!(told[0].1 <= Duration::from_secs(5), "{told:?}");
+        let why = b.row().why().unwrap();
+        assert_eq!(why.rule, Rule::Elsewhere);
+        assert_eq!(why.until.since(why.since), Duration::from_secs(9));
     });
 }
 
@@ -103,7 +162,7 @@ fn a_probe_that_succeeds_closes_the_breaker() {
         let row = Arc::clone(table.deployment("a").unwrap().row());
         row.raise_cooldown(Millis(100), Millis::ZERO);
         advance(Duration::from_millis(100)).await;
-        let Step::Try(mut attempt) = plan(&table, ask("g")).next(clock.now()) else {
+        let Step::Try(mut attempt) = plan(&table, "g").next(clock.now()) else {
             panic!("no probe");
         };
         attempt.answered(Duration::from_millis(1), clock.now());

@@ -519,12 +519,11 @@ pub(super) const GENERAL: Section = Section {
             Switch,
             "a weak master key is warned of, none at all means this machine only",
         ),
-        planned(
-            Routing,
+        on(
             "dangerously_allow_mock_testing_request_params",
             Switch,
             "false",
-            "`mock_testing_*` in bodies",
+            "acts on `mock_testing_fallbacks` and the like in bodies",
         ),
         planned(
             Access,

@@ -18,7 +18,7 @@ pub(super) const INFO: Section = Section {
             "mode",
             Text,
             "`chat`",
-            "`chat`, `embedding`, `completion`: how the detailed `/health` calls it. `fallback` and `loadbalance` count as `chat`: fallbacks and shares follow from the groups",
+            "`chat`, `embedding`, `completion`: how the detailed `/health` calls it. `fallback` and `loadbalance` count as `chat`; those of a group with `fallback` are tried in the order of the file where they have no `order`",
         ),
         on(
             "base_model",
@@ -45,6 +45,18 @@ pub(super) const INFO: Section = Section {
             Seconds,
             "the router's",
             "as in `litellm_params`, which wins",
+        ),
+        on(
+            "allowed_fails",
+            Whole,
+            "the router's",
+            "failures within one cooldown time that are allowed",
+        ),
+        on(
+            "allowed_fails_policy",
+            Map,
+            "the router's",
+            "the same by class of error",
         ),
         on("supports_*", Switch, "", "shown by `/model/info`"),
         on("tier", Text, "", "`free` or `paid`; shown by `/model/info`"),
@@ -149,20 +161,6 @@ pub(super) const INFO: Section = Section {
             Texts,
             "",
             "kept only where `LITELLM_ENVIRONMENT` matches",
-        ),
-        planned(
-            Routing,
-            "allowed_fails",
-            Whole,
-            "the router's",
-            "failures before a pause",
-        ),
-        planned(
-            Routing,
-            "allowed_fails_policy",
-            Map,
-            "",
-            "the same by kind of failure",
         ),
         planned(
             Routing,

@@ -231,6 +231,12 @@ pub(super) const TIMEOUTS: Section = Section {
         on("idle", Seconds, "120", "between two pieces of a stream"),
         on("total", Seconds, "6000", "the whole attempt"),
         on(
+            "request",
+            Seconds,
+            "6000",
+            "the whole request, every retry and fallback included",
+        ),
+        on(
             "header_wait",
             Seconds,
             "45",

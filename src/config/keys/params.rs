@@ -52,13 +52,13 @@ pub(super) const PARAMS: Section = Section {
             "rpm",
             PerMinute,
             "",
-            "the share where `weight` is absent; no limit yet",
+            "requests in any 60 s, more are not sent; the share where `weight` is absent",
         ),
         on(
             "tpm",
             PerMinute,
             "",
-            "the share where `weight` and `rpm` are absent; no limit yet",
+            "tokens in any 60 s, by estimate; the share where `weight` and `rpm` are absent",
         ),
         on("order", Whole, "last", "lower is tried first"),
         on("max_parallel_requests", Whole, "", "at the same time"),
@@ -73,6 +73,12 @@ pub(super) const PARAMS: Section = Section {
             Whole,
             "the router's",
             "retries after this one failed",
+        ),
+        on(
+            "tags",
+            Texts,
+            "",
+            "tags of requests that it answers, with `enable_tag_filtering`; `default`: of those that no tag fits",
         ),
         on(
             "drop_params",
@@ -206,7 +212,6 @@ pub(super) const PARAMS: Section = Section {
             "",
             "tokens of a key without a limit for this model",
         ),
-        planned(Routing, "tags", Texts, "", "tags that requests may ask for"),
         planned(
             Routing,
             "tag_regex",

@@ -1,8 +1,8 @@
 //! `router_settings`.
 
-use super::Area::{Budgets, Caching, Fleet, Health, Limits, Routing};
-use super::Kind::{Any, List, Map, Seconds, Secret, Switch, Text, Texts, Whole};
-use super::{Others, Section, ignored, on, planned};
+use super::Area::{Budgets, Caching, Fleet, Health, Routing};
+use super::Kind::{Any, List, Map, Number, Seconds, Secret, Switch, Text, Texts, Whole};
+use super::{Key, Others, Section, ignored, on, planned};
 
 pub(super) const ROUTER: Section = Section {
     path: "router_settings",
@@ -86,14 +86,13 @@ pub(super) const ROUTER: Section = Section {
             "routing_strategy",
             Text,
             "`simple-shuffle`",
-            "how a deployment is picked; the others are said and not acted on",
+            "how a deployment is picked: `simple-shuffle`, `least-busy`, `latency-based-routing`, `usage-based-routing`, `usage-based-routing-v2`, `cost-based-routing`, `power-of-two-choices`",
         ),
-        planned(
-            Routing,
+        on(
             "routing_strategy_args",
             Map,
             "",
-            "`ttl`, `lowest_latency_buffer`, …",
+            "numbers of the strategy; see its own table",
         ),
         planned(
             Routing,
@@ -102,26 +101,23 @@ pub(super) const ROUTER: Section = Section {
             "",
             "a strategy for some groups",
         ),
-        planned(
-            Routing,
+        on(
             "allowed_fails_policy",
             Map,
             "",
-            "`allowed_fails` by kind of failure",
+            "`allowed_fails` by class of error; see its own table",
         ),
-        planned(
-            Routing,
+        on(
             "retry_policy",
             Map,
             "",
-            "`num_retries` by kind of failure",
+            "`num_retries` by class of error; see its own table",
         ),
-        planned(
-            Routing,
+        on(
             "model_group_retry_policy",
             Map,
-            "",
-            "the same by group",
+            "`retry_policy`",
+            "`group: {…}`: the same by group, class by class",
         ),
         planned(
             Routing,
@@ -144,19 +140,17 @@ pub(super) const ROUTER: Section = Section {
             "",
             "further filters by name",
         ),
-        planned(
-            Routing,
+        on(
             "enable_tag_filtering",
             Switch,
             "false",
-            "tag routing",
+            "a request's tags decide which deployments may answer",
         ),
-        planned(
-            Routing,
+        on(
             "tag_filtering_match_any",
             Switch,
             "true",
-            "one tag is enough",
+            "one tag in common is enough; else all of the request's",
         ),
         planned(Routing, "tag_routing_prefix", Text, "", "which tags route"),
         planned(
@@ -173,11 +167,10 @@ pub(super) const ROUTER: Section = Section {
             "false",
             "pick again by weight after a failure",
         ),
-        planned(
-            Limits,
+        on(
             "default_max_parallel_requests",
             Whole,
-            "",
+            "no limit",
             "for deployments without their own",
         ),
         planned(
@@ -284,3 +277,109 @@ pub(super) const ROUTER: Section = Section {
         ),
     ],
 };
+
+pub(super) const STRATEGY_ARGS: Section = Section {
+    path: "router_settings.routing_strategy_args",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "ttl",
+            Seconds,
+            "3600",
+            "`latency-based-routing`: how long a latency counts that nobody renews",
+        ),
+        on(
+            "lowest_latency_buffer",
+            Number,
+            "0",
+            "`latency-based-routing`: share by which one may be slower than the quickest and still be picked",
+        ),
+        ignored(
+            "max_latency_list_size",
+            Whole,
+            "latencies are moving averages that forget by time",
+        ),
+        ignored(
+            "rolling_window_size",
+            Whole,
+            "latencies are moving averages that forget by time",
+        ),
+    ],
+};
+
+pub(super) const RETRY_POLICY: Section = Section {
+    path: "router_settings.retry_policy",
+    others: Others::Unknown,
+    keys: RETRIES,
+};
+
+pub(super) const ALLOWED_FAILS_POLICY: Section = Section {
+    path: "router_settings.allowed_fails_policy",
+    others: Others::Unknown,
+    keys: ALLOWED_FAILS,
+};
+
+/// The same for one deployment.
+pub(super) const OWN_ALLOWED_FAILS_POLICY: Section = Section {
+    path: "model_list.model_info.allowed_fails_policy",
+    others: Others::Unknown,
+    keys: ALLOWED_FAILS,
+};
+
+const RETRIES: &[Key] = &[
+    on(
+        "BadRequestErrorRetries",
+        Whole,
+        "",
+        "400s of the request, prompts that are too long among them",
+    ),
+    on("AuthenticationErrorRetries", Whole, "", "401"),
+    on(
+        "TimeoutErrorRetries",
+        Whole,
+        "",
+        "408, 504, a timer that ran out",
+    ),
+    on("RateLimitErrorRetries", Whole, "", "429"),
+    on(
+        "ContentPolicyViolationErrorRetries",
+        Whole,
+        "",
+        "refusals by content policy",
+    ),
+    on(
+        "InternalServerErrorRetries",
+        Whole,
+        "",
+        "5xx, no connection, a broken answer, a cut stream",
+    ),
+];
+
+const ALLOWED_FAILS: &[Key] = &[
+    on(
+        "BadRequestErrorAllowedFails",
+        Whole,
+        "",
+        "400s of the request, prompts that are too long among them",
+    ),
+    on("AuthenticationErrorAllowedFails", Whole, "", "401"),
+    on(
+        "TimeoutErrorAllowedFails",
+        Whole,
+        "",
+        "408, 504, a timer that ran out",
+    ),
+    on("RateLimitErrorAllowedFails", Whole, "", "429"),
+    on(
+        "ContentPolicyViolationErrorAllowedFails",
+        Whole,
+        "",
+        "refusals by content policy",
+    ),
+    on(
+        "InternalServerErrorAllowedFails",
+        Whole,
+        "",
+        "5xx, no connection, a broken answer, a cut stream",
+    ),
+];

@@ -13,8 +13,9 @@ use serde::forward_to_deserialize_any;
 
 use super::super::prices;
 use super::super::raw::{
-    RawCache, RawClientGone, RawEntry, RawGeneral, RawInfo, RawLitellm, RawLogging, RawParams,
-    RawRateLimits, RawRouter, RawTimeouts, RawTrunkline, RawUser,
+    RawAllowedFails, RawCache, RawClientGone, RawEntry, RawGeneral, RawInfo, RawLitellm,
+    RawLogging, RawParams, RawRateLimits, RawRetries, RawRouter, RawStrategyArgs, RawTimeouts,
+    RawTrunkline, RawUser,
 };
 use super::{Key, SECTIONS, Status, key, markdown, section};
 
@@ -89,6 +90,21 @@ fn the_table_and_the_structs_know_the_same_keys() {
             with(&["supports_*", "tier"]),
         ),
         ("router_settings", fields::<RawRouter>(), vec![]),
+        (
+            "router_settings.routing_strategy_args",
+            fields::<RawStrategyArgs>(),
+            vec![],
+        ),
+        (
+            "router_settings.retry_policy",
+            fields::<RawRetries>(),
+            vec![],
+        ),
+        (
+            "router_settings.allowed_fails_policy",
+            fields::<RawAllowedFails>(),
+            vec![],
+        ),
         ("litellm_settings", fields::<RawLitellm>(), vec![]),
         (
             "litellm_settings.cache_params",

@@ -1,23 +1,21 @@
-//! `simple-shuffle`: weighted random choice by the contract's rule (routing §2).
+//! `simple-shuffle`: a weighted random choice.
 //!
-//! Plain functions over weights; randomness is an argument.
+//! Source: contract, routing §2. Weights are the first of `weight`, `rpm`, `tpm` for which any candidate has a value
+//! above 0; a candidate without one then weighs 0 and is never picked. If no candidate has any, all are equal.
 
 use rand::{Rng, RngExt};
+use smallvec::SmallVec;
 
-use super::table::Member;
+use super::Facts;
 
-/// Picks one of the candidates; `None` only if there are none.
-///
-/// Weights are the first of `weight`, `rpm`, `tpm` for which any candidate has a value above 0; a candidate without one
-/// then weighs 0 and is never picked. If no candidate has any, all are equal.
-pub(super) fn pick(candidates: &[&Member], rng: &mut impl Rng) -> Option<usize> {
-    let measures: [fn(&Member) -> f64; 3] = [
-        |member| member.spec.weight.unwrap_or(0.0),
-        |member| rate(member.spec.rpm),
-        |member| rate(member.spec.tpm),
+pub(super) fn pick(candidates: &[Facts], rng: &mut impl Rng) -> Option<usize> {
+    let measures: [fn(&Facts) -> f64; 3] = [
+        |facts| facts.weight,
+        |facts| rate(facts.grant.rpm),
+        |facts| rate(facts.grant.tpm),
     ];
     for measure in measures {
-        let weights: Vec<f64> = candidates.iter().map(|member| measure(member)).collect();
+        let weights: SmallVec<[f64; 8]> = candidates.iter().map(measure).collect();
         if let Some(index) = weighted(&weights, rng) {
             return Some(index);
         }
@@ -26,7 +24,7 @@ pub(super) fn pick(candidates: &[&Member], rng: &mut impl Rng) -> Option<usize> 
 }
 
 /// An index with a chance in proportion to its weight; `None` if nothing weighs anything.
-pub(super) fn weighted(weights: &[f64], rng: &mut impl Rng) -> Option<usize> {
+fn weighted(weights: &[f64], rng: &mut impl Rng) -> Option<usize> {
     let usable = |weight: &f64| weight.is_finite() && *weight > 0.0;
     let total: f64 = weights.iter().copied().filter(usable).sum();
     if !(total.is_finite() && total > 0.0) {

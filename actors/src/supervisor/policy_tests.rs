@@ -1,0 +1,447 @@
+//! Waits, deadlines, policies, tags, capacity and mocks of a plan, and what holds for every plan.
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+use proptest::strategy::Strategy as Draw;
+
+use super::plan_tests::{config, fail_all, failure, plan, plan_for, table};
+use super::*;
+use crate::deployment::{ByClass, Failure, FailureKind, Outcome};
+
+fn with(kind: FailureKind, status: u16) -> Failure {
+    Failure {
+        kind,
+        status,
+        retry_after: None,
+    }
+}
+
+/// The ids that so many plans would call first.
+fn firsts(table: &Arc<RoutingTable>, model: &str, ask: &PlanAsk) -> HashSet<String> {
+    let resolved = table.resolve(model).unwrap();
+    let first = |_| match table.plan(resolved.clone(), ask.clone()).next(Millis(0)) {
+        Step::Try(attempt) => Some(attempt.deployment.id().to_string()),
+        Step::Wait(_) | Step::GiveUp(_) => None,
+    };
+    (0..64).filter_map(first).collect()
+}
+
+#[test]
+fn a_wait_takes_neither_slot_nor_probe() {
+    let mut config = config(&[("a", "g")]);
+    config.deployments[0].max_parallel_requests = Some(1);
+    let table = table(config);
+    let row = Arc::clone(table.deployment("a").unwrap().row());
+    let mut waiting = plan(&table, "g");
+    let Step::Try(attempt) = waiting.next(Millis(0)) else {
+        panic!("nobody");
+    };
+    let mut limited = failure(429);
+    limited.retry_after = Some(Duration::from_secs(7));
+    attempt.report(Outcome::Failure(limited), Millis(0));
+    waiting.failed(&limited, Millis(0));
+    let Step::Wait(until) = waiting.next(Millis(0)) else {
+        panic!("no wait");
+    };
+    assert_eq!(until, Millis(7_000));
+    assert_eq!(row.in_flight(), 0);
+    // Somebody else gets the only slot meanwhile, and keeps it.
+    let Step::Try(other) = plan(&table, "g").next(Millis(1_000)) else {
+        panic!("the slot is taken");
+    };
+    assert!(matches!(waiting.next(Millis(6_999)), Step::Wait(_)));
+    let too_late = waiting.next(until);
+    assert!(
+        matches!(too_late, Step::GiveUp(GiveUp::Failed)),
+        "{too_late:?}"
+    );
+    drop(other);
+    assert_eq!(row.in_flight(), 0);
+}
+
+#[test]
+fn no_retry_is_begun_that_cannot_end_in_time() {
+    let table = table(config(&[("a", "g")]));
+    let mut limited = failure(429);
+    limited.retry_after = Some(Duration::from_secs(7));
+    for (deadline, calls) in [(7_000, 1), (7_001, 2), (14_001, 3)] {
+        let ask = PlanAsk {
+            deadline: Some(Millis(deadline)),
+            ..PlanAsk::default()
+        };
+        let mut plan = plan_for(&table, "g", ask);
+        assert_eq!(fail_all(&mut plan, &limited).0.len(), calls, "{deadline}");
+    }
+}
+
+#[test]
+fn after_the_deadline_no_fallback_begins_but_a_first_try_does() {
+    let mut config = config(&[("a", "ga"), ("b", "gb")]);
+    config.fallbacks = vec![("ga".to_owned(), vec!["gb".to_owned()])];
+    let table = table(config);
+    let ask = PlanAsk {
+        deadline: Some(Millis(100)),
+        ..PlanAsk::default()
+    };
+    let mut plan = plan_for(&table, "ga", ask);
+    let Step::Try(attempt) = plan.next(Millis(500)) else {
+        panic!("not tried at all");
+    };
+    drop(attempt);
+    plan.failed(&failure(400), Millis(500));
+    assert!(matches!(
+        plan.next(Millis(500)),
+        Step::GiveUp(GiveUp::Failed)
+    ));
+}
+
+#[test]
+fn retries_follow_the_groups_policy_then_the_routers_then_the_plain_number() {
+    let mut config = config(&[("a", "g"), ("b", "h")]);
+    config.num_retries = 1;
+    config.retry_policy = ByClass {
+        timeout: Some(4),
+        bad_request: Some(2),
+        ..ByClass::default()
+    };
+    let own = ByClass {
+        timeout: Some(0),
+        rate_limit: Some(3),
+        ..ByClass::default()
+    };
+    config.group_retry_policy = HashMap::from([("h".into(), own)]);
+    let table = table(config);
+    // Kind, status, calls in `g`, calls in `h`.
+    for (kind, status, g, h) in [
+        (FailureKind::Timeout, 408, 5, 1),
+        (FailureKind::RateLimited, 429, 2, 4),
+        (FailureKind::BadRequest, 400, 3, 3),
+        (FailureKind::ContentPolicy, 400, 1, 1),
+        (FailureKind::Server, 500, 2, 2),
+        (FailureKind::NotFound, 404, 1, 1),
+    ] {
+        for (group, calls) in [("g", g), ("h", h)] {
+            let made = fail_all(&mut plan(&table, group), &with(kind, status)).0;
+            assert_eq!(made.len(), calls, "{kind} in {group}");
+            for id in ["a", "b"] {
+                // A 404 has opened the breaker; each case is on its own.
+                let row = Arc::clone(table.deployment(id).unwrap().row());
+                if let Some(probe) = row.deadline().and_then(|at| row.try_probe(at)) {
+                    row.heal(&probe);
+                }
+            }
+        }
+    }
+    let none = PlanAsk {
+        num_retries: Some(0),
+        ..PlanAsk::default()
+    };
+    let mut plan = plan_for(&table, "g", none);
+    let made = fail_all(&mut plan, &with(FailureKind::Timeout, 408)).0;
+    assert_eq!(made.len(), 1, "a request that wants none gets none");
+}
+
+#[test]
+fn a_failure_that_trips_by_itself_is_seen_by_the_very_next_request() {
+    for status in [401, 404, 429] {
+        let table = table(config(&[("a", "g"), ("b", "g")]));
+        let a = table.deployment("a").unwrap();
+        a.report(Outcome::Failure(failure(status)), Millis(0));
+        let firsts = firsts(&table, "g", &PlanAsk::default());
+        assert_eq!(firsts, HashSet::from(["b".to_owned()]), "{status}");
+    }
+}
+
+#[test]
+fn a_deployment_gets_no_more_requests_in_a_minute_than_it_grants() {
+    let mut config = config(&[("a", "g"), ("b", "g")]);
+    config.deployments[0].rpm = Some(2);
+    config.deployments[1].rpm = Some(3);
+    let table = table(config);
+    let mut served = 0;
+    let refused = loop {
+        match plan(&table, "g").next(Millis(served * 10)) {
+            Step::Try(_) => served += 1,
+            Step::Wait(_) => panic!("a first try waits"),
+            Step::GiveUp(why) => break why,
+        }
+    };
+    assert_eq!(served, 5);
+    let GiveUp::AllBusy { retry_after, .. } = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(retry_after > Duration::from_secs(59), "{retry_after:?}");
+    assert!(matches!(
+        plan(&table, "g").next(Millis(61_000)),
+        Step::Try(_)
+    ));
+}
+
+#[test]
+fn a_request_that_would_exceed_tpm_goes_elsewhere_and_counts_what_it_used() {
+    let mut config = config(&[("a", "g"), ("b", "g")]);
+    config.deployments[0].tpm = Some(100);
+    config.deployments[0].weight = Some(1.0);
+    let table = table(config);
+    let ask = PlanAsk {
+        tokens: 90,
+        ..PlanAsk::default()
+    };
+    let call = || match plan_for(&table, "g", ask.clone()).next(Millis(0)) {
+        Step::Try(attempt) => attempt,
+        other => panic!("{other:?}"),
+    };
+    let first = call();
+    assert_eq!(
+        first.deployment.id().as_str(),
+        "a",
+        "the only one with a weight"
+    );
+    assert_eq!(call().deployment.id().as_str(), "b", "no room at the first");
+    let answer = Outcome::Success {
+        total: Duration::from_secs(1),
+        first_content: None,
+        completion_tokens: 5,
+        total_tokens: 10,
+    };
+    first.report(answer, Millis(0));
+    assert_eq!(call().deployment.id().as_str(), "a", "it used 10 only");
+}
+
+#[test]
+fn tags_choose_and_default_deployments_take_the_rest() {
+    let mut config = config(&[("free", "g"), ("paid", "g"), ("rest", "g"), ("only", "h")]);
+    let tags = |tags: &[&str]| tags.iter().map(ToString::to_string).collect::<Vec<_>>();
+    config.deployments[0].tags = tags(&["free", "eu"]);
+    config.deployments[1].tags = tags(&["paid"]);
+    config.deployments[2].tags = tags(&["default"]);
+    config.deployments[3].tags = tags(&["paid"]);
+    config.tags.enabled = true;
+    let any = table(config.clone());
+    config.tags.match_any = false;
+    let all = table(config.clone());
+    config.tags.enabled = false;
+    let off = table(config);
+    let cases: [(&Arc<RoutingTable>, &[&str], &[&str]); 11] = [
+        (&any, &["free"], &["free"]),
+        (&any, &["free", "other"], &["free"]),
+        (&all, &["free", "other"], &["rest"]),
+        (&all, &["free", "eu"], &["free"]),
+        (&any, &["unknown"], &["rest"]),
+        (&any, &[], &["rest"]),
+        (&any, &["!free"], &["paid", "rest"]),
+        (&any, &["&eu"], &["free"]),
+        (&any, &["paid", "&eu"], &["rest"]),
+        (&any, &["unknown", "!default"], &[]),
+        (&off, &["free"], &["free", "paid", "rest"]),
+    ];
+    for (table, asked, expected) in cases {
+        let ask = PlanAsk {
+            tags: tags(asked),
+            ..PlanAsk::default()
+        };
+        let expected = expected.iter().map(ToString::to_string).collect();
+        assert_eq!(firsts(table, "g", &ask), expected, "{asked:?}");
+    }
+    let ask = PlanAsk {
+        tags: tags(&["free"]),
+        ..PlanAsk::default()
+    };
+    let denied = plan_for(&any, "h", ask).next(Millis(0));
+    let Step::GiveUp(why) = denied else {
+        panic!("{denied:?}");
+    };
+    assert_eq!(why, GiveUp::TagsDenied { group: "h".into() });
+    let untagged = firsts(&any, "h", &PlanAsk::default());
+    assert_eq!(untagged.len(), 1, "no default here: all of them");
+}
+
+#[test]
+fn a_mocked_failure_goes_to_the_fallbacks_without_a_call() {
+    let mut config = config(&[("a", "ga"), ("b", "gb"), ("long", "gl")]);
+    config.fallbacks = vec![("ga".to_owned(), vec!["gb".to_owned()])];
+    config.context_window_fallbacks = Some(vec![("ga".to_owned(), vec!["gl".to_owned()])]);
+    let table = table(config);
+    let call = |kind, model| {
+        let ask = PlanAsk {
+            mock: Some(kind),
+            ..PlanAsk::default()
+        };
+        match plan_for(&table, model, ask).next(Millis(0)) {
+            Step::Try(attempt) => Ok(attempt.deployment.id().to_string()),
+            Step::GiveUp(why) => Err(why),
+            Step::Wait(_) => panic!("a wait"),
+        }
+    };
+    assert_eq!(call(FailureKind::Server, "ga").as_deref(), Ok("b"));
+    assert_eq!(
+        call(FailureKind::ContextWindow, "ga").as_deref(),
+        Ok("long")
+    );
+    assert_eq!(
+        call(FailureKind::RateLimited, "ga").as_deref(),
+        Ok("a"),
+        "retried"
+    );
+    let why = GiveUp::Mocked {
+        group: "gb".into(),
+        kind: FailureKind::Server,
+    };
+    assert_eq!(call(FailureKind::Server, "gb"), Err(why));
+}
+
+#[test]
+fn strategies_choose_over_the_board() {
+    let mut config = config(&[("a", "g"), ("b", "g")]);
+    config.strategy = Strategy::LeastBusy;
+    let busy = table(config.clone());
+    let Step::Try(first) = plan(&busy, "g").next(Millis(0)) else {
+        panic!("nobody");
+    };
+    let Step::Try(second) = plan(&busy, "g").next(Millis(0)) else {
+        panic!("nobody");
+    };
+    assert_ne!(first.deployment.id(), second.deployment.id());
+
+    config.strategy = Strategy::UsageBased;
+    let usage = table(config);
+    let ask = PlanAsk {
+        tokens: 100,
+        ..PlanAsk::default()
+    };
+    let mut calls = Vec::new();
+    for _ in 0..4 {
+        if let Step::Try(attempt) = plan_for(&usage, "g", ask.clone()).next(Millis(0)) {
+            calls.push(attempt.deployment.id().to_string());
+        }
+    }
+    assert_eq!(
+        calls,
+        ["a", "b", "a", "b"],
+        "by tokens, the first of several"
+    );
+}
+
+/// A small world: groups of deployments with orders, fallbacks in any direction, and how calls fail.
+#[derive(Debug, Clone)]
+struct World {
+    orders: Vec<Vec<Option<u32>>>,
+    fallbacks: Vec<(usize, Vec<usize>)>,
+    num_retries: u32,
+    deadline: u64,
+    failures: Vec<(usize, u64)>,
+}
+
+const GROUPS: usize = 4;
+
+fn worlds() -> impl Draw<Value = World> {
+    let order = prop::option::of(1_u32..3);
+    let members = prop::collection::vec(order, 1..4);
+    let edge = (0..GROUPS, prop::collection::vec(0..GROUPS, 0..4));
+    (
+        prop::collection::vec(members, GROUPS),
+        prop::collection::vec(edge, 0..6),
+        0_u32..5,
+        0_u64..60_000,
+        prop::collection::vec((0..FailureKind::ALL.len(), 0_u64..4_000), 1..20),
+    )
+        .prop_map(
+            |(orders, fallbacks, num_retries, deadline, failures)| World {
+                orders,
+                fallbacks,
+                num_retries,
+                deadline,
+                failures,
+            },
+        )
+}
+
+impl World {
+    fn config(&self) -> RoutingConfig {
+        let name = |group: &usize| format!("g{group}");
+        let mut config = RoutingConfig {
+            num_retries: self.num_retries,
+            ..RoutingConfig::default()
+        };
+        for (group, orders) in self.orders.iter().enumerate() {
+            for (place, order) in orders.iter().enumerate() {
+                let id = format!("d{group}-{place}");
+                let mut spec = DeploymentSpec::new(id, name(&group), "upstream");
+                spec.order = *order;
+                config.deployments.push(spec);
+            }
+        }
+        let fallbacks = self.fallbacks.iter();
+        config.fallbacks = fallbacks
+            .map(|(group, targets)| (name(group), targets.iter().map(name).collect()))
+            .collect();
+        config
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_plan_ends_in_time_and_asks_no_group_twice(world in worlds()) {
+        let table = table(world.config());
+        let ask = PlanAsk {
+            deadline: Some(Millis(world.deadline)),
+            ..PlanAsk::default()
+        };
+        let mut plan = plan_for(&table, "g0", ask);
+        // Each order of each group is begun at most once, with its retries.
+        let levels = 3 * GROUPS;
+        let most = levels * (1 + world.num_retries as usize);
+        let mut failures = world.failures.iter().cycle();
+        let (mut now, mut calls) = (Millis(0), 0_usize);
+        loop {
+            match plan.next(now) {
+                Step::Wait(until) => {
+                    prop_assert!(until > now, "a wait for the past");
+                    prop_assert!(until.0 < world.deadline, "a wait beyond the deadline");
+                    now = until;
+                }
+                Step::Try(attempt) => {
+                    calls += 1;
+                    prop_assert!(calls <= most, "{calls} calls");
+                    prop_assert!(calls == 1 || now.0 < world.deadline, "a call after the deadline");
+                    let (kind, took) = failures.next().unwrap();
+                    now.0 += took;
+                    let failure = with(FailureKind::ALL[*kind], 500);
+                    attempt.report(Outcome::Failure(failure), now);
+                    plan.failed(&failure, now);
+                }
+                Step::GiveUp(_) => break,
+            }
+        }
+        let mut begun = HashSet::from(["g0".to_owned()]);
+        for reason in plan.trail() {
+            if let Reason::FellBack(group) = reason {
+                prop_assert!(begun.insert(group.to_string()), "{group} twice");
+            }
+        }
+        for handle in table.deployments() {
+            prop_assert_eq!(handle.row().in_flight(), 0);
+        }
+    }
+
+    #[test]
+    fn a_cooldown_is_never_cut_short(
+        raises in prop::collection::vec((0_u64..10_000, 0_u64..10_000), 1..50),
+    ) {
+        let table = table(config(&[("a", "g"), ("b", "g")]));
+        let a = table.deployment("a").unwrap();
+        let mut latest = 0;
+        let mut now = Millis(0);
+        for (wait, millis) in raises {
+            now.0 += wait;
+            let mut limited = failure(429);
+            limited.retry_after = Some(Duration::from_millis(millis));
+            a.report(Outcome::Failure(limited), now);
+            let deadline = a.row().deadline().unwrap().0;
+            prop_assert!(deadline >= latest, "{deadline} after {latest}");
+            prop_assert_eq!(a.row().why().map(|why| why.until.0), Some(deadline));
+            latest = deadline;
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! Which deployment answers, by strategy, tags, capacity and failures; and how the gateway explains it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
+use crate::support::gateway::{Gateway, chat_request, chat_request_body, start};
+use crate::support::http::{Answer, Request};
+use crate::support::reply::{Gate, Reply};
+use crate::support::upstream::Upstream;
+use crate::support::wait::eventually;
+
+/// The state of the deployment with that id.
+fn state_of(gateway: &Gateway, id: &str) -> Value {
+    let answer = gateway.send(&Request::get("/router/state").bearer(MASTER_KEY));
+    answer.assert_status(200);
+    let state = answer.json();
+    let deployments = state["deployments"].as_array().expect("deployments");
+    let found = deployments.iter().find(|one| one["id"] == id);
+    found.expect("the deployment").clone()
+}
+
+fn answered_by(answer: &Answer) -> String {
+    answer.assert_status(200);
+    answer
+        .header("x-litellm-model-id")
+        .expect("an id")
+        .to_owned()
+}
+
+/// How many of so many requests each deployment answered.
+fn shares(gateway: &Gateway, requests: usize) -> BTreeMap<String, usize> {
+    let mut shares = BTreeMap::new();
+    for _ in 0..requests {
+        let id = answered_by(&gateway.chat("m"));
+        *shares.entry(id).or_default() += 1;
+    }
+    shares
+}
+
+fn with_tags(tags: &Value) -> Value {
+    let mut body = chat_request_body("m");
+    body["metadata"] = json!({ "tags": tags });
+    body
+}
+
+#[test]
+fn least_busy_gives_each_waiting_request_another_deployment() {
+    let gate = Gate::closed();
+    let upstreams: Vec<Upstream> = (0..3)
+        .map(|_| Upstream::always(Reply::chat("at last").after(&gate)))
+        .collect();
+    let mut config = ConfigText::new()
+        .one_attempt()
+        .router("routing_strategy: least-busy");
+    for upstream in &upstreams {
+        config = config.deployment(Deployment::of("m", upstream));
+    }
+    let (_home, gateway) = start(&config);
+
+    let mut pending = Vec::new();
+    for begun in 1..=3 {
+        pending.push(gateway.begin(&chat_request("m")));
+        eventually("requests at providers", &begun, || {
+            upstreams.iter().map(Upstream::request_count).sum()
+        });
+    }
+
+    for upstream in &upstreams {
+        assert_eq!(upstream.request_count(), 1);
+    }
+    gate.open();
+    for request in pending {
+        request.answer().assert_status(200);
+    }
+}
+
+#[test]
+fn power_of_two_choices_avoids_the_one_that_is_stuck() {
+    let gate = Gate::closed();
+    let stuck = Upstream::always(Reply::chat("at last").after(&gate));
+    let quick = Upstream::always(Reply::chat("at once"));
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &stuck).id("stuck"))
+        .deployment(Deployment::of("m", &quick).id("quick"))
+        .one_attempt()
+        .router("routing_strategy: power-of-two-choices");
+    let (_home, gateway) = start(&config);
+    let waiting = gateway.begin(&Request::post(
+        "/v1/chat/completions",
+        &chat_request_body("stuck"),
+    ));
+    stuck.wait_for_requests(1);
+
+    let shares = shares(&gateway, 20);
+
+    assert_eq!(shares, BTreeMap::from([("quick".to_owned(), 20)]));
+    gate.open();
+    waiting.answer().assert_status(200);
+}
+
+#[test]
+fn latency_based_routing_tries_all_and_stays_with_the_quickest() {
+    let slow = Upstream::answering(|_| {
+        // A slow provider: what is measured is time itself.
+        thread::park_timeout(Duration::from_millis(150));
+        Reply::chat("slow")
+    });
+    let quick = Upstream::always(Reply::chat("quick"));
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &slow).id("slow"))
+        .deployment(Deployment::of("m", &quick).id("quick"))
+        .one_attempt()
+        .router("routing_strategy: latency-based-routing")
+        .with_master_key();
+    let (_home, gateway) = start(&config);
+    let gateway = gateway.with_master_key();
+    for seen in 1..=2 {
+        gateway.chat("m").assert_status(200);
+        eventually("deployments with a latency", &seen, || {
+            let known = |id| usize::from(state_of(&gateway, id)["latency_ms"].is_number());
+            known("slow") + known("quick")
+        });
+    }
+    assert_eq!((slow.request_count(), quick.request_count()), (1, 1));
+
+    let shares = shares(&gateway, 20);
+
+    assert_eq!(shares, BTreeMap::from([("quick".to_owned(), 20)]));
+}
+
+#[test]
+fn usage_based_routing_v2_spreads_by_head_room() {
+    let small = Upstream::always(Reply::chat("small"));
+    let large = Upstream::always(Reply::chat("large"));
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &small).id("small").param("rpm: 10"))
+        .deployment(Deployment::of("m", &large).id("large").param("rpm: 40"))
+        .one_attempt()
+        .router("routing_strategy: usage-based-routing-v2");
+    let (_home, gateway) = start(&config);
+
+    let shares = shares(&gateway, 25);
+
+    assert!((4..=6).contains(&shares["small"]), "{shares:?}");
+}
+
+#[test]
+fn usage_based_routing_takes_turns_where_answers_are_alike() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &upstream).id("one"))
+        .deployment(Deployment::of("m", &upstream).id("two"))
+        .one_attempt()
+        .router("routing_strategy: usage-based-routing");
+    let (_home, gateway) = start(&config);
+
+    let shares = shares(&gateway, 10);
+
+    assert_eq!((shares["one"], shares["two"]), (5, 5));
+}
+
+#[test]
+fn cost_based_routing_takes_the_cheapest_that_answers() {
+    let cheap = Upstream::scripted((0..5).map(|_| Reply::chat("cheap")));
+    let dear = Upstream::always(Reply::chat("dear"));
+    let config = ConfigText::new()
+        .deployment(
+            Deployment::of("m", &dear)
+                .id("dear")
+                .param("input_cost_per_token: 0.00001"),
+        )
+        .deployment(Deployment::of("m", &cheap).id("cheap"))
+        .router("routing_strategy: cost-based-routing");
+    let (_home, mut gateway) = start(&config);
+    gateway.allow_errors();
+    assert_eq!(
+        shares(&gateway, 5),
+        BTreeMap::from([("cheap".to_owned(), 5)])
+    );
+
+    cheap.push(Reply::error(500, "server_error", "oops"));
+
+    assert_eq!(answered_by(&gateway.chat("m")), "dear");
+}
+
+#[test]
+fn tags_of_body_and_header_choose_the_deployment() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let deployment = |id, tags: &str| {
+        let tags = format!("tags: {tags}");
+        Deployment::of("m", &upstream).id(id).param(&tags)
+    };
+    let config = ConfigText::new()
+        .deployment(deployment("free", "[free]"))
+        .deployment(deployment("paid", "[paid, eu]"))
+        .deployment(deployment("rest", "[default]"))
+        .deployment(
+            Deployment::of("strict", &upstream)
+                .id("strict")
+                .param("tags: [paid]"),
+        )
+        .one_attempt()
+        .router("enable_tag_filtering: true");
+    let (_home, gateway) = start(&config);
+    let path = "/v1/chat/completions";
+    let by = |tags: &Value| answered_by(&gateway.post(path, &with_tags(tags)));
+
+    for _ in 0..5 {
+        assert_eq!(by(&json!(["free"])), "free");
+        assert_eq!(by(&json!(["eu", "other"])), "paid");
+        assert_eq!(by(&json!(["nobody's"])), "rest");
+        assert_eq!(answered_by(&gateway.chat("m")), "rest");
+        let by_header = chat_request("m").header("x-litellm-tags", "free, other");
+        assert_eq!(answered_by(&gateway.send(&by_header)), "free");
+    }
+
+    let mut body = with_tags(&json!(["free"]));
+    body["model"] = json!("strict");
+    let denied = gateway.post(path, &body);
+    let error = denied.assert_error(401, "internal_server_error");
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.contains("tags configuration"), "{message}");
+}
+
+#[test]
+fn a_deployments_rpm_is_never_exceeded() {
+    let grants = [3, 5, 8];
+    let upstreams = grants.map(|_| Upstream::always(Reply::chat("hi")));
+    let mut config = ConfigText::new().one_attempt();
+    for (upstream, rpm) in upstreams.iter().zip(grants) {
+        config = config.deployment(Deployment::of("m", upstream).param(&format!("rpm: {rpm}")));
+    }
+    let (_home, gateway) = start(&config);
+    let served = AtomicUsize::new(0);
+
+    // From several clients at once, more than is granted.
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..6 {
+                    if gateway.chat("m").status == 200 {
+                        served.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+
+    assert_eq!(served.load(Ordering::Relaxed), 16);
+    for (upstream, rpm) in upstreams.iter().zip(grants) {
+        assert_eq!(upstream.request_count(), rpm);
+    }
+    let refused = gateway.chat("m");
+    refused.assert_error(429, "throttling_error");
+    let seconds: u32 = refused
+        .header("retry-after")
+        .and_then(|seconds| seconds.parse().ok())
+        .expect("a number of seconds");
+    assert!((1..=61).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn a_rolling_storm_of_429s_costs_no_client_request() {
+    // Each provider refuses every fourth request, as if its own limit were met.
+    let stormy = |text: &'static str| {
+        let seen = AtomicUsize::new(0);
+        Upstream::answering(move |_| {
+            if seen.fetch_add(1, Ordering::Relaxed) % 4 == 3 {
+                Reply::error(429, "rate_limit", "slow down")
+            } else {
+                Reply::chat(text)
+            }
+        })
+    };
+    let grants = [60, 120, 180];
+    let upstreams = ["small", "middling", "large"].map(stormy);
+    let mut config = ConfigText::new()
+        .router("routing_strategy: usage-based-routing-v2")
+        .router("num_retries: 5")
+        .router("cooldown_time: 0.05");
+    for (upstream, rpm) in upstreams.iter().zip(grants) {
+        config = config.deployment(Deployment::of("m", upstream).param(&format!("rpm: {rpm}")));
+    }
+    let (_home, gateway) = start(&config);
+
+    for _ in 0..60 {
+        gateway.chat("m").assert_status(200);
+    }
+
+    let counts = upstreams.each_ref().map(Upstream::request_count);
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    for (count, rpm) in counts.iter().zip(grants) {
+        assert!(*count <= rpm, "{counts:?}");
+    }
+}
+
+#[test]
+fn killing_one_of_three_providers_under_load_costs_no_client_request() {
+    let doomed = Mutex::new(Some(Upstream::always(Reply::chat("doomed"))));
+    let others = [(); 2].map(|()| Upstream::always(Reply::chat("sound")));
+    let base_url = doomed.lock().unwrap().as_ref().map(Upstream::base_url);
+    let config = ConfigText::new()
+        .deployment(Deployment::at("m", &base_url.expect("an address")).id("doomed"))
+        .deployment(Deployment::of("m", &others[0]))
+        .deployment(Deployment::of("m", &others[1]))
+        .with_master_key();
+    let (_home, mut gateway) = start(&config);
+    gateway.allow_errors();
+    let gateway = gateway.with_master_key();
+    let answered = AtomicUsize::new(0);
+
+    let failed: Vec<u16> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..6)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut failed = Vec::new();
+                    for _ in 0..40 {
+                        let status = gateway.chat("m").status;
+                        if status != 200 {
+                            failed.push(status);
+                        }
+                        if answered.fetch_add(1, Ordering::Relaxed) == 60 {
+                            drop(doomed.lock().unwrap().take());
+                        }
+                    }
+                    failed
+                })
+            })
+            .collect();
+        let clients = clients.into_iter();
+        clients.flat_map(|client| client.join().unwrap()).collect()
+    });
+
+    assert!(failed.is_empty(), "{failed:?}");
+    let state = state_of(&gateway, "doomed");
+    assert!(state["cooldowns"].as_u64() >= Some(1), "{state}");
+}
+
+#[test]
+fn the_router_state_explains_a_cooldown_and_metrics_count_it() {
+    let limited =
+        Upstream::always(Reply::error(429, "rate_limit", "slow down").header("retry-after", "40"));
+    let sound = Upstream::always(Reply::chat("sound"));
+    let config = ConfigText::new()
+        .deployment(
+            Deployment::of("m", &limited)
+                .id("limited")
+                .param("order: 1")
+                .param("rpm: 100"),
+        )
+        .deployment(Deployment::of("m", &sound).id("sound").param("order: 2"))
+        .router("num_retries: 0")
+        .with_master_key();
+    let (_home, gateway) = start(&config);
+    let gateway = gateway.with_master_key();
+    assert_eq!(answered_by(&gateway.chat("m")), "sound");
+
+    let state = state_of(&gateway, "limited");
+
+    assert_eq!(state["state"], "open", "{state}");
+    let cooldown = &state["cooldown"];
+    assert_eq!(cooldown["rule"], "rate_limited", "{state}");
+    assert_eq!(cooldown["failure"], "rate_limited");
+    assert_eq!(cooldown["status"], 429);
+    assert_eq!(
+        (&cooldown["requests"], &cooldown["failures"]),
+        (&json!(1), &json!(1))
+    );
+    let time = |name: &str| cooldown[name].as_str().expect("a time").to_owned();
+    assert!(time("since") < time("until"), "{state}");
+    assert_eq!(state["probing"], false);
+    assert_eq!(state["usage"]["requests"], 1);
+    assert_eq!(state["usage"]["rpm"], 100);
+    let well = state_of(&gateway, "sound");
+    assert!(well["cooldown"].is_null(), "{well}");
+    let metrics = gateway.get("/metrics").text();
+    let line = "trunkline_deployment_cooldowns_total{deployment=\"limited\",model_group=\"m\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    let logged = gateway.log_of_level("WARN");
+    let said = logged
+        .iter()
+        .any(|line| line["deployment.id"] == "limited" && line["rule"] == "rate_limited");
+    assert!(said, "{logged:?}");
+}
+
+#[test]
+fn mock_testing_flags_fail_the_group_where_they_are_allowed() {
+    let first = Upstream::always(Reply::chat("first"));
+    let second = Upstream::always(Reply::chat("second"));
+    let base = || {
+        ConfigText::new()
+            .deployment(Deployment::of("m", &first).id("first"))
+            .deployment(Deployment::of("n", &second).id("second"))
+            .deployment(Deployment::of("alone", &second))
+            .router("fallbacks: [{m: [n]}]")
+            .router("context_window_fallbacks: [{m: [n]}]")
+    };
+    let allowed = base().general("dangerously_allow_mock_testing_request_params: true");
+    let (_home, mut gateway) = start(&allowed);
+    gateway.allow_errors();
+    let path = "/v1/chat/completions";
+    let with = |model: &str, flag: &str| {
+        let mut body = chat_request_body(model);
+        body[flag] = json!(true);
+        gateway.post(path, &body)
+    };
+    for flag in ["mock_testing_fallbacks", "mock_testing_context_fallbacks"] {
+        let answer = with("m", flag);
+        assert_eq!(answered_by(&answer), "second", "{flag}");
+        assert_eq!(answer.header("x-litellm-attempted-fallbacks"), Some("1"));
+    }
+    assert_eq!(first.request_count(), 0);
+    let retried = with("m", "mock_testing_rate_limit_error");
+    assert_eq!(answered_by(&retried), "first");
+    assert_eq!(retried.header("x-litellm-attempted-retries"), Some("1"));
+    let sent = first.only_request();
+    assert!(!sent.text().contains("mock_testing"), "{}", sent.text());
+    with("alone", "mock_testing_fallbacks").assert_error(500, "internal_server_error");
+
+    let (_home, gateway) = start(&base());
+    let mut body = chat_request_body("m");
+    body["mock_testing_fallbacks"] = json!(true);
+    assert_eq!(answered_by(&gateway.post(path, &body)), "first");
+}
+
+#[test]
+fn a_retry_policy_sets_the_retries_of_a_class_of_error() {
+    let upstream = Upstream::always(Reply::error(400, "invalid_request_error", "bad"));
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &upstream))
+        .router("num_retries: 0")
+        .router("retry_policy: {BadRequestErrorRetries: 2}");
+    let (_home, gateway) = start(&config);
+
+    gateway.chat("m").assert_status(400);
+
+    assert_eq!(upstream.request_count(), 3);
+}
+
+#[test]
+fn no_retry_is_waited_for_beyond_the_requests_time() {
+    let upstream =
+        Upstream::always(Reply::error(429, "rate_limit", "slow down").header("retry-after", "50"));
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &upstream))
+        .router("num_retries: 3")
+        .trunkline("timeouts: {request: 20}");
+    let (_home, gateway) = start(&config);
+
+    gateway.chat("m").assert_status(429);
+
+    assert_eq!(upstream.request_count(), 1);
+}
+
+#[test]
+fn deployments_in_fallback_mode_are_tried_in_the_order_of_the_file() {
+    let broken = Upstream::scripted((0..5).map(|_| Reply::chat("first")));
+    let sound = Upstream::always(Reply::chat("second"));
+    let config = ConfigText::new()
+        .deployment(
+            Deployment::of("m", &broken)
+                .id("first")
+                .info("mode: fallback"),
+        )
+        .deployment(
+            Deployment::of("m", &sound)
+                .id("second")
+                .info("mode: fallback"),
+        )
+        .router("num_retries: 0");
+    let (_home, mut gateway) = start(&config);
+    gateway.allow_errors();
+    assert_eq!(
+        shares(&gateway, 5),
+        BTreeMap::from([("first".to_owned(), 5)])
+    );
+
+    broken.push(Reply::error(500, "server_error", "oops"));
+
+    assert_eq!(answered_by(&gateway.chat("m")), "second");
+}
