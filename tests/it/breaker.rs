@@ -99,6 +99,7 @@ fn of_many_requests_at_the_deadline_one_reaches_the_provider() {
         let text = gateway.get("/metrics").text();
         text.contains("code=\"all_in_cooldown\"} 19") || text.contains("status=\"429\"} 19")
     });
+    upstream.wait_for_requests(2);
     assert_eq!(upstream.request_count(), 2);
     gate.open();
     let statuses: Vec<u16> = pending
