@@ -1,8 +1,8 @@
 //! Which deployment answers, by strategy, tags, capacity and failures; and how the gateway explains it.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -267,19 +267,20 @@ fn a_deployments_rpm_is_never_exceeded() {
 
 #[test]
 fn a_rolling_storm_of_429s_costs_no_client_request() {
-    // Each provider refuses every fourth request, as if its own limit were met.
-    let stormy = |text: &'static str| {
-        let seen = AtomicUsize::new(0);
+    // One provider after the other refuses for a while, as if its own limit were met.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let stormy = |place: usize| {
+        let asked = Arc::clone(&asked);
         Upstream::answering(move |_| {
-            if seen.fetch_add(1, Ordering::Relaxed) % 4 == 3 {
+            if (asked.fetch_add(1, Ordering::Relaxed) / 8) % 3 == place {
                 Reply::error(429, "rate_limit", "slow down")
             } else {
-                Reply::chat(text)
+                Reply::chat("calm")
             }
         })
     };
     let grants = [60, 120, 180];
-    let upstreams = ["small", "middling", "large"].map(stormy);
+    let upstreams = [0, 1, 2].map(stormy);
     let mut config = ConfigText::new()
         .router("routing_strategy: usage-based-routing-v2")
         .router("num_retries: 5")
@@ -294,6 +295,7 @@ fn a_rolling_storm_of_429s_costs_no_client_request() {
     }
 
     let counts = upstreams.each_ref().map(Upstream::request_count);
+    assert!(asked.load(Ordering::Relaxed) > 60, "nobody refused");
     assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
     for (count, rpm) in counts.iter().zip(grants) {
         assert!(*count <= rpm, "{counts:?}");

@@ -171,7 +171,12 @@ impl RoutePlan {
             let floor = self.table.config.retry_after;
             retry::wait(run.retries, failure.retry_after, floor, &mut self.rng)
         };
-        let at = now.after(wait);
+        // Who draws a short wait goes on to when somebody is due, if the draw could have been that long: else chance
+        // would decide whether there is a retry.
+        let due = run
+            .earliest(now)
+            .filter(|due| !run.has_anybody(now.after(wait)) && *due <= retry::ceiling(run.retries));
+        let at = now.after(wait.max(due.unwrap_or_default()));
         // A wait at whose end everybody still cools down would only delay the fallback or the error; one that ends with
         // the request is for nothing.
         let in_time = self.ask.deadline.is_none_or(|deadline| at < deadline);

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
 use proptest::strategy::Strategy as Draw;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
 
 use super::plan_tests::{config, fail_all, failure, plan, plan_for, table};
 use super::*;
@@ -72,6 +74,26 @@ fn no_retry_is_begun_that_cannot_end_in_time() {
         };
         let mut plan = plan_for(&table, "g", ask);
         assert_eq!(fail_all(&mut plan, &limited).0.len(), calls, "{deadline}");
+    }
+}
+
+#[test]
+fn a_retry_waits_for_the_first_that_is_due_if_the_backoff_reaches_so_far() {
+    // First retry: up to 500 ms.
+    for (cooldown, calls) in [(499, 2), (501, 1)] {
+        for seed in 0..20 {
+            let mut config = config(&[("a", "g"), ("b", "g")]);
+            config.num_retries = 1;
+            config.cooldown_time = Duration::from_millis(cooldown);
+            let table = table(config);
+            let b = table.deployment("b").unwrap();
+            b.report(Outcome::Failure(failure(429)), Millis(0));
+            let resolved = table.resolve("g").unwrap();
+            let rng = SmallRng::seed_from_u64(seed);
+            let mut plan = table.plan_with(resolved, PlanAsk::default(), rng);
+            let made = fail_all(&mut plan, &failure(429)).0;
+            assert_eq!(made.len(), calls, "{cooldown} ms, seed {seed}");
+        }
     }
 }
 

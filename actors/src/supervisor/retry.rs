@@ -27,11 +27,15 @@ pub(super) fn wait(
     {
         return upstream;
     }
-    let ceiling = FIRST_WAIT
-        .saturating_mul(2_u32.saturating_pow(retry.min(31)))
-        .min(LONGEST_WAIT);
-    let jittered = ceiling.mul_f64(rng.random::<f64>());
+    let jittered = ceiling(retry).mul_f64(rng.random::<f64>());
     jittered.max(floor.min(LONGEST_WAIT))
+}
+
+/// The longest that [`wait`] may draw before retry number `retry`.
+pub(super) fn ceiling(retry: u32) -> Duration {
+    FIRST_WAIT
+        .saturating_mul(2_u32.saturating_pow(retry.min(31)))
+        .min(LONGEST_WAIT)
 }
 
 #[cfg(test)]

@@ -254,7 +254,7 @@ impl Run {
     }
 
     /// When the first of those that cool down is due.
-    fn earliest(&self, now: Millis) -> Option<Duration> {
+    pub(super) fn earliest(&self, now: Millis) -> Option<Duration> {
         let members = self.members.iter();
         let waits =
             members.filter_map(|candidate| match candidate.member.handle.row().state(now) {
