@@ -27,6 +27,33 @@ macro_rules! suite {
     };
 }
 
+/// Names the cases once, for every store.
+macro_rules! all_cases {
+    ($run:ident!($($store:tt)*)) => {
+        $run! {
+            $($store)*;
+            it_answers,
+            a_key_comes_back_as_it_was_stored,
+            a_taken_key_or_alias_is_refused,
+            keys_are_listed_page_by_page,
+            a_user_is_stored_once,
+            a_declared_user_replaces_what_was_stored_but_its_beginning,
+            a_row_counts_once_however_often_it_is_inserted,
+            overlapping_batches_at_once_count_each_row_once,
+            spend_since_a_time_counts_from_that_millisecond,
+            a_user_sees_spend_by_model_and_key,
+            an_unknown_cost_is_counted_and_not_summed,
+            a_window_is_charged_what_its_rows_cost,
+            a_budget_given_late_counts_what_was_spent_before,
+            a_reset_starts_from_zero,
+            subjects_without_a_roll_up_are_summed_from_rows,
+            impossible_figures_do_not_hold_up_the_rows_behind_them,
+            balances_made_at_once_start_with_the_same_past,
+            texts_that_no_index_takes_do_not_hold_up_the_rows_behind_them,
+        }
+    };
+}
+
 mod on_sqlite {
     use tempfile::TempDir;
 
@@ -40,24 +67,32 @@ mod on_sqlite {
         (dir, store)
     }
 
-    suite! {
-        fresh;
-        it_answers,
-        a_key_comes_back_as_it_was_stored,
-        a_taken_key_or_alias_is_refused,
-        keys_are_listed_page_by_page,
-        a_user_is_stored_once,
-        a_declared_user_replaces_what_was_stored_but_its_beginning,
-        a_row_counts_once_however_often_it_is_inserted,
-        overlapping_batches_at_once_count_each_row_once,
-        spend_since_a_time_counts_from_that_millisecond,
-        a_user_sees_spend_by_model_and_key,
-        an_unknown_cost_is_counted_and_not_summed,
-        a_window_is_charged_what_its_rows_cost,
-        a_budget_given_late_counts_what_was_spent_before,
-        a_reset_starts_from_zero,
-        subjects_without_a_roll_up_are_summed_from_rows,
-        impossible_figures_do_not_hold_up_the_rows_behind_them,
+    all_cases!(suite!(fresh));
+}
+
+mod on_postgres {
+    use crate::storage::postgres_server::Postgres;
+    use crate::storage::{PoolSettings, open_postgres};
+
+    /// One test for all cases, each on a database of its own: a server takes a second to make.
+    macro_rules! one_by_one {
+        ($server:ident; $($case:ident),* $(,)?) => {
+            $({
+                println!("{}", stringify!($case));
+                let url = $server.database(stringify!($case));
+                let store = open_postgres(&url, "postgresql://shown", PoolSettings::default())
+                    .await
+                    .unwrap();
+                super::$case(&store).await;
+                store.lifecycle.close().await.unwrap();
+            })*
+        };
+    }
+
+    #[tokio::test]
+    async fn postgres_does_what_every_store_must() {
+        let server = Postgres::start();
+        all_cases!(one_by_one!(server));
     }
 }
 
@@ -427,4 +462,54 @@ async fn impossible_figures_do_not_hold_up_the_rows_behind_them(store: &Store) {
     }
     let after = row(NOON + 1, 99, Some(1));
     assert_eq!(store.ledger.insert(vec![after]).await.unwrap(), 1);
+}
+
+async fn balances_made_at_once_start_with_the_same_past(store: &Store) {
+    store
+        .ledger
+        .insert(vec![row(NOON, 1_000, Some(500))])
+        .await
+        .unwrap();
+    let lifetime = window(key_subject(), 0, 0);
+    let inserts = (0..8_u64).map(|n| {
+        let mut row = row(NOON + n, n, Some(1));
+        row.budgets = vec![lifetime.clone()];
+        store.ledger.insert(vec![row])
+    });
+    for inserted in join_all(inserts).await {
+        assert_eq!(inserted.unwrap(), 1);
+    }
+    assert_eq!(store.ledger.charged(lifetime).await.unwrap(), pico(508));
+}
+
+async fn texts_that_no_index_takes_do_not_hold_up_the_rows_behind_them(store: &Store) {
+    // Random, or the database would store it in less.
+    let long: String = (0..20_000_u64)
+        .map(|n| char::from(b'a' + (n.wrapping_mul(6_364_136_223_846_793_005) >> 59) as u8 % 26))
+        .collect();
+    let mut strange = row(NOON, 1, Some(3));
+    strange.key = Some(KeyId::from(long.as_str()));
+    strange.user = Some(UserId::from(long.as_str()));
+    strange.model = format!("a\0{long}");
+    strange.model_group = ModelGroup::from(long.as_str());
+    strange.provider.clone_from(&long);
+    strange.end_user = Some("a\0b".to_owned());
+    strange.provider_request_id = Some(long.clone());
+    strange.tags = vec!["a\0b".to_owned(), long.clone()];
+    let long_key = Subject::new(SubjectKind::Key, long.as_str());
+    strange.budgets = vec![window(long_key.clone(), 0, 0)];
+    // As far as the database is concerned the same line of the roll-up.
+    let same = SpendRecord {
+        id: row(NOON, 2, None).id,
+        model: format!("a\0{long}b"),
+        ..strange.clone()
+    };
+    let rows = vec![strange, same, row(NOON, 3, Some(5))];
+    assert_eq!(store.ledger.insert(rows).await.unwrap(), 3);
+    let user = UserId::from(long.as_str());
+    let spend = store.spend.user_spend(user).await.unwrap();
+    assert_eq!(spend.total, pico(6));
+    let charged = store.ledger.charged(window(long_key, 0, 0)).await;
+    assert_eq!(charged.unwrap(), pico(6));
+    assert_eq!(store.spend.total_spend(None).await.unwrap(), pico(11));
 }
