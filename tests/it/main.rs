@@ -38,6 +38,8 @@ mod models;
 #[cfg(test)]
 mod params;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod provider_errors;
 #[cfg(test)]
 mod routing;
@@ -53,5 +55,7 @@ mod stream;
 mod tidy;
 #[cfg(test)]
 mod timers;
+#[cfg(test)]
+mod tutorial;
 #[cfg(test)]
 mod upstream_connections;

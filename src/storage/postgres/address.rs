@@ -101,7 +101,9 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name("trunkline");
         }
+        let wait = settings.wait.or(own.wait).unwrap_or(WAIT);
         let connect = config.get_connect_timeout().copied().unwrap_or(CONNECT);
+        let connect = connect.min(wait);
         config.connect_timeout(connect);
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(SILENCE);
@@ -115,7 +117,7 @@ impl Address {
                 .or(own.connections)
                 .unwrap_or(CONNECTIONS)
                 .max(1),
-            wait: settings.wait.or(own.wait).unwrap_or(WAIT),
+            wait,
             connect,
         })
     }

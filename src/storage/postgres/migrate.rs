@@ -194,22 +194,22 @@ impl Failure {
     }
 
     fn of_io(err: &Error) -> (&'static str, bool) {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, InvalidData, InvalidInput, Other,
+            UnexpectedEof,
+        };
         let io = StdError::source(err).and_then(|cause| cause.downcast_ref::<io::Error>());
         match io.map(io::Error::kind) {
-            Some(kind)
-                if ![
-                    io::ErrorKind::UnexpectedEof,
-                    io::ErrorKind::InvalidData,
-                    io::ErrorKind::InvalidInput,
-                ]
-                .contains(&kind) =>
-            {
-                ("no server can be reached there", true)
-            }
-            _ => (
+            None | Some(InvalidData | InvalidInput) => (
                 "what answers there does not speak PostgreSQL, or not with this sslmode",
                 false,
             ),
+            // Also what a container's port does before the server behind it listens.
+            Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof) => (
+                "what answers there hangs up, and may not be PostgreSQL",
+                true,
+            ),
+            Some(_) => ("no server can be reached there", true),
         }
     }
 }

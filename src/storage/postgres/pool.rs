@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use deadpool_postgres::{
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_postgres::IsolationLevel;
+use tokio_postgres::error::DbError;
 use trunkline_actors::ports::BoxFuture;
 
 use super::address::Address;
@@ -198,15 +200,16 @@ impl From<StorageError> for WorkError {
     }
 }
 
-/// What the server itself said is one level down in the driver's error, whose own text is "db error".
+/// What the server or the operating system said is one level down in the driver's error, whose own text is "db error".
 pub(super) fn said(err: tokio_postgres::Error) -> Box<dyn Error + Send + Sync> {
-    if err.as_db_error().is_none() {
+    let says_more = err
+        .source()
+        .is_some_and(|cause| cause.is::<DbError>() || cause.is::<io::Error>());
+    if !says_more {
         return err.into();
     }
-    match err.into_source() {
-        Some(answer) => answer,
-        None => "the server refused".into(),
-    }
+    err.into_source()
+        .unwrap_or_else(|| "the server refused".into())
 }
 
 fn driver(operation: &'static str, err: tokio_postgres::Error) -> StorageError {
