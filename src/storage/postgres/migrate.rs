@@ -205,7 +205,7 @@ impl Failure {
                 false,
             ),
             // Also what a container's port does before the server behind it listens.
-            Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof) => (
+            Some(BrokenPipe | ConnectionAborted | ConnectionReset | Other | UnexpectedEof) => (
                 "what answers there hangs up, and may not be PostgreSQL",
                 true,
             ),
