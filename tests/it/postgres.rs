@@ -250,44 +250,39 @@ fn a_database_that_cannot_be_used_is_said_in_a_sentence_without_its_secret() {
     let web = a_web_server();
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let silent = silent.local_addr().expect("an address");
-    for (url, shown, said) in [
+    for (url, said) in [
         (
             url.replace(DATABASE_PASSWORD, "hush-another-password"),
-            format!("127.0.0.1:{}/books", server.port()),
             "the server refuses this user or its password",
         ),
         (
             server.url("nowhere"),
-            format!("127.0.0.1:{}/nowhere", server.port()),
             "the server has no database of that name: create it",
         ),
         (
             // Nobody listens on the discard port.
             format!("postgresql://u:{DATABASE_PASSWORD}@127.0.0.1:9/books"),
-            "127.0.0.1:9/books".to_owned(),
             "no server can be reached there",
         ),
         (
             format!("postgresql://u:{DATABASE_PASSWORD}@{web}/books"),
-            format!("{web}/books"),
             "what answers there hangs up, and may not be PostgreSQL",
         ),
         (
             format!("postgresql://u:{DATABASE_PASSWORD}@{silent}/books"),
-            format!("{silent}/books"),
             "no answer came in time",
         ),
         (
             format!("{url}?sslmode=verify-full"),
-            format!("127.0.0.1:{}/books", server.port()),
             "or not with this sslmode",
         ),
         (
             format!("{url}?sslmode=sometimes"),
-            format!("127.0.0.1:{}/books", server.port()),
             "sslmode must be disable, prefer, require, verify-ca or verify-full",
         ),
     ] {
+        let (_, shown) = url.split_once('@').expect("a user");
+        let shown = shown.split('?').next().expect("a host");
         let config = config(&upstream, &url).general("database_connection_timeout: 0.5");
         let home = Home::with(&config);
 
@@ -300,7 +295,7 @@ fn a_database_that_cannot_be_used_is_said_in_a_sentence_without_its_secret() {
             .find(|line| line.starts_with("trunkline: "))
             .unwrap_or_else(|| panic!("no sentence in {told}"));
         assert!(
-            sentence.contains(&shown) && sentence.contains(said),
+            sentence.contains(shown) && sentence.contains(said),
             "{said}: {told}"
         );
         assert!(!told.contains("hush"), "{told}");

@@ -1,12 +1,13 @@
-//! A PostgreSQL server of the test's own: a fresh data directory, a free port, a password, and no care for power loss.
+//! A PostgreSQL server of the test's own: a fresh data directory, a free port, a password, TLS with a certificate for
+//! `localhost` that nobody trusts, and no care for power loss.
 //! It ends with the test, however the test ends. Without a server on the machine the tests fail.
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -18,6 +19,8 @@ use tempfile::TempDir;
 
 /// The only user's password. No log line may hold it.
 pub(crate) const DATABASE_PASSWORD: &str = "hush-database-password";
+const CERTIFICATE: &str = "tests/fixtures/tls/server.pem";
+const KEY: &str = "tests/fixtures/tls/server.key";
 const USER: &str = "postgres";
 /// The machine may be running a build beside the tests.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -53,10 +56,24 @@ impl Postgres {
             directory,
             running: None,
         };
-        let password = server.directory.path().join("password");
+        let own = |name: &str| server.directory.path().join(name);
+        let password = own("password");
         fs::write(&password, DATABASE_PASSWORD).expect("the password is written");
+        for (from, to) in [(CERTIFICATE, "server.pem"), (KEY, "server.key")] {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(from);
+            fs::copy(from, own(to)).expect("the certificate is copied");
+        }
+        // The server refuses a key that others can read.
+        fs::set_permissions(own("server.key"), Permissions::from_mode(0o600))
+            .expect("the key is made private");
         if let Some((user, group)) = server_user() {
-            for path in [server.directory.path(), &password] {
+            let given = [
+                own(""),
+                own("password"),
+                own("server.pem"),
+                own("server.key"),
+            ];
+            for path in given {
                 chown(path, Some(user), Some(group)).expect("the directory is given away");
             }
         }
@@ -90,6 +107,8 @@ impl Postgres {
             .args(["-p", &self.port.to_string()])
             .args(["-c", "listen_addresses=127.0.0.1"])
             .args(["-c", "unix_socket_directories="])
+            .args(["-c", "ssl=on", "-c", "ssl_cert_file=../server.pem"])
+            .args(["-c", "ssl_key_file=../server.key"])
             .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
             .args(["-c", "shared_buffers=16MB", "-c", "max_connections=50"])
             .stdin(Stdio::piped())
@@ -138,10 +157,6 @@ impl Postgres {
             "postgresql://{USER}:{DATABASE_PASSWORD}@127.0.0.1:{}/{database}",
             self.port
         )
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
     }
 
     /// Runs statements and answers with what they print: a line a row, `|` between columns.

@@ -1,9 +1,11 @@
 //! What only a database server can do: be away, be shared, hold other tables. Everything else is in
 //! `storage::conformance`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::task::yield_now;
 use trunkline_actors::ids::KeyId;
 
 use crate::storage::conformance::{NOON, row};
@@ -155,10 +157,6 @@ async fn a_server_that_went_away_is_used_again_when_it_is_back() {
             server.url("nowhere"),
             "the server has no database of that name: create it",
         ),
-        (
-            format!("{url}?sslmode=require"),
-            "what answers there does not speak PostgreSQL, or not with this sslmode",
-        ),
     ] {
         let err = open(&url).await.unwrap_err();
         let StorageError::Server { reason, .. } = &err else {
@@ -188,4 +186,53 @@ async fn there_are_never_more_connections_than_allowed() {
 
     let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'capped' AND application_name = 'trunkline'";
     assert_eq!(server.sql("capped", open), "3");
+}
+
+#[tokio::test]
+async fn each_sslmode_checks_what_it_says() {
+    const ENCRYPTED: &str = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+        WHERE application_name = 'trunkline'";
+    let server = Postgres::start();
+    let by_address = server.database("tls");
+    let by_name = by_address.replace("127.0.0.1", "localhost");
+    let authority = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls/authority.pem");
+    let authority = authority.display();
+    let trusted = |mode: &str| format!("sslmode={mode}&sslrootcert={authority}");
+    for (url, query, encrypted) in [
+        (&by_address, "sslmode=disable".to_owned(), Some("f")),
+        (&by_address, "sslmode=prefer".to_owned(), Some("t")),
+        (&by_address, "sslmode=require".to_owned(), Some("t")),
+        // Signed by somebody whom the machine does not know.
+        (&by_name, "sslmode=verify-ca".to_owned(), None),
+        (&by_name, "sslmode=verify-full".to_owned(), None),
+        (
+            &by_address,
+            "sslmode=require&sslaccept=strict".to_owned(),
+            None,
+        ),
+        // Signed by a trusted one, for `localhost`.
+        (&by_address, trusted("require"), Some("t")),
+        (&by_address, trusted("verify-ca"), Some("t")),
+        (&by_address, trusted("verify-full"), None),
+        (&by_name, trusted("verify-full"), Some("t")),
+    ] {
+        let opened = open(&format!("{url}?{query}")).await;
+        let Some(encrypted) = encrypted else {
+            let err = opened.unwrap_err();
+            assert!(
+                matches!(err, StorageError::Server { .. }),
+                "{query}: {err:?}"
+            );
+            continue;
+        };
+        let store = opened.unwrap_or_else(|err| panic!("{query}: {err:?}"));
+        store.lifecycle.ping(Duration::from_secs(5)).await.unwrap();
+        assert_eq!(server.sql("tls", ENCRYPTED), encrypted, "{query}");
+        store.lifecycle.close().await.unwrap();
+        drop(store);
+        // A connection ends a moment after it was closed.
+        while !server.sql("tls", ENCRYPTED).is_empty() {
+            yield_now().await;
+        }
+    }
 }
