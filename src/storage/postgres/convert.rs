@@ -18,7 +18,7 @@ use crate::storage::books::integer;
 /// A larger cost or limit, in USD, is nonsense. What a decimal can hold ends far behind any sum of these.
 pub(super) const MOST_USD: u64 = 1_000_000_000_000;
 /// Texts are in indexes, whose entries end at 2704 bytes; the longest key holds five.
-const MOST_NAME: usize = 400;
+const MOST_NAME: usize = 512;
 
 /// Whether the column takes the amount and sums of it can be read.
 pub(super) fn fits(amount: &Usd) -> bool {
