@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use proptest::prelude::*;
 use serde_json::json;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, ModelGroup, RequestId, Subject, SubjectKind, UserId};
@@ -14,6 +15,10 @@ use super::{KeyPage, KeyRow, KeySpend, StorageError, Store, UserRow};
 /// Noon of a day: neither the start of a day nor near one.
 pub(super) const NOON: u64 = 20_000 * 86_400_000 + 43_200_000;
 const DAY: u64 = 86_400_000;
+
+/// Leaves a Postgres database as it was made.
+pub(super) const EMPTY: &str = "TRUNCATE trunkline.users, trunkline.virtual_keys, trunkline.spend_logs, \
+    trunkline.daily_spend, trunkline.balances";
 
 macro_rules! suite {
     ($store:path; $($case:ident),* $(,)?) => {
@@ -74,16 +79,13 @@ mod on_postgres {
     use crate::storage::postgres_server::Postgres;
     use crate::storage::{PoolSettings, open_postgres};
 
-    const EMPTY: &str = "TRUNCATE trunkline.users, trunkline.virtual_keys, trunkline.spend_logs, \
-        trunkline.daily_spend, trunkline.balances";
-
     /// One test for all cases, on one database that is emptied in between: a server takes a second to make.
     macro_rules! one_by_one {
         ($server:ident, $store:ident; $($case:ident),* $(,)?) => {
             $(
                 println!("{}", stringify!($case));
                 super::$case(&$store).await;
-                $server.sql("books", EMPTY);
+                $server.sql("books", super::EMPTY);
             )*
         };
     }
@@ -143,6 +145,23 @@ pub(super) fn window(subject: Subject, generation: u32, start: u64) -> BudgetKey
         generation,
         window_start: UnixMs(start),
     }
+}
+
+/// Batches that repeat rows, with other figures too, over keys, days and windows: the first row with an id counts.
+pub(super) fn batches() -> impl Strategy<Value = Vec<Vec<SpendRecord>>> {
+    let cost = prop::option::weighted(0.8, 0..1_000_000_000_000_i64);
+    // `n` alone makes the id.
+    let row = (0..40_u64, 0..3_u32, 0..4_u8, cost).prop_map(|(n, generation, who, cost)| {
+        let mut row = row(NOON + n * 20_000_000, n, cost);
+        let key = KeyId::from(format!("key-{who}"));
+        row.budgets = vec![
+            window(Subject::from(&key), 0, 0),
+            window(Subject::global(), generation, 0),
+        ];
+        row.key = Some(key);
+        row
+    });
+    prop::collection::vec(prop::collection::vec(row, 0..15), 1..6)
 }
 
 fn key_subject() -> Subject {

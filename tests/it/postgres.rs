@@ -192,8 +192,10 @@ fn two_gateways_share_keys_and_books() {
     const EACH: i64 = 20;
     let server = Postgres::start();
     let upstream = Upstream::answering(whole_or_streamed);
-    let config = config(&upstream, &server.database("books"));
-    let homes = [Home::with(&config), Home::with(&config)];
+    let url = server.database("books");
+    // As in a cluster: one config file for all, the address of the database in the environment.
+    let config = config(&upstream, "os.environ/DATABASE_URL");
+    let homes = [0, 1].map(|_| Home::with(&config).variable("DATABASE_URL", &url));
     // Both find an empty database.
     let starting = homes.map(|home| {
         thread::spawn(move || {

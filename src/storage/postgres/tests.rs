@@ -5,10 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use rust_decimal::Decimal;
+use tokio::runtime::Builder;
 use tokio::task::yield_now;
 use trunkline_actors::ids::KeyId;
 
-use crate::storage::conformance::{NOON, row};
+use crate::storage::conformance::{EMPTY, NOON, batches, row};
 use crate::storage::postgres_server::{DATABASE_PASSWORD, Postgres};
 use crate::storage::{PoolSettings, StorageError, Store, open_postgres, postgres_schema};
 
@@ -111,6 +115,46 @@ async fn two_gateways_insert_without_waiting_for_each_other_for_ever() {
     );
     assert_eq!(spends.0.to_pico(), Some(40));
     assert_eq!(spends.0, spends.1);
+}
+
+#[test]
+fn rows_roll_up_and_balances_agree_after_any_batches_of_two_gateways() {
+    const SUMS: &str = "SELECT \
+        (SELECT coalesce(sum(cost), 0) FROM trunkline.spend_logs), \
+        (SELECT coalesce(sum(spend), 0) FROM trunkline.daily_spend), \
+        (SELECT coalesce(sum(charged), 0) FROM trunkline.balances WHERE subject_kind = 'api_key'), \
+        (SELECT count(*) - count(cost) FROM trunkline.spend_logs), \
+        (SELECT coalesce(sum(unpriced), 0) FROM trunkline.daily_spend), \
+        (SELECT coalesce(sum(unpriced), 0) FROM trunkline.balances WHERE subject_kind = 'api_key'), \
+        (SELECT count(*) FROM trunkline.spend_logs), \
+        (SELECT coalesce(sum(requests), 0) FROM trunkline.daily_spend), \
+        (SELECT count(DISTINCT id) FROM trunkline.spend_logs)";
+    let server = Postgres::start();
+    let url = server.database("books");
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let stores = [
+        runtime.block_on(open(&url)).unwrap(),
+        runtime.block_on(open(&url)).unwrap(),
+    ];
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(16));
+    let held = runner.run(&batches(), |batches| {
+        server.sql("books", EMPTY);
+        // All batches at once, in turn by one gateway and the other.
+        let inserts = batches
+            .into_iter()
+            .zip(stores.iter().cycle())
+            .map(|(batch, store)| store.ledger.insert(batch));
+        for inserted in runtime.block_on(join_all(inserts)) {
+            inserted.unwrap();
+        }
+        let sums = server.sql("books", SUMS);
+        let sums: Vec<Decimal> = sums.split('|').map(|sum| sum.parse().unwrap()).collect();
+        for same in sums.chunks(3) {
+            prop_assert!(same.iter().all(|sum| *sum == same[0]), "{sums:?}");
+        }
+        Ok(())
+    });
+    held.unwrap();
 }
 
 #[tokio::test]
