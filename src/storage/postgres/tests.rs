@@ -22,7 +22,7 @@ async fn open(url: &str) -> Result<Store, StorageError> {
 
 const IMPATIENT: PoolSettings = PoolSettings {
     connections: Some(2),
-    wait: Some(Duration::from_millis(300)),
+    wait: Some(Duration::from_secs(1)),
 };
 
 #[tokio::test]
@@ -161,9 +161,7 @@ fn rows_roll_up_and_balances_agree_after_any_batches_of_two_gateways() {
 async fn a_server_that_went_away_is_used_again_when_it_is_back() {
     let mut server = Postgres::start();
     let url = server.database("gone");
-    let store = open_postgres(&url, "postgresql://shown", IMPATIENT)
-        .await
-        .unwrap();
+    let store = open(&url).await.unwrap();
     store
         .ledger
         .insert(vec![row(NOON, 1, Some(1))])
