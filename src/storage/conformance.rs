@@ -94,6 +94,14 @@ mod on_postgres {
     async fn postgres_does_what_every_store_must() {
         let server = Postgres::start();
         let url = server.database("books");
+        // What an administrator may have chosen for other programs.
+        server.sql(
+            "postgres",
+            "ALTER DATABASE books SET default_transaction_isolation = 'serializable'; \
+             ALTER DATABASE books SET synchronous_commit = off; \
+             ALTER DATABASE books SET datestyle = 'SQL, DMY'; \
+             ALTER DATABASE books SET search_path = nowhere",
+        );
         let store = open_postgres(&url, "postgresql://shown", PoolSettings::default())
             .await
             .unwrap();

@@ -10,6 +10,7 @@ mod keys;
 mod migrate;
 mod partitions;
 mod pool;
+mod spend_columns;
 mod spend_insert;
 mod spend_queries;
 mod thread;

@@ -27,8 +27,10 @@ use crate::storage::StorageError;
 const OPERATION: Duration = Duration::from_secs(30);
 
 /// Set for each connection. A lock that is not given in time is somebody else's trouble, and the work is tried again.
+/// Without synchronous commits a crash of the server loses the last ones, and the journal is released after the commit.
 const SESSION: &str = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; \
-    SET idle_in_transaction_session_timeout = '60s'";
+    SET idle_in_transaction_session_timeout = '60s'; \
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// The pool.
 pub(super) struct Connections {
@@ -125,7 +127,12 @@ impl Connections {
     ) -> Result<T, StorageError> {
         self.run(operation, move |client| {
             Box::pin(async move {
-                let transaction = client.transaction().await?;
+                // Said, because a server's default may be another: each statement sees what was committed before it.
+                let transaction = client
+                    .build_transaction()
+                    .isolation_level(IsolationLevel::ReadCommitted)
+                    .start()
+                    .await?;
                 let done = work(&transaction).await?;
                 transaction.commit().await?;
                 Ok(done)

@@ -81,6 +81,29 @@ async fn rows_lie_in_the_partition_of_their_day_or_in_the_default_one() {
     }
     let total = store.spend.total_spend(None).await.unwrap();
     assert_eq!(total.to_pico(), Some(22));
+
+    // A part of a day is read from that day alone, and through an index.
+    for condition in [
+        "id >= '01J9' AND id < '01JZ'",
+        "key_id = 'key-a' AND started_at > 1",
+        "user_id = 'user-a' AND started_at > 1",
+        "request_id = 'chatcmpl-1'",
+    ] {
+        let plan = server.sql(
+            "days",
+            &format!(
+                "SET enable_seqscan = off; EXPLAIN SELECT cost FROM trunkline.spend_logs \
+                 WHERE {condition} AND day >= '2024-10-04' AND day < '2024-10-05'"
+            ),
+        );
+        assert!(plan.contains("Index Cond"), "{condition}: {plan}");
+        assert!(plan.contains("spend_logs_20241004"), "{condition}: {plan}");
+        assert_eq!(
+            plan.matches(" on spend_logs").count(),
+            1,
+            "{condition}: {plan}"
+        );
+    }
 }
 
 #[tokio::test]
