@@ -19,7 +19,7 @@ use actix_rt::task::spawn_blocking;
 use actix_web::http::header::HeaderName;
 use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App as WebApp, HttpServer, web};
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use log::{error, info, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
@@ -38,7 +38,7 @@ use crate::cost::PriceBook;
 use crate::dispatch::{self, Dispatcher, Draining, Shared, Targets};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{Journal, JournalOptions};
-use crate::storage::{self, Store, UserRow};
+use crate::storage::{self, PoolSettings, SchemaVersion, StorageError, Store, UserRow};
 use crate::telemetry::metrics::Metrics;
 
 /// How long an idle client connection is kept: longer than clients keep theirs (5 s to 60 s in the usual SDKs and proxies),
@@ -68,14 +68,34 @@ pub async fn serve(config: Config) -> Result<(), anyhow::Error> {
 /// Opens the database that the config names.
 ///
 /// # Errors
-/// The storage's, or that Postgres is not spoken yet.
-pub async fn open_store(config: &Config) -> Result<Store, anyhow::Error> {
+/// The storage's.
+pub async fn open_store(config: &Config) -> Result<Store, StorageError> {
     match &config.general.database_url {
-        DatabaseUrl::Sqlite(path) => Ok(storage::open_sqlite(path).await?),
-        DatabaseUrl::Postgres(_) => Err(anyhow!(
-            "database_url {}: Postgres is not served by this version yet; use sqlite:///file.db",
-            config.general.database_url
-        )),
+        DatabaseUrl::Sqlite(path) => storage::open_sqlite(path).await,
+        DatabaseUrl::Postgres(url) => {
+            storage::open_postgres(url.expose(), url.shown(), pool_settings(config)).await
+        }
+    }
+}
+
+/// Looks at the schema of the database that the config names, without changing it.
+///
+/// # Errors
+/// The storage's.
+pub async fn schema_version(config: &Config) -> Result<SchemaVersion, StorageError> {
+    match &config.general.database_url {
+        DatabaseUrl::Sqlite(path) => storage::sqlite_schema(path).await,
+        DatabaseUrl::Postgres(url) => {
+            storage::postgres_schema(url.expose(), url.shown(), pool_settings(config)).await
+        }
+    }
+}
+
+fn pool_settings(config: &Config) -> PoolSettings {
+    let limit = config.general.database_connection_pool_limit;
+    PoolSettings {
+        connections: limit.and_then(|limit| usize::try_from(limit).ok()),
+        wait: config.general.database_connection_timeout,
     }
 }
 

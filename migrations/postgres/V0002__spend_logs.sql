@@ -4,18 +4,18 @@
 
 CREATE TABLE trunkline.spend_logs (
     day                date NOT NULL, -- of the id, in UTC
-    id                 text NOT NULL,
+    id                 text COLLATE "C" NOT NULL,
     request_id         text,
     call_type          text NOT NULL,
     status             text NOT NULL CHECK (status IN ('success', 'failure', 'unknown')),
-    key_id             text,
+    key_id             text COLLATE "C",
     key_alias          text,
-    user_id            text,
+    user_id            text COLLATE "C",
     end_user           text,
-    model_group        text NOT NULL,
+    model_group        text COLLATE "C" NOT NULL,
     model              text NOT NULL,
     deployment         text,
-    provider           text NOT NULL,
+    provider           text COLLATE "C" NOT NULL,
     api_base           text,
     stream             boolean NOT NULL,
     started_at         bigint NOT NULL,
@@ -34,16 +34,17 @@ CREATE TABLE trunkline.spend_logs (
     completion_tokens  bigint NOT NULL,
     total_tokens       bigint NOT NULL,
     usage_estimated    boolean NOT NULL,
-    cost               numeric(20,12),
+    cost               numeric(38,12),
     price_version      text,
     cache_hit          boolean NOT NULL,
-    attempts           integer NOT NULL,
+    attempts           bigint NOT NULL,
     error_code         text,
     tags               jsonb NOT NULL DEFAULT '[]',
     PRIMARY KEY (day, id)
 ) PARTITION BY RANGE (day);
 
--- Catches what no daily partition was made for, so that an insert never fails for want of one.
+-- Days get partitions when their first row comes (`spend_logs_20261123`). This one catches what none was made for, so that
+-- an insert never fails for want of one.
 CREATE TABLE trunkline.spend_logs_default PARTITION OF trunkline.spend_logs DEFAULT;
 
 CREATE INDEX spend_logs_by_key ON trunkline.spend_logs (key_id, started_at) WHERE key_id IS NOT NULL;

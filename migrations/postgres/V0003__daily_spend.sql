@@ -3,11 +3,11 @@
 
 CREATE TABLE trunkline.daily_spend (
     day                 date NOT NULL,
-    key_id              text NOT NULL,
-    user_id             text NOT NULL,
-    model_group         text NOT NULL,
-    model               text NOT NULL,
-    provider            text NOT NULL,
+    key_id              text COLLATE "C" NOT NULL,
+    user_id             text COLLATE "C" NOT NULL,
+    model_group         text COLLATE "C" NOT NULL,
+    model               text COLLATE "C" NOT NULL,
+    provider            text COLLATE "C" NOT NULL,
     requests            bigint NOT NULL,
     successful          bigint NOT NULL,
     failed              bigint NOT NULL, -- with those whose outcome is unknown
@@ -16,7 +16,7 @@ CREATE TABLE trunkline.daily_spend (
     completion_tokens   bigint NOT NULL,
     cache_read_tokens   bigint NOT NULL,
     cache_write_tokens  bigint NOT NULL,
-    spend               numeric(20,12) NOT NULL,
+    spend               numeric(38,12) NOT NULL,
     PRIMARY KEY (day, key_id, user_id, model_group, model, provider)
 );
 

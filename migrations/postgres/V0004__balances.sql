@@ -4,11 +4,11 @@
 
 CREATE TABLE trunkline.balances (
     subject_kind  text NOT NULL,
-    subject_id    text NOT NULL,
+    subject_id    text COLLATE "C" NOT NULL,
     budget_id     text NOT NULL,
-    generation    integer NOT NULL,
+    generation    bigint NOT NULL,
     window_start  bigint NOT NULL,
-    charged       numeric(20,12) NOT NULL, -- USD
+    charged       numeric(38,12) NOT NULL, -- USD
     unpriced      bigint NOT NULL, -- requests whose cost is unknown: not part of `charged`
     PRIMARY KEY (subject_kind, subject_id, budget_id, generation, window_start)
 );

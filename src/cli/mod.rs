@@ -57,7 +57,7 @@ enum Command {
     /// About the format of config files.
     Config(config_schema::ConfigCommandArgs),
     /// Bring the database's tables up to date and exit.
-    Migrate(ConfigArgs),
+    Migrate(migrate::MigrateArgs),
     /// Ask a running gateway whether it is alive; for container health checks.
     Healthcheck(healthcheck::HealthcheckArgs),
 }
@@ -96,7 +96,10 @@ pub fn run() -> ExitCode {
         },
         Some(Command::Config(args)) => config_schema::run(&args),
         Some(Command::GenerateKey(args)) => generate_key::run(&args, env),
-        Some(Command::Migrate(args)) => migrate::run(&args, env),
+        Some(Command::Migrate(args)) => match migrate::run(&args, env) {
+            Ok(code) => return code,
+            Err(err) => Err(err),
+        },
         Some(Command::Healthcheck(args)) => healthcheck::run(&args, env),
         None if cli.generate_key => {
             let args = generate_key::GenerateKeyArgs::for_user(

@@ -30,6 +30,11 @@ impl PostgresUrl {
     pub fn expose(&self) -> &str {
         self.url.expose()
     }
+
+    /// The URL without what may be secret, for people.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
 }
 
 impl DatabaseUrl {

@@ -371,6 +371,16 @@ impl Facts {
         self.say(&gateway, "database_url", Some(&general.database_url));
         self.say(
             &gateway,
+            "database_connection_pool_limit",
+            general.database_connection_pool_limit,
+        );
+        self.say(
+            &gateway,
+            "database_connection_timeout",
+            general.database_connection_timeout.map(shown),
+        );
+        self.say(
+            &gateway,
             "litellm_key_header_name",
             general.litellm_key_header_name.as_ref(),
         );

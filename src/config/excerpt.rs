@@ -225,7 +225,20 @@ fn is_harmless(name: &str, value: &str) -> bool {
     value.is_empty()
         || value.starts_with(['#', '{', '[', '&', '*'])
         || value.starts_with("os.environ/")
-        || (ADDRESSES.contains(&name) && !value.contains('@') && !value.contains("pass"))
+        || (ADDRESSES.contains(&name) && is_open_address(value))
+}
+
+/// An address that names no password, not even one whose `@` is missing: after the host comes a port or nothing.
+fn is_open_address(value: &str) -> bool {
+    if value.contains('@') || value.contains("pass") {
+        return false;
+    }
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return true;
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    let after_host = host.split_once(':').map_or("", |(_, after)| after);
+    scheme == "sqlite" || after_host.chars().all(|letter| letter.is_ascii_digit())
 }
 
 /// Whether the line belongs to a secret that began on a line above: a list, a mapping or a text over several lines
@@ -374,6 +387,8 @@ mod tests {
             ("api_key: [abc]", false),
             ("x-team: abc", false),
             ("database_url: mysql:u:p@h", false),
+            ("database_url: postgresql://h:5432/d", true),
+            ("database_url: postgresql://u:hush/d", false),
         ] {
             let excerpt = Excerpt::of(line, (1, 1), true);
             assert_eq!(excerpt != Some(Excerpt::Hidden), shown, "{line}");

@@ -8,6 +8,8 @@ use super::model::GeneralSettings;
 use super::raw::RawGeneral;
 use super::report::Report;
 use super::secret::Secret;
+use super::section::seconds_above_zero;
+use super::settings::duration;
 use super::yaml::KeyPath;
 
 /// Shorter master keys are guessed too easily.
@@ -58,9 +60,23 @@ pub(super) fn general(
     report: &mut Report<'_>,
 ) -> GeneralSettings {
     let here = KeyPath::of(&["general_settings"]);
+    if raw.database_connection_pool_limit == Some(0) {
+        report.problem(
+            &here.key("database_connection_pool_limit"),
+            "must be at least 1",
+            "write 1 or more, or remove the key",
+        );
+    }
+    seconds_above_zero(
+        raw.database_connection_timeout,
+        &here.key("database_connection_timeout"),
+        report,
+    );
     GeneralSettings {
         master_key: master_key(raw, &here.key("master_key"), missing, env, report),
         database_url,
+        database_connection_pool_limit: raw.database_connection_pool_limit,
+        database_connection_timeout: raw.database_connection_timeout.and_then(duration),
         max_parallel_requests: raw.max_parallel_requests,
         litellm_key_header_name: raw.litellm_key_header_name.clone(),
         user_header_name: raw.user_header_name.clone(),

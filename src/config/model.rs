@@ -228,6 +228,10 @@ pub struct GeneralSettings {
     pub master_key: Option<Secret>,
     /// Always present: the default is `trunkline.db` in the data directory.
     pub database_url: DatabaseUrl,
+    /// The most connections to a database server. Default: the URL's `connection_limit`, else 10.
+    pub database_connection_pool_limit: Option<u32>,
+    /// How long a connection to a database server is waited for. Default: the URL's `pool_timeout`, else 10 s.
+    pub database_connection_timeout: Option<Duration>,
     /// Parallel requests for keys that name no limit of their own.
     pub max_parallel_requests: Option<u32>,
     /// Header that is read as a key besides the standard ones.

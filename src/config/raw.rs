@@ -68,6 +68,8 @@ pub(super) struct RawInfo {
 pub(super) struct RawGeneral {
     pub(super) master_key: Option<String>,
     pub(super) database_url: Option<String>,
+    pub(super) database_connection_pool_limit: Option<u32>,
+    pub(super) database_connection_timeout: Option<f64>,
     pub(super) max_parallel_requests: Option<u32>,
     #[serde(alias = "custom_key_header")]
     pub(super) litellm_key_header_name: Option<String>,

@@ -297,7 +297,8 @@ pub(super) fn litellm(raw: &RawLitellm, env: &dyn Env, report: &mut Report<'_>) 
     }
 }
 
-fn duration(seconds: f64) -> Option<Duration> {
+/// `None` for what is no length of time.
+pub(super) fn duration(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use proptest::prelude::*;
 use serde_json::json;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, ModelGroup, RequestId, Subject, SubjectKind, UserId};
@@ -15,6 +16,10 @@ use super::{KeyPage, KeyRow, KeySpend, StorageError, Store, UserRow};
 pub(super) const NOON: u64 = 20_000 * 86_400_000 + 43_200_000;
 const DAY: u64 = 86_400_000;
 
+/// Leaves a Postgres database as it was made.
+pub(super) const EMPTY: &str = "TRUNCATE trunkline.users, trunkline.virtual_keys, trunkline.spend_logs, \
+    trunkline.daily_spend, trunkline.balances";
+
 macro_rules! suite {
     ($store:path; $($case:ident),* $(,)?) => {
         $(
@@ -24,6 +29,33 @@ macro_rules! suite {
                 super::$case(&store).await;
             }
         )*
+    };
+}
+
+/// Names the cases once, for every store.
+macro_rules! all_cases {
+    ($run:ident!($($store:tt)*)) => {
+        $run! {
+            $($store)*;
+            it_answers,
+            a_key_comes_back_as_it_was_stored,
+            a_taken_key_or_alias_is_refused,
+            keys_are_listed_page_by_page,
+            a_user_is_stored_once,
+            a_declared_user_replaces_what_was_stored_but_its_beginning,
+            a_row_counts_once_however_often_it_is_inserted,
+            overlapping_batches_at_once_count_each_row_once,
+            spend_since_a_time_counts_from_that_millisecond,
+            a_user_sees_spend_by_model_and_key,
+            an_unknown_cost_is_counted_and_not_summed,
+            a_window_is_charged_what_its_rows_cost,
+            a_budget_given_late_counts_what_was_spent_before,
+            a_reset_starts_from_zero,
+            subjects_without_a_roll_up_are_summed_from_rows,
+            impossible_figures_do_not_hold_up_the_rows_behind_them,
+            balances_made_at_once_start_with_the_same_past,
+            texts_that_no_index_takes_do_not_hold_up_the_rows_behind_them,
+        }
     };
 }
 
@@ -40,24 +72,40 @@ mod on_sqlite {
         (dir, store)
     }
 
-    suite! {
-        fresh;
-        it_answers,
-        a_key_comes_back_as_it_was_stored,
-        a_taken_key_or_alias_is_refused,
-        keys_are_listed_page_by_page,
-        a_user_is_stored_once,
-        a_declared_user_replaces_what_was_stored_but_its_beginning,
-        a_row_counts_once_however_often_it_is_inserted,
-        overlapping_batches_at_once_count_each_row_once,
-        spend_since_a_time_counts_from_that_millisecond,
-        a_user_sees_spend_by_model_and_key,
-        an_unknown_cost_is_counted_and_not_summed,
-        a_window_is_charged_what_its_rows_cost,
-        a_budget_given_late_counts_what_was_spent_before,
-        a_reset_starts_from_zero,
-        subjects_without_a_roll_up_are_summed_from_rows,
-        impossible_figures_do_not_hold_up_the_rows_behind_them,
+    all_cases!(suite!(fresh));
+}
+
+mod on_postgres {
+    use crate::storage::postgres_server::Postgres;
+    use crate::storage::{PoolSettings, open_postgres};
+
+    /// One test for all cases, on one database that is emptied in between: a server takes a second to make.
+    macro_rules! one_by_one {
+        ($server:ident, $store:ident; $($case:ident),* $(,)?) => {
+            $(
+                println!("{}", stringify!($case));
+                super::$case(&$store).await;
+                $server.sql("books", super::EMPTY);
+            )*
+        };
+    }
+
+    #[tokio::test]
+    async fn postgres_does_what_every_store_must() {
+        let server = Postgres::start();
+        let url = server.database("books");
+        // What an administrator may have chosen for other programs.
+        server.sql(
+            "postgres",
+            "ALTER DATABASE books SET default_transaction_isolation = 'serializable'; \
+             ALTER DATABASE books SET synchronous_commit = off; \
+             ALTER DATABASE books SET datestyle = 'SQL, DMY'; \
+             ALTER DATABASE books SET search_path = nowhere",
+        );
+        let store = open_postgres(&url, "postgresql://shown", PoolSettings::default())
+            .await
+            .unwrap();
+        all_cases!(one_by_one!(server, store));
     }
 }
 
@@ -105,6 +153,23 @@ pub(super) fn window(subject: Subject, generation: u32, start: u64) -> BudgetKey
         generation,
         window_start: UnixMs(start),
     }
+}
+
+/// Batches that repeat rows, with other figures too, over keys, days and windows: the first row with an id counts.
+pub(super) fn batches() -> impl Strategy<Value = Vec<Vec<SpendRecord>>> {
+    let cost = prop::option::weighted(0.8, 0..1_000_000_000_000_i64);
+    // `n` alone makes the id.
+    let row = (0..40_u64, 0..3_u32, 0..4_u8, cost).prop_map(|(n, generation, who, cost)| {
+        let mut row = row(NOON + n * 20_000_000, n, cost);
+        let key = KeyId::from(format!("key-{who}"));
+        row.budgets = vec![
+            window(Subject::from(&key), 0, 0),
+            window(Subject::global(), generation, 0),
+        ];
+        row.key = Some(key);
+        row
+    });
+    prop::collection::vec(prop::collection::vec(row, 0..15), 1..6)
 }
 
 fn key_subject() -> Subject {
@@ -427,4 +492,54 @@ async fn impossible_figures_do_not_hold_up_the_rows_behind_them(store: &Store) {
     }
     let after = row(NOON + 1, 99, Some(1));
     assert_eq!(store.ledger.insert(vec![after]).await.unwrap(), 1);
+}
+
+async fn balances_made_at_once_start_with_the_same_past(store: &Store) {
+    store
+        .ledger
+        .insert(vec![row(NOON, 1_000, Some(500))])
+        .await
+        .unwrap();
+    let lifetime = window(key_subject(), 0, 0);
+    let inserts = (0..8_u64).map(|n| {
+        let mut row = row(NOON + n, n, Some(1));
+        row.budgets = vec![lifetime.clone()];
+        store.ledger.insert(vec![row])
+    });
+    for inserted in join_all(inserts).await {
+        assert_eq!(inserted.unwrap(), 1);
+    }
+    assert_eq!(store.ledger.charged(lifetime).await.unwrap(), pico(508));
+}
+
+async fn texts_that_no_index_takes_do_not_hold_up_the_rows_behind_them(store: &Store) {
+    // Random, or the database would store it in less.
+    let long: String = (0..20_000_u64)
+        .map(|n| char::from(b'a' + (n.wrapping_mul(6_364_136_223_846_793_005) >> 59) as u8 % 26))
+        .collect();
+    let mut strange = row(NOON, 1, Some(3));
+    strange.key = Some(KeyId::from(long.as_str()));
+    strange.user = Some(UserId::from(long.as_str()));
+    strange.model = format!("a\0{long}");
+    strange.model_group = ModelGroup::from(long.as_str());
+    strange.provider.clone_from(&long);
+    strange.end_user = Some("a\0b".to_owned());
+    strange.provider_request_id = Some(long.clone());
+    strange.tags = vec!["a\0b".to_owned(), long.clone()];
+    let long_key = Subject::new(SubjectKind::Key, long.as_str());
+    strange.budgets = vec![window(long_key.clone(), 0, 0)];
+    // As far as the database is concerned the same line of the roll-up.
+    let same = SpendRecord {
+        id: row(NOON, 2, None).id,
+        model: format!("a\0{long}b"),
+        ..strange.clone()
+    };
+    let rows = vec![strange, same, row(NOON, 3, Some(5))];
+    assert_eq!(store.ledger.insert(rows).await.unwrap(), 3);
+    let user = UserId::from(long.as_str());
+    let spend = store.spend.user_spend(user).await.unwrap();
+    assert_eq!(spend.total, pico(6));
+    let charged = store.ledger.charged(window(long_key, 0, 0)).await;
+    assert_eq!(charged.unwrap(), pico(6));
+    assert_eq!(store.spend.total_spend(None).await.unwrap(), pico(11));
 }

@@ -35,24 +35,42 @@ pub enum StorageError {
         /// The file.
         path: PathBuf,
     },
+    /// The database URL holds something that cannot be acted on.
+    #[error("the database URL {database} cannot be used: {reason}")]
+    Address {
+        /// The URL without secrets.
+        database: String,
+        /// What is wrong, and what to write instead.
+        reason: String,
+    },
+    /// No connection to the database server could be made.
+    #[error("cannot connect to the database {database}: {reason}")]
+    Server {
+        /// The URL without secrets.
+        database: String,
+        /// What kind of trouble it is.
+        reason: &'static str,
+        /// What the driver or the server said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// A newer Trunkline has already changed the schema.
     #[error(
-        "the database {} has schema {found}, this binary knows up to {known}: start the newer Trunkline that wrote it",
-        path.display()
+        "the database {database} has schema {found}, this binary knows up to {known}: start the newer Trunkline that wrote it"
     )]
     NewerSchema {
-        /// The database file.
-        path: PathBuf,
+        /// The database, without secrets.
+        database: String,
         /// Number of the newest migration that was applied.
         found: i32,
         /// Number of the newest migration in this binary.
         known: i32,
     },
     /// A migration failed, or an applied one was changed afterwards.
-    #[error("cannot bring the schema of {} up to date", path.display())]
+    #[error("cannot bring the schema of {database} up to date")]
     Migrate {
-        /// The database file.
-        path: PathBuf,
+        /// The database, without secrets.
+        database: String,
         /// What the migration runner said.
         #[source]
         source: Box<dyn Error + Send + Sync>,

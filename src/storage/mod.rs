@@ -1,14 +1,19 @@
 //! What outlives the process: keys, users and the books, one trait per domain, so that the rest of the gateway knows no SQL.
 //!
-//! [`Store`] bundles the traits of one opened database. Implementations live in folders of their own (`sqlite`); every
-//! one of them passes the same suite, `conformance`. The books are written through the port
+//! [`Store`] bundles the traits of one opened database. Implementations live in folders of their own (`sqlite`, `postgres`);
+//! every one of them passes the same suite, `conformance`; what they share of the books' arithmetic is in `books`. The books are written through the port
 //! [`SpendStore`] by the spend ledger alone; [`SpendQueries`] reads them.
 
+mod books;
 mod error;
+mod postgres;
 mod sqlite;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+#[path = "../../tests/support/postgres.rs"]
+mod postgres_server;
 
 use std::fmt;
 use std::path::Path;
@@ -36,6 +41,25 @@ pub struct Store {
     pub ledger: Arc<dyn SpendStore>,
     /// Whether the database answers, and its end.
     pub lifecycle: Arc<dyn Lifecycle>,
+}
+
+/// How many connections to a database server there may be, and how long one is waited for. What is `None` is said by the
+/// URL (`connection_limit`, `pool_timeout` in seconds), else 10 connections and 10 s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolSettings {
+    /// The most connections at the same time.
+    pub connections: Option<usize>,
+    /// How long a free connection is waited for, and at the start a server that does not answer.
+    pub wait: Option<Duration>,
+}
+
+/// Which migrations a database has had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// Number of the newest one that was applied; `None` in an empty or missing database.
+    pub found: Option<i32>,
+    /// Number of the newest one in this binary.
+    pub known: i32,
 }
 
 /// A virtual key as it is stored. The secret is not: it is shown once, when the key is made.
@@ -208,6 +232,39 @@ pub trait Lifecycle: Send + Sync {
 /// [`StorageError`] says what is wrong with the path or the file.
 pub async fn open_sqlite(path: &Path) -> Result<Store, StorageError> {
     sqlite::open(path).await
+}
+
+/// Opens the PostgreSQL database at `url`, waiting for a server that is starting, and brings its schema up to date.
+/// `shown` is the URL without secrets. The connections run on a thread of their own, which ends with the [`Store`].
+///
+/// # Errors
+/// [`StorageError::Address`], [`StorageError::Server`], or what is wrong with the schema.
+pub async fn open_postgres(
+    url: &str,
+    shown: &str,
+    settings: PoolSettings,
+) -> Result<Store, StorageError> {
+    postgres::open(url, shown, settings).await
+}
+
+/// Looks at the schema of the SQLite database at `path` without changing it.
+///
+/// # Errors
+/// What is wrong with the file.
+pub async fn sqlite_schema(path: &Path) -> Result<SchemaVersion, StorageError> {
+    sqlite::schema(path).await
+}
+
+/// Looks at the schema of the PostgreSQL database at `url` without changing it.
+///
+/// # Errors
+/// As [`open_postgres`].
+pub async fn postgres_schema(
+    url: &str,
+    shown: &str,
+    settings: PoolSettings,
+) -> Result<SchemaVersion, StorageError> {
+    postgres::schema(url, shown, settings).await
 }
 
 // === impl Store ===

@@ -42,6 +42,8 @@ mod models;
 #[cfg(test)]
 mod params;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod provider_errors;
 #[cfg(test)]
 mod routing;
@@ -59,5 +61,7 @@ mod stream;
 mod tidy;
 #[cfg(test)]
 mod timers;
+#[cfg(test)]
+mod tutorial;
 #[cfg(test)]
 mod upstream_connections;

@@ -21,7 +21,7 @@ pub(crate) const COST_PICO: i64 = 25_000_000;
 
 /// An amount of JSON in 1e-12 USD. The books hold no finer one, and a JSON number shows these exactly.
 #[track_caller]
-fn pico(amount: &Value) -> i64 {
+pub(crate) fn pico(amount: &Value) -> i64 {
     let usd = amount
         .as_f64()
         .unwrap_or_else(|| panic!("not an amount: {amount}"));
@@ -56,13 +56,13 @@ pub(crate) fn rows(home: &Home) -> (i64, i64) {
         .expect("the books can be counted")
 }
 
-fn user_spend(gateway: &Gateway, key: &str) -> Value {
+pub(crate) fn user_spend(gateway: &Gateway, key: &str) -> Value {
     let answer = gateway.send(&Request::get("/user/spend").bearer(key));
     answer.assert_status(200);
     answer.json()
 }
 
-fn whole_or_streamed(request: &Recorded) -> Reply {
+pub(crate) fn whole_or_streamed(request: &Recorded) -> Reply {
     if request.json()["stream"] == true {
         Reply::stream(&["streamed"])
     } else {
@@ -233,9 +233,18 @@ fn a_stream_is_on_the_books_before_its_terminal_event() {
 
 #[test]
 fn requests_at_the_moment_of_the_kill_are_completed_and_on_the_books_or_neither() {
-    const CLIENTS: i64 = 4;
     let (upstream, home, gateway) = scene();
-    let gateway = gateway.with_master_key();
+    kill_under_load(&upstream, &home, gateway, || rows(&home));
+}
+
+/// Kills a gateway that serves, and holds its books to what clients and provider saw. `rows` counts as [`rows`] does.
+pub(crate) fn kill_under_load(
+    upstream: &Upstream,
+    home: &Home,
+    gateway: Gateway,
+    rows: impl Fn() -> (i64, i64),
+) {
+    const CLIENTS: i64 = 4;
     let address = gateway.address();
 
     // Clients that ask until the gateway is gone, and count what they got whole.
@@ -269,7 +278,7 @@ fn requests_at_the_moment_of_the_kill_are_completed_and_on_the_books_or_neither(
     eventually("the completed requests are on the books", &true, || {
         total(&gateway) >= completed * COST_PICO
     });
-    let (all, succeeded) = rows(&home);
+    let (all, succeeded) = rows();
     assert!(
         completed <= succeeded,
         "{completed} completed, {succeeded} settled"

@@ -126,6 +126,13 @@ impl ConfigText {
         self
     }
 
+    /// The books in another database.
+    pub(crate) fn database(mut self, url: &str) -> Self {
+        self.general
+            .retain(|line| !line.starts_with("database_url:"));
+        self.general(&format!("database_url: {url}"))
+    }
+
     pub(crate) fn router(mut self, line: &str) -> Self {
         self.router.push(line.to_owned());
         self

@@ -9,6 +9,7 @@ pub(crate) mod claude;
 pub(crate) mod config;
 pub(crate) mod gateway;
 pub(crate) mod http;
+pub(crate) mod postgres;
 pub(crate) mod reply;
 pub(crate) mod upstream;
 pub(crate) mod wait;

@@ -23,7 +23,19 @@ pub(super) const GENERAL: Section = Section {
             "database_url",
             Url,
             "`DATABASE_URL`, else `trunkline.db` in the data directory",
-            "`sqlite:///relative.db`, `sqlite:////absolute.db`; Postgres is understood and not served yet",
+            "`sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user:password@host:5432/name`",
+        ),
+        on(
+            "database_connection_pool_limit",
+            Whole,
+            "the URL's `connection_limit`, else 10",
+            "most connections to PostgreSQL",
+        ),
+        on(
+            "database_connection_timeout",
+            Seconds,
+            "the URL's `pool_timeout`, else 10",
+            "how long one is waited for, from the pool or at start",
         ),
         on(
             "max_parallel_requests",
@@ -76,16 +88,6 @@ pub(super) const GENERAL: Section = Section {
             Whole,
             "",
             "requests of all callers at the same time",
-        ),
-        ignored(
-            "database_connection_pool_limit",
-            Whole,
-            "the pool is sized by the number of workers",
-        ),
-        ignored(
-            "database_connection_timeout",
-            Seconds,
-            "the database is never waited for on the way of a request",
         ),
         refused(
             "database_type",

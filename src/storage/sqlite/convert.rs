@@ -9,26 +9,9 @@ use trunkline_actors::money::Usd;
 
 use crate::storage::StorageError;
 
-/// Milliseconds of one day.
-pub(super) const DAY_MS: u64 = 86_400_000;
-
-/// No request uses this many tokens. Larger counts, a broken provider's, are cut to it: they would overflow the sums, and
-/// a row that cannot be inserted would hold up every row behind it.
-const MOST_TOKENS: u64 = 1_000_000_000_000;
-
-/// A time, limit or other number that never comes near the end of the range.
-pub(super) fn integer(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// A token count.
-pub(super) fn tokens(count: u64) -> i64 {
-    integer(count.min(MOST_TOKENS))
-}
-
-/// The day on which a time lies, in days since 1970-01-01 UTC.
-pub(super) fn day(unix_ms: u64) -> i64 {
-    integer(unix_ms / DAY_MS)
+/// An amount on the books; what no column holds is cut to what one does.
+pub(super) fn pico(amount: Usd) -> i64 {
+    amount.to_pico().unwrap_or(i64::MAX)
 }
 
 /// A limit in USD, which a user chose.
@@ -49,7 +32,7 @@ pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// Reads a number that was stored by [`integer`].
+/// Reads a number that was stored as an integer.
 pub(super) fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<u64>> {
     let stored: Option<i64> = row.get(column)?;
     Ok(stored.map(|value| u64::try_from(value).unwrap_or_default()))

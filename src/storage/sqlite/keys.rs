@@ -7,8 +7,9 @@ use trunkline_actors::ids::{KeyId, UserId};
 use trunkline_actors::ports::BoxFuture;
 
 use super::Sqlite;
-use super::convert::{integer, json, limit, money, parse_json, time, unsigned};
+use super::convert::{json, limit, money, parse_json, time, unsigned};
 use super::pool::WorkError;
+use crate::storage::books::integer;
 use crate::storage::{KeyPage, KeyRow, KeyStore, StorageError};
 
 const TABLE: &str = "virtual_keys";

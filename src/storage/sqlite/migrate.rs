@@ -6,10 +6,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
+use refinery::Runner;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::pool::prepare_writer;
-use crate::storage::StorageError;
+use crate::storage::{SchemaVersion, StorageError};
 
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
@@ -24,20 +25,16 @@ pub(super) fn prepare_file(path: &Path) -> Result<(), StorageError> {
     let mut connection = Connection::open(path).map_err(|err| open_error(path, err))?;
     prepare_writer(&connection).map_err(|err| open_error(path, err))?;
     let runner = embedded::migrations::runner();
-    let known = runner
-        .get_migrations()
-        .iter()
-        .map(refinery::Migration::version)
-        .max()
-        .unwrap_or_default();
-    if applied(&connection).map_err(|err| open_error(path, err))? == Some(known) {
+    let known = newest(&runner);
+    let found = applied(&connection).map_err(|err| open_error(path, err))?;
+    if found == Some(known) {
         return Ok(());
     }
-    if let Some(found) = applied(&connection).map_err(|err| open_error(path, err))?
+    if let Some(found) = found
         && found > known
     {
         return Err(StorageError::NewerSchema {
-            path: path.to_owned(),
+            database: path.display().to_string(),
             found,
             known,
         });
@@ -47,9 +44,28 @@ pub(super) fn prepare_file(path: &Path) -> Result<(), StorageError> {
         .run(&mut connection)
         .map(drop)
         .map_err(|err| StorageError::Migrate {
-            path: path.to_owned(),
+            database: path.display().to_string(),
             source: err.into(),
         })
+}
+
+/// Looks at the schema of the database at `path`, which is not made if it is missing. Blocks.
+pub(super) fn version(path: &Path) -> Result<SchemaVersion, StorageError> {
+    let known = newest(&embedded::migrations::runner());
+    if !path.exists() {
+        return Ok(SchemaVersion { found: None, known });
+    }
+    let found = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .and_then(|connection| applied(&connection))
+        .map_err(|err| open_error(path, err))?;
+    Ok(SchemaVersion { found, known })
+}
+
+/// Number of the newest migration in this binary.
+fn newest(runner: &Runner) -> i32 {
+    let migrations = runner.get_migrations();
+    let numbers = migrations.iter().map(refinery::Migration::version);
+    numbers.max().unwrap_or_default()
 }
 
 /// Number of the newest migration in the database; `None` in an empty one.

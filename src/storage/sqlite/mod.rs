@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use trunkline_actors::ports::BoxFuture;
 
 use self::pool::Connections;
-use super::{Lifecycle, StorageError, Store};
+use super::{Lifecycle, SchemaVersion, StorageError, Store};
 
 /// All domains over the same connections.
 #[derive(Debug)]
@@ -50,6 +50,17 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         ledger: Arc::clone(&sqlite) as _,
         lifecycle: sqlite,
     })
+}
+
+/// See [`sqlite_schema`](super::sqlite_schema).
+pub(super) async fn schema(path: &Path) -> Result<SchemaVersion, StorageError> {
+    let file = path.to_owned();
+    spawn_blocking(move || migrate::version(&file))
+        .await
+        .map_err(|err| StorageError::Backend {
+            operation: "look at the schema",
+            source: err.into(),
+        })?
 }
 
 impl Lifecycle for Sqlite {

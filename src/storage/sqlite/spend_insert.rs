@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 use trunkline_actors::ids::{DeploymentId, KeyId, UserId};
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::{
-    BoxFuture, BudgetKey, SpendRecord, SpendStatus, SpendStore, StoreError,
-};
+use trunkline_actors::ports::{BoxFuture, BudgetKey, SpendRecord, SpendStore, StoreError};
 
 use super::Sqlite;
-use super::convert::{day, integer, json, tokens};
-use super::spend_queries::{Sum, spend_since};
-use crate::storage::StorageError;
+use super::convert::{json, pico};
+use super::spend_queries::spend_since;
+use crate::storage::books::{
+    Additions, DayCounts, DayKey, Sum, cost_that_fits, failed, integer, status, tokens,
+};
 
 const INSERT_ROW: &str = "INSERT INTO spend_logs (id, request_id, call_type, status, key_id, key_alias, user_id, end_user, \
      model_group, model, deployment, provider, api_base, stream, started_at, first_content_at, ended_at, \
@@ -46,29 +46,6 @@ const ADD_TO_BALANCE: &str = "INSERT INTO balances (subject_kind, subject_id, bu
 const READ_BALANCE: &str = "SELECT charged, unpriced FROM balances \
      WHERE subject_kind = ?1 AND subject_id = ?2 AND budget_id = '' AND generation = ?3 AND window_start = ?4";
 
-/// One line of the roll-up, ordered as its primary key.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct DayKey<'a> {
-    day: i64,
-    key: &'a str,
-    user: &'a str,
-    model_group: &'a str,
-    model: &'a str,
-    provider: &'a str,
-}
-
-#[derive(Debug, Default)]
-struct DayCounts {
-    requests: i64,
-    successful: i64,
-    failed: i64,
-    prompt_tokens: i64,
-    completion_tokens: i64,
-    cache_read_tokens: i64,
-    cache_write_tokens: i64,
-    sum: Sum,
-}
-
 impl SpendStore for Sqlite {
     fn insert(&self, rows: Vec<SpendRecord>) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(async move {
@@ -92,7 +69,7 @@ impl SpendStore for Sqlite {
                         Some(sum) => sum,
                         None => seed(&snapshot, &key)?,
                     };
-                    Ok(Usd::from_pico(sum.spend))
+                    Ok(sum.spend)
                 })
                 .await;
             charged.map_err(|err| failed("read a balance", err))
@@ -100,34 +77,22 @@ impl SpendStore for Sqlite {
     }
 }
 
-fn failed(operation: &'static str, err: StorageError) -> StoreError {
-    StoreError::Failed {
-        operation,
-        source: err.into(),
-    }
-}
-
 fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> rusqlite::Result<u64> {
     let seeds = seeds(transaction, rows)?;
-    let mut days: BTreeMap<DayKey<'_>, DayCounts> = BTreeMap::new();
-    let mut charges: BTreeMap<&BudgetKey, Sum> = BTreeMap::new();
+    let mut added = Additions::default();
     let mut inserted = 0;
     let mut statement = transaction.prepare_cached(INSERT_ROW)?;
     for row in rows {
-        let cost = cost_in_pico(row);
-        if !insert_row(&mut statement, row, cost)? {
-            continue;
-        }
-        inserted += 1;
-        days.entry(DayKey::of(row)).or_default().add(row, cost);
-        for budget in &row.budgets {
-            charges.entry(budget).or_default().add(cost);
+        let cost = cost_that_fits(row, |cost| cost.to_pico().is_some());
+        if insert_row(&mut statement, row, cost)? {
+            inserted += 1;
+            added.add(row, cost);
         }
     }
-    for (key, counts) in days {
+    for (key, counts) in added.days {
         add_to_day(transaction, &key, &counts)?;
     }
-    for (key, charge) in charges {
+    for (key, charge) in added.charges {
         let seed = seeds.get(key).copied().unwrap_or_default();
         transaction
             .prepare_cached(ADD_TO_BALANCE)?
@@ -136,7 +101,7 @@ fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> rusqlite::Resu
                 key.subject.id,
                 key.generation,
                 integer(key.window_start.0),
-                charge.spend.saturating_add(seed.spend),
+                pico(charge.spend + seed.spend),
                 charge.unpriced.saturating_add(seed.unpriced),
             ])?;
     }
@@ -147,7 +112,7 @@ fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> rusqlite::Resu
 fn insert_row(
     statement: &mut CachedStatement<'_>,
     row: &SpendRecord,
-    cost: Option<i64>,
+    cost: Option<Usd>,
 ) -> rusqlite::Result<bool> {
     let usage = &row.usage;
     let changed = statement.execute(params![
@@ -181,7 +146,7 @@ fn insert_row(
         tokens(usage.completion_tokens),
         tokens(usage.total_tokens),
         row.usage_estimated,
-        cost,
+        cost.map(pico),
         row.price_version,
         row.cache_hit,
         row.attempts,
@@ -211,7 +176,7 @@ fn add_to_day(
         counts.completion_tokens,
         counts.cache_read_tokens,
         counts.cache_write_tokens,
-        counts.sum.spend,
+        pico(counts.sum.spend),
     ])?;
     Ok(())
 }
@@ -257,77 +222,10 @@ fn balance(connection: &Connection, key: &BudgetKey) -> rusqlite::Result<Option<
             ],
             |row| {
                 Ok(Sum {
-                    spend: row.get(0)?,
+                    spend: Usd::from_pico(row.get(0)?),
                     unpriced: row.get(1)?,
                 })
             },
         )
         .optional()
-}
-
-/// The column's value: `None` for an unknown cost, and for one that no column holds, which is said.
-fn cost_in_pico(row: &SpendRecord) -> Option<i64> {
-    let cost = row.cost?;
-    let pico = Usd::rounded(cost.as_decimal()).to_pico();
-    if pico.is_none() {
-        log::error!(
-            request_id:% = row.id, cost_usd:% = cost;
-            "a cost is beyond what the books can hold and is recorded as unknown"
-        );
-    }
-    pico
-}
-
-fn status(status: SpendStatus) -> &'static str {
-    match status {
-        SpendStatus::Success => "success",
-        SpendStatus::Failure => "failure",
-        SpendStatus::Unknown => "unknown",
-    }
-}
-
-// === impl DayKey ===
-
-impl<'a> DayKey<'a> {
-    fn of(row: &'a SpendRecord) -> Self {
-        Self {
-            day: day(row.id.unix_ms()),
-            key: row.key.as_ref().map_or("", KeyId::as_str),
-            user: row.user.as_ref().map_or("", UserId::as_str),
-            model_group: row.model_group.as_str(),
-            model: &row.model,
-            provider: &row.provider,
-        }
-    }
-}
-
-// === impl DayCounts ===
-
-impl DayCounts {
-    fn add(&mut self, row: &SpendRecord, cost: Option<i64>) {
-        let usage = &row.usage;
-        let cache_write = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
-        self.requests += 1;
-        if row.status == SpendStatus::Success {
-            self.successful += 1;
-        } else {
-            self.failed += 1;
-        }
-        self.prompt_tokens += tokens(usage.prompt_tokens);
-        self.completion_tokens += tokens(usage.completion_tokens);
-        self.cache_read_tokens += tokens(usage.cache_read);
-        self.cache_write_tokens += tokens(cache_write);
-        self.sum.add(cost);
-    }
-}
-
-// === impl Sum ===
-
-impl Sum {
-    fn add(&mut self, cost: Option<i64>) {
-        match cost {
-            Some(cost) => self.spend = self.spend.saturating_add(cost),
-            None => self.unpriced += 1,
-        }
-    }
 }

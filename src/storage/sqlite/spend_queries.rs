@@ -2,22 +2,13 @@
 
 use rusqlite::{Connection, params};
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{KeyId, RequestId, Subject, SubjectKind, UserId};
+use trunkline_actors::ids::{KeyId, Subject, SubjectKind, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BoxFuture;
 
 use super::Sqlite;
-use super::convert::{DAY_MS, day};
+use crate::storage::books::{DAY_MS, Named, Sum, day, first_id_at};
 use crate::storage::{KeySpend, SpendQueries, StorageError, UserSpend};
-
-/// A sum over some of the books.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Sum {
-    /// In pico-USD.
-    pub(super) spend: i64,
-    /// Requests whose cost is unknown.
-    pub(super) unpriced: i64,
-}
 
 impl SpendQueries for Sqlite {
     fn user_spend(&self, user: UserId) -> BoxFuture<'_, Result<UserSpend, StorageError>> {
@@ -48,9 +39,7 @@ impl Sqlite {
     ) -> BoxFuture<'_, Result<Usd, StorageError>> {
         Box::pin(self.connections.read("sum spend", move |connection| {
             let snapshot = connection.transaction()?;
-            Ok(Usd::from_pico(
-                spend_since(&snapshot, &subject, since)?.spend,
-            ))
+            Ok(spend_since(&snapshot, &subject, since)?.spend)
         }))
     }
 }
@@ -89,7 +78,7 @@ fn user_spend(connection: &Connection, user: &UserId) -> rusqlite::Result<UserSp
         })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(UserSpend {
-        total: Usd::from_pico(sum.spend),
+        total: sum.spend,
         unpriced_requests: u64::try_from(sum.unpriced).unwrap_or_default(),
         models,
         keys,
@@ -109,7 +98,7 @@ pub(super) fn spend_since(
         return Ok(Sum::default());
     };
     let first_row = first_id_at(since.0);
-    let Some(daily) = books.daily else {
+    if !books.in_daily {
         return sum(
             connection,
             &format!(
@@ -118,12 +107,13 @@ pub(super) fn spend_since(
             ),
             params![subject.id, first_row],
         );
-    };
+    }
     let first_whole_day = since.0.div_ceil(DAY_MS).saturating_mul(DAY_MS);
     let days = sum(
         connection,
         &format!(
-            "SELECT coalesce(sum(spend), 0), coalesce(sum(unpriced), 0) FROM daily_spend WHERE {daily} AND day >= ?2"
+            "SELECT coalesce(sum(spend), 0), coalesce(sum(unpriced), 0) FROM daily_spend WHERE {} AND day >= ?2",
+            books.rows
         ),
         params![subject.id, day(first_whole_day)],
     )?;
@@ -140,50 +130,37 @@ pub(super) fn spend_since(
         params![subject.id, first_row, first_id_at(first_whole_day)],
     )?;
     Ok(Sum {
-        spend: days.spend.saturating_add(part.spend),
+        spend: days.spend + part.spend,
         unpriced: days.unpriced.saturating_add(part.unpriced),
     })
 }
 
 /// Conditions that pick the rows of subject `?1`.
 struct Books {
-    rows: &'static str,
-    /// `None`: the roll-up does not know that kind.
-    daily: Option<&'static str>,
+    rows: String,
+    /// The roll-up knows that kind too.
+    in_daily: bool,
 }
 
 impl Books {
     fn of(kind: SubjectKind) -> Option<Self> {
-        let (rows, in_daily) = match kind {
-            SubjectKind::Global => ("?1 = ?1", true),
-            SubjectKind::User => ("user_id = ?1", true),
-            SubjectKind::Key => ("key_id = ?1", true),
-            SubjectKind::Model => ("model_group = ?1", true),
-            SubjectKind::Provider => ("provider = ?1", true),
-            SubjectKind::EndUser => ("end_user = ?1", false),
-            SubjectKind::Deployment => ("deployment = ?1", false),
-            SubjectKind::Tag => (
-                "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?1)",
+        let (rows, in_daily) = match Named::of(kind)? {
+            Named::Everywhere => ("?1 = ?1".to_owned(), true),
+            Named::InRollUp(column) => (format!("{column} = ?1"), true),
+            Named::InRows(column) => (format!("{column} = ?1"), false),
+            Named::InTags => (
+                "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?1)".to_owned(),
                 false,
             ),
-            SubjectKind::Organisation | SubjectKind::Team | SubjectKind::TeamMember => return None,
         };
-        Some(Self {
-            rows,
-            daily: in_daily.then_some(rows),
-        })
+        Some(Self { rows, in_daily })
     }
-}
-
-/// The smallest id of that time: ids sort by time, so the primary key is also the index on time.
-fn first_id_at(unix_ms: u64) -> String {
-    RequestId::generate(unix_ms, 0).to_string()
 }
 
 fn sum(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<Sum> {
     connection.prepare_cached(sql)?.query_row(params, |row| {
         Ok(Sum {
-            spend: row.get(0)?,
+            spend: Usd::from_pico(row.get(0)?),
             unpriced: row.get(1)?,
         })
     })

@@ -5,8 +5,9 @@ use trunkline_actors::ids::UserId;
 use trunkline_actors::ports::BoxFuture;
 
 use super::Sqlite;
-use super::convert::{integer, limit, money, time};
+use super::convert::{limit, money, time};
 use super::pool::WorkError;
+use crate::storage::books::integer;
 use crate::storage::{StorageError, UserRow, UserStore};
 
 impl UserStore for Sqlite {

@@ -1,0 +1,229 @@
+//! Writes the books: rows, roll-up and balances in one transaction, the latter two only from rows that were not there yet.
+//!
+//! That makes an insert safe to repeat, which is what the journal's shipping rests on. Several gateways insert at the same
+//! time: everything is touched in one order (the seeds' lock, rows by id, lines of the roll-up by key, balances by key), so
+//! that none waits for another that waits for it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Debug;
+
+use deadpool_postgres::Transaction;
+use serde::Serialize;
+use tokio_postgres::types::Json;
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::{BoxFuture, BudgetKey, SpendRecord, SpendStore, StoreError};
+
+use super::Postgres;
+use super::convert::{fits, storable, subject};
+use super::pool::WorkError;
+use super::spend_columns::{BalanceColumns, DayColumns, RowColumns};
+use super::spend_queries::{balance, seed};
+use crate::storage::StorageError;
+use crate::storage::books::{Additions, Sum, cost_that_fits, day, failed, integer};
+
+/// Takes turns at making balances: "tl-seeds" in ASCII.
+const SEEDS_LOCK: i64 = 0x746c_2d73_6565_6473;
+
+const ROW: &str = "day, id, request_id, call_type, status, key_id, key_alias, user_id, end_user, model_group, model, \
+     deployment, provider, api_base, stream, started_at, first_content_at, ended_at, input_uncached, cache_read, \
+     cache_write_5m, cache_write_1h, audio_input, image_input, output_text, reasoning, audio_output, prompt_tokens, \
+     completion_tokens, total_tokens, usage_estimated, cost, price_version, cache_hit, attempts, error_code, tags";
+
+const DAY: &str = "day, key_id, user_id, model_group, model, provider, requests, successful, failed, unpriced, \
+     prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, spend";
+
+const ADD_TO_DAY: &str = "ON CONFLICT (day, key_id, user_id, model_group, model, provider) DO UPDATE SET \
+     requests = old.requests + excluded.requests, successful = old.successful + excluded.successful, \
+     failed = old.failed + excluded.failed, unpriced = old.unpriced + excluded.unpriced, \
+     prompt_tokens = old.prompt_tokens + excluded.prompt_tokens, \
+     completion_tokens = old.completion_tokens + excluded.completion_tokens, \
+     cache_read_tokens = old.cache_read_tokens + excluded.cache_read_tokens, \
+     cache_write_tokens = old.cache_write_tokens + excluded.cache_write_tokens, \
+     spend = old.spend + excluded.spend";
+
+const BALANCE: &str =
+    "subject_kind, subject_id, budget_id, generation, window_start, charged, unpriced";
+
+const ADD_TO_BALANCE: &str = "ON CONFLICT (subject_kind, subject_id, budget_id, generation, window_start) DO UPDATE SET \
+     charged = old.charged + excluded.charged, unpriced = old.unpriced + excluded.unpriced";
+
+const MISSING: &str = "SELECT place - 1 FROM \
+     unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS wanted (kind, id, generation, start, place) \
+     WHERE NOT EXISTS (SELECT FROM trunkline.balances WHERE subject_kind = wanted.kind AND subject_id = wanted.id \
+     AND budget_id = '' AND balances.generation = wanted.generation AND window_start = wanted.start)";
+
+impl SpendStore for Postgres {
+    fn insert(&self, rows: Vec<SpendRecord>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let operation = "insert spend rows";
+            self.insert_rows(operation, rows)
+                .await
+                .map_err(|err| failed(operation, err))
+        })
+    }
+
+    fn charged(&self, key: BudgetKey) -> BoxFuture<'_, Result<Usd, StoreError>> {
+        Box::pin(async move {
+            let operation = "read a balance";
+            let key = BudgetKey {
+                subject: subject(&key.subject),
+                ..key
+            };
+            let charged = self
+                .connections
+                .snapshot(operation, move |transaction| {
+                    Box::pin(async move {
+                        let sum = match balance(transaction, &key).await? {
+                            Some(sum) => sum,
+                            None => seed(transaction, &key).await?,
+                        };
+                        Ok(sum.spend)
+                    })
+                })
+                .await;
+            charged.map_err(|err| failed(operation, err))
+        })
+    }
+}
+
+impl Postgres {
+    async fn insert_rows(
+        &self,
+        operation: &'static str,
+        rows: Vec<SpendRecord>,
+    ) -> Result<u64, StorageError> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let mut rows: Vec<SpendRecord> = rows.into_iter().map(storable).collect();
+        // Of rows with the same id the first one counts: the sort is stable.
+        rows.sort_by_key(|row| row.id);
+        rows.dedup_by_key(|row| row.id);
+        let days = rows.iter().map(|row| day(row.id.unix_ms())).collect();
+        self.partitions.ensure(&self.connections, days).await?;
+        self.connections
+            .write(operation, move |transaction| {
+                Box::pin(async move { insert(transaction, &rows).await })
+            })
+            .await
+    }
+}
+
+async fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> Result<u64, WorkError> {
+    let seeds = seeds(transaction, rows).await?;
+    let costs: Vec<Option<Usd>> = rows.iter().map(|row| cost_that_fits(row, fits)).collect();
+    let columns: Vec<RowColumns<'_>> = rows
+        .iter()
+        .zip(&costs)
+        .map(|(row, cost)| RowColumns::of(row, *cost))
+        .collect();
+    let sql = insertion(
+        "spend_logs",
+        ROW,
+        "ON CONFLICT (day, id) DO NOTHING RETURNING id",
+    );
+    let statement = transaction.prepare_cached(&sql).await?;
+    let new = transaction
+        .query(&statement, &[&Json(&columns)])
+        .await?
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<HashSet<String>, _>>()?;
+
+    let mut added = Additions::default();
+    for ((row, cost), columns) in rows.iter().zip(&costs).zip(&columns) {
+        if new.contains(&columns.id) {
+            added.add(row, *cost);
+        }
+    }
+    let days: Vec<DayColumns<'_>> = added
+        .days
+        .iter()
+        .map(|(key, counts)| DayColumns::of(key, counts))
+        .collect();
+    add(transaction, "daily_spend", DAY, ADD_TO_DAY, &days).await?;
+    let balances: Vec<BalanceColumns<'_>> = added
+        .charges
+        .iter()
+        .map(|(key, charge)| {
+            let seed = seeds.get(key).copied().unwrap_or_default();
+            BalanceColumns::of(key, *charge, seed)
+        })
+        .collect();
+    add(transaction, "balances", BALANCE, ADD_TO_BALANCE, &balances).await?;
+    Ok(u64::try_from(new.len()).unwrap_or(u64::MAX))
+}
+
+/// Adds lines to a table, in their order.
+async fn add(
+    transaction: &Transaction<'_>,
+    table: &str,
+    columns: &str,
+    known: &str,
+    lines: &[impl Serialize + Debug + Sync],
+) -> Result<(), WorkError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let statement = transaction
+        .prepare_cached(&insertion(table, columns, known))
+        .await?;
+    transaction.execute(&statement, &[&Json(lines)]).await?;
+    Ok(())
+}
+
+/// Inserts the objects of a JSON array, read by the types of the table: one statement and one round trip for a batch.
+fn insertion(table: &str, columns: &str, known: &str) -> String {
+    format!(
+        "INSERT INTO trunkline.{table} AS old ({columns}) \
+         SELECT {columns} FROM json_populate_recordset(NULL::trunkline.{table}, $1) {known}"
+    )
+}
+
+/// What the balances of `rows` that do not exist yet start with. Read before the rows are inserted, so that no row is in
+/// its balance twice.
+async fn seeds<'a>(
+    transaction: &Transaction<'_>,
+    rows: &'a [SpendRecord],
+) -> Result<BTreeMap<&'a BudgetKey, Sum>, WorkError> {
+    let keys: BTreeSet<&BudgetKey> = rows.iter().flat_map(|row| &row.budgets).collect();
+    let keys: Vec<&BudgetKey> = keys.into_iter().collect();
+    let mut seeds = BTreeMap::new();
+    if missing(transaction, &keys).await?.is_empty() {
+        return Ok(seeds);
+    }
+    // Two gateways that make the same balance at once would each start it with the same sum. Who waited here looks again:
+    // a statement sees what was committed before it began.
+    transaction
+        .batch_execute(&format!("SELECT pg_advisory_xact_lock({SEEDS_LOCK})"))
+        .await?;
+    for key in missing(transaction, &keys).await? {
+        seeds.insert(key, seed(transaction, key).await?);
+    }
+    Ok(seeds)
+}
+
+/// Those of the balances that do not exist.
+async fn missing<'a>(
+    transaction: &Transaction<'_>,
+    keys: &[&'a BudgetKey],
+) -> Result<Vec<&'a BudgetKey>, WorkError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let kinds: Vec<&str> = keys.iter().map(|key| key.subject.kind.as_str()).collect();
+    let ids: Vec<&str> = keys.iter().map(|key| &*key.subject.id).collect();
+    let generations: Vec<i64> = keys.iter().map(|key| key.generation.into()).collect();
+    let starts: Vec<i64> = keys.iter().map(|key| integer(key.window_start.0)).collect();
+    let statement = transaction.prepare_cached(MISSING).await?;
+    let places = transaction
+        .query(&statement, &[&kinds, &ids, &generations, &starts])
+        .await?
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<Vec<i64>, _>>()?;
+    Ok(places
+        .into_iter()
+        .filter_map(|place| keys.get(usize::try_from(place).ok()?).copied())
+        .collect())
+}

@@ -1,0 +1,195 @@
+//! Reads the books. Whole days come from `daily_spend`; only the part of a day that a window begins in is summed from rows.
+
+use deadpool_postgres::{GenericClient, Transaction};
+use tokio_postgres::Row;
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{KeyId, Subject, SubjectKind, UserId};
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::{BoxFuture, BudgetKey};
+
+use super::Postgres;
+use super::convert::{date, money, name, subject};
+use super::pool::WorkError;
+use crate::storage::books::{DAY_MS, Named, Sum, day, first_id_at, integer};
+use crate::storage::{KeySpend, SpendQueries, StorageError, UserSpend};
+
+/// What sums are cut to, in USD, so that a decimal holds them: unreadable books would hold up the rows behind them.
+const MOST_SUM: &str = "1000000000000000";
+
+impl SpendQueries for Postgres {
+    fn user_spend(&self, user: UserId) -> BoxFuture<'_, Result<UserSpend, StorageError>> {
+        Box::pin(
+            self.connections
+                // Total and parts are of the same moment.
+                .snapshot("read a user's spend", move |transaction| {
+                    Box::pin(async move { user_spend(transaction, &user).await })
+                }),
+        )
+    }
+
+    fn key_spend(&self, key: KeyId) -> BoxFuture<'_, Result<Usd, StorageError>> {
+        self.spend_of(Subject::from(&key), UnixMs(0))
+    }
+
+    fn total_spend(&self, since: Option<UnixMs>) -> BoxFuture<'_, Result<Usd, StorageError>> {
+        self.spend_of(Subject::global(), since.unwrap_or_default())
+    }
+}
+
+impl Postgres {
+    fn spend_of(&self, of: Subject, since: UnixMs) -> BoxFuture<'_, Result<Usd, StorageError>> {
+        Box::pin(self.connections.read("sum spend", move |client| {
+            Box::pin(async move { Ok(spend_since(client, &subject(&of), since).await?.spend) })
+        }))
+    }
+}
+
+async fn user_spend(transaction: &Transaction<'_>, user: &UserId) -> Result<UserSpend, WorkError> {
+    let user = name(user.as_str());
+    let total = spend_since(
+        transaction,
+        &Subject::new(SubjectKind::User, &*user),
+        UnixMs(0),
+    )
+    .await?;
+    let statement = transaction
+        .prepare_cached(&format!(
+            "SELECT model_group, least(sum(spend), {MOST_SUM}) AS spend FROM trunkline.daily_spend \
+             WHERE user_id = $1 GROUP BY model_group ORDER BY model_group"
+        ))
+        .await?;
+    let models = transaction.query(&statement, &[&&*user]).await?;
+    // A user's keys are those that the user owns and those that ever spent in the user's name.
+    let statement = transaction
+        .prepare_cached(&format!(
+            "WITH spent AS (SELECT key_id, least(sum(spend), {MOST_SUM}) AS spend FROM trunkline.daily_spend \
+                            WHERE user_id = $1 AND key_id <> '' GROUP BY key_id), \
+                  ids AS (SELECT key_id AS id FROM spent \
+                          UNION SELECT id FROM trunkline.virtual_keys WHERE user_id = $1) \
+             SELECT ids.id, key_name, alias, coalesce(spend, 0) AS spend FROM ids \
+             LEFT JOIN spent ON spent.key_id = ids.id LEFT JOIN trunkline.virtual_keys AS keys ON keys.id = ids.id \
+             ORDER BY ids.id"
+        ))
+        .await?;
+    let keys = transaction.query(&statement, &[&&*user]).await?;
+    Ok(UserSpend {
+        total: total.spend,
+        unpriced_requests: u64::try_from(total.unpriced).unwrap_or_default(),
+        models: models
+            .iter()
+            .map(|row| Ok((row.try_get("model_group")?, spend(row)?)))
+            .collect::<Result<_, tokio_postgres::Error>>()?,
+        keys: keys
+            .iter()
+            .map(|row| {
+                Ok(KeySpend {
+                    id: KeyId::from(row.try_get::<_, String>("id")?),
+                    key_name: row.try_get("key_name")?,
+                    alias: row.try_get("alias")?,
+                    spend: spend(row)?,
+                })
+            })
+            .collect::<Result<_, tokio_postgres::Error>>()?,
+    })
+}
+
+/// What the books say a subject has spent on requests received at `since` or later, in one statement: no row that moves
+/// meanwhile is counted twice or not at all. Teams, their members and organisations are not named in the rows: zero.
+///
+/// Precondition: `subject` is what [`subject`](super::convert::subject) answers with.
+async fn spend_since(
+    client: &impl GenericClient,
+    subject: &Subject,
+    since: UnixMs,
+) -> Result<Sum, WorkError> {
+    let Some(named) = Named::of(subject.kind) else {
+        return Ok(Sum::default());
+    };
+    let (of, in_roll_up) = match named {
+        Named::Everywhere => ("$1::text = $1::text".to_owned(), true),
+        Named::InRollUp(column) => (format!("{column} = $1::text"), true),
+        Named::InRows(column) => (format!("{column} = $1::text"), false),
+        Named::InTags => ("tags ? $1::text".to_owned(), false),
+    };
+    let first_row = first_id_at(since.0);
+    let first_day = date(day(since.0)).to_string();
+    let rows = format!(
+        "SELECT cost AS spend, CASE WHEN cost IS NULL THEN 1 ELSE 0 END AS unpriced FROM trunkline.spend_logs \
+         WHERE {of} AND id >= $2::text AND day >= $3::text::date"
+    );
+    let sum = format!(
+        "SELECT least(coalesce(sum(spend), 0), {MOST_SUM}) AS spend, coalesce(sum(unpriced), 0)::bigint AS unpriced"
+    );
+    let found = if in_roll_up {
+        let whole_days = since.0.div_ceil(DAY_MS).saturating_mul(DAY_MS);
+        let whole_days = date(day(whole_days)).to_string();
+        let sql = format!(
+            "{sum} FROM ({rows} AND day < $4::text::date \
+             UNION ALL SELECT spend, unpriced FROM trunkline.daily_spend WHERE {of} AND day >= $4::text::date) AS books"
+        );
+        let statement = client.prepare_cached(&sql).await?;
+        client
+            .query_one(
+                &statement,
+                &[&&*subject.id, &first_row, &first_day, &whole_days],
+            )
+            .await?
+    } else {
+        let statement = client
+            .prepare_cached(&format!("{sum} FROM ({rows}) AS books"))
+            .await?;
+        client
+            .query_one(&statement, &[&&*subject.id, &first_row, &first_day])
+            .await?
+    };
+    Ok(Sum {
+        spend: spend(&found)?,
+        unpriced: found.try_get("unpriced")?,
+    })
+}
+
+/// What was spent in a window before its first charge came. A budget is often given to a key that has spent already.
+/// After a reset (`generation` above 0) nothing: the rows before it lie in the same window.
+pub(super) async fn seed(client: &impl GenericClient, key: &BudgetKey) -> Result<Sum, WorkError> {
+    if key.generation == 0 {
+        spend_since(client, &key.subject, key.window_start).await
+    } else {
+        Ok(Sum::default())
+    }
+}
+
+/// What was charged to a window, if anything was.
+pub(super) async fn balance(
+    client: &impl GenericClient,
+    key: &BudgetKey,
+) -> Result<Option<Sum>, WorkError> {
+    let statement = client
+        .prepare_cached(&format!(
+            "SELECT least(charged, {MOST_SUM}) AS spend, unpriced FROM trunkline.balances \
+             WHERE subject_kind = $1 AND subject_id = $2 AND budget_id = '' AND generation = $3 AND window_start = $4"
+        ))
+        .await?;
+    let found = client
+        .query_opt(
+            &statement,
+            &[
+                &key.subject.kind.as_str(),
+                &&*key.subject.id,
+                &i64::from(key.generation),
+                &integer(key.window_start.0),
+            ],
+        )
+        .await?;
+    let Some(row) = found else {
+        return Ok(None);
+    };
+    Ok(Some(Sum {
+        spend: spend(&row)?,
+        unpriced: row.try_get("unpriced")?,
+    }))
+}
+
+/// An amount that is always there.
+fn spend(row: &Row) -> Result<Usd, tokio_postgres::Error> {
+    Ok(money(row, "spend")?.unwrap_or_default())
+}
