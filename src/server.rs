@@ -33,7 +33,6 @@ use trunkline_actors::supervisor::{self, SupervisorSettings};
 use crate::app::{App, Worker};
 use crate::auth::KeyTable;
 use crate::config::{Config, DatabaseUrl, NoticeKind};
-use crate::cost::PriceBook;
 use crate::dispatch::{self, Dispatcher, Shared, Targets};
 use crate::http::{catch_panic, openai, routes};
 use crate::journal::{Journal, JournalOptions};
@@ -113,10 +112,10 @@ impl Process {
             .await
             .context("the supervisor did not start")?;
 
-        let prices = PriceBook::built_in();
+        let prices = Arc::clone(&config.price_book);
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let shared = Arc::new(Shared {
-            targets: Targets::build(&config, prices, &metrics)?,
+            targets: Targets::build(&config, &prices, &metrics)?,
             routing: supervisor.routing().clone(),
             limiter,
             ledger: ledger.clone(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use log::error;
-use rust_decimal::Decimal;
 use trunkline_actors::admission::{Ask, Permit, Reserved, admit as take};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{ModelGroup, RequestId, Subject, SubjectKind};
@@ -18,7 +17,7 @@ use super::error::DispatchError;
 use super::settle::Settlement;
 use super::{Candidate, Inbound, Shared};
 use crate::auth::Identity;
-use crate::cost::Price;
+use crate::cost;
 
 /// English text has about four bytes a token in every current vocabulary; a learned ratio per model comes with limits.
 const BYTES_PER_TOKEN: usize = 4;
@@ -58,15 +57,12 @@ pub(super) fn estimate(
             .unwrap_or_default()
             .saturating_mul(peek.n.max(1)),
     };
-    let cost = |tokens: u64, per_token: fn(&Price) -> Option<Decimal>| {
-        candidates
-            .iter()
-            .filter_map(|(_, price)| per_token(price.as_ref()?))
-            .max()
-            .map(|price| Usd::rounded(Decimal::from(tokens).saturating_mul(price)))
-    };
-    let input_cost = cost(prompt_tokens, |price| price.input);
-    let output_cost = cost(completion_tokens, |price| price.output);
+    let prices = candidates.iter().filter_map(|(_, price)| price.as_ref());
+    let (input_cost, output_cost) = prices
+        .map(|price| cost::expected(price, prompt_tokens, completion_tokens))
+        .fold((None, None), |most, one| {
+            (most.0.max(one.0), most.1.max(one.1))
+        });
     Estimate {
         prompt_tokens,
         completion_tokens,

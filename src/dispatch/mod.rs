@@ -41,7 +41,7 @@ use trunkline_wire::request::{Endpoint, RequestPeek};
 pub use error::{DispatchError, UpstreamFailure};
 pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
-pub use target::{Target, Targets, listed};
+pub use target::{Target, Targets};
 
 use self::attempt::Journey;
 use self::headers::CallerLimits;
@@ -68,7 +68,7 @@ pub struct Shared {
     /// Told of every settled record.
     pub ledger: LedgerHandle,
     /// List prices.
-    pub prices: &'static PriceBook,
+    pub prices: Arc<PriceBook>,
     /// Counters.
     pub metrics: Metrics,
     /// Monotonic time.
@@ -304,7 +304,7 @@ fn candidates(shared: &Shared, resolved: &Resolved) -> Vec<Candidate> {
         .deployments()
         .filter_map(|(id, upstream_model)| {
             let target = Arc::clone(shared.targets.get(id)?);
-            let price = target.price(shared.prices, upstream_model);
+            let price = target.price(&shared.prices, upstream_model);
             Some((target, price))
         })
         .collect()

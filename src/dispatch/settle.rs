@@ -22,7 +22,7 @@ use trunkline_wire::usage::Usage;
 use super::admit::tokens_of_bytes;
 use super::target::Target;
 use super::{Inbound, Shared};
-use crate::cost::{self, CostBreakdown, Price};
+use crate::cost::{self, CostBreakdown, Price, ServiceTier, Units};
 use crate::telemetry::metrics::{Finished, InFlightGuard};
 
 /// Status under which a client that left is counted (LiteLLM's and nginx's number).
@@ -103,7 +103,7 @@ impl Settlement {
 
     /// A deployment is being tried; what follows is its doing until another one is.
     pub(super) fn trying(&mut self, target: &Arc<Target>, attempt: &Attempt) {
-        let price = target.price(self.shared.prices, &attempt.upstream_model);
+        let price = target.price(&self.shared.prices, &attempt.upstream_model);
         let Some(open) = &mut self.open else { return };
         open.reached = true;
         open.record.attempts += 1;
@@ -228,7 +228,7 @@ impl Settlement {
             .answering
             .as_ref()
             .and_then(|answering| answering.price.as_ref())
-            .and_then(|price| cost::cost(usage, price));
+            .and_then(|price| cost::cost(usage, price, &Units::default(), ServiceTier::Standard));
         let cost = match &breakdown {
             Some(breakdown) => Some(breakdown.total),
             None if usage.total_tokens() == 0 => Some(Usd::ZERO),

@@ -14,7 +14,7 @@ use trunkline_actors::ids::DeploymentId;
 use trunkline_wire::request::Endpoint;
 
 use crate::config::{AuthScheme, Config, DeploymentConfig, Secret};
-use crate::cost::{Price, PriceBook, PricedModel};
+use crate::cost::{Price, PriceBook};
 use crate::telemetry::metrics::{GroupMetrics, Metrics};
 
 /// A configured header with a shorter value is taken for a plain word.
@@ -107,7 +107,7 @@ impl Target {
             completions: uri(Endpoint::Completions.path())?,
             embeddings: uri(Endpoint::Embeddings.path())?,
             price: if fixed {
-                price(config, prices, &config.upstream_model).map(Arc::new)
+                config.price(prices, &config.upstream_model)
             } else {
                 None
             },
@@ -130,7 +130,7 @@ impl Target {
         match &self.price {
             Some(price) => Some(Arc::clone(price)),
             None if self.config.upstream_model.contains('*') => {
-                price(&self.config, prices, upstream_model).map(Arc::new)
+                self.config.price(prices, upstream_model)
             }
             None => None,
         }
@@ -146,33 +146,6 @@ impl Target {
             .iter()
             .chain(headers)
             .map(Secret::expose)
-    }
-}
-
-/// What the price book knows of the deployment's model: of `base_model` if that is set and known, else of
-/// `upstream_model`.
-pub fn listed<'b>(
-    config: &DeploymentConfig,
-    prices: &'b PriceBook,
-    upstream_model: &str,
-) -> Option<&'b PricedModel> {
-    config
-        .model_info
-        .base_model
-        .as_deref()
-        .and_then(|base| prices.lookup(config.provider.name, base))
-        .or_else(|| prices.lookup(config.provider.name, upstream_model))
-}
-
-/// The deployment's own prices, completed from the price book.
-fn price(config: &DeploymentConfig, prices: &PriceBook, upstream_model: &str) -> Option<Price> {
-    let listed = listed(config, prices, upstream_model).map(|entry| entry.price.clone());
-    match (config.prices.is_empty(), listed) {
-        // Nobody is called, so nothing is owed.
-        (true, None) if config.mock_response.is_some() => Some(Price::free()),
-        (true, listed) => listed,
-        (false, Some(listed)) => Some(config.prices.or(&listed)),
-        (false, None) => Some(config.prices.clone()),
     }
 }
 
