@@ -135,15 +135,20 @@ pub fn cost(
     })
 }
 
-/// What a call is expected to cost at most in the standard service, for what is sent and for the answer; `None` where no
-/// price is known.
+/// What a call is expected to cost at most, for what is sent and for the answer; `None` where no price is known.
 ///
 /// `prompt` is an estimate from the length of the text, and dense text has up to twice the tokens: a dearer tier counts
 /// as soon as twice the estimate reaches it.
-pub fn expected(price: &Price, prompt: u64, completion: u64) -> (Option<Usd>, Option<Usd>) {
+pub fn expected(
+    price: &Price,
+    prompt: u64,
+    completion: u64,
+    service: ServiceTier,
+) -> (Option<Usd>, Option<Usd>) {
     let reach = prompt.saturating_mul(2);
-    let of =
-        |part, tokens: u64| Some(Decimal::from(tokens).saturating_mul(price.dearest(part, reach)?));
+    let of = |part, tokens: u64| {
+        Some(Decimal::from(tokens).saturating_mul(price.dearest(part, reach, service)?))
+    };
     let fee = price.of(Part::Request);
     let input = match (of(Part::Input, prompt), fee) {
         (None, None) => None,

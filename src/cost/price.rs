@@ -109,10 +109,11 @@ impl Price {
         }
     }
 
-    /// The dearest that one of `part` may cost in the standard service, with a prompt of at most so many tokens.
-    pub fn dearest(&self, part: Part, prompt_tokens: u64) -> Option<Decimal> {
+    /// The dearest that one of `part` may cost with a prompt of at most so many tokens, in `service` or the standard
+    /// one, as a provider may serve a call with that instead.
+    pub fn dearest(&self, part: Part, prompt_tokens: u64, service: ServiceTier) -> Option<Decimal> {
         self.own(part)
-            .filter(|figure| figure.when.service == ServiceTier::Standard)
+            .filter(|figure| [ServiceTier::Standard, service].contains(&figure.when.service))
             .filter(|figure| figure.when.applies_to(prompt_tokens))
             .map(|figure| figure.usd)
             .max()

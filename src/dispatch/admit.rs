@@ -11,11 +11,11 @@ use trunkline_actors::ports::{
     JournalError, JournalWriter, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
 use trunkline_actors::rate_limiter::Limits;
-use trunkline_wire::request::{Endpoint, RequestPeek};
+use trunkline_wire::request::Endpoint;
 
 use super::error::DispatchError;
 use super::settle::Settlement;
-use super::{Candidate, Inbound, Shared};
+use super::{Candidate, Inbound, Shared, service};
 use crate::auth::Identity;
 use crate::cost;
 
@@ -41,13 +41,10 @@ pub(super) fn tokens_of_bytes(bytes: usize) -> u64 {
 ///
 /// A request without a maximum is expected to be as long as the model's answers usually are. A candidate without a price
 /// adds nothing: what is unknown cannot be held.
-pub(super) fn estimate(
-    endpoint: Endpoint,
-    peek: &RequestPeek,
-    candidates: &[Candidate],
-) -> Estimate {
+pub(super) fn estimate(inbound: &Inbound, candidates: &[Candidate]) -> Estimate {
+    let peek = &inbound.peek;
     let prompt_tokens = tokens_of_bytes(peek.input_bytes);
-    let completion_tokens = match (endpoint, peek.max_tokens) {
+    let completion_tokens = match (inbound.endpoint, peek.max_tokens) {
         (Endpoint::Embeddings, _) => 0,
         (_, Some(max)) => max.saturating_mul(peek.n.max(1)),
         (_, None) => candidates
@@ -57,9 +54,19 @@ pub(super) fn estimate(
             .unwrap_or_default()
             .saturating_mul(peek.n.max(1)),
     };
-    let prices = candidates.iter().filter_map(|(_, price)| price.as_ref());
-    let (input_cost, output_cost) = prices
-        .map(|price| cost::expected(price, prompt_tokens, completion_tokens))
+    let asked = service::asked(&inbound.body);
+    let (input_cost, output_cost) = candidates
+        .iter()
+        .filter_map(|(target, price)| {
+            let service = service::sent(asked, &target.config);
+            let price = price.as_ref()?;
+            Some(cost::expected(
+                price,
+                prompt_tokens,
+                completion_tokens,
+                service,
+            ))
+        })
         .fold((None, None), |most, one| {
             (most.0.max(one.0), most.1.max(one.1))
         });

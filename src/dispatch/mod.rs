@@ -16,6 +16,7 @@ mod failure;
 mod headers;
 mod mock;
 mod routing;
+mod service;
 mod settle;
 mod stream;
 mod target;
@@ -249,7 +250,7 @@ impl Dispatcher {
             });
         }
 
-        let estimate = admit::estimate(inbound.endpoint, &inbound.peek, &within_reach);
+        let estimate = admit::estimate(&inbound, &within_reach);
         let mut plan = table
             .plan(PlanAsk {
                 model: &inbound.model,

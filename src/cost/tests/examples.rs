@@ -249,18 +249,27 @@ fn discount_comes_first_then_margin_then_the_fixed_amount() {
     assert_eq!(cost.discount, Decimal::new(75, 5));
     assert_eq!(cost.margin, Decimal::new(235, 5));
     assert_eq!(cost.total.to_string(), "0.0091");
-    let (input, output) = expected(&price, 1000, 500);
+    let (input, output) = expected(&price, 1000, 500, STANDARD);
     assert_eq!((input.unwrap() + output.unwrap()).to_string(), "0.0091");
 }
 
 #[test]
 fn a_hold_is_for_the_dearest_tier_that_the_estimate_may_reach() {
     let pro = price("gemini", "gemini-2.5-pro");
-    let hold = |prompt| expected(&pro, prompt, 1000).0.unwrap().to_string();
+    let hold = |prompt| {
+        expected(&pro, prompt, 1000, STANDARD)
+            .0
+            .unwrap()
+            .to_string()
+    };
     assert_eq!(hold(100_000), "0.125");
     // Twice the estimate is above 200,000 tokens.
     assert_eq!(hold(100_001), "0.2500025");
-    assert_eq!(expected(&Price::default(), 1, 1), (None, None));
+    // Priority is dearer and is held; flex may be served as standard.
+    let input = |service| expected(&pro, 1000, 0, service).0.unwrap().to_string();
+    assert_eq!(input(ServiceTier::Priority), "0.00225");
+    assert_eq!(input(ServiceTier::Flex), "0.00125");
+    assert_eq!(expected(&Price::default(), 1, 1, STANDARD), (None, None));
 }
 
 #[test]

@@ -122,7 +122,7 @@ proptest! {
     fn the_hold_covers_what_the_estimate_turns_out_to_be(
         prompt in 0_u64..400_000, completion in 0_u64..10_000, price in rising()
     ) {
-        let (input, output) = expected(&price, prompt, completion);
+        let (input, output) = expected(&price, prompt, completion, STANDARD);
         let held = input.unwrap() + output.unwrap();
         let cost = of(&Usage::plain(prompt, completion), &price, STANDARD);
         // Two roundings against one.
