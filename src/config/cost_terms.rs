@@ -11,6 +11,8 @@ use super::validate::Placed;
 use super::yaml::{KeyPath, Node};
 use crate::cost::{Terms, parse_price};
 
+const DISCOUNTS: &str = "cost_discount_config";
+const MARGINS: &str = "cost_margin_config";
 /// Stands for every provider without a margin of its own.
 const GLOBAL: &str = "global";
 
@@ -24,7 +26,7 @@ pub(super) fn apply(root: &Node, deployments: &mut [Placed], report: &mut Report
     each(
         settings,
         &path,
-        "cost_discount_config",
+        DISCOUNTS,
         report,
         |name, value, path, report| {
             let part = amount(Some(value), path, report).filter(|part| *part <= Decimal::ONE);
@@ -38,7 +40,7 @@ pub(super) fn apply(root: &Node, deployments: &mut [Placed], report: &mut Report
     each(
         settings,
         &path,
-        "cost_margin_config",
+        MARGINS,
         report,
         |name, value, path, report| {
             let (margin, fixed) = match value {
@@ -80,11 +82,11 @@ fn each<'r>(
             for entry in &map.0 {
                 let path = path.key(&entry.key);
                 let known = Provider::by_name(&entry.key).map(|provider| provider.name);
-                let name = known.or((entry.key == GLOBAL).then_some(GLOBAL));
-                match name {
+                let global = key == MARGINS && entry.key == GLOBAL;
+                match known.or(global.then_some(GLOBAL)) {
                     Some(name) => visit(name.to_owned(), &entry.value, &path, report),
                     None => report.notice(
-                        NoticeKind::NotActedOn,
+                        NoticeKind::Adjusted,
                         &path,
                         "has no effect: no provider is called so",
                     ),

@@ -38,6 +38,8 @@ mod models;
 #[cfg(test)]
 mod params;
 #[cfg(test)]
+mod prices;
+#[cfg(test)]
 mod provider_errors;
 #[cfg(test)]
 mod routing;
