@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use super::error::NoticeKind;
 use super::include;
 use super::prices;
 use super::providers::Provider;
@@ -103,6 +104,10 @@ fn model(name: &str, node: &Node, path: &KeyPath, report: &mut Report<'_>) -> Op
     };
     // Says what is wrong with each.
     prices::read(node, path, report);
+    for entry in map.0.iter().filter(|entry| !is_known(&entry.key)) {
+        let message = "has no effect: it is no price and nothing that is known of a model";
+        report.notice(NoticeKind::Adjusted, &path.key(&entry.key), message);
+    }
     let texts = map.0.iter().filter_map(|entry| {
         let text = match &entry.value {
             Node::Number(number) => number.text.as_str(),
@@ -133,6 +138,26 @@ fn model(name: &str, node: &Node, path: &KeyPath, report: &mut Report<'_>) -> Op
         );
     }
     Some((provider, model, entry?))
+}
+
+/// What an entry may say; of prices [`prices::read`] speaks.
+fn is_known(key: &str) -> bool {
+    const FACTS: &[&str] = &[
+        "litellm_provider",
+        "mode",
+        "max_tokens",
+        "max_input_tokens",
+        "max_output_tokens",
+        "regional_endpoint_uplift_multiplier",
+        "regional_processing_uplift_multiplier_eu",
+        "regional_processing_uplift_multiplier_us",
+        "source",
+    ];
+    FACTS.contains(&key)
+        || key.starts_with("supports_")
+        || prices::FAMILIES
+            .iter()
+            .any(|family| key.starts_with(family))
 }
 
 fn place(name: &str, said: Option<&str>) -> Option<(String, String)> {

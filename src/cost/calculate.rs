@@ -199,22 +199,23 @@ impl Rate<'_> {
 
     /// Nothing used costs nothing, whatever its price. `required`: without a price the whole cost is unknown.
     fn tokens(&self, part: Part, tokens: u64, required: bool) -> Option<Decimal> {
-        match (tokens, self.at(part)) {
-            (0, _) => Some(Decimal::ZERO),
-            (tokens, Some(price)) => Decimal::from(tokens).checked_mul(price),
-            (_, None) => (!required).then_some(Decimal::ZERO),
+        if tokens == 0 {
+            return Some(Decimal::ZERO);
+        }
+        match self.at(part) {
+            Some(price) => Decimal::from(tokens).checked_mul(price),
+            None => (!required).then_some(Decimal::ZERO),
         }
     }
 
     /// What has no price is not billed by the piece.
     fn pieces(&self, part: Part, count: Decimal, pieces: &mut Pieces) -> Option<Decimal> {
-        match self.at(part) {
-            Some(price) if !count.is_zero() => {
-                pieces.billed = true;
-                count.checked_mul(price)
-            }
-            _ => Some(Decimal::ZERO),
-        }
+        let price = if count.is_zero() { None } else { self.at(part) };
+        let Some(price) = price else {
+            return Some(Decimal::ZERO);
+        };
+        pieces.billed = true;
+        count.checked_mul(price)
     }
 }
 

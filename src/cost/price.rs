@@ -167,12 +167,6 @@ impl Price {
     }
 }
 
-impl When {
-    fn applies_to(self, prompt_tokens: u64) -> bool {
-        self.above == 0 || prompt_tokens > u64::from(self.above)
-    }
-}
-
 /// A price from its source text: `2.5e-06`, `0.0000025`, `10`. Cleaned to 12 significant digits, because price maps
 /// hold the noise of float arithmetic. `None` for anything that is no number, or below zero.
 pub fn parse_price(text: &str) -> Option<Decimal> {

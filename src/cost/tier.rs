@@ -62,6 +62,11 @@ pub struct When {
 }
 
 impl When {
+    /// Whether a prompt of so many tokens is long enough.
+    pub(super) fn applies_to(self, prompt_tokens: u64) -> bool {
+        self.above == 0 || prompt_tokens > u64::from(self.above)
+    }
+
     /// Reads `>200k`, `/batch`, `>200k/batch`, or nothing.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (length, service) = text.split_once('/').unwrap_or((text, ""));

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::spend::total;
 use crate::support::config::{ConfigText, Deployment};
 use crate::support::gateway::{Gateway, Home, start};
 use crate::support::http::{Answer, Request};
@@ -154,7 +155,7 @@ fn a_stream_costs_what_the_whole_answer_costs() {
         .send(&Request::post("/v1/chat/completions", &body))
         .assert_status(200);
 
-    assert_eq!(crate::spend::total(&gateway), 5_447_520_000_000);
+    assert_eq!(total(&gateway), 5_447_520_000_000);
 }
 
 #[test]
