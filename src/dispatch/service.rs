@@ -6,7 +6,7 @@ use memchr::memmem;
 use serde_json::{Map, Value};
 use trunkline_wire::json::Object;
 
-use crate::config::DeploymentConfig;
+use crate::config::{DeploymentConfig, Dialect};
 use crate::cost::ServiceTier;
 
 const KEY: &str = "service_tier";
@@ -17,7 +17,11 @@ pub(super) fn asked(body: &[u8]) -> Option<ServiceTier> {
     // Parsed in earnest: the word may be in a prompt, or in metadata to get a cheaper bill.
     let object = Object::parse(body).ok()?;
     let text: &str = serde_json::from_str(object.get(KEY)?.get()).ok()?;
-    Some(ServiceTier::named(text))
+    match ServiceTier::named(text) {
+        // A batch is not asked for by a call; a provider that ignores the word must not make it cheaper.
+        ServiceTier::Batch => Some(ServiceTier::Standard),
+        service => Some(service),
+    }
 }
 
 /// What is sent to this deployment when the client asks so.
@@ -26,9 +30,11 @@ pub(super) fn sent(asked: Option<ServiceTier>, config: &DeploymentConfig) -> Ser
         let text = members.get(KEY)?.as_str()?;
         Some(ServiceTier::named(text))
     };
-    let dropped = config.additional_drop_params.iter().any(|name| name == KEY);
+    // A translated request may have lost the word.
+    let passed_on = matches!(config.provider.dialect, Dialect::OpenAi)
+        && !config.additional_drop_params.iter().any(|name| name == KEY);
     said(&config.extra_body)
-        .or(asked.filter(|_| !dropped))
+        .or(asked.filter(|_| passed_on))
         .or_else(|| said(&config.defaults))
         .unwrap_or_default()
 }
@@ -61,6 +67,7 @@ mod tests {
             (r#"{"model":"m","service_tier":"flex"}"#, Some(Flex)),
             (r#"{"service_tier": "priority"}"#, Some(Priority)),
             (r#"{"service_tier":"auto"}"#, Some(Standard)),
+            (r#"{"service_tier":"batch"}"#, Some(Standard)),
             (r#"{"service_tier":null}"#, None),
             (r#"{"metadata":{"service_tier":"flex"}}"#, None),
             (
