@@ -34,7 +34,6 @@ use trunkline_actors::supervisor::{self, SupervisorSettings};
 use crate::app::{App, Worker};
 use crate::auth::KeyTable;
 use crate::config::{Config, DatabaseUrl, NoticeKind};
-use crate::cost::PriceBook;
 use crate::dispatch::{self, Dispatcher, Draining, Shared, Targets};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{Journal, JournalOptions};
@@ -128,7 +127,7 @@ impl Process {
             Arc::clone(&store.ledger),
             clock,
         );
-        let prices = PriceBook::built_in();
+        let prices = Arc::clone(&config.price_book);
         let supervisor = supervisor::start(
             &actors.handle(),
             SupervisorSettings::default(),
@@ -136,13 +135,13 @@ impl Process {
             clock,
         );
         supervisor
-            .apply(dispatch::routing_config(&config, prices))
+            .apply(dispatch::routing_config(&config, &prices))
             .await
             .context("the supervisor did not start")?;
 
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let shared = Arc::new(Shared {
-            targets: Targets::build(&config, prices, &metrics)?,
+            targets: Targets::build(&config, &prices, &metrics)?,
             routing: supervisor.routing().clone(),
             limiter,
             ledger: ledger.clone(),

@@ -5,6 +5,7 @@ mod config_schema;
 mod generate_key;
 mod healthcheck;
 mod migrate;
+mod prices;
 mod serve;
 
 use std::io::{Write as _, stderr, stdout};
@@ -56,6 +57,8 @@ enum Command {
     Check(check::CheckArgs),
     /// About the format of config files.
     Config(config_schema::ConfigCommandArgs),
+    /// About the built-in price list.
+    Prices(prices::PricesArgs),
     /// Bring the database's tables up to date and exit.
     Migrate(migrate::MigrateArgs),
     /// Ask a running gateway whether it is alive; for container health checks.
@@ -91,6 +94,10 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Some(Command::Serve(args)) => serve::run(&args, env),
         Some(Command::Check(args)) => match check::run(&args, env) {
+            Ok(code) => return code,
+            Err(err) => Err(err),
+        },
+        Some(Command::Prices(args)) => match prices::run(&args) {
             Ok(code) => return code,
             Err(err) => Err(err),
         },

@@ -11,9 +11,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::excerpt::scrub;
-use super::limits::listed;
 use super::model::{ByError, ClientGone, Config, DeploymentConfig, UserConfig};
 use super::secret::Secret;
+use crate::cost::PriceBook;
 
 /// Everything that differs; empty when both behave the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl Facts {
     fn of(config: &Config) -> Self {
         let mut facts = Self::default();
         for one in &config.deployments {
-            facts.deployment(one);
+            facts.deployment(one, &config.price_book);
         }
         facts.routes(config);
         facts.settings(config);
@@ -166,7 +166,7 @@ impl Facts {
         }
     }
 
-    fn deployment(&mut self, one: &DeploymentConfig) {
+    fn deployment(&mut self, one: &DeploymentConfig, book: &PriceBook) {
         let mut address = one.api_base.clone();
         address.set_query(None);
         let called = format!(
@@ -228,23 +228,16 @@ impl Facts {
         self.say(&subject, "max_tokens", info.max_tokens);
         self.say(&subject, "max_input_tokens", info.max_input_tokens);
         self.say(&subject, "max_output_tokens", info.max_output_tokens);
-        let price = match listed(one) {
-            Some(listed) => one.prices.or(&listed.price),
-            None => one.prices.clone(),
-        };
-        for (name, part) in [
-            ("input", price.input),
-            ("output", price.output),
-            ("cache_read", price.cache_read),
-            ("cache_write_5m", price.cache_write_5m),
-            ("cache_write_1h", price.cache_write_1h),
-            ("audio_input", price.audio_input),
-            ("image_input", price.image_input),
-            ("reasoning", price.reasoning),
-            ("audio_output", price.audio_output),
-        ] {
-            let value = part.map(|usd| format!("{} USD per token", usd.normalize()));
-            self.say(&subject, &format!("price {name}"), value);
+        let price = one.price(book, &one.upstream_model).unwrap_or_default();
+        for figure in price.figures() {
+            let name = format!("price {}{}", figure.part.name(), figure.when);
+            let value = format!("{} USD per {}", figure.usd, figure.part.unit().name());
+            self.say(&subject, &name, Some(value));
+        }
+        if let Some(terms) = price.terms() {
+            self.say(&subject, "discount", Some(terms.discount));
+            self.say(&subject, "margin", Some(terms.margin));
+            self.say(&subject, "margin per call", Some(terms.fixed));
         }
     }
 

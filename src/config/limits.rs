@@ -4,15 +4,19 @@ use std::collections::BTreeSet;
 
 use super::error::NoticeKind;
 use super::keys::{self, Kind, Others, Section, Status};
-use super::model::DeploymentConfig;
 use super::report::Report;
 use super::suggest::nearest;
 use super::validate::Placed;
 use super::yaml::{KeyPath, Node};
-use crate::cost::{PriceBook, PricedModel};
+use crate::cost::PriceBook;
 
 /// Walks the whole file once for values that no single reader sees.
-pub(super) fn check(root: &Node, deployments: &[Placed], report: &mut Report<'_>) {
+pub(super) fn check(
+    root: &Node,
+    deployments: &[Placed],
+    book: &PriceBook,
+    report: &mut Report<'_>,
+) {
     let mut unknown = 0;
     each_key(
         root,
@@ -29,7 +33,7 @@ pub(super) fn check(root: &Node, deployments: &[Placed], report: &mut Report<'_>
             }
         },
     );
-    budgets(root, deployments, report);
+    budgets(root, deployments, book, report);
 }
 
 /// Calls `visit` with every key of every known section.
@@ -168,11 +172,14 @@ fn sent_by_mistake(section: &Section, name: &str, path: &KeyPath, report: &mut R
 }
 
 /// A budget counts cost, so what it covers needs a price.
-fn budgets(root: &Node, deployments: &[Placed], report: &mut Report<'_>) {
+fn budgets(root: &Node, deployments: &[Placed], book: &PriceBook, report: &mut Report<'_>) {
     let Some(budget) = budget(root) else { return };
     let mut said: Option<&KeyPath> = None;
     for (path, deployment) in deployments {
-        if has_price(deployment) || said == Some(path) || !budget.covers(&deployment.model_name) {
+        if deployment.has_price(book)
+            || said == Some(path)
+            || !budget.covers(&deployment.model_name)
+        {
             continue;
         }
         let message = format!(
@@ -245,23 +252,4 @@ fn budget(root: &Node) -> Option<Budget> {
         },
     );
     found
-}
-
-/// Whether a call can be priced. Of a wildcard nobody knows, and a mocked one costs nothing.
-pub(super) fn has_price(deployment: &DeploymentConfig) -> bool {
-    if deployment.upstream_model.contains('*') || deployment.mock_response.is_some() {
-        return true;
-    }
-    let own = deployment.prices.input.is_some() && deployment.prices.output.is_some();
-    own || listed(deployment).is_some()
-}
-
-/// The deployment's entry of the price list.
-pub(super) fn listed(deployment: &DeploymentConfig) -> Option<&'static PricedModel> {
-    let model = deployment
-        .model_info
-        .base_model
-        .as_deref()
-        .unwrap_or(&deployment.upstream_model);
-    PriceBook::built_in().lookup(deployment.provider.name, model)
 }

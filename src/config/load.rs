@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -17,10 +18,9 @@ use super::support::{self, Within};
 use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
 use super::{
-    credentials, environment, general, include, limits, planned, references, section, settings,
-    tree, users,
+    cost_terms, credentials, environment, general, include, limits, planned, price_list,
+    references, section, settings, tree, users,
 };
-use crate::cost::PriceBook;
 
 /// No gateway serves so many deployments; checks between entries stay quick.
 const MOST_ENTRIES: usize = 10_000;
@@ -106,7 +106,8 @@ fn load_text(
     let router: RawRouter = of(&root, "router_settings", &mut report);
     let own: RawTrunkline = of(&root, "trunkline", &mut report);
 
-    let known_openai = |model: &str| PriceBook::built_in().knows("openai", model);
+    let price_book = Arc::new(price_list::book(&root, &own, file, &mut report));
+    let known_openai = |model: &str| price_book.knows("openai", model);
     let context = Context {
         env: &env,
         missing: &missing,
@@ -135,7 +136,8 @@ fn load_text(
 
     validate::unique_ids(&mut deployments, &mut report);
     references::check(&root, &router, &deployments, &missing, &mut report);
-    limits::check(&root, &deployments, &mut report);
+    cost_terms::apply(&root, &mut deployments, &mut report);
+    limits::check(&root, &deployments, &price_book, &mut report);
     validate::something_is_left(&deployments, &mut report);
     validate::unset_variables(&missing, &mut report);
     support::say(&mut report);
@@ -155,6 +157,7 @@ fn load_text(
         redis,
         cache,
         log_exports,
+        price_book,
         warnings: report.notices,
     })
 }

@@ -5,6 +5,7 @@
 
 pub mod check;
 mod connection;
+mod cost_terms;
 mod credentials;
 mod database_url;
 mod deployment;
@@ -22,9 +23,11 @@ mod general;
 mod include;
 pub mod keys;
 mod limits;
+mod list_price;
 mod load;
 mod model;
 mod planned;
+mod price_list;
 mod prices;
 pub mod providers;
 mod raw;

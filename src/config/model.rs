@@ -4,6 +4,7 @@
 //! a second check. Units stand in the names; a bare number is a count.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
@@ -15,7 +16,7 @@ use super::error::Notice;
 use super::providers::{Dialect, Provider};
 use super::routing::StrategyArgs;
 use super::secret::Secret;
-use crate::cost::Price;
+use crate::cost::{Price, PriceBook};
 
 /// Prices that the operator set for one deployment; an absent part falls back to the price book.
 pub type PriceOverrides = Price;
@@ -41,6 +42,8 @@ pub struct Config {
     pub cache: Option<CacheSettings>,
     /// `logging`: where requests are to be reported; not acted on yet.
     pub log_exports: Vec<LogExport>,
+    /// The price list, with the operator's own entries.
+    pub price_book: Arc<PriceBook>,
     /// What the operator should know: keys without effect, skipped deployments, weak keys. To be logged once at start.
     pub warnings: Vec<Notice>,
 }
@@ -100,7 +103,7 @@ pub struct DeploymentConfig {
     pub additional_drop_params: Vec<String>,
     /// Body members forwarded even where the model is not known to take them.
     pub allowed_openai_params: Vec<String>,
-    /// USD per token.
+    /// Its own prices, USD for each, and the operator's terms with the provider.
     pub prices: PriceOverrides,
     /// When present no upstream is called and this text is the answer.
     pub mock_response: Option<String>,

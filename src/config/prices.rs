@@ -1,58 +1,58 @@
-//! Prices in a config file: USD per token, taken from the source text, never from a float.
+//! Prices of a deployment: USD for each, taken from the source text, never from a float.
 
 use rust_decimal::Decimal;
 
+use super::error::NoticeKind;
 use super::report::Report;
 use super::yaml::{KeyPath, Node};
-use crate::cost::{Price, parse_price};
+use crate::cost::{Figure, Part, Price, figure_key, parse_price};
 
-/// One price key and the part it sets.
-type PriceKey = (&'static str, fn(&mut Price) -> &mut Option<Decimal>);
-
-const KEYS: &[PriceKey] = &[
-    ("input_cost_per_token", |price| &mut price.input),
-    ("output_cost_per_token", |price| &mut price.output),
-    ("cache_read_input_token_cost", |price| &mut price.cache_read),
-    ("cache_creation_input_token_cost", |price| {
-        &mut price.cache_write_5m
-    }),
-    ("cache_creation_input_token_cost_above_1hr", |price| {
-        &mut price.cache_write_1h
-    }),
-    ("input_cost_per_audio_token", |price| &mut price.audio_input),
-    ("input_cost_per_image_token", |price| &mut price.image_input),
-    ("output_cost_per_reasoning_token", |price| {
-        &mut price.reasoning
-    }),
-    ("output_cost_per_audio_token", |price| {
-        &mut price.audio_output
-    }),
+/// How LiteLLM's price keys begin.
+pub(super) const FAMILIES: [&str; 4] = [
+    "input_cost_per_",
+    "output_cost_per_",
+    "cache_read_input_",
+    "cache_creation_input_",
 ];
 
-/// The keys that are read here.
-#[cfg(test)]
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|(name, _)| *name)
+/// The prices in the mapping at `path`: every price key that LiteLLM's price map knows of tokens, pictures, characters,
+/// seconds, queries and calls, with `_above_200k_tokens`, `_batches`, `_flex` and `_priority` behind it.
+pub(super) fn read(node: &Node, path: &KeyPath, report: &mut Report<'_>) -> Price {
+    let Node::Map(map) = node else {
+        return Price::default();
+    };
+    let mut figures = Vec::new();
+    for entry in &map.0 {
+        let key = entry.key.as_str();
+        let Some((part, when)) = figure_key(key) else {
+            if FAMILIES.iter().any(|family| key.starts_with(family)) && entry.value != Node::Null {
+                let message = "has no effect: nothing is billed by this";
+                report.notice(NoticeKind::NotActedOn, &path.key(key), message);
+            }
+            continue;
+        };
+        if let Some(usd) = price(&entry.value, part, &path.key(key), report) {
+            figures.push(Figure { part, when, usd });
+        }
+    }
+    Price::new(figures)
 }
 
-/// The prices in the mapping at `path`.
-pub(super) fn read(node: &Node, path: &KeyPath, report: &mut Report<'_>) -> Price {
-    let mut price = Price::default();
-    for (key, part) in KEYS {
-        let text = match node.get(key) {
-            None | Some(Node::Null) => continue,
-            Some(Node::Number(number)) => number.text.as_str(),
-            Some(Node::Text(text)) => text.as_str(),
-            Some(_) => "",
-        };
-        match parse_price(text) {
-            Some(value) => *part(&mut price) = Some(value),
-            None => report.problem(
-                &path.key(key),
-                "is not a price",
-                "write USD per token, 0 or more, such as 2.5e-06",
-            ),
-        }
+fn price(value: &Node, part: Part, path: &KeyPath, report: &mut Report<'_>) -> Option<Decimal> {
+    let text = match value {
+        Node::Null => return None,
+        Node::Number(number) => number.text.as_str(),
+        Node::Text(text) => text.as_str(),
+        _ => "",
+    };
+    let price = parse_price(text);
+    if price.is_none() {
+        let each = part.unit().name();
+        report.problem(
+            path,
+            "is not a price",
+            format!("write USD per {each}, 0 or more, such as 2.5e-06"),
+        );
     }
     price
 }

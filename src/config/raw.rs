@@ -240,6 +240,7 @@ pub(super) struct RawTrunkline {
     pub(super) max_body_bytes: Option<u64>,
     pub(super) shutdown_timeout_secs: Option<f64>,
     pub(super) timeouts: RawTimeouts,
+    pub(super) model_prices_file: Option<String>,
     pub(super) client_gone: RawClientGone,
 }
 

@@ -9,6 +9,7 @@ use super::{
     ByError, CliOverrides, Config, ConfigErrors, ConfigSource, DatabaseUrl, MapEnv, NoticeKind,
     RoutingStrategy, Secret, load,
 };
+use crate::cost::Part;
 
 const KEYS: [(&str, &str); 2] = [
     ("OPENAI_API_KEY", "sk-openai"),
@@ -356,8 +357,8 @@ fn every_parameter_of_a_deployment_is_read() {
         ),
         (&["user".to_owned()][..], &["tools".to_owned()][..])
     );
-    let prices = [d.prices.input, d.prices.output, d.prices.cache_read]
-        .map(|price| price.unwrap().to_string());
+    let prices = [Part::Input, Part::Output, Part::CacheRead]
+        .map(|part| d.prices.of(part).unwrap().to_string());
     assert_eq!(prices, ["0.000001", "0.0000025", "0.00000015"]);
     assert_eq!(d.model_info.base_model.as_deref(), Some("llama-base"));
     assert_eq!(

@@ -4,12 +4,17 @@ use rust_decimal::Decimal;
 use trunkline_actors::money::Usd;
 use trunkline_wire::usage::Usage;
 
+use super::part::Part;
 use super::price::Price;
+use super::terms::{Applied, Terms};
+use super::tier::ServiceTier;
+use super::units::Units;
 
 /// What each part of a call costs.
 ///
-/// The parts are exact; the total is their exact sum, rounded once, half to even, to 1e-12 USD.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The parts are exact and at list price; the total is their exact sum under the operator's terms, rounded once, half to
+/// even, to 1e-12 USD.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CostBreakdown {
     /// Plain input.
     pub input: Decimal,
@@ -21,212 +26,239 @@ pub struct CostBreakdown {
     pub audio_input: Decimal,
     /// Image input.
     pub image_input: Decimal,
+    /// What was sent by the piece: the call itself, queries, pictures, characters, seconds.
+    pub units_in: Decimal,
     /// Plain output.
     pub output: Decimal,
     /// Hidden reasoning.
     pub reasoning: Decimal,
     /// Audio output.
     pub audio_output: Decimal,
+    /// What was made by the piece: pictures (or their tokens and pixels), characters, seconds.
+    pub units_out: Decimal,
+    /// What the operator's discount takes off.
+    pub discount: Decimal,
+    /// What the operator's margin puts on top.
+    pub margin: Decimal,
     /// All of it.
     pub total: Usd,
 }
 
 impl CostBreakdown {
-    /// The exact cost of everything sent to the model.
+    /// The exact list price of everything sent to the model.
     pub fn input_side(&self) -> Decimal {
-        self.input + self.cache_read + self.cache_write + self.audio_input + self.image_input
+        self.input
+            + self.cache_read
+            + self.cache_write
+            + self.audio_input
+            + self.image_input
+            + self.units_in
+    }
+
+    /// The exact list price of everything that the model made.
+    pub fn output_side(&self) -> Decimal {
+        self.output + self.reasoning + self.audio_output + self.units_out
+    }
+
+    /// The exact list price of all.
+    pub fn list(&self) -> Decimal {
+        self.input_side() + self.output_side()
     }
 }
 
-/// What `usage` costs at `price`; `None` when the price of a part that was used is not known.
+/// What a call costs; `None` when the price of something that was used is not known.
 ///
-/// A part without a price of its own costs as much as the plain part of its side: a provider that names no cache
-/// price gives no rebate.
-pub fn cost(usage: &Usage, price: &Price) -> Option<CostBreakdown> {
-    let input_part = |tokens, own: Option<Decimal>| part(tokens, own.or(price.input));
-    let output_part = |tokens, own: Option<Decimal>| part(tokens, own.or(price.output));
-    let input = input_part(usage.input_uncached, price.input)?;
-    let cache_read = input_part(usage.cache_read, price.cache_read)?;
-    let short_write = input_part(usage.cache_write_5m, price.cache_write_5m)?;
-    let long_write = input_part(
-        usage.cache_write_1h,
-        price.cache_write_1h.or(price.cache_write_5m),
-    )?;
-    let cache_write = short_write.checked_add(long_write)?;
-    let audio_input = input_part(usage.audio_input, price.audio_input)?;
-    let image_input = input_part(usage.image_input, price.image_input)?;
-    let output = output_part(usage.output_text, price.output)?;
-    let reasoning = output_part(usage.reasoning, price.reasoning)?;
-    let audio_output = output_part(usage.audio_output, price.audio_output)?;
-    let total = [
-        input,
-        cache_read,
-        cache_write,
-        audio_input,
-        image_input,
-        output,
-        reasoning,
-        audio_output,
+/// A kind of token without a figure of its own costs as much as the plain token of its side: a provider that names no
+/// cache price gives no rebate. What is counted by the piece is billed where the price has a figure for it; a call of
+/// which nothing at all has a figure is unknown. A call that used nothing costs nothing.
+pub fn cost(
+    usage: &Usage,
+    price: &Price,
+    units: &Units,
+    service: ServiceTier,
+) -> Option<CostBreakdown> {
+    if usage.total_tokens() == 0 && units.is_none() {
+        return Some(CostBreakdown::default());
+    }
+    let rate = Rate {
+        price,
+        prompt_tokens: usage.prompt_tokens(),
+        service,
+    };
+    let mut pieces = Pieces::default();
+    let mut cost = CostBreakdown {
+        units_in: units_in(usage, units, rate, &mut pieces)?,
+        units_out: units_out(usage, units, rate, &mut pieces)?,
+        ..CostBreakdown::default()
+    };
+    // A reranker's tokens are counted, but the query was billed.
+    let required = !pieces.billed;
+    let tokens = |part, count: Option<u64>| rate.tokens(part, count.unwrap_or(0), required);
+    cost.input = tokens(Part::Input, usage.input_uncached)?;
+    cost.cache_read = tokens(Part::CacheRead, usage.cache_read)?;
+    cost.cache_write = tokens(Part::CacheWrite5m, usage.cache_write_5m)?
+        .checked_add(tokens(Part::CacheWrite1h, usage.cache_write_1h)?)?;
+    cost.audio_input = tokens(Part::AudioInput, usage.audio_input)?;
+    cost.image_input = tokens(Part::ImageInput, usage.image_input)?;
+    cost.output = tokens(Part::Output, usage.output_text)?;
+    cost.reasoning = tokens(Part::Reasoning, usage.reasoning)?;
+    cost.audio_output = tokens(Part::AudioOutput, usage.audio_output)?;
+    if usage.total_tokens() == 0 && !pieces.billed {
+        return None;
+    }
+    let list = [
+        cost.input,
+        cost.cache_read,
+        cost.cache_write,
+        cost.audio_input,
+        cost.image_input,
+        cost.units_in,
+        cost.output,
+        cost.reasoning,
+        cost.audio_output,
+        cost.units_out,
     ]
     .into_iter()
     .try_fold(Decimal::ZERO, Decimal::checked_add)?;
+    let Applied {
+        discount,
+        margin,
+        total,
+    } = price
+        .terms()
+        .map_or_else(|| Terms::default().apply(list), |terms| terms.apply(list))?;
     Some(CostBreakdown {
-        input,
-        cache_read,
-        cache_write,
-        audio_input,
-        image_input,
-        output,
-        reasoning,
-        audio_output,
+        discount,
+        margin,
         total: Usd::rounded(total),
+        ..cost
     })
 }
 
-/// Nothing used costs nothing, whatever its price.
-fn part(tokens: Option<u64>, price: Option<Decimal>) -> Option<Decimal> {
-    match tokens.unwrap_or(0) {
-        0 => Some(Decimal::ZERO),
-        tokens => Decimal::from(tokens).checked_mul(price?),
+/// What a call is expected to cost at most, for what is sent and for the answer; `None` where no price is known.
+///
+/// `prompt` is an estimate from the length of the text, and dense text has up to twice the tokens: a dearer tier counts
+/// as soon as twice the estimate reaches it.
+pub fn expected(
+    price: &Price,
+    prompt: u64,
+    completion: u64,
+    service: ServiceTier,
+) -> (Option<Usd>, Option<Usd>) {
+    let reach = prompt.saturating_mul(2);
+    let of = |part, tokens: u64| {
+        Some(Decimal::from(tokens).saturating_mul(price.dearest(part, reach, service)?))
+    };
+    let fee = price.of(Part::Request);
+    let input = match (of(Part::Input, prompt), fee) {
+        (None, None) => None,
+        (input, fee) => Some(
+            input
+                .unwrap_or_default()
+                .saturating_add(fee.unwrap_or_default()),
+        ),
+    };
+    let terms = price.terms().copied().unwrap_or_default();
+    let under = |list: Decimal, terms: Terms| {
+        // Beyond what a decimal holds is nonsense, and nonsense is not held.
+        terms.apply(list).map(|applied| Usd::rounded(applied.total))
+    };
+    (
+        input.and_then(|list| under(list, terms)),
+        of(Part::Output, completion).and_then(|list| {
+            // The fixed amount is the call's, and with the input.
+            under(
+                list,
+                Terms {
+                    fixed: Decimal::ZERO,
+                    ..terms
+                },
+            )
+        }),
+    )
+}
+
+/// The price of one call.
+#[derive(Clone, Copy)]
+struct Rate<'a> {
+    price: &'a Price,
+    prompt_tokens: u64,
+    service: ServiceTier,
+}
+
+/// Whether anything of a call was billed by the piece.
+#[derive(Default)]
+struct Pieces {
+    billed: bool,
+}
+
+impl Rate<'_> {
+    fn at(&self, part: Part) -> Option<Decimal> {
+        self.price.at(part, self.prompt_tokens, self.service)
+    }
+
+    /// Nothing used costs nothing, whatever its price. `required`: without a price the whole cost is unknown.
+    fn tokens(&self, part: Part, tokens: u64, required: bool) -> Option<Decimal> {
+        if tokens == 0 {
+            return Some(Decimal::ZERO);
+        }
+        match self.at(part) {
+            Some(price) => Decimal::from(tokens).checked_mul(price),
+            None => (!required).then_some(Decimal::ZERO),
+        }
+    }
+
+    /// What has no price is not billed by the piece.
+    fn pieces(&self, part: Part, count: Decimal, pieces: &mut Pieces) -> Option<Decimal> {
+        let price = if count.is_zero() { None } else { self.at(part) };
+        let Some(price) = price else {
+            return Some(Decimal::ZERO);
+        };
+        pieces.billed = true;
+        count.checked_mul(price)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::option;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::cost::{PriceBook, parse_price};
-
-    fn price_of(model: &str) -> Price {
-        PriceBook::built_in()
-            .lookup("openai", model)
-            .unwrap()
-            .price
-            .clone()
+fn units_in(usage: &Usage, units: &Units, rate: Rate<'_>, pieces: &mut Pieces) -> Option<Decimal> {
+    let counted = |tokens: Option<u64>| tokens.unwrap_or(0) > 0;
+    let mut sum = rate.price.of(Part::Request).unwrap_or_default();
+    let mut add = |part, count: Decimal| {
+        sum = sum.checked_add(rate.pieces(part, count, pieces)?)?;
+        Some(())
+    };
+    add(Part::Query, units.queries.into())?;
+    if !counted(usage.image_input) {
+        add(Part::ImagesIn, units.images_in.into())?;
     }
-
-    #[test]
-    fn hand_worked_examples_come_out_to_the_last_decimal() {
-        // 1,000 input at $2.50 and 500 output at $10 a million.
-        let plain = cost(&Usage::plain(1000, 500), &price_of("gpt-4o")).unwrap();
-        assert_eq!(plain.total.to_string(), "0.0075");
-        // 200 plain, 800 cached at $1.25.
-        let cached = Usage {
-            input_uncached: Some(200),
-            cache_read: Some(800),
-            output_text: Some(3),
-            ..Usage::default()
-        };
-        assert_eq!(
-            cost(&cached, &price_of("gpt-4o"))
-                .unwrap()
-                .total
-                .to_string(),
-            "0.00153"
-        );
-        // Embeddings have no output.
-        assert_eq!(
-            cost(&Usage::plain(7, 0), &price_of("text-embedding-3-small"))
-                .unwrap()
-                .total
-                .to_string(),
-            "0.00000014"
-        );
-        // Reasoning costs what output costs unless it has a price of its own.
-        let reasoned = Usage {
-            reasoning: Some(100),
-            ..Usage::default()
-        };
-        assert_eq!(
-            cost(&reasoned, &price_of("gpt-4o")).unwrap().reasoning,
-            Decimal::new(1, 3)
-        );
+    if !counted(usage.input_uncached) {
+        add(Part::CharactersIn, units.characters_in.into())?;
     }
-
-    #[test]
-    fn the_total_is_rounded_once_half_to_even() {
-        let price = Price {
-            input: parse_price("5e-13"),
-            output: parse_price("1e-12"),
-            ..Price::default()
-        };
-        assert_eq!(
-            cost(&Usage::plain(1, 0), &price).unwrap().total.to_string(),
-            "0"
-        );
-        assert_eq!(
-            cost(&Usage::plain(1, 1), &price).unwrap().total.to_string(),
-            "0.000000000002"
-        );
-        assert_eq!(
-            cost(&Usage::plain(3, 0), &price).unwrap().total.to_string(),
-            "0.000000000002"
-        );
+    if !counted(usage.audio_input) {
+        add(Part::SecondsIn, units.seconds_in)?;
     }
+    Some(sum)
+}
 
-    #[test]
-    fn an_unknown_price_is_unknown_and_not_free() {
-        let price = Price {
-            input: parse_price("1e-06"),
-            ..Price::default()
-        };
-        assert_eq!(cost(&Usage::plain(1, 1), &price), None);
-        assert!(cost(&Usage::plain(1, 0), &price).is_some());
-        assert_eq!(cost(&Usage::plain(1, 0), &Price::default()), None);
-        assert!(
-            cost(&Usage::plain(5, 5), &Price::free())
-                .unwrap()
-                .total
-                .is_zero()
-        );
+fn units_out(usage: &Usage, units: &Units, rate: Rate<'_>, pieces: &mut Pieces) -> Option<Decimal> {
+    let counted = |tokens: Option<u64>| tokens.unwrap_or(0) > 0;
+    // One picture has three measures, of which a price mostly names one: the finest that it names counts.
+    let picture = [
+        (Part::ImageOutput, units.image_output_tokens),
+        (Part::ImagesOut, units.images_out),
+        (Part::Pixels, units.pixels),
+    ]
+    .into_iter()
+    .find(|(part, count)| *count > 0 && rate.at(*part).is_some());
+    let mut sum = match picture {
+        Some((part, count)) => rate.pieces(part, count.into(), pieces)?,
+        None => Decimal::ZERO,
+    };
+    if !counted(usage.output_text) {
+        let characters = units.characters_out.into();
+        sum = sum.checked_add(rate.pieces(Part::CharactersOut, characters, pieces)?)?;
     }
-
-    fn tokens() -> impl Strategy<Value = Option<u64>> {
-        option::of(0_u64..10_000_000)
+    if !counted(usage.audio_output) {
+        sum = sum.checked_add(rate.pieces(Part::SecondsOut, units.seconds_out, pieces)?)?;
     }
-
-    fn usd() -> impl Strategy<Value = Option<Decimal>> {
-        (0_i64..1_000_000, 6_u32..15).prop_map(|(digits, scale)| Some(Decimal::new(digits, scale)))
-    }
-
-    prop_compose! {
-        fn usages()(a in tokens(), b in tokens(), c in tokens(), d in tokens(), e in tokens(),
-                    f in tokens(), g in tokens(), h in tokens(), i in tokens()) -> Usage {
-            Usage { input_uncached: a, cache_read: b, cache_write_5m: c, cache_write_1h: d, audio_input: e,
-                    image_input: f, output_text: g, reasoning: h, audio_output: i, ..Usage::default() }
-        }
-    }
-
-    prop_compose! {
-        fn prices()(a in usd(), b in usd(), c in usd(), d in usd(), e in usd(),
-                    f in usd(), g in usd(), h in usd(), i in usd()) -> Price {
-            Price { input: a, cache_read: b, cache_write_5m: c, cache_write_1h: d, audio_input: e,
-                    image_input: f, output: g, reasoning: h, audio_output: i }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn cost_is_additive_over_its_parts_and_never_negative(usage in usages(), price in prices()) {
-            let whole = cost(&usage, &price).unwrap();
-            prop_assert!(whole.total >= Usd::ZERO);
-            let input = Usage { output_text: None, reasoning: None, audio_output: None, ..usage };
-            let output = Usage { output_text: usage.output_text, reasoning: usage.reasoning,
-                                 audio_output: usage.audio_output, ..Usage::default() };
-            let (input, output) = (cost(&input, &price).unwrap(), cost(&output, &price).unwrap());
-            prop_assert_eq!(input.input_side(), whole.input_side());
-            let exact = input.input_side() + output.output + output.reasoning + output.audio_output;
-            prop_assert_eq!(Usd::rounded(exact), whole.total);
-        }
-
-        #[test]
-        fn twice_the_tokens_cost_twice_as_much(tokens in 0_u64..10_000_000, price in usd()) {
-            let price = Price { input: price, ..Price::default() };
-            let once = cost(&Usage::plain(tokens, 0), &price).unwrap();
-            let twice = cost(&Usage::plain(tokens * 2, 0), &price).unwrap();
-            prop_assert_eq!(once.input + once.input, twice.input);
-        }
-    }
+    Some(sum)
 }

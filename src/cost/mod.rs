@@ -1,9 +1,24 @@
 //! What a call costs: prices as data, and usage × price in decimals. Pure: no clock, no files, no network.
 
+mod book_file;
 mod calculate;
+mod compare;
+mod litellm;
+mod part;
 mod price;
 mod prices;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod tier;
+mod units;
 
-pub use calculate::{CostBreakdown, cost};
-pub use price::{Price, parse_price};
-pub use prices::{PriceBook, PricedModel};
+pub use calculate::{CostBreakdown, cost, expected};
+pub use compare::{Comparison, Difference, compare};
+pub use litellm::{MapError, figure_key, read_book, read_entry};
+pub use part::{Part, Unit};
+pub use price::{Figure, Price, parse_price};
+pub use prices::{PriceBook, PricedModel, Region};
+pub use terms::Terms;
+pub use tier::{ServiceTier, When};
+pub use units::Units;

@@ -1,74 +1,93 @@
-//! The price book: list prices as data, built into the program.
-//!
-//! ```json
-//! {"version": "2026-11-22", "models": [{"provider": "openai", "model": "gpt-4o", "mode": "chat",
-//!  "max_input_tokens": 128000, "price_per_million_usd": {"input": "2.5", "cache_read": "1.25", "output": "10"}}]}
-//! ```
-//!
-//! Only flat prices are kept: no batch, flex or priority tariffs, and no dearer tier for very long prompts.
+//! The price book: list prices as data, built into the program, with the operator's own entries over them.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use rust_decimal::Decimal;
-use serde::Deserialize;
 
-use super::price::{Price, parse_price};
+use super::book_file;
+use super::price::Price;
 
 const BUILT_IN: &str = include_str!("../../config/model_prices.json");
 
 /// What is known about one model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PricedModel {
-    /// USD per token.
-    pub price: Price,
-    /// `chat`, `completion` or `embedding`.
+    /// USD for each part.
+    pub price: Arc<Price>,
+    /// `chat`, `completion`, `responses`, `embedding`, `rerank`, `moderation`, `realtime`, `image_generation`,
+    /// `image_edit`, `audio_speech` or `audio_transcription`.
     pub mode: String,
     /// Context window, in tokens.
     pub max_input_tokens: Option<u64>,
     /// Longest answer, in tokens.
     pub max_output_tokens: Option<u64>,
+    /// What the price is multiplied with where it is not served from the default region.
+    pub uplifts: Vec<(Region, Decimal)>,
 }
+
+/// From where a provider serves, as far as that changes the price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Region {
+    /// One of many regions instead of the provider's choice: Vertex AI outside `global`.
+    Regional,
+    /// The European Union: OpenAI's data residency.
+    Eu,
+    /// The United States: the same.
+    Us,
+}
+
+/// The models of one provider, by name.
+pub(super) type Models = HashMap<String, PricedModel>;
 
 /// List prices by provider and model.
 #[derive(Debug, Clone, Default)]
 pub struct PriceBook {
     version: String,
-    providers: HashMap<String, HashMap<String, PricedModel>>,
+    /// Shared with every other book made from the built-in one.
+    listed: Arc<HashMap<String, Models>>,
+    /// What the operator says: looked at first.
+    own: HashMap<String, Models>,
 }
 
 impl PriceBook {
     /// The book that the program was built with.
-    pub fn built_in() -> &'static Self {
+    pub fn built_in() -> &'static Arc<Self> {
         // A broken file would be an empty book, and every cost unknown; a test reads it, so it is not broken.
-        static BOOK: LazyLock<PriceBook> =
-            LazyLock::new(|| PriceBook::parse(BUILT_IN).unwrap_or_default());
+        static BOOK: LazyLock<Arc<PriceBook>> =
+            LazyLock::new(|| Arc::new(PriceBook::parse(BUILT_IN).unwrap_or_default()));
         &BOOK
     }
 
-    /// Reads a book in the layout above. Prices that are no decimals count as absent.
+    /// Reads a book in the layout of `config/model_prices.json`.
     ///
     /// # Errors
-    /// The JSON parser's.
+    /// The JSON parser's; also for a figure that is no price, or has an unknown name.
     pub fn parse(json: &str) -> Result<Self, serde_json::Error> {
-        let file: File = serde_json::from_str(json)?;
-        let mut providers: HashMap<String, HashMap<String, PricedModel>> = HashMap::new();
-        for row in file.models {
-            let model = PricedModel {
-                price: row.price_per_million_usd.per_token(),
-                mode: row.mode,
-                max_input_tokens: row.max_input_tokens,
-                max_output_tokens: row.max_output_tokens,
-            };
-            providers
-                .entry(row.provider)
-                .or_default()
-                .insert(row.model, model);
-        }
+        let (version, listed) = book_file::parse(json)?;
         Ok(Self {
-            version: file.version,
-            providers,
+            version,
+            listed: Arc::new(listed),
+            own: HashMap::new(),
         })
+    }
+
+    /// This book with entries of the operator's over it: `(provider, model, entry)`, of which the last of a name counts.
+    /// `version` tells the records apart, it is put behind the list's: `2026-11-22+3f9a`.
+    #[must_use]
+    pub fn with(
+        &self,
+        entries: impl IntoIterator<Item = (String, String, PricedModel)>,
+        version: &str,
+    ) -> Self {
+        let mut book = self.clone();
+        for (provider, model, entry) in entries {
+            book.own.entry(provider).or_default().insert(model, entry);
+        }
+        if !book.own.is_empty() {
+            book.version = format!("{}+{version}", self.version);
+        }
+        book
     }
 
     /// Goes with every cost on the books.
@@ -76,33 +95,85 @@ impl PriceBook {
         &self.version
     }
 
-    /// The entry of `model`; a dated snapshot that is not listed has the price of its family
-    /// (`gpt-4o-2030-01-01` → `gpt-4o`).
+    /// The entry of `model`.
+    ///
+    /// The name may begin with the provider's (`azure/gpt-4o`), as `base_model` often does. A fine-tuned model that is
+    /// not listed has the price of fine-tuned ones of its base (`ft:gpt-4o-mini-2024-07-18:acme::x`), a dated snapshot
+    /// that of its family (`gpt-4o-2030-01-01` → `gpt-4o`).
     pub fn lookup(&self, provider: &str, model: &str) -> Option<&PricedModel> {
-        let models = self.providers.get(provider)?;
-        models
-            .get(model)
-            .or_else(|| models.get(without_date(model)?))
+        self.exact(provider, model)
+            .or_else(|| self.exact(provider, model.strip_prefix(provider)?.strip_prefix('/')?))
+            .or_else(|| self.exact(provider, fine_tuned(model)?))
+            .or_else(|| self.exact(provider, without_date(model)?))
     }
 
     /// Whether exactly this model is listed.
     pub fn knows(&self, provider: &str, model: &str) -> bool {
-        self.providers
-            .get(provider)
-            .is_some_and(|models| models.contains_key(model))
+        self.exact(provider, model).is_some()
     }
 
-    /// The models of `provider`, sorted by name.
+    fn exact(&self, provider: &str, model: &str) -> Option<&PricedModel> {
+        let own = self.own.get(provider).and_then(|models| models.get(model));
+        own.or_else(|| self.listed.get(provider)?.get(model))
+    }
+
+    /// The models of `provider` that clients may name, sorted. Entries for one size of a picture (`1024-x-1024/dall-e-2`)
+    /// are none.
     pub fn models(&self, provider: &str) -> Vec<&str> {
-        let mut names: Vec<&str> = self
-            .providers
-            .get(provider)
+        let mut names: Vec<&str> = [self.own.get(provider), self.listed.get(provider)]
             .into_iter()
+            .flatten()
             .flat_map(|models| models.keys().map(String::as_str))
+            .filter(|name| !name.contains("-x-"))
             .collect();
         names.sort_unstable();
+        names.dedup();
         names
     }
+
+    /// Every entry, with its provider and name, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str, &PricedModel)> {
+        let listed = self.listed.iter().flat_map(|(provider, models)| {
+            models
+                .iter()
+                .map(move |(model, entry)| (provider.as_str(), model.as_str(), entry))
+        });
+        let listed = listed.filter(|(provider, model, _)| {
+            let own = self.own.get(*provider);
+            own.is_none_or(|models| !models.contains_key(*model))
+        });
+        let own = self.own.iter().flat_map(|(provider, models)| {
+            models
+                .iter()
+                .map(move |(model, entry)| (provider.as_str(), model.as_str(), entry))
+        });
+        own.chain(listed)
+    }
+
+    /// Whether any model of `provider` is listed.
+    pub fn has_provider(&self, provider: &str) -> bool {
+        self.own.contains_key(provider) || self.listed.contains_key(provider)
+    }
+}
+
+impl PricedModel {
+    /// The list price in `region`; without an uplift for it the plain one.
+    pub fn price_in(&self, region: Option<Region>) -> Arc<Price> {
+        let uplift = self
+            .uplifts
+            .iter()
+            .find(|(known, _)| Some(*known) == region);
+        match uplift {
+            Some((_, factor)) => Arc::new(self.price.times(*factor)),
+            None => Arc::clone(&self.price),
+        }
+    }
+}
+
+/// `ft:gpt-4o:acme::id` → `ft:gpt-4o`.
+fn fine_tuned(model: &str) -> Option<&str> {
+    let base = model.strip_prefix("ft:")?.split(':').next()?;
+    model.get(..base.len() + "ft:".len())
 }
 
 /// Cuts `-2024-08-06`, `-20240806` or `-0806` off the end.
@@ -123,86 +194,9 @@ fn without_date(model: &str) -> Option<&str> {
     (!family.is_empty() && model.get(family.len()..)?.starts_with('-')).then_some(family)
 }
 
-#[derive(Deserialize)]
-struct File {
-    version: String,
-    models: Vec<Row>,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    provider: String,
-    model: String,
-    mode: String,
-    max_input_tokens: Option<u64>,
-    max_output_tokens: Option<u64>,
-    price_per_million_usd: PerMillion,
-}
-
-#[derive(Deserialize)]
-struct PerMillion {
-    input: Option<String>,
-    cache_read: Option<String>,
-    cache_write_5m: Option<String>,
-    cache_write_1h: Option<String>,
-    audio_input: Option<String>,
-    image_input: Option<String>,
-    output: Option<String>,
-    reasoning: Option<String>,
-    audio_output: Option<String>,
-}
-
-impl PerMillion {
-    fn per_token(&self) -> Price {
-        let part = |text: &Option<String>| -> Option<Decimal> {
-            parse_price(text.as_deref()?)?
-                .checked_mul(Decimal::new(1, 6))
-                .map(|price| price.normalize())
-        };
-        Price {
-            input: part(&self.input),
-            cache_read: part(&self.cache_read),
-            cache_write_5m: part(&self.cache_write_5m),
-            cache_write_1h: part(&self.cache_write_1h),
-            audio_input: part(&self.audio_input),
-            image_input: part(&self.image_input),
-            output: part(&self.output),
-            reasoning: part(&self.reasoning),
-            audio_output: part(&self.audio_output),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{BUILT_IN, PriceBook, without_date};
-
-    #[test]
-    fn the_built_in_book_is_whole() {
-        let book = PriceBook::parse(BUILT_IN).unwrap();
-        assert!(!book.version().is_empty());
-        for (provider, models) in &book.providers {
-            for (name, model) in models {
-                assert!(model.price.input.is_some(), "{provider}/{name}");
-            }
-        }
-        let gpt_4o = book.lookup("openai", "gpt-4o").unwrap();
-        assert_eq!(gpt_4o.price.input.unwrap().to_string(), "0.0000025");
-        assert_eq!(gpt_4o.price.cache_read.unwrap().to_string(), "0.00000125");
-        assert_eq!(gpt_4o.price.output.unwrap().to_string(), "0.00001");
-        assert_eq!(gpt_4o.max_input_tokens, Some(128_000));
-    }
-
-    #[test]
-    fn an_unlisted_snapshot_has_the_price_of_its_family() {
-        let book = PriceBook::built_in();
-        assert_eq!(
-            book.lookup("openai", "gpt-4o-2030-01-01"),
-            book.lookup("openai", "gpt-4o")
-        );
-        assert_eq!(book.lookup("openai", "gpt-4o-unheard-of"), None);
-        assert_eq!(book.lookup("nobody", "gpt-4o"), None);
-    }
+    use super::without_date;
 
     #[test]
     fn dates_are_cut_off_and_version_numbers_are_not() {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use log::error;
-use rust_decimal::Decimal;
 use trunkline_actors::admission::{Ask, Permit, Reserved, admit as take};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{ModelGroup, RequestId, Subject, SubjectKind};
@@ -12,13 +11,13 @@ use trunkline_actors::ports::{
     JournalError, JournalWriter, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
 use trunkline_actors::rate_limiter::Limits;
-use trunkline_wire::request::{Endpoint, RequestPeek};
+use trunkline_wire::request::Endpoint;
 
 use super::error::DispatchError;
 use super::settle::Settlement;
-use super::{Candidate, Inbound, Shared};
+use super::{Candidate, Inbound, Shared, service};
 use crate::auth::Identity;
-use crate::cost::Price;
+use crate::cost;
 
 /// English text has about four bytes a token in every current vocabulary; a learned ratio per model comes with limits.
 const BYTES_PER_TOKEN: usize = 4;
@@ -42,13 +41,10 @@ pub(super) fn tokens_of_bytes(bytes: usize) -> u64 {
 ///
 /// A request without a maximum is expected to be as long as the model's answers usually are. A candidate without a price
 /// adds nothing: what is unknown cannot be held.
-pub(super) fn estimate(
-    endpoint: Endpoint,
-    peek: &RequestPeek,
-    candidates: &[Candidate],
-) -> Estimate {
+pub(super) fn estimate(inbound: &Inbound, candidates: &[Candidate]) -> Estimate {
+    let peek = &inbound.peek;
     let prompt_tokens = tokens_of_bytes(peek.input_bytes);
-    let completion_tokens = match (endpoint, peek.max_tokens) {
+    let completion_tokens = match (inbound.endpoint, peek.max_tokens) {
         (Endpoint::Embeddings, _) => 0,
         (_, Some(max)) => max.saturating_mul(peek.n.max(1)),
         (_, None) => candidates
@@ -58,15 +54,22 @@ pub(super) fn estimate(
             .unwrap_or_default()
             .saturating_mul(peek.n.max(1)),
     };
-    let cost = |tokens: u64, per_token: fn(&Price) -> Option<Decimal>| {
-        candidates
-            .iter()
-            .filter_map(|(_, price)| per_token(price.as_ref()?))
-            .max()
-            .map(|price| Usd::rounded(Decimal::from(tokens).saturating_mul(price)))
-    };
-    let input_cost = cost(prompt_tokens, |price| price.input);
-    let output_cost = cost(completion_tokens, |price| price.output);
+    let asked = service::asked(&inbound.body);
+    let (input_cost, output_cost) = candidates
+        .iter()
+        .filter_map(|(target, price)| {
+            let service = service::sent(asked, &target.config);
+            let price = price.as_ref()?;
+            Some(cost::expected(
+                price,
+                prompt_tokens,
+                completion_tokens,
+                service,
+            ))
+        })
+        .fold((None, None), |most, one| {
+            (most.0.max(one.0), most.1.max(one.1))
+        });
     Estimate {
         prompt_tokens,
         completion_tokens,

@@ -63,7 +63,7 @@ impl Dispatcher {
             &resolved,
             &members,
         )?;
-        let estimate = admit::estimate(inbound.endpoint, &inbound.peek, &members);
+        let estimate = admit::estimate(&inbound, &members);
         let ask = PlanAsk {
             // Another group's model has another vocabulary: its count would be wrong.
             disable_fallbacks: true,

@@ -118,16 +118,21 @@ fn of_cost(settled: &Settled, out: &mut Headers) {
     let Some(cost) = &settled.cost else { return };
     let total = cost.total.to_string();
     push(out, "x-litellm-response-cost", &total);
-    push(out, "x-litellm-response-cost-original", &total);
-    let input = cost.input_side();
     for (name, part) in [
-        ("x-litellm-response-cost-input", input),
-        (
-            "x-litellm-response-cost-output",
-            cost.total.as_decimal() - input,
-        ),
+        ("x-litellm-response-cost-original", cost.list()),
+        ("x-litellm-response-cost-input", cost.input_side()),
+        ("x-litellm-response-cost-output", cost.output_side()),
     ] {
         push(out, name, &Usd::rounded(part).to_string());
+    }
+    for (name, part) in [
+        ("x-litellm-response-cost-discount-amount", cost.discount),
+        ("x-litellm-response-cost-margin-amount", cost.margin),
+    ] {
+        // Without terms of the operator there is nothing to say.
+        if !part.is_zero() {
+            push(out, name, &Usd::rounded(part).to_string());
+        }
     }
 }
 

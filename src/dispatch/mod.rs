@@ -20,6 +20,7 @@ mod mock;
 mod mock_testing;
 mod route;
 mod routing;
+mod service;
 mod settle;
 mod stream;
 mod target;
@@ -46,7 +47,7 @@ pub use drain::Draining;
 pub use error::{DispatchError, UpstreamFailure};
 pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
-pub use target::{Target, Targets, listed};
+pub use target::{Target, Targets};
 
 use self::attempt::Journey;
 use self::headers::CallerLimits;
@@ -73,7 +74,7 @@ pub struct Shared {
     /// Told of every settled record.
     pub ledger: LedgerHandle,
     /// List prices.
-    pub prices: &'static PriceBook,
+    pub prices: Arc<PriceBook>,
     /// Counters.
     pub metrics: Metrics,
     /// Monotonic time.
@@ -259,7 +260,7 @@ impl Dispatcher {
             });
         }
 
-        let estimate = admit::estimate(inbound.endpoint, &inbound.peek, &within_reach);
+        let estimate = admit::estimate(&inbound, &within_reach);
         let mut plan = table.plan(
             resolved,
             route::ask(&shared, &inbound, &estimate, mock_failure),
@@ -307,7 +308,7 @@ fn candidates(shared: &Shared, resolved: &Resolved) -> Vec<Candidate> {
         .deployments()
         .filter_map(|(id, upstream_model)| {
             let target = Arc::clone(shared.targets.get(id)?);
-            let price = target.price(shared.prices, upstream_model);
+            let price = target.price(&shared.prices, upstream_model);
             Some((target, price))
         })
         .collect()

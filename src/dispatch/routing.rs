@@ -9,11 +9,10 @@ use trunkline_actors::supervisor::{
     DeploymentSpec, LatencyArgs, RoutingConfig, Strategy, TagRules,
 };
 
-use super::target;
 use crate::config::{
     ByError, Config, DeploymentConfig, RouterSettings, RoutingHint, RoutingStrategy,
 };
-use crate::cost::PriceBook;
+use crate::cost::{Part, PriceBook};
 
 /// Everything that routing depends on.
 pub fn routing_config(config: &Config, prices: &PriceBook) -> RoutingConfig {
@@ -101,7 +100,7 @@ fn spec(
     router: &RouterSettings,
     prices: &PriceBook,
 ) -> DeploymentSpec {
-    let price = target::price(deployment, prices, &deployment.upstream_model);
+    let price = deployment.price(prices, &deployment.upstream_model);
     DeploymentSpec {
         weight: deployment.weight,
         rpm: deployment.rpm,
@@ -117,8 +116,10 @@ fn spec(
         allowed_fails: deployment.allowed_fails,
         allowed_fails_policy: by_class(deployment.allowed_fails_policy),
         tags: deployment.tags.clone(),
-        price_per_token: price
-            .and_then(|price| Some(price.input? + price.output.unwrap_or_default())),
+        price_per_token: price.and_then(|price| {
+            let output = price.of(Part::Output).unwrap_or_default();
+            price.of(Part::Input)?.checked_add(output)
+        }),
         ..DeploymentSpec::new(
             DeploymentId::new(deployment.id.as_str()),
             ModelGroup::new(deployment.model_name.as_str()),

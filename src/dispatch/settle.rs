@@ -21,8 +21,8 @@ use trunkline_wire::usage::Usage;
 
 use super::admit::tokens_of_bytes;
 use super::target::Target;
-use super::{Inbound, Shared};
-use crate::cost::{self, CostBreakdown, Price};
+use super::{Inbound, Shared, service};
+use crate::cost::{self, CostBreakdown, Price, ServiceTier, Units};
 use crate::telemetry::metrics::{Finished, InFlightGuard};
 
 /// Status under which a client that left is counted (LiteLLM's and nginx's number).
@@ -39,6 +39,8 @@ pub(super) struct Settlement {
     endpoint: Endpoint,
     /// How many choices were asked for.
     choices: u64,
+    /// The service that the client asked for.
+    asked: Option<ServiceTier>,
     arrived: Instant,
 }
 
@@ -60,6 +62,7 @@ struct Open {
 struct Answering {
     target: Arc<Target>,
     price: Option<Arc<Price>>,
+    service: ServiceTier,
 }
 
 /// What a settled request cost.
@@ -97,13 +100,14 @@ impl Settlement {
             }),
             endpoint: inbound.endpoint,
             choices: inbound.peek.n.max(1),
+            asked: service::asked(&inbound.body),
             arrived: inbound.arrived,
         }
     }
 
     /// A deployment is being tried; what follows is its doing until another one is.
     pub(super) fn trying(&mut self, target: &Arc<Target>, attempt: &Attempt) {
-        let price = target.price(self.shared.prices, &attempt.upstream_model);
+        let price = target.price(&self.shared.prices, &attempt.upstream_model);
         let Some(open) = &mut self.open else { return };
         open.reached = true;
         open.record.attempts += 1;
@@ -122,6 +126,7 @@ impl Settlement {
         open.answering = Some(Answering {
             target: Arc::clone(target),
             price,
+            service: service::sent(self.asked, &target.config),
         });
     }
 
@@ -146,6 +151,14 @@ impl Settlement {
         if let Some(open) = &mut self.open {
             open.first_content = Some(elapsed);
             open.record.first_content_at = Some(UnixMs::now());
+        }
+    }
+
+    /// The service that the provider says it gave.
+    pub(super) fn served(&mut self, service: Option<ServiceTier>) {
+        let answering = self.open.as_mut().and_then(|open| open.answering.as_mut());
+        if let (Some(answering), Some(service)) = (answering, service) {
+            answering.service = service;
         }
     }
 
@@ -232,11 +245,10 @@ impl Settlement {
             Some(usage) => (usage, false),
             None => (&estimated, estimated.total_tokens() > 0),
         };
-        let breakdown = open
-            .answering
-            .as_ref()
-            .and_then(|answering| answering.price.as_ref())
-            .and_then(|price| cost::cost(usage, price));
+        let breakdown = open.answering.as_ref().and_then(|answering| {
+            let price = answering.price.as_ref()?;
+            cost::cost(usage, price, &Units::default(), answering.service)
+        });
         let cost = match &breakdown {
             Some(breakdown) => Some(breakdown.total),
             None if usage.total_tokens() == 0 => Some(Usd::ZERO),

@@ -15,7 +15,7 @@ use trunkline_wire::exchange::Dialect;
 use trunkline_wire::request::Endpoint;
 
 use crate::config::{self, AuthScheme, Config, DeploymentConfig, Provider, Secret};
-use crate::cost::{Price, PriceBook, PricedModel};
+use crate::cost::{Price, PriceBook};
 use crate::telemetry::metrics::{GroupMetrics, Metrics};
 
 /// How the tokens of an OAuth login with Anthropic begin: they are no API keys.
@@ -117,12 +117,13 @@ impl Target {
             metrics: metrics.group(&config.model_name),
             dialect: dialect(config.provider),
             addresses: Addresses::of(config)?,
-            max_output_tokens: config
-                .model_info
-                .max_output_tokens
-                .or_else(|| listed(config, prices, &config.upstream_model)?.max_output_tokens),
+            max_output_tokens: config.model_info.max_output_tokens.or_else(|| {
+                config
+                    .listed(prices, &config.upstream_model)?
+                    .max_output_tokens
+            }),
             price: if fixed {
-                price(config, prices, &config.upstream_model).map(Arc::new)
+                config.price(prices, &config.upstream_model)
             } else {
                 None
             },
@@ -152,7 +153,7 @@ impl Target {
         match &self.price {
             Some(price) => Some(Arc::clone(price)),
             None if self.config.upstream_model.contains('*') => {
-                price(&self.config, prices, upstream_model).map(Arc::new)
+                self.config.price(prices, upstream_model)
             }
             None => None,
         }
@@ -209,37 +210,6 @@ fn dialect(provider: &Provider) -> Dialect {
     match provider.dialect {
         config::Dialect::Anthropic => Dialect::Anthropic,
         config::Dialect::OpenAi | config::Dialect::NotYet => Dialect::OpenAi,
-    }
-}
-
-/// What the price book knows of the deployment's model: of `base_model` if that is set and known, else of
-/// `upstream_model`.
-pub fn listed<'b>(
-    config: &DeploymentConfig,
-    prices: &'b PriceBook,
-    upstream_model: &str,
-) -> Option<&'b PricedModel> {
-    config
-        .model_info
-        .base_model
-        .as_deref()
-        .and_then(|base| prices.lookup(config.provider.name, base))
-        .or_else(|| prices.lookup(config.provider.name, upstream_model))
-}
-
-/// The deployment's own prices, completed from the price book.
-pub(super) fn price(
-    config: &DeploymentConfig,
-    prices: &PriceBook,
-    upstream_model: &str,
-) -> Option<Price> {
-    let listed = listed(config, prices, upstream_model).map(|entry| entry.price.clone());
-    match (config.prices.is_empty(), listed) {
-        // Nobody is called, so nothing is owed.
-        (true, None) if config.mock_response.is_some() => Some(Price::free()),
-        (true, listed) => listed,
-        (false, Some(listed)) => Some(config.prices.or(&listed)),
-        (false, None) => Some(config.prices.clone()),
     }
 }
 

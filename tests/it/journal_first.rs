@@ -12,7 +12,6 @@ use serde_json::json;
 use tokio::time::Instant;
 use trunkline::auth::Identity;
 use trunkline::config::{CliOverrides, ConfigSource, MapEnv, load};
-use trunkline::cost::PriceBook;
 use trunkline::dispatch::{
     DispatchError, Dispatcher, Draining, Inbound, Reply, Shared, Targets, routing_config,
     tls_config,
@@ -123,13 +122,13 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         clock,
     );
     supervisor
-        .apply(routing_config(&config, PriceBook::built_in()))
+        .apply(routing_config(&config, &config.price_book))
         .await
         .expect("the supervisor runs");
-    let prices = PriceBook::built_in();
+    let prices = Arc::clone(&config.price_book);
     let metrics = Metrics::new("test");
     let shared = Shared {
-        targets: Targets::build(&config, prices, &metrics).expect("the targets are good"),
+        targets: Targets::build(&config, &prices, &metrics).expect("the targets are good"),
         routing: supervisor.routing().clone(),
         limiter: rate_limiter::start(&actors, LimiterSettings::default(), clock),
         ledger: spend_ledger::start(

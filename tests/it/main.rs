@@ -44,6 +44,8 @@ mod params;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod prices;
+#[cfg(test)]
 mod provider_errors;
 #[cfg(test)]
 mod routing;

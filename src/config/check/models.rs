@@ -2,8 +2,8 @@
 
 use rust_decimal::Decimal;
 
-use crate::config::limits::{has_price, listed};
 use crate::config::model::{Config, DeploymentConfig, UserConfig};
+use crate::cost::{Part, PriceBook};
 
 /// What a loaded configuration serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,11 @@ impl Models {
             ("content refused", router.content_policy_fallbacks.as_ref()),
         ];
         Self {
-            deployments: config.deployments.iter().map(deployment).collect(),
+            deployments: config
+                .deployments
+                .iter()
+                .map(|one| deployment(one, &config.price_book))
+                .collect(),
             aliases: router
                 .model_group_alias
                 .iter()
@@ -101,7 +105,7 @@ impl Models {
     }
 }
 
-fn deployment(one: &DeploymentConfig) -> DeploymentLine {
+fn deployment(one: &DeploymentConfig, book: &PriceBook) -> DeploymentLine {
     let mut settings = Vec::new();
     let mut say = |name: &str, value: Option<String>| {
         settings.extend(value.map(|value| format!("{name} {value}")));
@@ -118,9 +122,8 @@ fn deployment(one: &DeploymentConfig) -> DeploymentLine {
         "timeout",
         one.timeout_secs.map(|value| format!("{value} s")),
     );
-    let price = listed(one).map(|listed| &listed.price);
-    let price = price.map_or_else(|| one.prices.clone(), |price| one.prices.or(price));
-    if let (Some(input), Some(output)) = (price.input, price.output) {
+    let price = one.price(book, &one.upstream_model).unwrap_or_default();
+    if let (Some(input), Some(output)) = (price.of(Part::Input), price.of(Part::Output)) {
         let million = Decimal::from(1_000_000);
         say(
             "USD per million tokens",
@@ -143,7 +146,7 @@ fn deployment(one: &DeploymentConfig) -> DeploymentLine {
             address.to_string()
         },
         key: one.api_key.is_some(),
-        priced: (!one.upstream_model.contains('*')).then(|| has_price(one)),
+        priced: (!one.upstream_model.contains('*')).then(|| one.has_price(book)),
         settings,
     }
 }

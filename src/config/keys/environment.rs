@@ -135,7 +135,7 @@ pub(super) const VARIABLES: &[Key] = &[
     ignored(
         "LITELLM_LOCAL_MODEL_COST_MAP",
         Switch,
-        "the price list is always the built-in one",
+        "the price list is built in; `trunkline.model_prices_file` adds to it",
     ),
     planned(
         Budgets,

@@ -351,14 +351,18 @@ pub(super) const LITELLM: Section = Section {
             "",
             "shown without a key",
         ),
-        planned(
-            Budgets,
+        on(
             "cost_discount_config",
             Map,
             "",
-            "part off by provider",
+            "part off the price by provider: `openai: 0.05`",
         ),
-        planned(Budgets, "cost_margin_config", Map, "", "margin by provider"),
+        on(
+            "cost_margin_config",
+            Map,
+            "",
+            "part on top by provider, after the discount: `openai: 0.1` or `{percentage: 0.1, fixed_amount: 0.001}` (USD a call); `global` for every other provider",
+        ),
         planned(
             Budgets,
             "include_cost_in_streaming_usage",

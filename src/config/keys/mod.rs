@@ -10,6 +10,7 @@ mod litellm;
 mod model_info;
 mod own;
 mod params;
+mod prices;
 mod render;
 mod router;
 #[cfg(test)]
@@ -270,6 +271,25 @@ impl Kind {
                 | Self::Url
         )
     }
+}
+
+/// `own` rows, then the price keys.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "at compile time, where it is an error"
+)]
+const fn with_prices<const N: usize>(own: &[Key]) -> [Key; N] {
+    let mut rows = [own[0]; N];
+    let mut at = 0;
+    while at < N {
+        rows[at] = if at < own.len() {
+            own[at]
+        } else {
+            prices::PRICES[at - own.len()]
+        };
+        at += 1;
+    }
+    rows
 }
 
 /// A key that does what it says.

@@ -172,6 +172,18 @@ pub(super) const TRUNKLINE: Section = Section {
         ),
         on("timeouts", Map, "", "timers of one call"),
         on(
+            "model_prices",
+            Map,
+            "",
+            "list prices that count over the built-in ones: `provider/model:` with the price keys of `litellm_params` below, and `mode`, `max_input_tokens`, `max_output_tokens`",
+        ),
+        on(
+            "model_prices_file",
+            Path,
+            "",
+            "a LiteLLM price map, relative to the config file; its entries count over the built-in ones",
+        ),
+        on(
             "client_gone",
             Map,
             "",

@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::super::prices;
 use super::super::raw::{
     RawAllowedFails, RawCache, RawClientGone, RawEntry, RawGeneral, RawInfo, RawLitellm,
     RawLogging, RawParams, RawRateLimits, RawRetries, RawRouter, RawStrategyArgs, RawTimeouts,
     RawTrunkline, RawUser,
 };
 use super::{Key, SECTIONS, Status, key, markdown, section};
+use crate::cost::Part;
 
 /// Asks a struct for its fields and reads nothing.
 struct Ask<'a>(&'a mut Vec<&'static str>);
@@ -70,8 +70,14 @@ fn fields<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
 
 #[test]
 fn the_table_and_the_structs_know_the_same_keys() {
-    let prices: Vec<&str> = prices::names().collect();
-    let with = |more: &[&'static str]| [prices.as_slice(), more].concat();
+    let prices: Vec<&str> = Part::all().map(Part::litellm_key).collect();
+    let families = [
+        "input_cost_per_*",
+        "output_cost_per_*",
+        "cache_read_input_*",
+        "cache_creation_input_*",
+    ];
+    let with = |more: &[&'static str]| [prices.as_slice(), &families, more].concat();
     // With the keys that are acted on without being a field.
     for (path, fields, besides) in [
         (
@@ -105,14 +111,18 @@ fn the_table_and_the_structs_know_the_same_keys() {
             fields::<RawAllowedFails>(),
             vec![],
         ),
-        ("litellm_settings", fields::<RawLitellm>(), vec![]),
+        (
+            "litellm_settings",
+            fields::<RawLitellm>(),
+            vec!["cost_discount_config", "cost_margin_config"],
+        ),
         (
             "litellm_settings.cache_params",
             fields::<RawCache>(),
             vec![],
         ),
         ("general_settings", fields::<RawGeneral>(), vec![]),
-        ("trunkline", fields::<RawTrunkline>(), vec![]),
+        ("trunkline", fields::<RawTrunkline>(), vec!["model_prices"]),
         ("trunkline.timeouts", fields::<RawTimeouts>(), vec![]),
         ("trunkline.client_gone", fields::<RawClientGone>(), vec![]),
         ("user_config", fields::<RawUser>(), vec![]),
@@ -177,7 +187,7 @@ fn keys_are_found_by_name_then_by_family() {
         ("model_list.litellm_params.aws_region_name", Some("aws_*")),
         ("model_list.litellm_params.temperature", None),
         (
-            "model_list.litellm_params.input_cost_per_second",
+            "model_list.litellm_params.input_cost_per_token_batches",
             Some("input_cost_per_*"),
         ),
         ("trunkline.timeouts.idle", Some("idle")),

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::config::DeploymentConfig;
-use crate::dispatch::listed;
+use crate::cost::Part;
 use crate::http::error::ApiError;
 use crate::http::extract::{AnyKey, Call, Caller};
 
@@ -74,11 +74,10 @@ pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
 fn row<'a>(call: &'a Call, deployment: &'a DeploymentConfig) -> Row<'a> {
     let prices = &call.app().shared.prices;
     let info = &deployment.model_info;
-    let listed = listed(deployment, prices, &deployment.upstream_model);
-    let price = listed.map_or_else(
-        || deployment.prices.clone(),
-        |entry| deployment.prices.or(&entry.price),
-    );
+    let listed = deployment.listed(prices, &deployment.upstream_model);
+    let price = deployment
+        .price(prices, &deployment.upstream_model)
+        .unwrap_or_default();
     Row {
         model_name: &deployment.model_name,
         litellm_params: Params {
@@ -112,9 +111,9 @@ fn row<'a>(call: &'a Call, deployment: &'a DeploymentConfig) -> Row<'a> {
             max_output_tokens: info
                 .max_output_tokens
                 .or(listed.and_then(|entry| entry.max_output_tokens)),
-            input_cost_per_token: price.input.and_then(number),
-            output_cost_per_token: price.output.and_then(number),
-            cache_read_input_token_cost: price.cache_read.and_then(number),
+            input_cost_per_token: price.of(Part::Input).and_then(number),
+            output_cost_per_token: price.of(Part::Output).and_then(number),
+            cache_read_input_token_cost: price.of(Part::CacheRead).and_then(number),
             rest: &info.rest,
         },
     }

@@ -12,7 +12,6 @@ use serde::Serialize;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::config::DeploymentConfig;
-use crate::dispatch::listed;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AnyKey, Call, Caller};
 
@@ -106,7 +105,7 @@ fn visible(app: &App, identity: &Identity) -> Vec<Model> {
 }
 
 fn model(app: &App, id: &str, upstream_model: &str, deployment: &DeploymentConfig) -> Model {
-    let listed = listed(deployment, app.shared.prices, upstream_model);
+    let listed = deployment.listed(&app.shared.prices, upstream_model);
     let info = &deployment.model_info;
     Model {
         id: id.to_owned(),

@@ -1,0 +1,103 @@
+//! Which service tier a call asks for, and which one the provider says it gave: it decides the price.
+//!
+//! Most bodies do not speak of it, so they are searched for the word before anything is parsed.
+
+use memchr::memmem;
+use serde_json::{Map, Value};
+use trunkline_wire::json::Object;
+
+use crate::config::{DeploymentConfig, Dialect};
+use crate::cost::ServiceTier;
+
+const KEY: &str = "service_tier";
+
+/// What the client's body asks for; `None` if it does not say.
+pub(super) fn asked(body: &[u8]) -> Option<ServiceTier> {
+    memmem::find(body, KEY.as_bytes())?;
+    // Parsed in earnest: the word may be in a prompt, or in metadata to get a cheaper bill.
+    let object = Object::parse(body).ok()?;
+    let text: &str = serde_json::from_str(object.get(KEY)?.get()).ok()?;
+    match ServiceTier::named(text) {
+        // A batch is not asked for by a call; a provider that ignores the word must not make it cheaper.
+        ServiceTier::Batch => Some(ServiceTier::Standard),
+        service => Some(service),
+    }
+}
+
+/// What is sent to this deployment when the client asks so.
+pub(super) fn sent(asked: Option<ServiceTier>, config: &DeploymentConfig) -> ServiceTier {
+    let said = |members: &Map<String, Value>| {
+        let text = members.get(KEY)?.as_str()?;
+        Some(ServiceTier::named(text))
+    };
+    // A translated request may have lost the word.
+    let passed_on = matches!(config.provider.dialect, Dialect::OpenAi)
+        && !config.additional_drop_params.iter().any(|name| name == KEY);
+    said(&config.extra_body)
+        .or(asked.filter(|_| passed_on))
+        .or_else(|| said(&config.defaults))
+        .unwrap_or_default()
+}
+
+/// What a whole answer says it was served with; `None` if it does not say.
+///
+/// OpenAI says so at the end of every answer, Anthropic within `usage`. Inside a text the quotes of the key would be
+/// escaped, so the last place where it stands is no text of the model's.
+pub(super) fn served(body: &[u8]) -> Option<ServiceTier> {
+    const QUOTED: &[u8] = b"\"service_tier\"";
+    let at = memmem::rfind(body, QUOTED)?;
+    let rest = body.get(at + QUOTED.len()..)?.trim_ascii_start();
+    let value = rest
+        .strip_prefix(b":")?
+        .trim_ascii_start()
+        .strip_prefix(b"\"")?;
+    let end = value.iter().position(|byte| *byte == b'"')?;
+    let text = str::from_utf8(value.get(..end)?).ok()?;
+    Some(ServiceTier::named(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{asked, served};
+    use crate::cost::ServiceTier::{Flex, Priority, Standard};
+
+    #[test]
+    fn a_request_asks_at_its_top_level_only() {
+        for (body, want) in [
+            (r#"{"model":"m","service_tier":"flex"}"#, Some(Flex)),
+            (r#"{"service_tier": "priority"}"#, Some(Priority)),
+            (r#"{"service_tier":"auto"}"#, Some(Standard)),
+            (r#"{"service_tier":"batch"}"#, Some(Standard)),
+            (r#"{"service_tier":null}"#, None),
+            (r#"{"metadata":{"service_tier":"flex"}}"#, None),
+            (
+                r#"{"messages":[{"role":"user","content":"service_tier"}]}"#,
+                None,
+            ),
+            (r#"{"model":"m"}"#, None),
+        ] {
+            assert_eq!(asked(body.as_bytes()), want, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_says_what_it_was_served_with() {
+        for (body, want) in [
+            (r#"{"id":"x","service_tier":"default"}"#, Some(Standard)),
+            (r#"{"service_tier" : "priority","id":"x"}"#, Some(Priority)),
+            (
+                r#"{"usage":{"service_tier":"batch"}}"#,
+                Some(super::ServiceTier::Batch),
+            ),
+            (
+                r#"{"choices":[{"text":"\"service_tier\":\"flex\""}]}"#,
+                None,
+            ),
+            (r#"{"service_tier":null}"#, None),
+            (r#"{"service_tier":"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(served(body.as_bytes()), want, "{body}");
+        }
+    }
+}
