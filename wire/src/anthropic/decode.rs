@@ -5,11 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::types::{Answer, Block};
 use super::{JSON_TOOL, error, finish, usage};
-use crate::UpstreamError;
-use crate::broken;
 use crate::chat::{ChatResponse, Choice, Content, FunctionCall, Message, ToolCall};
 use crate::event::FinishReason;
 use crate::json::Object;
+use crate::{UpstreamError, broken};
 
 /// Where the blocks of an answer go.
 #[derive(Debug, Default)]
@@ -94,7 +93,8 @@ impl Parts {
                 self.text
                     .push_str(block.text.as_deref().unwrap_or_default());
                 let citations = block.citations.and_then(value_of);
-                let citations = citations.filter(|list| list.as_array().is_some_and(filled));
+                let citations =
+                    citations.filter(|list| list.as_array().is_some_and(|list| !list.is_empty()));
                 self.citations.extend(citations);
             }
             "thinking" => {
@@ -153,7 +153,7 @@ impl Parts {
             ("citations", self.citations),
             ("content_blocks", self.others),
         ] {
-            if filled(&list) {
+            if !list.is_empty() {
                 specific(&mut message, key, list.into());
             }
         }
@@ -173,10 +173,6 @@ fn specific(message: &mut Message, key: &str, value: Value) {
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
-}
-
-fn filled(list: &Vec<Value>) -> bool {
-    !list.is_empty()
 }
 
 /// A value that the whole body's check has already bounded in depth; nothing for null.

@@ -1,7 +1,6 @@
 //! What Anthropic answers with: whole messages, stream events, content blocks.
 //!
-//! Everything is borrowed and optional, because a server that only resembles Anthropic's must not fail on a member that
-//! nobody needs. Source: Anthropic API reference, "Messages" and "Streaming messages", 2026-11-23.
+//! Members are optional, and unknown ones are skipped: types of events and blocks are added over time ("Versions"). Source: Anthropic API reference, "Messages" and "Streaming messages", 2026-11-23.
 
 use std::borrow::Cow;
 
@@ -32,20 +31,20 @@ pub(super) struct StopDetails {
     pub(super) explanation: Option<String>,
 }
 
-/// One event of a stream, whichever it is: its `type` says which members it has.
+/// One event of a stream, whichever it is: its `type` says which members it has, and what they are.
 #[derive(Debug, Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(rename = "type", borrow)]
     pub(super) kind: Cow<'a, str>,
     /// Of `message_start`.
     #[serde(borrow)]
-    pub(super) message: Option<Started<'a>>,
+    pub(super) message: Option<&'a RawValue>,
     /// Of `content_block_start`.
     #[serde(borrow)]
     pub(super) content_block: Option<&'a RawValue>,
     /// Of `content_block_delta` and `message_delta`.
     #[serde(borrow)]
-    pub(super) delta: Option<Delta<'a>>,
+    pub(super) delta: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) usage: Option<&'a RawValue>,
 }

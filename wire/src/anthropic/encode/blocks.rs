@@ -65,7 +65,7 @@ pub(super) enum Block<'a> {
     Own(&'a ContentPart),
     /// A thinking block, which must go back as it came.
     #[serde(untagged)]
-    Thinking(&'a Value),
+    Thinking(Cow<'a, Value>),
 }
 
 /// Where the bytes of an image or a document are.

@@ -14,6 +14,7 @@ use crate::chat::{Content, ContentPart};
 const FILES_BETA: &str = "files-api-2025-04-14";
 
 /// `data:<media type>;base64,<data>`.
+#[derive(Clone, Copy)]
 struct DataUri<'a> {
     media_type: &'a str,
     data: &'a str,

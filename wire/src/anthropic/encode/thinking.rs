@@ -59,11 +59,10 @@ pub(super) fn settle(chat: &ChatRequest, target: &mut Target<'_>) -> Result<Thin
         }
     }
     match (effort, target.model.thinking) {
-        (None, _) => {}
         (Some(Effort::None), Can::Adaptive { off: Some(off), .. }) => {
             settled.config.get_or_insert_with(|| json!({"type": off}));
         }
-        (Some(Effort::None), _) => {}
+        (None | Some(Effort::None), _) => {}
         (Some(Effort::Some { .. }), Can::No) => target.cannot("reasoning_effort")?,
         (Some(Effort::Some { word, .. }), Can::Adaptive { xhigh, .. }) => {
             settled.on = true;

@@ -1,5 +1,7 @@
 //! The content block that is open in a stream: what its start says, and what is left to say at its end.
 
+use std::mem;
+
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -8,7 +10,7 @@ use crate::anthropic::types::Block;
 use crate::anthropic::{JSON_TOOL, decode};
 use crate::event::ChatEvent;
 use crate::sse::MAX_EVENT_BYTES;
-use crate::{UpstreamError, UpstreamErrorKind};
+use crate::{UpstreamError, broken};
 
 /// What the pieces of `input_json_delta` belong to.
 #[derive(Debug)]
@@ -59,9 +61,7 @@ impl OpenBlock {
             }
             Self::Other { input, .. } => {
                 if input.len().saturating_add(json.len()) > MAX_EVENT_BYTES {
-                    let message = "a content block of the stream is too large";
-                    let kind = UpstreamErrorKind::BrokenAnswer;
-                    return Err(UpstreamError::new(kind, Some(200), message));
+                    return Err(broken::answer("a content block of the stream is too large"));
                 }
                 input.push_str(&json);
                 Ok(None)
@@ -146,7 +146,7 @@ impl StreamDecoder {
     }
 
     pub(super) fn close_block(&mut self) {
-        let block = std::mem::replace(&mut self.block, OpenBlock::None);
+        let block = mem::replace(&mut self.block, OpenBlock::None);
         self.ready.extend(block.close());
     }
 }
