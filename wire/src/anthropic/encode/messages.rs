@@ -9,7 +9,7 @@ use std::mem;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::blocks::{Block, Turn};
+use super::blocks::{Block, Output, Turn};
 use super::parts;
 use super::target::Target;
 use crate::BadRequest;
@@ -195,9 +195,16 @@ fn tool_result<'a>(
     target: &mut Target<'_>,
 ) -> Result<Block<'a>, BadRequest> {
     let id = present(message.tool_call_id.as_deref(), path, "tool_call_id")?;
+    let content = match &message.content {
+        Some(Content::Text(text)) => (!text.is_empty()).then_some(Output::Text(text)),
+        parts => {
+            let blocks = parts::blocks(parts.as_ref(), path, target)?;
+            (!blocks.is_empty()).then_some(Output::Blocks(blocks))
+        }
+    };
     Ok(Block::ToolResult {
         tool_use_id: call_id(id),
-        content: parts::blocks(message.content.as_ref(), path, target)?,
+        content,
         is_error: message.rest.get("is_error").filter(|is| !is.is_null()),
         cache_control: message.cache_control.as_ref(),
     })

@@ -8,6 +8,8 @@
 //! Source: Anthropic API reference, "Streaming messages", 2026-11-23.
 
 mod block;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
