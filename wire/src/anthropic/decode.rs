@@ -1,5 +1,7 @@
 //! Anthropic's whole answers in the neutral form. Streams are [`super::stream`]'s, error statuses [`super::error`]'s.
 
+use std::fmt::Display;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -40,8 +42,7 @@ pub fn response(body: &[u8]) -> Result<ChatResponse, UpstreamError> {
     if let Some(err) = object.get("error").filter(|err| err.get() != "null") {
         return Err(error::classify_inside(err));
     }
-    let answer: Answer<'_> =
-        serde_json::from_str(object.source()).map_err(|err| odd(&err.to_string()))?;
+    let answer: Answer<'_> = serde_json::from_str(object.source()).map_err(|err| odd(&err))?;
     let content = answer
         .content
         .ok_or_else(|| broken::answer("the provider's answer has no 'content'"))?;
@@ -86,8 +87,10 @@ pub fn response(body: &[u8]) -> Result<ChatResponse, UpstreamError> {
 
 impl Parts {
     fn add(&mut self, raw: &RawValue) -> Result<(), UpstreamError> {
-        let block: Block<'_> =
-            serde_json::from_str(raw.get()).map_err(|err| odd(&err.to_string()))?;
+        let Some(block) = Block::of(raw).map_err(|err| odd(&err))? else {
+            self.others.extend(value_of(raw));
+            return Ok(());
+        };
         match &*block.kind {
             "text" => {
                 self.text
@@ -103,8 +106,8 @@ impl Parts {
                 self.thinking_blocks.extend(value_of(raw));
             }
             "redacted_thinking" => self.thinking_blocks.extend(value_of(raw)),
-            "tool_use" => self.add_call(block),
-            _ => self.others.extend(value_of(raw)),
+            // `tool_use`.
+            _ => self.add_call(block),
         }
         Ok(())
     }
@@ -182,6 +185,6 @@ pub(super) fn value_of(raw: &RawValue) -> Option<Value> {
         .filter(|value: &Value| !value.is_null())
 }
 
-pub(super) fn odd(err: &str) -> UpstreamError {
+pub(super) fn odd(err: &impl Display) -> UpstreamError {
     broken::answer(format!("the provider's answer has an unknown shape: {err}"))
 }

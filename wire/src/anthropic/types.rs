@@ -74,7 +74,7 @@ pub(super) struct Delta<'a> {
     pub(super) stop_details: Option<StopDetails>,
 }
 
-/// One block of content.
+/// One block of content, of a type that the neutral form has a word for.
 #[derive(Debug, Deserialize)]
 pub(super) struct Block<'a> {
     #[serde(rename = "type", borrow)]
@@ -90,4 +90,51 @@ pub(super) struct Block<'a> {
     pub(super) input: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) citations: Option<&'a RawValue>,
+}
+
+/// The type of a block or a delta, whatever else it holds.
+#[derive(Debug, Deserialize)]
+struct Typed<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+// === impl Delta ===
+
+impl<'a> Delta<'a> {
+    const KINDS: &'static [&'static str] = &[
+        "text_delta",
+        "thinking_delta",
+        "signature_delta",
+        "citations_delta",
+        "input_json_delta",
+    ];
+
+    /// The delta of a content block; nothing for a type that is not known, whatever its shape.
+    pub(super) fn of_block(raw: &'a RawValue) -> Result<Option<Self>, serde_json::Error> {
+        known(raw, Self::KINDS)
+    }
+}
+
+// === impl Block ===
+
+impl<'a> Block<'a> {
+    const KINDS: &'static [&'static str] = &["text", "thinking", "redacted_thinking", "tool_use"];
+
+    /// The block; nothing for a type that is not known, whatever its shape.
+    pub(super) fn of(raw: &'a RawValue) -> Result<Option<Self>, serde_json::Error> {
+        known(raw, Self::KINDS)
+    }
+}
+
+fn known<'a, T: Deserialize<'a>>(
+    raw: &'a RawValue,
+    kinds: &[&str],
+) -> Result<Option<T>, serde_json::Error> {
+    let typed: Typed<'_> = serde_json::from_str(raw.get())?;
+    if kinds.contains(&&*typed.kind) {
+        serde_json::from_str(raw.get()).map(Some)
+    } else {
+        Ok(None)
+    }
 }

@@ -152,7 +152,7 @@ fn inline<'a>(
     // Texts are sent as text, and `text/plain` is the one kind there is.
     let bytes = STANDARD
         .decode(data)
-        .map_err(|err| BadRequest::new(path, format!("'{path}' is not valid base64: {err}.")))?;
+        .map_err(|err| BadRequest::new(path, format!("'{path}' is not valid base64: {err}")))?;
     let text = String::from_utf8(bytes)
         .map_err(|err| BadRequest::new(path, format!("'{path}' is not UTF-8 text: {err}.")))?;
     let source = Source::Text {

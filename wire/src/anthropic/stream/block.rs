@@ -97,8 +97,13 @@ impl OpenBlock {
 impl StreamDecoder {
     pub(super) fn open_block(&mut self, raw: &RawValue) -> Result<(), UpstreamError> {
         let choice = CHOICE;
-        let block: Block<'_> =
-            serde_json::from_str(raw.get()).map_err(|err| decode::odd(&err.to_string()))?;
+        let Some(block) = Block::of(raw).map_err(|err| decode::odd(&err))? else {
+            if let Some(block) = decode::value_of(raw) {
+                let input = String::new();
+                self.block = OpenBlock::Other { block, input };
+            }
+            return Ok(());
+        };
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
         match &*block.kind {
             "text" => {
@@ -117,8 +122,8 @@ impl StreamDecoder {
                 self.ready
                     .push_back(ChatEvent::OpaqueReasoning { choice, data });
             }
-            // Clients join the pieces and parse them, so a call without any gets its arguments as one piece at its end.
-            "tool_use" => {
+            // `tool_use`. Clients join the pieces and parse them, so a call without any gets its arguments as one piece at its end.
+            _ => {
                 let default = Some(block.input.map_or("{}", RawValue::get).to_owned());
                 if block.name.as_deref() == Some(JSON_TOOL) {
                     self.answered_as_tool = true;
@@ -133,12 +138,6 @@ impl StreamDecoder {
                         name: block.name.unwrap_or_default(),
                     });
                     self.block = OpenBlock::Call { index, default };
-                }
-            }
-            _ => {
-                if let Some(block) = decode::value_of(raw) {
-                    let input = String::new();
-                    self.block = OpenBlock::Other { block, input };
                 }
             }
         }

@@ -157,13 +157,12 @@ impl StreamDecoder {
                 let message = String::from_utf8_lossy(data).into_owned();
                 return Err(UpstreamError::new(UpstreamErrorKind::Server, None, message));
             }
-            Err(err) => return Err(decode::odd(&err.to_string())),
+            Err(err) => return Err(decode::odd(&err)),
         };
         if let Some(err) = object.get("error").filter(|err| err.get() != "null") {
             return Err(error::classify_inside(err));
         }
-        let event =
-            serde_json::from_str(object.source()).map_err(|err| decode::odd(&err.to_string()))?;
+        let event = serde_json::from_str(object.source()).map_err(|err| decode::odd(&err))?;
         self.apply(&event)
     }
 
@@ -178,7 +177,8 @@ impl StreamDecoder {
             }
             "content_block_delta" => {
                 if let Some(delta) = event.delta {
-                    self.delta(parsed(delta)?)?;
+                    let delta = Delta::of_block(delta).map_err(|err| decode::odd(&err))?;
+                    delta.map_or(Ok(()), |delta| self.delta(delta))?;
                 }
             }
             "content_block_stop" => self.close_block(),
@@ -318,5 +318,5 @@ impl fmt::Debug for StreamDecoder {
 }
 
 fn parsed<'a, T: Deserialize<'a>>(member: &'a RawValue) -> Result<T, UpstreamError> {
-    serde_json::from_str(member.get()).map_err(|err| decode::odd(&err.to_string()))
+    serde_json::from_str(member.get()).map_err(|err| decode::odd(&err))
 }

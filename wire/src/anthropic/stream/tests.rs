@@ -1,6 +1,7 @@
 //! Tests of the decoder's life cycle; what single streams become is in the golden cases.
 
 use bytes::Bytes;
+use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -235,8 +236,8 @@ fn any_event() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn any_cut_gives_the_same_events_and_the_same_end(
-        events in proptest::collection::vec(any_event(), 0..12),
-        cuts in proptest::collection::vec(1_usize..40, 0..30),
+        events in vec(any_event(), 0..12),
+        cuts in vec(1_usize..40, 0..30),
         crlf in any::<bool>(),
     ) {
         let mut stream = events.concat();
@@ -256,7 +257,7 @@ proptest! {
     }
 
     #[test]
-    fn events_keep_their_order(events in proptest::collection::vec(any_event(), 0..16)) {
+    fn events_keep_their_order(events in vec(any_event(), 0..16)) {
         let (events, outcome) = decoded([events.concat().as_bytes()]);
         let position = |wanted: fn(&ChatEvent) -> bool| events.iter().position(wanted);
         let finish = position(|event| matches!(event, ChatEvent::Finish { .. }));

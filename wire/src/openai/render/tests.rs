@@ -1,5 +1,7 @@
 //! Tests of the renderer; what single answers look like is in Anthropic's golden cases.
 
+use std::str;
+
 use serde_json::Value;
 
 use super::{StreamRenderer, response};
@@ -169,7 +171,7 @@ fn an_answer_has_the_members_that_clients_look_for() {
         .rest
         .insert("object".to_owned(), "chat.completion".into());
     let body = response(&answer, &options(false));
-    let text = std::str::from_utf8(&body).unwrap();
+    let text = str::from_utf8(&body).unwrap();
     assert_eq!(text.matches("\"object\"").count(), 1);
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["id"], "chatcmpl-1700000000");
