@@ -64,10 +64,6 @@ pub(super) fn write(
     let members = chat.rest.iter().filter(|(_, value)| !value.is_null());
     for (key, value) in members {
         let key = key.as_str();
-        if target.allows(key) {
-            body.set(key, value);
-            continue;
-        }
         match key {
             _ if READ_ELSEWHERE.contains(&key) => {}
             "system" if body.has(key) => {
@@ -77,6 +73,8 @@ pub(super) fn write(
             }
             "stop" => stop(value, body, target)?,
             "user" => user(value, body, target)?,
+            // What is translated above is allowed anyway, and must not be sent in `OpenAI`'s spelling.
+            _ if target.allows(key) => body.set(key, value),
             "service_tier" => service_tier(value, body, target)?,
             // The client's `metadata` is the gateway's: tags and such. Anthropic's own is made of `user`.
             "metadata" => {}

@@ -57,6 +57,18 @@ fn a_model_that_thinks_is_never_forced_to_call() {
 }
 
 #[test]
+fn a_client_that_turns_thinking_off_is_obeyed_whatever_the_effort() {
+    let chat = chat(&json!({
+        "thinking": {"type": "disabled"}, "reasoning_effort": "low", "temperature": 0.3
+    }));
+    for model in ["claude-sonnet-4-5", "claude-opus-4-6"] {
+        let body = body(&chat, model);
+        assert_eq!(body["thinking"], json!({"type": "disabled"}), "{model}");
+        assert_eq!(body["temperature"], 0.3, "{model}");
+    }
+}
+
+#[test]
 fn what_is_dropped_is_named() {
     let chat = chat(
         &json!({"n": 3, "seed": 1, "temperature": 0.1, "stop": [" "], "user": "+47 22 33 44 55"}),
