@@ -226,6 +226,7 @@ fn output_bytes(choice: &Choice) -> usize {
         .sum();
     text + others + arguments
 }
+
 // === impl EncodeOptions ===
 
 impl EncodeOptions<'_> {

@@ -2,7 +2,7 @@
 //!
 //! The promise of this crate: **no IO, no clock, no randomness, no environment, no logging**. Everything is a function of
 //! its arguments, so every format is tested with plain values and fuzzed with plain bytes. Nothing here panics on any
-//! input, nothing recurses with the depth of its input, and every buffer has a cap.
+//! input, nothing recurses without a bound, and every buffer has a cap.
 //!
 //! | module | job |
 //! | --- | --- |
@@ -13,12 +13,16 @@
 //! | [`event`] | the neutral form of a stream |
 //! | [`usage`] | token usage as disjoint parts |
 //! | [`error`] | kinds of upstream errors and how each looks to the client |
+//! | [`schema`] | JSON schemas made fit for a provider: one walk, a table of rules for each |
+//! | [`tool_names`] | tools sent under other names, and given their own back |
 //! | [`exchange`], [`relay`] | one exchange: which translators it needs, for whole answers and for streams |
 //! | [`openai`] | the OpenAI dialect: encode, decode, stream, errors, replies made by the gateway itself |
+//! | [`anthropic`] | Anthropic's dialect, the same |
 //!
 //! | provider folder | request | answer | stream | errors |
 //! | --- | --- | --- | --- | --- |
-//! | `openai` (and compatible servers) | byte splice | byte splice | byte splice | yes |
+//! | `openai` (and compatible servers) | byte splice, from others by the neutral form | byte splice, to others by the neutral form | the same | yes |
+//! | `anthropic` | byte splice, from others by the neutral form | byte splice, to others by the neutral form | the same | yes |
 
 #![warn(missing_docs)]
 

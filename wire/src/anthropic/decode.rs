@@ -1,15 +1,16 @@
 //! Anthropic's whole answers in the neutral form. Streams are [`super::stream`]'s, error statuses [`super::error`]'s.
 
+use std::fmt::Display;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::types::{Answer, Block};
 use super::{JSON_TOOL, error, finish, usage};
-use crate::UpstreamError;
-use crate::broken;
 use crate::chat::{ChatResponse, Choice, Content, FunctionCall, Message, ToolCall};
 use crate::event::FinishReason;
 use crate::json::Object;
+use crate::{UpstreamError, broken};
 
 /// Where the blocks of an answer go.
 #[derive(Debug, Default)]
@@ -41,8 +42,7 @@ pub fn response(body: &[u8]) -> Result<ChatResponse, UpstreamError> {
     if let Some(err) = object.get("error").filter(|err| err.get() != "null") {
         return Err(error::classify_inside(err));
     }
-    let answer: Answer<'_> =
-        serde_json::from_str(object.source()).map_err(|err| odd(&err.to_string()))?;
+    let answer: Answer<'_> = serde_json::from_str(object.source()).map_err(|err| odd(&err))?;
     let content = answer
         .content
         .ok_or_else(|| broken::answer("the provider's answer has no 'content'"))?;
@@ -87,14 +87,17 @@ pub fn response(body: &[u8]) -> Result<ChatResponse, UpstreamError> {
 
 impl Parts {
     fn add(&mut self, raw: &RawValue) -> Result<(), UpstreamError> {
-        let block: Block<'_> =
-            serde_json::from_str(raw.get()).map_err(|err| odd(&err.to_string()))?;
+        let Some(block) = Block::of(raw).map_err(|err| odd(&err))? else {
+            self.others.extend(value_of(raw));
+            return Ok(());
+        };
         match &*block.kind {
             "text" => {
                 self.text
                     .push_str(block.text.as_deref().unwrap_or_default());
                 let citations = block.citations.and_then(value_of);
-                let citations = citations.filter(|list| list.as_array().is_some_and(filled));
+                let citations =
+                    citations.filter(|list| list.as_array().is_some_and(|list| !list.is_empty()));
                 self.citations.extend(citations);
             }
             "thinking" => {
@@ -103,8 +106,8 @@ impl Parts {
                 self.thinking_blocks.extend(value_of(raw));
             }
             "redacted_thinking" => self.thinking_blocks.extend(value_of(raw)),
-            "tool_use" => self.add_call(block),
-            _ => self.others.extend(value_of(raw)),
+            // `tool_use`.
+            _ => self.add_call(block),
         }
         Ok(())
     }
@@ -153,7 +156,7 @@ impl Parts {
             ("citations", self.citations),
             ("content_blocks", self.others),
         ] {
-            if filled(&list) {
+            if !list.is_empty() {
                 specific(&mut message, key, list.into());
             }
         }
@@ -175,10 +178,6 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 
-fn filled(list: &Vec<Value>) -> bool {
-    !list.is_empty()
-}
-
 /// A value that the whole body's check has already bounded in depth; nothing for null.
 pub(super) fn value_of(raw: &RawValue) -> Option<Value> {
     serde_json::from_str(raw.get())
@@ -186,6 +185,6 @@ pub(super) fn value_of(raw: &RawValue) -> Option<Value> {
         .filter(|value: &Value| !value.is_null())
 }
 
-pub(super) fn odd(err: &str) -> UpstreamError {
+pub(super) fn odd(err: &impl Display) -> UpstreamError {
     broken::answer(format!("the provider's answer has an unknown shape: {err}"))
 }

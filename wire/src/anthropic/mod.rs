@@ -6,7 +6,7 @@
 //! | [`decode`] | answer → neutral answer | [`render`] | neutral answer and stream events → what its clients read |
 //! | [`stream`] | server-sent events → neutral events | [`reply`] | errors and pings that the gateway makes itself |
 //! | [`error`] | classifies errors | [`splice`], [`relay`] | both sides speak it: bytes with single spans changed |
-//! | [`usage`] | counters ↔ the disjoint vector | [`types`] | the shapes |
+//! | [`usage`] | counters ↔ the disjoint vector | `types`, `models` | the shapes of answers; what each model can do |
 //!
 //! Source of all wire shapes: Anthropic API reference, "Messages", "Streaming messages", "Count message tokens", "Errors",
 //! "Versions", `anthropic-version: 2023-06-01`; each file names its section and date.

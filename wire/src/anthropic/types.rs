@@ -1,7 +1,6 @@
 //! What Anthropic answers with: whole messages, stream events, content blocks.
 //!
-//! Everything is borrowed and optional, because a server that only resembles Anthropic's must not fail on a member that
-//! nobody needs. Source: Anthropic API reference, "Messages" and "Streaming messages", 2026-11-23.
+//! Members are optional, and unknown ones are skipped: types of events and blocks are added over time ("Versions"). Source: Anthropic API reference, "Messages" and "Streaming messages", 2026-11-23.
 
 use std::borrow::Cow;
 
@@ -32,20 +31,20 @@ pub(super) struct StopDetails {
     pub(super) explanation: Option<String>,
 }
 
-/// One event of a stream, whichever it is: its `type` says which members it has.
+/// One event of a stream, whichever it is: its `type` says which members it has, and what they are.
 #[derive(Debug, Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(rename = "type", borrow)]
     pub(super) kind: Cow<'a, str>,
     /// Of `message_start`.
     #[serde(borrow)]
-    pub(super) message: Option<Started<'a>>,
+    pub(super) message: Option<&'a RawValue>,
     /// Of `content_block_start`.
     #[serde(borrow)]
     pub(super) content_block: Option<&'a RawValue>,
     /// Of `content_block_delta` and `message_delta`.
     #[serde(borrow)]
-    pub(super) delta: Option<Delta<'a>>,
+    pub(super) delta: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) usage: Option<&'a RawValue>,
 }
@@ -75,7 +74,7 @@ pub(super) struct Delta<'a> {
     pub(super) stop_details: Option<StopDetails>,
 }
 
-/// One block of content.
+/// One block of content, of a type that the neutral form has a word for.
 #[derive(Debug, Deserialize)]
 pub(super) struct Block<'a> {
     #[serde(rename = "type", borrow)]
@@ -91,4 +90,51 @@ pub(super) struct Block<'a> {
     pub(super) input: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) citations: Option<&'a RawValue>,
+}
+
+/// The type of a block or a delta, whatever else it holds.
+#[derive(Debug, Deserialize)]
+struct Typed<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+// === impl Delta ===
+
+impl<'a> Delta<'a> {
+    const KINDS: &'static [&'static str] = &[
+        "text_delta",
+        "thinking_delta",
+        "signature_delta",
+        "citations_delta",
+        "input_json_delta",
+    ];
+
+    /// The delta of a content block; nothing for a type that is not known, whatever its shape.
+    pub(super) fn of_block(raw: &'a RawValue) -> Result<Option<Self>, serde_json::Error> {
+        known(raw, Self::KINDS)
+    }
+}
+
+// === impl Block ===
+
+impl<'a> Block<'a> {
+    const KINDS: &'static [&'static str] = &["text", "thinking", "redacted_thinking", "tool_use"];
+
+    /// The block; nothing for a type that is not known, whatever its shape.
+    pub(super) fn of(raw: &'a RawValue) -> Result<Option<Self>, serde_json::Error> {
+        known(raw, Self::KINDS)
+    }
+}
+
+fn known<'a, T: Deserialize<'a>>(
+    raw: &'a RawValue,
+    kinds: &[&str],
+) -> Result<Option<T>, serde_json::Error> {
+    let typed: Typed<'_> = serde_json::from_str(raw.get())?;
+    if kinds.contains(&&*typed.kind) {
+        serde_json::from_str(raw.get()).map(Some)
+    } else {
+        Ok(None)
+    }
 }

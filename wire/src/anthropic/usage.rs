@@ -157,3 +157,92 @@ fn object<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
         .then(|| serde_json::from_str(text).ok())
         .flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+    use crate::openai;
+
+    fn read(usage: &Value) -> Option<Usage> {
+        parse(&to_raw_value(usage).unwrap())
+    }
+
+    #[test]
+    fn counters_become_disjoint_parts() {
+        let usage = read(&json!({
+            "input_tokens": 9, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 30,
+            "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+            "output_tokens": 15, "output_tokens_details": {"thinking_tokens": 5}
+        }));
+        let expected = Usage {
+            input_uncached: Some(9),
+            cache_read: Some(100),
+            cache_write_5m: Some(10),
+            cache_write_1h: Some(20),
+            output_text: Some(10),
+            reasoning: Some(5),
+            ..Usage::default()
+        };
+        assert_eq!(usage, Some(expected));
+    }
+
+    #[test]
+    fn what_was_not_counted_is_not_zero() {
+        let plain = read(&json!({"input_tokens": 1, "output_tokens": 2, "cache_creation": null}));
+        assert_eq!(plain, Some(Usage::plain(1, 2)));
+        for nothing in [
+            json!({}),
+            json!(null),
+            json!([]),
+            json!({"cache_read_input_tokens": 1}),
+        ] {
+            assert_eq!(read(&nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn details_over_their_total_are_cut_and_said_to_be() {
+        let usage = read(&json!({
+            "input_tokens": 1, "cache_creation_input_tokens": 5,
+            "cache_creation": {"ephemeral_1h_input_tokens": 7},
+            "output_tokens": 3, "output_tokens_details": {"thinking_tokens": 4}
+        }));
+        let usage = usage.unwrap();
+        assert!(usage.inconsistent);
+        assert_eq!((usage.prompt_tokens(), usage.completion_tokens()), (6, 3));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_rendered_is_read_back_to_the_same_sums(
+            parts in prop::array::uniform6(option::of(0_u64..1 << 40)),
+        ) {
+            let [input_uncached, cache_read, cache_write_5m, cache_write_1h, output_text, reasoning] = parts;
+            let usage = Usage {
+                input_uncached,
+                cache_read,
+                cache_write_5m,
+                cache_write_1h,
+                output_text,
+                reasoning,
+                ..Usage::default()
+            };
+            let own = read(&render(&usage)).unwrap();
+            let openais = openai::usage::render(&usage);
+            let openais = openai::usage::parse(&to_raw_value(&openais).unwrap()).unwrap();
+            for (name, back) in [("Anthropic", own), ("OpenAI", openais)] {
+                prop_assert!(!back.inconsistent, "{}", name);
+                prop_assert_eq!(back.prompt_tokens(), usage.prompt_tokens(), "{}", name);
+                prop_assert_eq!(back.completion_tokens(), usage.completion_tokens(), "{}", name);
+                prop_assert_eq!(back.cache_read.unwrap_or(0), cache_read.unwrap_or(0), "{}", name);
+                prop_assert_eq!(back.reasoning.unwrap_or(0), reasoning.unwrap_or(0), "{}", name);
+            }
+            prop_assert_eq!(own.cache_write_1h.unwrap_or(0), cache_write_1h.unwrap_or(0));
+        }
+    }
+}

@@ -10,7 +10,7 @@ mod choices;
 pub mod decode;
 pub mod encode;
 pub mod error;
-pub(crate) mod params;
+mod params;
 pub mod relay;
 pub mod render;
 pub mod reply;

@@ -38,7 +38,7 @@ enum Family {
 }
 
 /// Whether `key` is consumed by the gateway.
-pub(crate) fn is_gateway_field(provider: &str, key: &str) -> bool {
+pub(super) fn is_gateway_field(provider: &str, key: &str) -> bool {
     let kept = key == "thinking" && takes_thinking(provider);
     overrides::is_gateway_field(key) || (GATEWAY_FIELDS.contains(&key) && !kept)
 }

@@ -5,7 +5,7 @@
 //! `total_tokens` tells which. Source: `OpenAI` API reference, "The chat completion object", `usage`, 2026-11-22.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use crate::Usage;
@@ -115,7 +115,7 @@ pub fn parse(usage: &RawValue) -> Option<Usage> {
 
 /// [`parse`] for counters that were read as a value.
 pub(super) fn parse_value(usage: &Value) -> Option<Usage> {
-    let raw = serde_json::value::to_raw_value(usage).ok()?;
+    let raw = to_raw_value(usage).ok()?;
     parse(&raw)
 }
 

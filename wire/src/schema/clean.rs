@@ -127,9 +127,6 @@ impl<'a> Walk<'a> {
             if DEFINITIONS.contains(&key) || key == "$schema" || key == "$id" {
                 continue;
             }
-            if self.rules.closed_objects && key == "additionalProperties" {
-                continue;
-            }
             if !self.takes(key, value) {
                 told.push(format!("{key}: {value}"));
                 continue;
@@ -195,6 +192,8 @@ impl<'a> Walk<'a> {
                 .rules
                 .most_min_items
                 .is_none_or(|most| value.as_u64().is_some_and(|items| items <= most)),
+            // Written anew where objects are closed; anything but that is told.
+            "additionalProperties" => !self.rules.closed_objects || value == &Value::Bool(false),
             _ => true,
         };
         known && passes

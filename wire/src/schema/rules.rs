@@ -56,6 +56,7 @@ pub const ANTHROPIC_STRICT: Rules = Rules {
         "description",
         "properties",
         "required",
+        "additionalProperties",
         "items",
         "enum",
         "const",

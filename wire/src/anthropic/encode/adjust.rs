@@ -4,11 +4,15 @@
 
 use std::borrow::Cow;
 
+use serde_json::Map;
+
 use super::target::Target;
 use crate::BadRequest;
 use crate::chat::ChatRequest;
-use crate::json::{MemberPath, Object, Splice};
+use crate::exchange::EncodeOptions;
+use crate::json::{Object, Splice};
 use crate::openai::decode;
+use crate::overrides;
 
 /// The request with the deployment's `additional_drop_params` and `defaults`; the same one when there are none.
 pub(super) fn request<'c>(
@@ -22,25 +26,20 @@ pub(super) fn request<'c>(
     let spelled = serde_json::to_vec(chat)
         .map_err(|err| BadRequest::new("messages", format!("Invalid request format: {err}")))?;
     let object = Object::parse(&spelled)?;
+    // What is set in any case is in the provider's spelling, and comes last.
+    let nothing = Map::new();
+    let defaults = EncodeOptions {
+        extra_body: &nothing,
+        ..*options
+    };
     let mut splice = Splice::new(&object);
-    for param in options.additional_drop_params {
-        let removed = match MemberPath::parse(param) {
-            Some(path) => splice.remove_path(&path),
-            None => splice.remove(param),
-        };
-        if removed {
-            target.drop(param);
-        }
-    }
-    let limits = |key: &str| matches!(key, "max_tokens" | "max_completion_tokens");
-    let limited = ["max_tokens", "max_completion_tokens"]
-        .iter()
-        .any(|key| splice.contains(key));
-    for (key, value) in options.defaults {
+    let keeps_all = |_: &str| false;
+    target.dropped = overrides::remove(&object, &mut splice, options, keeps_all);
+    overrides::add(&mut splice, &defaults, |splice, key| {
         // A default for one name of the limit must not contradict the client's under the other.
-        if !splice.contains(key) && !(limited && limits(key)) {
-            splice.set(key.as_str(), value.to_string().into_bytes());
-        }
-    }
+        let names = ["max_tokens", "max_completion_tokens"];
+        splice.contains(key)
+            || (names.contains(&key) && names.iter().any(|name| splice.contains(name)))
+    });
     decode::chat_request(&splice.finish()).map(Cow::Owned)
 }

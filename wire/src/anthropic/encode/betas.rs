@@ -35,13 +35,17 @@ const TOOLS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn note(chat: &ChatRequest, target: &mut Target<'_>) {
-    let present = |key: &str| chat.rest.get(key).is_some_and(|value| !value.is_null());
+    let extra_body = target.options.extra_body;
+    let member = |key: &str| {
+        let value = extra_body.get(key).or_else(|| chat.rest.get(key))?;
+        (!value.is_null()).then_some(value)
+    };
     for (key, beta) in MEMBERS {
-        if present(key) {
+        if member(key).is_some() {
             target.beta(beta);
         }
     }
-    if chat.rest.get("speed") == Some(&Value::from("fast")) {
+    if member("speed") == Some(&Value::from("fast")) {
         target.beta("fast-mode-2026-02-01");
     }
     for tool in chat.tools.iter().flatten() {

@@ -53,8 +53,8 @@ pub(super) enum Block<'a> {
     },
     ToolResult {
         tool_use_id: Cow<'a, str>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        content: Vec<Block<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content: Option<Output<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         is_error: Option<&'a Value>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,15 @@ pub(super) enum Block<'a> {
     Own(&'a ContentPart),
     /// A thinking block, which must go back as it came.
     #[serde(untagged)]
-    Thinking(&'a Value),
+    Thinking(Cow<'a, Value>),
+}
+
+/// What a tool gave back.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Output<'a> {
+    Text(&'a str),
+    Blocks(Vec<Block<'a>>),
 }
 
 /// Where the bytes of an image or a document are.

@@ -35,6 +35,10 @@ impl Body {
         }
     }
 
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == key)
+    }
+
     pub(super) fn finish(self) -> Bytes {
         let room = self.0.iter().map(|(key, value)| {
             let punctuation = 4;

@@ -4,15 +4,16 @@
 //! user is the provider's to refuse.
 
 use std::borrow::Cow;
+use std::mem;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::blocks::{Block, Turn};
+use super::blocks::{Block, Output, Turn};
 use super::parts;
 use super::target::Target;
 use crate::BadRequest;
-use crate::chat::{Message, ToolCall};
+use crate::chat::{Content, Message, ToolCall};
 
 /// What is said, and what the model was told before.
 pub(super) struct Conversation<'a> {
@@ -95,17 +96,14 @@ fn system<'a>(
     path: &str,
     target: &mut Target<'_>,
 ) -> Result<Vec<Block<'a>>, BadRequest> {
-    let blocks = parts::blocks(message.content.as_ref(), path, target)?;
-    if let Some(at) = blocks
-        .iter()
-        .position(|block| !matches!(block, Block::Text { .. }))
+    if let Some(Content::Parts(parts)) = &message.content
+        && let Some(at) = parts.iter().position(|part| part.kind != "text")
     {
-        let param = format!("{path}.content");
-        let message = format!(
-            "'{param}' may hold nothing but texts; found another kind of part among its texts, at {at}."
-        );
+        let param = format!("{path}.content[{at}]");
+        let message = format!("'{param}' must be of the type \"text\" in a system prompt.");
         return Err(BadRequest::new(param, message));
     }
+    let blocks = parts::blocks(message.content.as_ref(), path, target)?;
     Ok(marked(blocks, message))
 }
 
@@ -114,8 +112,7 @@ fn assistant<'a>(
     path: &str,
     target: &mut Target<'_>,
 ) -> Result<Vec<Block<'a>>, BadRequest> {
-    let thinking = message.thinking_blocks.iter().flatten();
-    let mut blocks: Vec<Block<'a>> = thinking.map(Block::Thinking).collect();
+    let mut blocks = thinking(message.thinking_blocks.as_deref().unwrap_or_default());
     blocks.extend(parts::blocks(message.content.as_ref(), path, target)?);
     let refusal = message.refusal.as_deref().filter(|text| !text.is_empty());
     blocks.extend(refusal.map(|text| Block::text(text, None)));
@@ -132,6 +129,29 @@ fn assistant<'a>(
         return Err(BadRequest::new(param, message));
     }
     Ok(marked(blocks, message))
+}
+
+/// Thinking as it came. A client of a stream may have kept the pieces apart: texts without a signature belong to the next
+/// block with one. What has none at all, nobody would believe.
+fn thinking(kept: &[Value]) -> Vec<Block<'_>> {
+    let mut blocks = Vec::with_capacity(kept.len());
+    let mut pieces = String::new();
+    for block in kept {
+        let member = |key: &str| block.get(key).and_then(Value::as_str).unwrap_or_default();
+        if member("type") == "thinking" && member("signature").is_empty() {
+            pieces.push_str(member("thinking"));
+        } else if member("type") == "thinking" && !pieces.is_empty() {
+            pieces.push_str(member("thinking"));
+            let mut whole = block.clone();
+            if let Value::Object(members) = &mut whole {
+                members.insert("thinking".to_owned(), mem::take(&mut pieces).into());
+            }
+            blocks.push(Block::Thinking(Cow::Owned(whole)));
+        } else {
+            blocks.push(Block::Thinking(Cow::Borrowed(block)));
+        }
+    }
+    blocks
 }
 
 fn tool_use<'a>(
@@ -175,9 +195,16 @@ fn tool_result<'a>(
     target: &mut Target<'_>,
 ) -> Result<Block<'a>, BadRequest> {
     let id = present(message.tool_call_id.as_deref(), path, "tool_call_id")?;
+    let content = match &message.content {
+        Some(Content::Text(text)) => (!text.is_empty()).then_some(Output::Text(text)),
+        parts => {
+            let blocks = parts::blocks(parts.as_ref(), path, target)?;
+            (!blocks.is_empty()).then_some(Output::Blocks(blocks))
+        }
+    };
     Ok(Block::ToolResult {
         tool_use_id: call_id(id),
-        content: parts::blocks(message.content.as_ref(), path, target)?,
+        content,
         is_error: message.rest.get("is_error").filter(|is| !is.is_null()),
         cache_control: message.cache_control.as_ref(),
     })

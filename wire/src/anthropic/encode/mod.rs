@@ -2,15 +2,15 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | [`adjust`] | the deployment's defaults and dropped members, on the client's own spelling |
-//! | [`target`] | what is known of the model, what was dropped, which betas are needed |
-//! | [`messages`], [`parts`], [`blocks`] | the conversation: turns, what they say, how that is spelled |
-//! | [`tools`] | tools, the choice among them, web search |
-//! | [`output`] | the form of the answer |
-//! | [`thinking`] | thinking, effort, the limit of tokens |
-//! | [`params`] | everything else: passed on, renamed, refused |
-//! | [`betas`] | what must be asked for in a header |
-//! | [`body`] | writes it |
+//! | `adjust` | the deployment's defaults and dropped members, on the client's own spelling |
+//! | `target` | what is known of the model, what was dropped, which betas are needed |
+//! | `messages`, `parts`, `blocks` | the conversation: turns, what they say, how that is spelled |
+//! | `tools` | tools, the choice among them, web search |
+//! | `output` | the form of the answer |
+//! | `thinking` | thinking, effort, the limit of tokens |
+//! | `params` | everything else: passed on, renamed, refused |
+//! | `betas` | what must be asked for in a header |
+//! | `body` | writes it |
 //!
 //! What Anthropic cannot have is refused with the name of the field, or dropped and named under `drop_params`. Without a
 //! word go only: `name` of a message, `detail` of an image, reasoning without a signature, empty texts, and values that

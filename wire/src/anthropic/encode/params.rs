@@ -9,7 +9,7 @@ use super::body::Body;
 use super::target::Target;
 use crate::BadRequest;
 use crate::chat::ChatRequest;
-use crate::openai::params::is_gateway_field;
+use crate::overrides::is_gateway_field;
 
 /// Members that other files of this folder read.
 const READ_ELSEWHERE: &[&str] = &[
@@ -21,8 +21,11 @@ const READ_ELSEWHERE: &[&str] = &[
     "stream_options",
 ];
 
+/// Whether a value asks for what happens anyway.
+type IsHarmless = fn(&Value) -> bool;
+
 /// `OpenAI`'s members that Anthropic has nothing for, and the values that ask for what happens anyway.
-const UNSUPPORTED: &[(&str, fn(&Value) -> bool)] = &[
+const UNSUPPORTED: &[(&str, IsHarmless)] = &[
     ("n", |value| is(value, 1.0)),
     ("seed", |_| false),
     ("logprobs", |value| value == &Value::Bool(false)),
@@ -61,16 +64,21 @@ pub(super) fn write(
     let members = chat.rest.iter().filter(|(_, value)| !value.is_null());
     for (key, value) in members {
         let key = key.as_str();
-        if target.allows(key) {
-            body.set(key, value);
-            continue;
-        }
         match key {
             _ if READ_ELSEWHERE.contains(&key) => {}
+            "system" if body.has(key) => {
+                let message =
+                    "'system' is given beside messages of that role; write it as one of them.";
+                return Err(BadRequest::new(key, message));
+            }
             "stop" => stop(value, body, target)?,
             "user" => user(value, body, target)?,
+            // What is translated above is allowed anyway, and must not be sent in `OpenAI`'s spelling.
+            _ if target.allows(key) => body.set(key, value),
             "service_tier" => service_tier(value, body, target)?,
-            _ if is_gateway_field("anthropic", key) => {}
+            // The client's `metadata` is the gateway's: tags and such. Anthropic's own is made of `user`.
+            "metadata" => {}
+            _ if is_gateway_field(key) => {}
             _ => {
                 if let Some((_, default)) = SAMPLING.iter().find(|(name, _)| *name == key) {
                     sampling(key, value, *default, thinks, body, target)?;

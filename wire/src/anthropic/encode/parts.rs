@@ -14,6 +14,7 @@ use crate::chat::{Content, ContentPart};
 const FILES_BETA: &str = "files-api-2025-04-14";
 
 /// `data:<media type>;base64,<data>`.
+#[derive(Clone, Copy)]
 struct DataUri<'a> {
     media_type: &'a str,
     data: &'a str,
@@ -151,7 +152,7 @@ fn inline<'a>(
     // Texts are sent as text, and `text/plain` is the one kind there is.
     let bytes = STANDARD
         .decode(data)
-        .map_err(|err| BadRequest::new(path, format!("'{path}' is not valid base64: {err}.")))?;
+        .map_err(|err| BadRequest::new(path, format!("'{path}' is not valid base64: {err}")))?;
     let text = String::from_utf8(bytes)
         .map_err(|err| BadRequest::new(path, format!("'{path}' is not UTF-8 text: {err}.")))?;
     let source = Source::Text {

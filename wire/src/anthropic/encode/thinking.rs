@@ -51,22 +51,20 @@ pub(super) fn settle(chat: &ChatRequest, target: &mut Target<'_>) -> Result<Thin
         on: false,
     };
     if let Some(config) = &settled.config {
-        let kind = config.get("type").and_then(Value::as_str);
-        settled.on = matches!(kind, Some("enabled" | "adaptive"));
         let budget = config.get("budget_tokens").and_then(Value::as_u64);
         if let (None, Some(budget)) = (asked, budget) {
             settled.max_tokens = with_answer(budget, target);
         }
     }
     match (effort, target.model.thinking) {
-        (None, _) => {}
         (Some(Effort::None), Can::Adaptive { off: Some(off), .. }) => {
             settled.config.get_or_insert_with(|| json!({"type": off}));
         }
-        (Some(Effort::None), _) => {}
-        (Some(Effort::Some { .. }), Can::No) => target.cannot("reasoning_effort")?,
+        (None | Some(Effort::None), _) => {}
+        (Some(Effort::Some { .. }), Can::No) if !target.allows("reasoning_effort") => {
+            target.cannot("reasoning_effort")?;
+        }
         (Some(Effort::Some { word, .. }), Can::Adaptive { xhigh, .. }) => {
-            settled.on = true;
             settled
                 .config
                 .get_or_insert_with(|| json!({"type": "adaptive", "display": "summarized"}));
@@ -78,12 +76,17 @@ pub(super) fn settle(chat: &ChatRequest, target: &mut Target<'_>) -> Result<Thin
             };
             settled.set_effort(word);
         }
-        (Some(Effort::Some { budget, .. }), Can::Budget) => {
+        (Some(Effort::Some { budget, .. }), Can::Budget | Can::No) => {
             if settled.config.is_none() {
                 settled.set_budget(budget, asked, target);
             }
         }
     }
+    let kind = settled
+        .config
+        .as_ref()
+        .and_then(|config| config.get("type"));
+    settled.on = matches!(kind.and_then(Value::as_str), Some("enabled" | "adaptive"));
     Ok(settled)
 }
 
@@ -159,6 +162,5 @@ impl Thinking {
         }
         self.max_tokens = max_tokens;
         self.config = Some(json!({"type": "enabled", "budget_tokens": budget}));
-        self.on = true;
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn tools(chat: &ChatRequest, target: &mut Target<'_>) -> Result<Tools
         list.extend(web_search(search)?);
     }
     let choice = choice(chat, target)?;
-    let choice = parallel(choice, chat, !list.is_empty());
+    let choice = parallel(choice, chat, !list.is_empty())?;
     Ok(Tools { list, choice })
 }
 
@@ -213,19 +213,28 @@ fn choice(chat: &ChatRequest, target: &mut Target<'_>) -> Result<Option<Value>, 
 }
 
 /// `parallel_tool_calls` is a member of the choice.
-fn parallel(choice: Option<Value>, chat: &ChatRequest, any: bool) -> Option<Value> {
-    let parallel = chat
-        .rest
-        .get("parallel_tool_calls")
-        .and_then(Value::as_bool);
-    let (Some(parallel), true) = (parallel, any) else {
-        return choice;
+fn parallel(
+    choice: Option<Value>,
+    chat: &ChatRequest,
+    any: bool,
+) -> Result<Option<Value>, BadRequest> {
+    let param = "parallel_tool_calls";
+    let parallel = match chat.rest.get(param) {
+        None | Some(Value::Null) => return Ok(choice),
+        Some(Value::Bool(parallel)) => *parallel,
+        Some(_) => {
+            let message = format!("'{param}' must be true or false.");
+            return Err(BadRequest::new(param, message));
+        }
     };
+    if !any {
+        return Ok(choice);
+    }
     let mut choice = choice.unwrap_or_else(|| json!({"type": "auto"}));
     if choice.get("type").and_then(Value::as_str) != Some("none")
         && let Value::Object(members) = &mut choice
     {
         members.insert("disable_parallel_tool_use".to_owned(), (!parallel).into());
     }
-    Some(choice)
+    Ok(Some(choice))
 }

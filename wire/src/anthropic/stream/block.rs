@@ -1,5 +1,7 @@
 //! The content block that is open in a stream: what its start says, and what is left to say at its end.
 
+use std::mem;
+
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -8,7 +10,7 @@ use crate::anthropic::types::Block;
 use crate::anthropic::{JSON_TOOL, decode};
 use crate::event::ChatEvent;
 use crate::sse::MAX_EVENT_BYTES;
-use crate::{UpstreamError, UpstreamErrorKind};
+use crate::{UpstreamError, broken};
 
 /// What the pieces of `input_json_delta` belong to.
 #[derive(Debug)]
@@ -59,9 +61,7 @@ impl OpenBlock {
             }
             Self::Other { input, .. } => {
                 if input.len().saturating_add(json.len()) > MAX_EVENT_BYTES {
-                    let message = "a content block of the stream is too large";
-                    let kind = UpstreamErrorKind::BrokenAnswer;
-                    return Err(UpstreamError::new(kind, Some(200), message));
+                    return Err(broken::answer("a content block of the stream is too large"));
                 }
                 input.push_str(&json);
                 Ok(None)
@@ -97,8 +97,13 @@ impl OpenBlock {
 impl StreamDecoder {
     pub(super) fn open_block(&mut self, raw: &RawValue) -> Result<(), UpstreamError> {
         let choice = CHOICE;
-        let block: Block<'_> =
-            serde_json::from_str(raw.get()).map_err(|err| decode::odd(&err.to_string()))?;
+        let Some(block) = Block::of(raw).map_err(|err| decode::odd(&err))? else {
+            if let Some(block) = decode::value_of(raw) {
+                let input = String::new();
+                self.block = OpenBlock::Other { block, input };
+            }
+            return Ok(());
+        };
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
         match &*block.kind {
             "text" => {
@@ -117,8 +122,8 @@ impl StreamDecoder {
                 self.ready
                     .push_back(ChatEvent::OpaqueReasoning { choice, data });
             }
-            // Clients join the pieces and parse them, so a call without any gets its arguments as one piece at its end.
-            "tool_use" => {
+            // `tool_use`. Clients join the pieces and parse them, so a call without any gets its arguments as one piece at its end.
+            _ => {
                 let default = Some(block.input.map_or("{}", RawValue::get).to_owned());
                 if block.name.as_deref() == Some(JSON_TOOL) {
                     self.answered_as_tool = true;
@@ -135,18 +140,12 @@ impl StreamDecoder {
                     self.block = OpenBlock::Call { index, default };
                 }
             }
-            _ => {
-                if let Some(block) = decode::value_of(raw) {
-                    let input = String::new();
-                    self.block = OpenBlock::Other { block, input };
-                }
-            }
         }
         Ok(())
     }
 
     pub(super) fn close_block(&mut self) {
-        let block = std::mem::replace(&mut self.block, OpenBlock::None);
+        let block = mem::replace(&mut self.block, OpenBlock::None);
         self.ready.extend(block.close());
     }
 }

@@ -8,20 +8,24 @@
 //! Source: Anthropic API reference, "Streaming messages", 2026-11-23.
 
 mod block;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use self::block::OpenBlock;
-use super::types::{Delta, Event};
+use super::types::{Delta, Event, Started};
 use super::usage::Counters;
 use super::{decode, error, finish};
 use crate::event::{ChatEvent, FinishReason};
 use crate::json::Object;
 use crate::sse::{SseDecoder, SseEvent};
-use crate::{UpstreamError, UpstreamErrorKind};
+use crate::{UpstreamError, UpstreamErrorKind, broken};
 
 /// The one answer of a message.
 const CHOICE: u64 = 0;
@@ -116,29 +120,22 @@ impl StreamDecoder {
             match self.decode_one() {
                 Ok(true) => {}
                 Ok(false) if self.finished => self.end(),
-                Ok(false) => {
-                    let message = "the provider closed the stream before the answer was complete";
-                    let kind = UpstreamErrorKind::CutStream;
-                    return Err(self.failed(UpstreamError::new(kind, Some(200), message)));
-                }
+                Ok(false) => return Err(self.failed(broken::cut())),
                 Err(err) => return Err(self.failed(err)),
             }
         }
         match self.state {
-            State::Failed => {
-                let message = "the provider's stream has already failed";
-                let kind = UpstreamErrorKind::CutStream;
-                Err(UpstreamError::new(kind, Some(200), message))
-            }
+            State::Failed => Err(broken::cut()),
             State::Open | State::Ended => Ok(()),
         }
     }
 
     /// Decodes one server-sent event, if a whole one is there.
     fn decode_one(&mut self) -> Result<bool, UpstreamError> {
-        let event = self.decoder.next_event().map_err(|err| {
-            UpstreamError::new(UpstreamErrorKind::BrokenAnswer, Some(200), err.to_string())
-        })?;
+        let event = self
+            .decoder
+            .next_event()
+            .map_err(|err| broken::event(&err))?;
         let Some(event) = event else {
             return Ok(false);
         };
@@ -152,25 +149,26 @@ impl StreamDecoder {
     fn take(&mut self, event: &SseEvent, data: &Bytes) -> Result<(), UpstreamError> {
         let object = match Object::parse(data) {
             Ok(object) => object,
+            // Some servers end as `OpenAI`'s do; whether the answer was whole is known without it.
+            Err(_) if data.trim_ascii() == b"[DONE]" => return Ok(()),
             // The cut went through this event: nobody can use it.
             Err(_) if !event.terminated => return Ok(()),
             Err(_) if event.event.as_deref() == Some(b"error") => {
                 let message = String::from_utf8_lossy(data).into_owned();
                 return Err(UpstreamError::new(UpstreamErrorKind::Server, None, message));
             }
-            Err(err) => return Err(decode::odd(&err.to_string())),
+            Err(err) => return Err(decode::odd(&err)),
         };
         if let Some(err) = object.get("error").filter(|err| err.get() != "null") {
             return Err(error::classify_inside(err));
         }
-        let event: Event<'_> =
-            serde_json::from_str(object.source()).map_err(|err| decode::odd(&err.to_string()))?;
-        self.apply(event)
+        let event = serde_json::from_str(object.source()).map_err(|err| decode::odd(&err))?;
+        self.apply(&event)
     }
 
-    fn apply(&mut self, event: Event<'_>) -> Result<(), UpstreamError> {
+    fn apply(&mut self, event: &Event<'_>) -> Result<(), UpstreamError> {
         match &*event.kind {
-            "message_start" => self.start(event),
+            "message_start" => self.start(event)?,
             "content_block_start" => {
                 self.close_block();
                 if let Some(block) = event.content_block {
@@ -179,11 +177,12 @@ impl StreamDecoder {
             }
             "content_block_delta" => {
                 if let Some(delta) = event.delta {
-                    self.delta(delta)?;
+                    let delta = Delta::of_block(delta).map_err(|err| decode::odd(&err))?;
+                    delta.map_or(Ok(()), |delta| self.delta(delta))?;
                 }
             }
             "content_block_stop" => self.close_block(),
-            "message_delta" => self.message_delta(event),
+            "message_delta" => self.message_delta(event)?,
             "message_stop" => {
                 self.close_block();
                 self.end();
@@ -200,10 +199,11 @@ impl StreamDecoder {
         Ok(())
     }
 
-    fn start(&mut self, event: Event<'_>) {
+    fn start(&mut self, event: &Event<'_>) -> Result<(), UpstreamError> {
         let Some(message) = event.message else {
-            return;
+            return Ok(());
         };
+        let message: Started<'_> = parsed(message)?;
         if !self.started {
             self.started = true;
             self.ready.push_back(ChatEvent::Start {
@@ -211,16 +211,13 @@ impl StreamDecoder {
                 model: message.model,
             });
         }
-        if let Some(usage) = message.usage {
-            self.counters.update(usage);
-            self.ready
-                .extend(self.counters.usage().map(ChatEvent::Usage));
-        }
+        self.count(message.usage);
+        Ok(())
     }
 
-    fn message_delta(&mut self, event: Event<'_>) {
+    fn message_delta(&mut self, event: &Event<'_>) -> Result<(), UpstreamError> {
         self.close_block();
-        let delta = event.delta;
+        let delta: Option<Delta<'_>> = event.delta.map(parsed).transpose()?;
         if let Some(delta) = delta
             && let Some(reason) = delta.stop_reason
             && !self.finished
@@ -245,11 +242,8 @@ impl StreamDecoder {
                 reason,
             });
         }
-        if let Some(usage) = event.usage {
-            self.counters.update(usage);
-            self.ready
-                .extend(self.counters.usage().map(ChatEvent::Usage));
-        }
+        self.count(event.usage);
+        Ok(())
     }
 
     fn delta(&mut self, delta: Delta<'_>) -> Result<(), UpstreamError> {
@@ -285,6 +279,14 @@ impl StreamDecoder {
         Ok(())
     }
 
+    fn count(&mut self, usage: Option<&RawValue>) {
+        if let Some(usage) = usage {
+            self.counters.update(usage);
+            let usage = self.counters.usage().map(ChatEvent::Usage);
+            self.ready.extend(usage);
+        }
+    }
+
     fn end(&mut self) {
         self.state = State::Ended;
         self.ready.push_back(ChatEvent::End);
@@ -313,4 +315,8 @@ impl fmt::Debug for StreamDecoder {
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
+}
+
+fn parsed<'a, T: Deserialize<'a>>(member: &'a RawValue) -> Result<T, UpstreamError> {
+    serde_json::from_str(member.get()).map_err(|err| decode::odd(&err))
 }

@@ -4,7 +4,17 @@
 use serde::Serialize;
 use serde_json::Value;
 
-/// What is added to one choice.
+use crate::event::ChatEvent;
+use crate::relay::FrameKind;
+
+/// What an event adds to which choice.
+pub(super) struct Addition<'a> {
+    pub(super) choice: u64,
+    pub(super) delta: Delta<'a>,
+    pub(super) kind: FrameKind,
+}
+
+/// The new members of one choice.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Delta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +65,7 @@ pub(super) struct FunctionDelta<'a> {
     pub(super) arguments: &'a str,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct SpecificFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) citation: Option<&'a Value>,
@@ -72,4 +82,116 @@ pub(super) struct ChunkChoice<'a> {
     pub(super) finish_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stop_sequence: Option<&'a str>,
+}
+
+// === impl Addition ===
+
+impl<'a> Addition<'a> {
+    /// What the event adds; nothing for those that are about the stream as a whole.
+    pub(super) fn of(event: &'a ChatEvent) -> Option<Self> {
+        let mut delta = Delta::default();
+        let mut kind = FrameKind::Content;
+        let choice = match event {
+            ChatEvent::Text { choice, text } => {
+                delta.content = Some(text);
+                choice
+            }
+            ChatEvent::Reasoning { choice, text } => {
+                delta.reasoning_content = Some(text);
+                delta.thinking_blocks = Some([ThinkingBlock::Thinking {
+                    thinking: text,
+                    signature: None,
+                }]);
+                choice
+            }
+            ChatEvent::ReasoningSignature { choice, signature } => {
+                kind = FrameKind::Other;
+                delta.thinking_blocks = Some([ThinkingBlock::Thinking {
+                    thinking: "",
+                    signature: Some(signature),
+                }]);
+                choice
+            }
+            ChatEvent::OpaqueReasoning { choice, data } => {
+                kind = FrameKind::Other;
+                delta.thinking_blocks = Some([ThinkingBlock::RedactedThinking { data }]);
+                choice
+            }
+            ChatEvent::Refusal { choice, text } => {
+                delta.refusal = Some(text);
+                choice
+            }
+            ChatEvent::ToolCall {
+                choice,
+                index,
+                id,
+                name,
+            } => {
+                delta.tool_calls = Some([CallDelta::first(*index, id, name)]);
+                choice
+            }
+            ChatEvent::ToolArguments {
+                choice,
+                index,
+                json,
+            } => {
+                delta.tool_calls = Some([CallDelta::next(*index, json)]);
+                choice
+            }
+            ChatEvent::Citation { choice, citation } => {
+                kind = FrameKind::Other;
+                delta.provider_specific_fields = Some(SpecificFields {
+                    citation: Some(citation),
+                    content_blocks: None,
+                });
+                choice
+            }
+            ChatEvent::Other { choice, block } => {
+                kind = FrameKind::Other;
+                delta.provider_specific_fields = Some(SpecificFields {
+                    citation: None,
+                    content_blocks: Some([block]),
+                });
+                choice
+            }
+            ChatEvent::Start { .. }
+            | ChatEvent::Finish { .. }
+            | ChatEvent::Usage(_)
+            | ChatEvent::KeepAlive
+            | ChatEvent::End => return None,
+        };
+        Some(Self {
+            choice: *choice,
+            delta,
+            kind,
+        })
+    }
+}
+
+// === impl CallDelta ===
+
+impl<'a> CallDelta<'a> {
+    fn first(index: u64, id: &'a str, name: &'a str) -> Self {
+        Self {
+            index,
+            id: Some(id),
+            kind: Some("function"),
+            function: FunctionDelta {
+                name: Some(name),
+                arguments: "",
+            },
+        }
+    }
+
+    fn next(index: u64, arguments: &'a str) -> Self {
+        Self {
+            index,
+            id: None,
+            kind: None,
+            function: FunctionDelta {
+                name: None,
+                arguments,
+            },
+        }
+    }
 }

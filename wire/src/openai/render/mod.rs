@@ -7,6 +7,8 @@
 
 mod chunk;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::chunk::{CallDelta, ChunkChoice, Delta, FunctionDelta, SpecificFields, ThinkingBlock};
+use super::chunk::{Addition, ChunkChoice, Delta};
 use super::{completion_id, usage};
 use crate::Usage;
 use crate::event::{ChatEvent, FinishReason};
@@ -55,92 +55,6 @@ impl StreamRenderer {
                 self.write_head(id.as_deref(), model.as_deref());
                 self.begin(0, frames);
             }
-            ChatEvent::Text { choice, text } => {
-                let delta = Delta {
-                    content: Some(&text),
-                    ..Delta::default()
-                };
-                self.delta(choice, delta, FrameKind::Content, frames);
-            }
-            ChatEvent::Reasoning { choice, text } => {
-                let delta = Delta {
-                    reasoning_content: Some(&text),
-                    thinking_blocks: Some([ThinkingBlock::Thinking {
-                        thinking: &text,
-                        signature: None,
-                    }]),
-                    ..Delta::default()
-                };
-                self.delta(choice, delta, FrameKind::Content, frames);
-            }
-            ChatEvent::ReasoningSignature { choice, signature } => {
-                let block = ThinkingBlock::Thinking {
-                    thinking: "",
-                    signature: Some(&signature),
-                };
-                self.thinking(choice, block, frames);
-            }
-            ChatEvent::OpaqueReasoning { choice, data } => {
-                self.thinking(
-                    choice,
-                    ThinkingBlock::RedactedThinking { data: &data },
-                    frames,
-                );
-            }
-            ChatEvent::Refusal { choice, text } => {
-                let delta = Delta {
-                    refusal: Some(&text),
-                    ..Delta::default()
-                };
-                self.delta(choice, delta, FrameKind::Content, frames);
-            }
-            ChatEvent::ToolCall {
-                choice,
-                index,
-                id,
-                name,
-            } => {
-                let call = CallDelta {
-                    index,
-                    id: Some(&id),
-                    kind: Some("function"),
-                    function: FunctionDelta {
-                        name: Some(&name),
-                        arguments: "",
-                    },
-                };
-                self.call(choice, call, frames);
-            }
-            ChatEvent::ToolArguments {
-                choice,
-                index,
-                json,
-            } => {
-                let call = CallDelta {
-                    index,
-                    id: None,
-                    kind: None,
-                    function: FunctionDelta {
-                        name: None,
-                        arguments: &json,
-                    },
-                };
-                self.call(choice, call, frames);
-            }
-            ChatEvent::Citation { choice, citation } => {
-                let fields = SpecificFields {
-                    citation: Some(&citation),
-                    ..SpecificFields::default()
-                };
-                self.specific(choice, fields, frames);
-            }
-            ChatEvent::Other { choice, block } => {
-                let fields = SpecificFields {
-                    content_blocks: Some([&block]),
-                    ..SpecificFields::default()
-                };
-                self.specific(choice, fields, frames);
-            }
             ChatEvent::Finish { choice, reason } => {
                 self.begin(choice, frames);
                 let stop_sequence = match &reason {
@@ -162,6 +76,16 @@ impl StreamRenderer {
                 kind: FrameKind::Comment,
             }),
             ChatEvent::End => self.end(frames),
+            addition => {
+                if let Some(Addition {
+                    choice,
+                    delta,
+                    kind,
+                }) = Addition::of(&addition)
+                {
+                    self.add(choice, delta, kind, frames);
+                }
+            }
         }
     }
 
@@ -176,31 +100,7 @@ impl StreamRenderer {
         });
     }
 
-    fn call(&mut self, choice: u64, call: CallDelta<'_>, frames: &mut Vec<Frame>) {
-        let delta = Delta {
-            tool_calls: Some([call]),
-            ..Delta::default()
-        };
-        self.delta(choice, delta, FrameKind::Content, frames);
-    }
-
-    fn thinking(&mut self, choice: u64, block: ThinkingBlock<'_>, frames: &mut Vec<Frame>) {
-        let delta = Delta {
-            thinking_blocks: Some([block]),
-            ..Delta::default()
-        };
-        self.delta(choice, delta, FrameKind::Other, frames);
-    }
-
-    fn specific(&mut self, choice: u64, fields: SpecificFields<'_>, frames: &mut Vec<Frame>) {
-        let delta = Delta {
-            provider_specific_fields: Some(fields),
-            ..Delta::default()
-        };
-        self.delta(choice, delta, FrameKind::Other, frames);
-    }
-
-    fn delta(&mut self, choice: u64, delta: Delta<'_>, kind: FrameKind, frames: &mut Vec<Frame>) {
+    fn add(&mut self, choice: u64, delta: Delta<'_>, kind: FrameKind, frames: &mut Vec<Frame>) {
         self.begin(choice, frames);
         let choice = ChunkChoice {
             index: choice,
@@ -224,7 +124,7 @@ impl StreamRenderer {
             content: Some(""),
             ..Delta::default()
         };
-        self.delta(choice, opening, FrameKind::Preamble, frames);
+        self.add(choice, opening, FrameKind::Preamble, frames);
     }
 
     fn write_head(&mut self, id: Option<&str>, model: Option<&str>) {
