@@ -35,7 +35,8 @@ pub fn request(
     })
 }
 
-/// Checks an answer with a success status. With `requested_model`, the client sees that name as `model`.
+/// Checks an answer with a success status. With `requested_model`, the client sees that name as `model`. A count of tokens,
+/// `{"input_tokens": 14}`, is an answer too.
 ///
 /// # Errors
 /// [`UpstreamError`]: `BrokenAnswer` for HTML, cut JSON and an object without `content`; the classified error for an
@@ -45,10 +46,12 @@ pub fn response(body: Bytes, requested_model: Option<&str>) -> Result<Decoded, U
     if let Some(err) = object.get("error").filter(|err| filled(err)) {
         return Err(error::classify_inside(err));
     }
-    let delivered = object
-        .get("content")
-        .and_then(Delivered::of_all)
-        .ok_or_else(|| broken::answer("the provider's answer has no 'content'"))?;
+    let delivered = match object.get("content") {
+        None if object.get("input_tokens").is_some() => Some(Delivered::default()),
+        content => content.and_then(Delivered::of_all),
+    };
+    let delivered =
+        delivered.ok_or_else(|| broken::answer("the provider's answer has no 'content'"))?;
     let restamped = requested_model.and_then(|model| restamped(&object, "model", model));
     let decoded = Decoded {
         body: Bytes::new(),

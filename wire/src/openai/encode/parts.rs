@@ -23,6 +23,10 @@ pub(super) fn content(content: &Content, dropped: &mut Dropped<'_>) -> Result<Co
     for part in parts {
         kept.extend(translated(part, dropped)?);
     }
+    if kept.is_empty() {
+        // Servers refuse a list without parts.
+        return Ok(Content::Text(String::new()));
+    }
     Ok(Content::Parts(kept))
 }
 
