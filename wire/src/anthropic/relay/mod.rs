@@ -4,6 +4,9 @@
 //! understood pass untouched. What happened (usage, bytes delivered, the stop reason, the end) is noted on the way.
 //! Source: Anthropic API reference, "Streaming messages", 2026-11-23.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::fmt;
 

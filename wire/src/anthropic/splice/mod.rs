@@ -3,6 +3,9 @@
 //! Key order, number spelling, white space and members that nobody here knows survive, in both directions.
 //! Source: Anthropic API reference, "Create a message", 2026-11-23.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use super::delivered::Delivered;
