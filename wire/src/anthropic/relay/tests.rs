@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use FrameKind::{Comment, Content, Done, Other, Preamble};
 
 use super::*;
+use crate::tool_names::ToolNames;
 use crate::{Endpoint, UpstreamErrorKind as Kind};
 
 fn relay_to_end(
@@ -16,6 +17,7 @@ fn relay_to_end(
         include_usage: true,
         choices: 1,
         created: 0,
+        renamed: ToolNames::default(),
     });
     let mut frames = Vec::new();
     let mut from = 0;

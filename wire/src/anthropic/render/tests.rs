@@ -8,6 +8,7 @@ use crate::exchange::AnswerOptions;
 use crate::openai::decode;
 use crate::relay::{Frame, FrameKind};
 use crate::sse::SseDecoder;
+use crate::tool_names::ToolNames;
 use crate::{Endpoint, Usage};
 
 fn options() -> AnswerOptions {
@@ -17,6 +18,7 @@ fn options() -> AnswerOptions {
         include_usage: true,
         choices: 1,
         created: 0,
+        renamed: ToolNames::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::anthropic::render::StreamRenderer;
 use crate::anthropic::render::tests::{assert_well_formed, data};
 use crate::exchange::AnswerOptions;
 use crate::relay::Frame;
+use crate::tool_names::ToolNames;
 use crate::{Endpoint, Usage};
 
 fn decode(stream: &[u8], cuts: &[usize]) -> (Vec<ChatEvent>, Result<(), UpstreamError>) {
@@ -355,6 +356,7 @@ fn rendered(events: Vec<ChatEvent>) -> Vec<Frame> {
         include_usage: true,
         choices: 1,
         created: 0,
+        renamed: ToolNames::default(),
     });
     let mut frames = Vec::new();
     for event in events {
