@@ -12,6 +12,7 @@ use super::{error, usage};
 use crate::chat::{self, ChatRequest, ChatResponse};
 use crate::exchange::Decoded;
 use crate::json::{JsonError, Object, filled, restamped, string};
+use crate::tool_names::checksum;
 use crate::{BadRequest, Endpoint, UpstreamError, broken};
 
 /// Reads an answer with a success status. With `requested_model`, the client sees that name as `model`.
@@ -121,9 +122,10 @@ fn named(choice: &mut chat::Choice, answer_id: Option<&str>) {
     }
 }
 
-/// An id for the call `at` of an answer: a conversation may not hold the same twice.
+/// An id for the call `at` of an answer: a conversation may not hold the same twice, and `OpenAI` takes at most 40 characters.
 pub(super) fn made_up_id(answer_id: Option<&str>, at: usize) -> String {
-    format!("call_{}_{at}", answer_id.unwrap_or_default())
+    let answer = checksum(answer_id.unwrap_or_default().as_bytes());
+    format!("call_{answer:08x}_{at}")
 }
 
 enum Problem {

@@ -17,10 +17,7 @@ use crate::chat::{Content, ContentPart};
 use crate::request::BadRequest;
 
 /// A block's `type` and its other members.
-pub(super) fn open<'a>(
-    block: Value,
-    place: Place<'a>,
-) -> Result<(String, Members<'a>), BadRequest> {
+pub(super) fn open(block: Value, place: Place<'_>) -> Result<(String, Members<'_>), BadRequest> {
     let mut block = Members::of(block, place)?;
     let kind = block.required_string("type")?;
     Ok((kind, block))

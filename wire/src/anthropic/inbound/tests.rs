@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
+use crate::anthropic::inbound;
 
 fn neutral(request: &Value) -> Value {
-    let request = super::request(request.to_string().as_bytes()).unwrap();
+    let request = inbound::request(request.to_string().as_bytes()).unwrap();
     serde_json::to_value(request).unwrap()
 }
 
@@ -255,7 +255,7 @@ fn an_error_names_the_place_in_anthropic_s_way() {
             "metadata.user_id: Input should be a valid string",
         ),
     ] {
-        let err = super::request(request.to_string().as_bytes()).unwrap_err();
+        let err = inbound::request(request.to_string().as_bytes()).unwrap_err();
         assert_eq!(err.message, message, "{request}");
         assert_eq!(err.param.as_deref(), message.split(": ").next());
     }
@@ -264,6 +264,6 @@ fn an_error_names_the_place_in_anthropic_s_way() {
 proptest! {
     #[test]
     fn any_request_is_read_or_refused(text in r#"\{("(messages|system|tools|tool_choice|stream)":[\[\]{}",:0-9a-z]{0,9},?){0,4}\}?"#) {
-        drop(super::request(text.as_bytes()));
+        drop(inbound::request(text.as_bytes()));
     }
 }

@@ -117,8 +117,8 @@ fn a_stream_that_just_ends_is_cut_unless_the_stop_reason_had_come() {
 #[test]
 fn an_error_event_ends_the_stream_and_is_classified() {
     let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
-    let at = STREAM.find("event: ping").unwrap();
-    let stream = [&STREAM[..at], error, &STREAM[at..]].concat();
+    let (head, tail) = STREAM.split_once("event: ping").unwrap();
+    let stream = [head, error, tail].concat();
     let (frames, _, end) = relay_to_end(stream.as_bytes(), &[]);
     assert_eq!(frames.len(), 2);
     assert_eq!(end.unwrap_err().kind, Kind::Overloaded);

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::target::Target;
 use crate::chat::{Content, ContentPart};
@@ -87,10 +87,11 @@ fn text(text: String) -> ContentPart {
 
 /// A part whose only member has the name of its type.
 fn with(kind: &str, member: Value) -> ContentPart {
-    let member = json!({ kind: member });
+    let mut rest = Map::new();
+    rest.insert(kind.to_owned(), member);
     ContentPart {
         kind: kind.to_owned(),
-        rest: member.as_object().cloned().unwrap_or_default(),
+        rest,
         ..ContentPart::default()
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn of(tools: &[Tool], target: &mut Target<'_>) -> Result<Vec<Tool>, B
             }),
             ("function" | "custom", _) => kept.push(tool.clone()),
             (own, _) => {
-                target.refuse("tools", &format!("tool '{own}', which its provider runs,"))?
+                target.refuse("tools", &format!("tool '{own}', which its provider runs,"))?;
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::anthropic::render::StreamRenderer;
-use crate::anthropic::render::tests::{assert_well_formed, data};
+use crate::anthropic::render::tests::stream::{assert_well_formed, data};
 use crate::exchange::AnswerOptions;
 use crate::relay::Frame;
 use crate::tool_names::ToolNames;
@@ -239,10 +239,10 @@ fn servers_without_ids_or_indices_are_understood() {
     assert_eq!(
         events,
         [
-            call(0, "call_c1_0", "f"),
+            call(0, "call_8829dfd9_0", "f"),
             arguments(0, "{"),
             arguments(0, "}"),
-            call(1, "call_c1_1", "g"),
+            call(1, "call_8829dfd9_1", "g"),
             arguments(1, "{}"),
         ]
     );
@@ -255,7 +255,7 @@ fn servers_without_ids_or_indices_are_understood() {
     let begun = [
         call(0, "a", "f"),
         call(1, "b", "f"),
-        call(2, "call_c1_2", "f"),
+        call(2, "call_8829dfd9_2", "f"),
     ];
     assert_eq!(
         [&events[0], &events[2], &events[4]],
@@ -280,7 +280,7 @@ fn servers_without_ids_or_indices_are_understood() {
         [
             call(0, "a", "f"),
             arguments(0, "{\"x\":1}"),
-            call(1, "call_c1_1", "g"),
+            call(1, "call_8829dfd9_1", "g"),
             arguments(1, "{}")
         ]
     );
