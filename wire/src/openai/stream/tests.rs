@@ -137,8 +137,8 @@ fn a_stream_that_just_ends_is_cut_unless_every_choice_had_finished() {
         "",
         ": ping\n\n",
         "data: [DONE]\n\n",
-        &without_done[..without_done.len() - 9],
-        &whole[..60],
+        without_done.get(..without_done.len() - 9).unwrap(),
+        whole.get(..60).unwrap(),
     ] {
         let (events, end) = decode(cut.as_bytes(), &[]);
         assert!(!events.contains(&ChatEvent::End), "{cut}");
@@ -335,8 +335,8 @@ fn stream_of(sent: &[Sent]) -> (String, BTreeMap<usize, String>) {
             Sent::Piece(call, more) => {
                 let begun = given.contains_key(call);
                 let so_far = given.entry(*call).or_default();
-                let rest = &ARGUMENTS[*call][so_far.len()..];
-                let piece = &rest[..rest.len().min(*more)];
+                let rest = ARGUMENTS[*call].get(so_far.len()..).unwrap();
+                let piece = rest.get(..rest.len().min(*more)).unwrap();
                 so_far.push_str(piece);
                 let id = (!begun).then(|| format!("id{call}"));
                 let name = (!begun).then(|| format!("f{call}"));

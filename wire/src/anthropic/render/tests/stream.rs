@@ -338,6 +338,6 @@ proptest! {
     fn any_events_give_a_well_formed_message(events in prop::collection::vec(any_event(), 0..24)) {
         let frames = rendered(events.into_iter().chain([ChatEvent::End]));
         assert_well_formed(&data(&frames));
-        prop_assert_eq!(frames.last().map(|frame| frame.kind), Some(FrameKind::Done));
+        prop_assert_eq!(frames.last().map(|frame| frame.kind), Some(Done));
     }
 }
