@@ -151,7 +151,8 @@ pub fn decode(
     match (options.endpoint, dialect) {
         (Endpoint::Messages, Dialect::Anthropic) => anthropic::splice::response(body, model),
         (Endpoint::Messages, Dialect::OpenAi) => {
-            let answer = openai::decode::chat_response(&body)?;
+            let mut answer = openai::decode::chat_response(&body)?;
+            options.renamed.restore(&mut answer);
             Ok(translated(
                 &answer,
                 anthropic::render::response(&answer, options),

@@ -49,3 +49,51 @@ fn error_json(error_type: &str, message: &str, request_id: Option<&str>) -> Vec<
     body.push(b'}');
     body
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sse::SseDecoder;
+
+    #[test]
+    fn an_error_has_anthropic_s_shape_whatever_its_text() {
+        let body = error_body("api_error", "a \"quoted\"\nline", Some("req_1"));
+        assert_eq!(
+            serde_json::from_slice::<Value>(&body).unwrap(),
+            json!({"type": "error", "error": {"type": "api_error", "message": "a \"quoted\"\nline"}, "request_id": "req_1"})
+        );
+        let mut decoder = SseDecoder::new();
+        decoder.push(error_event("overloaded_error", "a\nb"));
+        decoder.push(Bytes::from_static(PING));
+        let event = decoder.next_event().unwrap().unwrap();
+        assert_eq!(event.name().as_deref(), Some("error"));
+        assert_eq!(
+            serde_json::from_slice::<Value>(event.data.as_deref().unwrap()).unwrap(),
+            json!({"type": "error", "error": {"type": "overloaded_error", "message": "a\nb"}})
+        );
+        let ping = decoder.next_event().unwrap().unwrap();
+        assert_eq!(ping.name().as_deref(), Some("ping"));
+    }
+
+    #[test]
+    fn every_status_has_the_type_of_the_reference() {
+        for (status, expected) in [
+            (400, "invalid_request_error"),
+            (401, "authentication_error"),
+            (402, "billing_error"),
+            (403, "permission_error"),
+            (404, "not_found_error"),
+            (413, "request_too_large"),
+            (422, "invalid_request_error"),
+            (429, "rate_limit_error"),
+            (500, "api_error"),
+            (502, "api_error"),
+            (504, "timeout_error"),
+            (529, "overloaded_error"),
+        ] {
+            assert_eq!(error_type(status), expected, "{status}");
+        }
+    }
+}

@@ -5,12 +5,14 @@
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::types::Choice;
 use super::{error, usage};
-use crate::chat::{ChatRequest, ChatResponse};
+use crate::chat::{self, ChatRequest, ChatResponse};
 use crate::exchange::Decoded;
 use crate::json::{JsonError, Object, filled, restamped, string};
+use crate::tool_names::checksum;
 use crate::{BadRequest, Endpoint, UpstreamError, broken};
 
 /// Reads an answer with a success status. With `requested_model`, the client sees that name as `model`.
@@ -75,18 +77,55 @@ pub fn chat_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
     })
 }
 
-/// Reads an answer into the neutral form.
+/// Reads an answer with a success status into the neutral form.
+///
+/// Members of single servers get their neutral names: `reasoning`, and vLLM's `stop_reason` of a choice, the sequence that
+/// stopped it. Calls without an id get one that no other answer has.
 ///
 /// # Errors
-/// [`UpstreamError`] of the kind `BrokenAnswer`.
+/// As [`response`].
 pub fn chat_response(body: &[u8]) -> Result<ChatResponse, UpstreamError> {
+    let object = Object::parse(body).map_err(|err| broken::body(body, &err))?;
+    if let Some(err) = object.get("error").filter(|err| filled(err)) {
+        return Err(error::classify_inside(err));
+    }
     let mut response: ChatResponse = neutral(body).map_err(|problem| problem.of_answer(body))?;
+    if response.choices.is_empty() {
+        return Err(broken::answer("the provider's answer has no 'choices'"));
+    }
     // Its counters overlap; the vector's parts do not.
-    response.usage = response
-        .rest
-        .shift_remove("usage")
-        .and_then(|counters| usage::parse_value(&counters));
+    let mut counters = response.rest.shift_remove("usage");
+    for choice in &mut response.choices {
+        counters = counters.or_else(|| choice.rest.shift_remove("usage"));
+        named(choice, response.id.as_deref());
+    }
+    response.usage = counters.as_ref().and_then(usage::parse_value);
     Ok(response)
+}
+
+/// Gives a choice's members their neutral names.
+fn named(choice: &mut chat::Choice, answer_id: Option<&str>) {
+    if let Some(Value::String(sequence)) = choice.rest.shift_remove("stop_reason") {
+        choice
+            .rest
+            .insert("stop_sequence".to_owned(), sequence.into());
+    }
+    let message = &mut choice.message;
+    let reasoning = message.rest.shift_remove("reasoning");
+    if let (None, Some(Value::String(text))) = (&message.reasoning_content, reasoning) {
+        message.reasoning_content = Some(text);
+    }
+    let calls = message.tool_calls.iter_mut().flatten();
+    for (at, call) in calls.enumerate() {
+        let id = call.id.take().filter(|id| !id.is_empty());
+        call.id = id.or_else(|| Some(made_up_id(answer_id, at)));
+    }
+}
+
+/// An id for the call `at` of an answer: a conversation may not hold the same twice, and `OpenAI` takes at most 40 characters.
+pub(super) fn made_up_id(answer_id: Option<&str>, at: usize) -> String {
+    let answer = checksum(answer_id.unwrap_or_default().as_bytes());
+    format!("call_{answer:08x}_{at}")
 }
 
 enum Problem {

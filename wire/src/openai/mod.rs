@@ -1,8 +1,13 @@
 //! The `OpenAI` dialect, spoken by `OpenAI` itself and by every compatible server.
 //!
-//! Client and provider speak the same dialect, so bodies are passed through as bytes with single spans changed:
-//! [`splice::request`] on the way up, [`decode::response`] and [`relay::StreamRelay`] on the way down. When the other side
-//! speaks another dialect, [`encode`] and [`decode::chat_response`] translate from and to the neutral form.
+//! When client and provider both speak it, bodies are passed through as bytes with single spans changed: [`splice::request`] on
+//! the way up, [`decode::response`] and [`relay::StreamRelay`] on the way down. When the other side speaks another dialect:
+//!
+//! | file | towards a provider | file | towards a client |
+//! | --- | --- | --- | --- |
+//! | [`encode`] | neutral request → body | [`decode::chat_request`] | body → neutral request |
+//! | [`decode::chat_response`] | answer → neutral answer | [`render`] | neutral answer and stream events → what its clients read |
+//! | [`stream`] | server-sent events → neutral events | [`reply`] | answers and errors that the gateway makes itself |
 //!
 //! Source of all wire shapes: `OpenAI` API reference, sections "Chat", "Completions", "Embeddings", "Streaming", 2026-11-22.
 

@@ -105,6 +105,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether its client speaks Anthropic's dialect.
+    pub fn is_anthropic(self) -> bool {
+        matches!(self, Self::Messages | Self::CountTokens)
+    }
+
     /// The member that holds what the model reads.
     pub fn input_field(self) -> &'static str {
         match self {
@@ -129,7 +134,7 @@ impl BadRequest {
 
     fn missing(endpoint: Endpoint) -> Self {
         let (path, field) = (endpoint.path(), endpoint.input_field());
-        if endpoint == Endpoint::Messages {
+        if endpoint.is_anthropic() {
             return Self::new(field, format!("{field}: Field required"));
         }
         Self::new(
@@ -183,8 +188,8 @@ impl RequestPeek {
             }
         }
         peek.timeout_secs = peek.timeout_secs.or(request_timeout);
-        if endpoint == Endpoint::Messages {
-            peek.of_messages(&object)?;
+        if endpoint.is_anthropic() {
+            peek.of_messages(endpoint, &object)?;
         } else {
             peek.of_openai(endpoint, &object)?;
         }
@@ -211,13 +216,12 @@ impl RequestPeek {
     }
 
     /// What only Anthropic's bodies have. `metadata` is theirs there, so the gateway's tags are in `litellm_metadata`.
-    fn of_messages(&mut self, object: &Object<'_>) -> Result<(), BadRequest> {
+    fn of_messages(&mut self, endpoint: Endpoint, object: &Object<'_>) -> Result<(), BadRequest> {
         let present = |key| object.get(key).filter(|value| value.get() != "null");
-        // In that order, as its clients know it.
-        if self.max_tokens.is_none() {
+        if self.max_tokens.is_none() && endpoint == Endpoint::Messages {
             return Err(BadRequest::new("max_tokens", "max_tokens: Field required"));
         }
-        let messages = check_input(Endpoint::Messages, object.get("messages"))?;
+        let messages = check_input(endpoint, object.get("messages"))?;
         let others = ["system", "tools"].into_iter().filter_map(present);
         self.input_bytes = others
             .map(|value| value.get().len())
@@ -238,7 +242,7 @@ fn check_input(endpoint: Endpoint, input: Option<&RawValue>) -> Result<usize, Ba
         .ok_or_else(|| BadRequest::missing(endpoint))?;
     if endpoint == Endpoint::ChatCompletions {
         messages::check_chat(input)?;
-    } else if endpoint == Endpoint::Messages {
+    } else if endpoint.is_anthropic() {
         messages::check_turns(input)?;
     } else if !input.starts_with(['"', '[']) {
         let field = endpoint.input_field();

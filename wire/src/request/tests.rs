@@ -190,6 +190,72 @@ fn completions_and_embeddings_need_their_own_input() {
 }
 
 #[test]
+fn what_decides_is_read_of_anthropic_s_bodies_too() {
+    let messages = r#"[{"role":"user","content":"hi"},{"content":[],"role":"assistant"}]"#;
+    let peek = RequestPeek::parse(
+        Endpoint::Messages,
+        format!(
+            r#"{{"model":"m","max_tokens":5,"messages":{messages},"system":"abc","tools":[{{}}],"n":7,"user":"no","stream":true,
+            "metadata":{{"user_id":"u","tags":["no"]}},"litellm_metadata":{{"tags":["a"]}},"tags":["b"],"fallbacks":["f"]}}"#
+        )
+        .as_bytes(),
+    )
+    .unwrap();
+    let expected = RequestPeek {
+        model: Some("m".to_owned()),
+        stream: true,
+        include_usage: true,
+        max_tokens: Some(5),
+        n: 1,
+        user: Some("u".to_owned()),
+        input_bytes: messages.len() + r#""abc""#.len() + "[{}]".len(),
+        tags: vec!["a".to_owned(), "b".to_owned()],
+        fallbacks: Some(vec!["f".to_owned()]),
+        ..RequestPeek::default()
+    };
+    assert_eq!(peek, expected);
+}
+
+#[test]
+fn a_bad_anthropic_body_names_the_field_in_its_words() {
+    for (body, message) in [
+        ("", "messages: Field required"),
+        (r#"{"messages":[]}"#, "max_tokens: Field required"),
+        (r#"{"max_tokens":1}"#, "messages: Field required"),
+        (
+            r#"{"max_tokens":1,"messages":{}}"#,
+            "messages: Input should be an array",
+        ),
+        (
+            r#"{"max_tokens":1,"messages":[]}"#,
+            "messages: at least one message is required",
+        ),
+        (
+            r#"{"max_tokens":1,"messages":["x"]}"#,
+            "messages.0: Input should be an object",
+        ),
+        (
+            r#"{"max_tokens":1,"messages":[{"content":""}]}"#,
+            "messages.0.role: Field required",
+        ),
+        (
+            r#"{"max_tokens":1,"messages":[{"role":"tool","content":""}]}"#,
+            "messages.0.role: Input should be 'user' or 'assistant'",
+        ),
+        (
+            r#"{"max_tokens":1,"messages":[{"role":"user","content":"a"},{"role":"user","content":null}]}"#,
+            "messages.1.content: Field required",
+        ),
+    ] {
+        let err = RequestPeek::parse(Endpoint::Messages, body.as_bytes()).unwrap_err();
+        assert_eq!(err.message, message, "{body}");
+        assert_eq!(err.param.as_deref(), message.split(": ").next());
+    }
+    let count = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
+    assert!(RequestPeek::parse(Endpoint::CountTokens, count.as_bytes()).is_ok());
+}
+
+#[test]
 fn a_hundred_thousand_levels_are_a_clean_error() {
     let body = format!(r#"{{"messages":{}"#, "[".repeat(100_000));
     assert_eq!(

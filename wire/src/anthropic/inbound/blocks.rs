@@ -10,17 +10,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::place::{Members, Place};
 use crate::chat::{Content, ContentPart};
 use crate::request::BadRequest;
 
 /// A block's `type` and its other members.
-pub(super) fn open<'a>(
-    block: Value,
-    place: Place<'a>,
-) -> Result<(String, Members<'a>), BadRequest> {
+pub(super) fn open(block: Value, place: Place<'_>) -> Result<(String, Members<'_>), BadRequest> {
     let mut block = Members::of(block, place)?;
     let kind = block.required_string("type")?;
     Ok((kind, block))
@@ -52,12 +49,9 @@ pub(super) fn content_of(mut parts: Vec<ContentPart>) -> Content {
 pub(super) fn part(kind: String, mut block: Members<'_>) -> Result<ContentPart, BadRequest> {
     let cache_control = block.take("cache_control");
     let (kind, text) = match kind.as_str() {
-        "text" => {
-            let text = block.required_string("text")?;
-            (kind, Some(text))
-        }
-        "image" => (image(&mut block)?, None),
-        "document" => (document(&mut block)?, None),
+        "text" => (kind, Some(block.required_string("text")?)),
+        "image" => (image(&mut block)?.to_owned(), None),
+        "document" => (document(&mut block)?.to_owned(), None),
         _ => (kind, None),
     };
     Ok(ContentPart {
@@ -69,33 +63,37 @@ pub(super) fn part(kind: String, mut block: Members<'_>) -> Result<ContentPart, 
 }
 
 /// Puts an image's neutral member in place of its `source`; gives the part's type.
-fn image(block: &mut Members<'_>) -> Result<String, BadRequest> {
+fn image(block: &mut Members<'_>) -> Result<&'static str, BadRequest> {
     let url = match Source::take(block)? {
         Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
         Source::Url(url) => url,
-        Source::Text { .. } | Source::File(_) | Source::Other => return Ok("image".to_owned()),
+        source => {
+            source.put_back(block);
+            return Ok("image");
+        }
     };
-    block.take("source");
-    block.put_back("image_url", json!({ "url": url }));
-    Ok("image_url".to_owned())
+    block.put("image_url", json!({ "url": url }));
+    Ok("image_url")
 }
 
 /// As [`image`], for documents.
-fn document(block: &mut Members<'_>) -> Result<String, BadRequest> {
+fn document(block: &mut Members<'_>) -> Result<&'static str, BadRequest> {
     let file = match Source::take(block)? {
         Source::Base64 { media_type, data } => {
             json!({ "file_data": format!("data:{media_type};base64,{data}") })
         }
-        Source::Text { media_type, text } => {
-            let data = STANDARD.encode(text);
+        Source::Text { media_type, data } => {
+            let data = STANDARD.encode(data);
             json!({ "file_data": format!("data:{media_type};base64,{data}") })
         }
         Source::Url(id) | Source::File(id) => json!({ "file_id": id }),
-        Source::Other => return Ok("document".to_owned()),
+        source @ Source::Other(_) => {
+            source.put_back(block);
+            return Ok("document");
+        }
     };
-    block.take("source");
-    block.put_back("file", file);
-    Ok("file".to_owned())
+    block.put("file", file);
+    Ok("file")
 }
 
 /// Where the bytes of an image or document are.
@@ -106,39 +104,53 @@ enum Source {
     },
     Text {
         media_type: String,
-        text: String,
+        data: String,
     },
     Url(String),
     File(String),
     /// Content blocks, or what is still to come: the block stays whole.
-    Other,
+    Other(Map<String, Value>),
 }
 
 // === impl Source ===
 
 impl Source {
-    /// Reads `source` and leaves it where it is.
     fn take(block: &mut Members<'_>) -> Result<Self, BadRequest> {
-        let whole = block.required("source")?;
+        let source = block.required("source")?;
         let outer = block.place();
-        let mut source = Members::of(whole.clone(), outer.member("source"))?;
+        let mut source = Members::of(source, outer.member("source"))?;
         let kind = source.required_string("type")?;
-        let source = match kind.as_str() {
+        Ok(match kind.as_str() {
             "base64" => Self::Base64 {
                 media_type: source.required_string("media_type")?,
                 data: source.required_string("data")?,
             },
             "text" => Self::Text {
-                media_type: source
-                    .string("media_type")?
-                    .unwrap_or_else(|| "text/plain".to_owned()),
-                text: source.required_string("data")?,
+                media_type: source.required_string("media_type")?,
+                data: source.required_string("data")?,
             },
             "url" => Self::Url(source.required_string("url")?),
             "file" => Self::File(source.required_string("file_id")?),
-            _ => Self::Other,
+            _ => {
+                source.put("type", kind.into());
+                Self::Other(source.into_rest())
+            }
+        })
+    }
+
+    /// Gives the block its source again.
+    fn put_back(self, block: &mut Members<'_>) {
+        let source = match self {
+            Self::Base64 { media_type, data } => {
+                json!({"type": "base64", "media_type": media_type, "data": data})
+            }
+            Self::Text { media_type, data } => {
+                json!({"type": "text", "media_type": media_type, "data": data})
+            }
+            Self::Url(url) => json!({"type": "url", "url": url}),
+            Self::File(id) => json!({"type": "file", "file_id": id}),
+            Self::Other(members) => Value::Object(members),
         };
-        block.put_back("source", whole);
-        Ok(source)
+        block.put("source", source);
     }
 }

@@ -99,7 +99,7 @@ fn user(members: &mut Members<'_>) -> Result<Option<String>, BadRequest> {
     let user = metadata.string("user_id")?;
     let others = metadata.into_rest();
     if !others.is_empty() {
-        members.put_back("metadata", Value::Object(others));
+        members.put("metadata", Value::Object(others));
     }
     Ok(user)
 }

@@ -97,7 +97,7 @@ impl<'a> Members<'a> {
             .filter(|value| !value.is_null())
     }
 
-    pub(super) fn put_back(&mut self, name: &str, value: Value) {
+    pub(super) fn put(&mut self, name: &str, value: Value) {
         self.members.insert(name.to_owned(), value);
     }
 

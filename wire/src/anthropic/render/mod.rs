@@ -8,7 +8,7 @@ mod event;
 mod message;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use message::response;
 pub use stream::StreamRenderer;

@@ -5,8 +5,9 @@
 
 use std::mem;
 
-use super::{Dropped, parts};
-use crate::chat::{Content, ContentPart, Message, ToolCall};
+use super::parts;
+use super::target::Target;
+use crate::chat::{Content, ContentPart, FunctionCall, Message, ToolCall};
 use crate::request::BadRequest;
 
 /// Translates all messages.
@@ -15,7 +16,7 @@ use crate::request::BadRequest;
 /// [`BadRequest`] for blocks of another provider's own kind.
 pub(super) fn of(
     messages: &[Message],
-    dropped: &mut Dropped<'_>,
+    target: &mut Target<'_>,
 ) -> Result<Vec<Message>, BadRequest> {
     let mut sent = Vec::with_capacity(messages.len());
     let mut shown = Vec::new();
@@ -23,7 +24,7 @@ pub(super) fn of(
         if message.role != "tool" {
             show(&mut shown, &mut sent);
         }
-        let mut message = translated(message, dropped)?;
+        let mut message = translated(message, target)?;
         if message.role == "tool" {
             shown.append(&mut other_than_text(&mut message));
         }
@@ -33,13 +34,13 @@ pub(super) fn of(
     Ok(sent)
 }
 
-fn translated(message: &Message, dropped: &mut Dropped<'_>) -> Result<Message, BadRequest> {
+fn translated(message: &Message, target: &mut Target<'_>) -> Result<Message, BadRequest> {
     let content = match &message.content {
-        Some(content) => Some(parts::content(content, dropped)?),
+        Some(content) => Some(parts::content(content, target)?),
         None => None,
     };
     let calls = message.tool_calls.as_ref();
-    let calls = calls.map(|calls| calls.iter().map(call).collect());
+    let calls = calls.map(|calls| calls.iter().map(|own| call(own, target)).collect());
     let name = message.rest.get("name").cloned();
     Ok(Message {
         role: message.role.clone(),
@@ -55,16 +56,16 @@ fn translated(message: &Message, dropped: &mut Dropped<'_>) -> Result<Message, B
     })
 }
 
-fn call(call: &ToolCall) -> ToolCall {
+fn call(call: &ToolCall, target: &mut Target<'_>) -> ToolCall {
+    let function = call.function.as_ref().map(|function| FunctionCall {
+        name: function.name.as_deref().map(|name| target.tool_name(name)),
+        ..function.clone()
+    });
     ToolCall {
-        rest: call
-            .rest
-            .get("custom")
-            .cloned()
-            .map(|custom| ("custom".to_owned(), custom))
-            .into_iter()
-            .collect(),
-        ..call.clone()
+        id: call.id.clone(),
+        kind: call.kind.clone(),
+        function,
+        ..ToolCall::default()
     }
 }
 

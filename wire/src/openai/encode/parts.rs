@@ -2,9 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::Dropped;
+use super::target::Target;
 use crate::chat::{Content, ContentPart};
 use crate::request::BadRequest;
 
@@ -15,20 +15,24 @@ const UNNAMED: &str = "document.pdf";
 ///
 /// # Errors
 /// [`BadRequest`] for blocks of another provider's own kind.
-pub(super) fn content(content: &Content, dropped: &mut Dropped<'_>) -> Result<Content, BadRequest> {
+pub(super) fn content(content: &Content, target: &mut Target<'_>) -> Result<Content, BadRequest> {
     let Content::Parts(parts) = content else {
         return Ok(content.clone());
     };
     let mut kept = Vec::with_capacity(parts.len());
     for part in parts {
-        kept.extend(translated(part, dropped)?);
+        kept.extend(translated(part, target)?);
+    }
+    if kept.is_empty() {
+        // Servers refuse a list without parts.
+        return Ok(Content::Text(String::new()));
     }
     Ok(Content::Parts(kept))
 }
 
 fn translated(
     part: &ContentPart,
-    dropped: &mut Dropped<'_>,
+    target: &mut Target<'_>,
 ) -> Result<Option<ContentPart>, BadRequest> {
     match part.kind.as_str() {
         "text" => Ok(Some(text(part.text.clone().unwrap_or_default()))),
@@ -36,23 +40,23 @@ fn translated(
             let member = part.rest.get(&part.kind).cloned();
             Ok(Some(with(&part.kind, member.unwrap_or_default())))
         }
-        "file" => file(part, dropped),
+        "file" => file(part, target),
         own => {
-            let problem = format!("messages hold a block of the type '{own}'");
-            dropped.refuse("messages", &problem)?;
+            let problem = format!("content of the type '{own}'");
+            target.refuse("messages", &problem)?;
             Ok(None)
         }
     }
 }
 
 /// A document. Plain text is said as text; an address is nothing these servers would fetch.
-fn file(part: &ContentPart, dropped: &mut Dropped<'_>) -> Result<Option<ContentPart>, BadRequest> {
+fn file(part: &ContentPart, target: &mut Target<'_>) -> Result<Option<ContentPart>, BadRequest> {
     let Some(Value::Object(file)) = part.rest.get("file") else {
         return Ok(Some(with("file", Value::Null)));
     };
     let id = file.get("file_id").and_then(Value::as_str);
     if id.is_some_and(|id| id.starts_with("http://") || id.starts_with("https://")) {
-        dropped.refuse("messages", "messages hold a document by its URL")?;
+        target.refuse("messages", "documents by URL")?;
         return Ok(None);
     }
     let title = part.rest.get("title").and_then(Value::as_str);
@@ -83,10 +87,11 @@ fn text(text: String) -> ContentPart {
 
 /// A part whose only member has the name of its type.
 fn with(kind: &str, member: Value) -> ContentPart {
-    let member = json!({ kind: member });
+    let mut rest = Map::new();
+    rest.insert(kind.to_owned(), member);
     ContentPart {
         kind: kind.to_owned(),
-        rest: member.as_object().cloned().unwrap_or_default(),
+        rest,
         ..ContentPart::default()
     }
 }

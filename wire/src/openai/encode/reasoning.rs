@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Dropped, params};
+use super::params;
+use super::target::Target;
 
 /// Replaces `thinking` and `output_config.effort` by `reasoning_effort`, for models that take it; for others they are a hint.
 ///
@@ -14,8 +15,8 @@ use super::{Dropped, params};
 ///
 /// The reverse of what the contract makes of efforts (`providers.md` §3). An effort that is named goes before a budget;
 /// `max` and `xhigh`, which few of `OpenAI`'s models know, become `high`. `adaptive` leaves it to the model, as does silence.
-pub(super) fn translate(rest: &mut Map<String, Value>, dropped: &mut Dropped<'_>) {
-    let options = dropped.options;
+pub(super) fn translate(rest: &mut Map<String, Value>, target: &mut Target<'_>) {
+    let options = target.options;
     let own_thinking = params::takes_thinking(options.provider);
     let effort = rest
         .get("output_config")
@@ -35,7 +36,7 @@ pub(super) fn translate(rest: &mut Map<String, Value>, dropped: &mut Dropped<'_>
     if params::takes_effort(options.provider, options.upstream_model) {
         rest.insert("reasoning_effort".to_owned(), effort.into());
     } else {
-        dropped.hint("thinking");
+        target.hint("thinking");
     }
 }
 

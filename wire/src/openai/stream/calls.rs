@@ -10,6 +10,7 @@ use std::mem;
 use crate::UpstreamError;
 use crate::error::UpstreamErrorKind;
 use crate::event::ChatEvent;
+use crate::openai::decode::made_up_id;
 
 /// The most tool calls that one answer may hold.
 const MAX_CALLS: usize = 1024;
@@ -31,7 +32,7 @@ pub(super) struct Piece {
 pub(super) struct Ordered {
     choice: u64,
     /// Distinguishes made-up ids of different answers.
-    answer_id: String,
+    answer_id: Option<String>,
     calls: Vec<Call>,
     /// The call whose arguments are being sent; an index into `calls`.
     open: Option<usize>,
@@ -64,7 +65,7 @@ impl Ordered {
     pub(super) fn new(choice: u64, answer_id: Option<&str>) -> Self {
         Self {
             choice,
-            answer_id: answer_id.unwrap_or("0").to_owned(),
+            answer_id: answer_id.map(str::to_owned),
             calls: Vec::new(),
             open: None,
             waiting: VecDeque::new(),
@@ -151,7 +152,7 @@ impl Ordered {
             index: number(at),
             id: id
                 .clone()
-                .unwrap_or_else(|| format!("call_{}_{at}", self.answer_id)),
+                .unwrap_or_else(|| made_up_id(self.answer_id.as_deref(), at)),
             name: piece.name.clone().unwrap_or_default(),
         };
         let waits = self.must_wait();

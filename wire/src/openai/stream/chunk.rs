@@ -124,10 +124,10 @@ fn text(value: Option<&RawValue>) -> Option<String> {
 /// Arguments are JSON as text; some servers send the object itself.
 fn arguments(value: Option<&RawValue>) -> Option<String> {
     let value = value?;
-    match value.get().starts_with('{') {
-        true => Some(value.get().to_owned()),
-        false => string(value),
+    if value.get().starts_with('{') {
+        return Some(value.get().to_owned());
     }
+    string(value)
 }
 
 fn values(list: &RawValue) -> Option<Vec<Value>> {

@@ -1,0 +1,2 @@
+mod message;
+pub(crate) mod stream;
