@@ -250,7 +250,7 @@ fn a_database_that_cannot_be_used_is_said_in_a_sentence_without_its_secret() {
     let upstream = Upstream::answering(whole_or_streamed);
     let url = server.database("books");
     let (_, ours) = url.split_once('@').expect("a user");
-    let ours = ours.trim_end_matches("books").to_owned();
+    let ours = ours.split('/').next().expect("a host").to_owned();
     let web = a_web_server();
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let silent = silent.local_addr().expect("an address");
@@ -277,11 +277,11 @@ fn a_database_that_cannot_be_used_is_said_in_a_sentence_without_its_secret() {
             "no answer came in time",
         ),
         (
-            format!("{url}?sslmode=verify-full"),
+            format!("{url}&sslmode=verify-full"),
             "or not with this sslmode",
         ),
         (
-            format!("{url}?sslmode=sometimes"),
+            format!("{url}&sslmode=sometimes"),
             "sslmode must be disable, prefer, require, verify-ca or verify-full",
         ),
     ] {
