@@ -191,10 +191,11 @@ pub(super) fn cost_that_fits(row: &SpendRecord, fits: impl FnOnce(&Usd) -> bool)
     None
 }
 
-/// A failure as the spend ledger sees it.
+/// A failure as the spend ledger sees it, which logs the error and one cause: the driver's words, where there are any.
 pub(super) fn failed(operation: &'static str, err: StorageError) -> StoreError {
-    StoreError::Failed {
-        operation,
-        source: err.into(),
-    }
+    let source = match err {
+        StorageError::Backend { source, .. } => source,
+        err => err.into(),
+    };
+    StoreError::Failed { operation, source }
 }

@@ -76,6 +76,8 @@ mod on_sqlite {
 }
 
 mod on_postgres {
+    use std::time::Duration;
+
     use crate::storage::postgres_server::Postgres;
     use crate::storage::{PoolSettings, open_postgres};
 
@@ -102,7 +104,12 @@ mod on_postgres {
              ALTER DATABASE books SET datestyle = 'SQL, DMY'; \
              ALTER DATABASE books SET search_path = nowhere",
         );
-        let store = open_postgres(&url, "postgresql://shown", PoolSettings::default())
+        let settings = PoolSettings {
+            connections: None,
+            // The machine may be busy.
+            wait: Some(Duration::from_mins(1)),
+        };
+        let store = open_postgres(&url, "postgresql://shown", settings)
             .await
             .unwrap();
         all_cases!(one_by_one!(server, store));

@@ -1,6 +1,6 @@
 //! What the integration tests stand on: the real binary ([`gateway`]), a scripted provider ([`upstream`]) that says
-//! its lines from [`reply`], and an HTTP client small enough to see every byte and every chunk as it arrives
-//! ([`http`]).
+//! its lines from [`reply`], an HTTP client small enough to see every byte and every chunk as it arrives
+//! ([`http`]), and a database server ([`postgres`]).
 //!
 //! Nothing here sleeps. What has to happen in an order is ordered by a [`reply::Gate`]; what has to be waited for is
 //! waited for on a condition with a deadline.

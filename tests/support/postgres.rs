@@ -151,10 +151,10 @@ impl Postgres {
         self.url(name)
     }
 
-    /// The URL of a database, password included.
+    /// The URL of a database, password included. It gives a busy machine time to connect.
     pub(crate) fn url(&self, database: &str) -> String {
         format!(
-            "postgresql://{USER}:{DATABASE_PASSWORD}@127.0.0.1:{}/{database}",
+            "postgresql://{USER}:{DATABASE_PASSWORD}@127.0.0.1:{}/{database}?connect_timeout=60",
             self.port
         )
     }

@@ -16,8 +16,13 @@ use crate::storage::conformance::{EMPTY, NOON, batches, row};
 use crate::storage::postgres_server::{DATABASE_PASSWORD, Postgres};
 use crate::storage::{PoolSettings, StorageError, Store, open_postgres, postgres_schema};
 
+/// With time for a busy machine.
 async fn open(url: &str) -> Result<Store, StorageError> {
-    open_postgres(url, "postgresql://shown", PoolSettings::default()).await
+    let settings = PoolSettings {
+        connections: None,
+        wait: Some(Duration::from_mins(1)),
+    };
+    open_postgres(url, "postgresql://shown", settings).await
 }
 
 const IMPATIENT: PoolSettings = PoolSettings {
@@ -238,7 +243,7 @@ async fn there_are_never_more_connections_than_allowed() {
     let url = server.database("capped");
     let settings = PoolSettings {
         connections: Some(3),
-        wait: None,
+        wait: Some(Duration::from_mins(1)),
     };
     let store = open_postgres(&url, "postgresql://shown", settings)
         .await
@@ -281,7 +286,7 @@ async fn each_sslmode_checks_what_it_says() {
         (&by_address, trusted("verify-full"), None),
         (&by_name, trusted("verify-full"), Some("t")),
     ] {
-        let opened = open(&format!("{url}?{query}")).await;
+        let opened = open(&format!("{url}&{query}")).await;
         let Some(encrypted) = encrypted else {
             let err = opened.unwrap_err();
             assert!(
