@@ -35,6 +35,7 @@ pub mod schema;
 mod secret;
 mod section;
 mod settings;
+mod span;
 mod suggest;
 mod support;
 mod targets;
@@ -52,9 +53,9 @@ pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
 pub use excerpt::Excerpt;
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
-    ByError, CacheSettings, Config, DeploymentConfig, GeneralSettings, LitellmSettings, LogExport,
-    ModelInfo, PriceOverrides, RedisSettings, RouterSettings, RoutingHint, RoutingStrategy,
-    ServerSettings, Timeouts, UserConfig,
+    Budget, ByError, CacheSettings, Config, DeploymentConfig, GeneralSettings, LitellmSettings,
+    LogExport, ModelInfo, PriceOverrides, RedisSettings, RouterSettings, RoutingHint,
+    RoutingStrategy, ServerSettings, Timeouts, UserConfig,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
 pub use routing::StrategyArgs;

@@ -75,6 +75,18 @@ pub(super) const PARAMS: Section = Section {
             "retries after this one failed",
         ),
         on(
+            "max_budget",
+            Usd,
+            "no limit",
+            "what may be spent at the deployment",
+        ),
+        on(
+            "budget_duration",
+            Span,
+            "for ever",
+            "the period of `max_budget`; a month counts 30 days",
+        ),
+        on(
             "tags",
             Texts,
             "",
@@ -219,8 +231,6 @@ pub(super) const PARAMS: Section = Section {
             "",
             "patterns of `User-Agent: …`",
         ),
-        planned(Budgets, "max_budget", Usd, "", "budget of the deployment"),
-        planned(Budgets, "budget_duration", Span, "", "its period"),
         planned(
             Routing,
             "mock_timeout",
