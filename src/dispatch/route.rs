@@ -23,7 +23,11 @@ pub(super) fn ask(
         num_retries: inbound.peek.num_retries,
         fallbacks: inbound.peek.fallbacks.clone(),
         disable_fallbacks: inbound.peek.disable_fallbacks,
-        tags: inbound.tags(),
+        tags: if shared.router.enable_tag_filtering {
+            inbound.tags()
+        } else {
+            Vec::new()
+        },
         over_budget: shared
             .caps
             .spent(UnixMs::now())

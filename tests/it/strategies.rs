@@ -492,6 +492,25 @@ fn a_retry_policy_sets_the_retries_of_a_class_of_error() {
 }
 
 #[test]
+fn a_conflict_is_retried_and_counts_for_nobody() {
+    let upstream = Upstream::scripted([
+        Reply::error(409, "conflict", "try again"),
+        Reply::chat("now"),
+    ]);
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &upstream).id("one"))
+        .router("num_retries: 1")
+        .router("allowed_fails: 0")
+        .with_master_key();
+    let (_home, gateway) = start(&config);
+    let gateway = gateway.with_master_key();
+
+    gateway.chat("m").assert_status(200);
+
+    assert_eq!(state_of(&gateway, "one")["cooldowns"], 0);
+}
+
+#[test]
 fn no_retry_is_waited_for_beyond_the_requests_time() {
     let upstream =
         Upstream::always(Reply::error(429, "rate_limit", "slow down").header("retry-after", "50"));

@@ -23,7 +23,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Run {
     pub(super) resolved: Resolved,
     /// Whom the request's tags admit, and who has budget left.
-    members: Vec<Candidate>,
+    members: Arc<[Candidate]>,
     /// Why that is nobody, if it is.
     nobody: Nobody,
     /// Orders below this were given up.
@@ -77,7 +77,13 @@ impl Run {
     pub(super) fn new(resolved: Resolved, rules: TagRules, ask: &PlanAsk) -> Self {
         let mut members = rules.admitted(&resolved.members, &ask.tags);
         let denied = members.is_empty();
-        members.retain(|candidate| !ask.over_budget.contains(candidate.member.handle.id()));
+        if !ask.over_budget.is_empty() {
+            let has_budget = |candidate: &&Candidate| {
+                let id = candidate.member.handle.id();
+                !ask.over_budget.contains(id)
+            };
+            members = members.iter().filter(has_budget).cloned().collect();
+        }
         let orders = members.iter().map(|candidate| order(&candidate.member));
         Self {
             level: orders.min().unwrap_or(0),
