@@ -28,7 +28,7 @@ use trunkline_actors::ids::UserId;
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::NoReplicas;
 use trunkline_actors::rate_limiter::{self, LimiterSettings};
-use trunkline_actors::spend_ledger::{self, Drain, LedgerSettings};
+use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
 
 use crate::app::{App, Worker};
@@ -144,6 +144,9 @@ impl Process {
             targets: Targets::build(&config, &prices, &metrics)?,
             routing: supervisor.routing().clone(),
             limiter,
+            caps: Caps::load(ledger.clone(), dispatch::caps(&config), UnixMs::now())
+                .await
+                .context("the budgets of deployments and providers cannot be read")?,
             ledger: ledger.clone(),
             prices,
             metrics,

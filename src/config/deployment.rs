@@ -12,6 +12,7 @@ use super::model::{DeploymentConfig, ModelInfo, RoutingHint};
 use super::prices;
 use super::raw::{RawEntry, RawInfo, RawParams};
 use super::report::Report;
+use super::routing;
 use super::section;
 use super::support::Within;
 use super::targets::targets;
@@ -84,6 +85,13 @@ pub(super) fn read(
         return Vec::new();
     };
     check_numbers(&params, &params_path, report);
+    let budget = routing::budget(
+        params.max_budget.as_deref(),
+        &params_path.key("max_budget"),
+        params.budget_duration.as_deref(),
+        &params_path.key("budget_duration"),
+        report,
+    );
 
     let mock = params.mock_response.0.clone();
     let targets = targets(
@@ -167,6 +175,7 @@ pub(super) fn read(
                 allowed_fails: info.allowed_fails,
                 allowed_fails_policy: (&info.allowed_fails_policy).into(),
                 tags: params.tags.clone(),
+                budget,
                 drop_params: params.drop_params,
                 additional_drop_params: params.additional_drop_params.clone(),
                 allowed_openai_params: params.allowed_openai_params.clone(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::excerpt::scrub;
-use super::model::{ByError, ClientGone, Config, DeploymentConfig, UserConfig};
+use super::model::{Budget, ByError, ClientGone, Config, DeploymentConfig, UserConfig};
 use super::secret::Secret;
 use crate::cost::PriceBook;
 
@@ -102,6 +102,14 @@ pub fn diff(old: &Config, new: &Config) -> Difference {
         }
     }
     Difference(changes)
+}
+
+fn spendable(budget: Budget) -> String {
+    let limit = budget.limit.normalize();
+    match budget.period {
+        Some(period) => format!("{limit} USD in {}", shown(period)),
+        None => format!("{limit} USD"),
+    }
 }
 
 /// A policy that names nothing is none.
@@ -210,6 +218,7 @@ impl Facts {
             by_error(one.allowed_fails_policy),
         );
         self.say(&subject, "tags", list(&one.tags));
+        self.say(&subject, "max_budget", one.budget.map(spendable));
         self.say(&subject, "drop_params", one.drop_params);
         self.say(
             &subject,
@@ -284,6 +293,10 @@ impl Facts {
             "default_max_parallel_requests",
             router.default_max_parallel_requests,
         );
+        for (provider, budget) in &router.provider_budgets {
+            let name = format!("budget of {provider}");
+            self.say(&subject, &name, Some(spendable(*budget)));
+        }
         self.say(&subject, "drop_params", Some(config.litellm.drop_params));
         let aliases = (Part::Routes, "aliases".to_owned());
         for (alias, group) in &router.model_group_alias {

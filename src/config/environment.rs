@@ -82,6 +82,7 @@ fn deployment(
         allowed_fails: None,
         allowed_fails_policy: ByError::default(),
         tags: Vec::new(),
+        budget: None,
         drop_params: None,
         additional_drop_params: Vec::new(),
         allowed_openai_params: Vec::new(),

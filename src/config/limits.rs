@@ -173,18 +173,25 @@ fn sent_by_mistake(section: &Section, name: &str, path: &KeyPath, report: &mut R
 
 /// A budget counts cost, so what it covers needs a price.
 fn budgets(root: &Node, deployments: &[Placed], book: &PriceBook, report: &mut Report<'_>) {
-    let Some(budget) = budget(root) else { return };
+    let budget = budget(root);
     let mut said: Option<&KeyPath> = None;
     for (path, deployment) in deployments {
-        if deployment.has_price(book)
-            || said == Some(path)
-            || !budget.covers(&deployment.model_name)
-        {
+        let own = deployment.budget.is_some();
+        let own = own.then(|| path.key("litellm_params").key("max_budget"));
+        let covering = || {
+            let budget = budget.as_ref()?;
+            let covers = budget.covers(&deployment.model_name);
+            covers.then(|| budget.path.clone())
+        };
+        if deployment.has_price(book) || said == Some(path) {
             continue;
         }
+        let Some(budget) = own.or_else(covering) else {
+            continue;
+        };
         let message = format!(
-            "no price is known for {}/{}, so {} does not count it; write input_cost_per_token and output_cost_per_token",
-            deployment.provider.name, deployment.upstream_model, budget.path
+            "no price is known for {}/{}, so {budget} does not count it; write input_cost_per_token and output_cost_per_token",
+            deployment.provider.name, deployment.upstream_model
         );
         report.notice(
             NoticeKind::Weak,
@@ -223,7 +230,9 @@ fn budget(root: &Node) -> Option<Budget> {
                 Node::Text(text) => text.trim().parse::<f64>().is_ok_and(|usd| usd > 0.0),
                 _ => false,
             };
-            if key.kind != Kind::Usd || !known || !set {
+            // A deployment's own covers nobody else.
+            let own = section.path == "model_list.litellm_params";
+            if key.kind != Kind::Usd || !known || !set || own {
                 return;
             }
             let models: BTreeSet<String> =

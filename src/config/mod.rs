@@ -38,6 +38,7 @@ pub mod schema;
 mod secret;
 mod section;
 mod settings;
+mod span;
 mod suggest;
 mod support;
 mod targets;
@@ -55,9 +56,9 @@ pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
 pub use excerpt::Excerpt;
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
-    ByError, CacheSettings, ClientGone, Config, DeploymentConfig, DrainBounds, GeneralSettings,
-    LitellmSettings, LogExport, ModelInfo, PriceOverrides, RedisSettings, RouterSettings,
-    RoutingHint, RoutingStrategy, ServerSettings, Timeouts, UserConfig,
+    Budget, ByError, CacheSettings, ClientGone, Config, DeploymentConfig, DrainBounds,
+    GeneralSettings, LitellmSettings, LogExport, ModelInfo, PriceOverrides, RedisSettings,
+    RouterSettings, RoutingHint, RoutingStrategy, ServerSettings, Timeouts, UserConfig,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
 pub use routing::StrategyArgs;

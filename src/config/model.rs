@@ -97,6 +97,8 @@ pub struct DeploymentConfig {
     pub allowed_fails_policy: ByError,
     /// For tag routing.
     pub tags: Vec<String>,
+    /// What may be spent at it.
+    pub budget: Option<Budget>,
     /// Overrides [`LitellmSettings::drop_params`].
     pub drop_params: Option<bool>,
     /// Body members always removed; names or paths such as `tools[*].function.strict`.
@@ -302,6 +304,17 @@ pub struct RouterSettings {
     pub tag_filtering_match_any: bool,
     /// `max_parallel_requests` of deployments without their own.
     pub default_max_parallel_requests: Option<u32>,
+    /// What may be spent at each provider, by its name.
+    pub provider_budgets: Vec<(String, Budget)>,
+}
+
+/// What may be spent in each of the windows that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// USD, zero or more.
+    pub limit: Decimal,
+    /// The window's length; `None`: one that never ends.
+    pub period: Option<Duration>,
 }
 
 /// `routing_strategy`.

@@ -39,6 +39,9 @@ pub(super) struct RawParams {
     pub(super) cooldown_time: Option<f64>,
     pub(super) num_retries: Option<u32>,
     pub(super) tags: Vec<String>,
+    /// Source text: money never passes through a float.
+    pub(super) max_budget: Option<String>,
+    pub(super) budget_duration: Option<String>,
     pub(super) drop_params: Option<bool>,
     pub(super) additional_drop_params: Vec<String>,
     pub(super) allowed_openai_params: Vec<String>,
@@ -109,11 +112,22 @@ pub(super) struct RawRouter {
     pub(super) enable_tag_filtering: Option<bool>,
     pub(super) tag_filtering_match_any: Option<bool>,
     pub(super) default_max_parallel_requests: Option<u32>,
+    pub(super) provider_budget_config: BTreeMap<String, RawProviderBudget>,
     pub(super) redis_url: Option<String>,
     pub(super) redis_host: Option<String>,
     pub(super) redis_port: Option<u16>,
     pub(super) redis_password: Option<String>,
     pub(super) redis_db: Option<u32>,
+}
+
+/// One entry of `provider_budget_config`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawProviderBudget {
+    #[serde(alias = "max_budget")]
+    pub(super) budget_limit: Option<String>,
+    #[serde(alias = "budget_duration")]
+    pub(super) time_period: Option<String>,
 }
 
 /// `routing_strategy_args`.

@@ -96,6 +96,17 @@ pub(super) fn check(
             }
         }
     }
+    let path = KeyPath::of(&["router_settings", "model_group_retry_policy"]);
+    if let Some(Node::Map(map)) = root.at(&path) {
+        for entry in &map.0 {
+            if !groups.serves(&entry.key) && !groups.is_written(&entry.key) {
+                let hint = groups.hint(&entry.key);
+                let message =
+                    format!("no model group is called so, and this policy is never used; {hint}");
+                report.notice(NoticeKind::Weak, &path.key(&entry.key), message);
+            }
+        }
+    }
     users(&groups, report);
 }
 

@@ -6,11 +6,15 @@ use std::fmt;
 use std::time::Duration;
 
 use super::error::NoticeKind;
-use super::model::{ByError, RoutingStrategy};
+use super::model::{Budget, ByError, RoutingStrategy};
+use super::providers::PROVIDERS;
 use super::raw::{RawAllowedFails, RawRetries, RawRouter};
 use super::report::Report;
 use super::section::seconds_above_zero;
+use super::span;
+use super::suggest::nearest;
 use super::yaml::KeyPath;
+use crate::cost::parse_price;
 
 /// LiteLLM's `ttl` of a latency, where the file has none.
 const LATENCY_TTL: Duration = Duration::from_hours(1);
@@ -84,6 +88,61 @@ pub(super) fn by_group(raw: &BTreeMap<String, RawRetries>) -> Vec<(String, ByErr
     raw.iter()
         .map(|(group, policy)| (group.clone(), ByError::from(policy)))
         .collect()
+}
+
+/// `provider_budget_config`.
+pub(super) fn provider_budgets(
+    raw: &RawRouter,
+    here: &KeyPath,
+    report: &mut Report<'_>,
+) -> Vec<(String, Budget)> {
+    let here = here.key("provider_budget_config");
+    let mut budgets = Vec::new();
+    for (provider, raw) in &raw.provider_budget_config {
+        let path = here.key(provider);
+        let budget = budget(
+            raw.budget_limit.as_deref(),
+            &path.key("budget_limit"),
+            raw.time_period.as_deref(),
+            &path.key("time_period"),
+            report,
+        );
+        if PROVIDERS.iter().all(|known| known.name != provider) {
+            let message = match nearest(provider, PROVIDERS.iter().map(|known| known.name)) {
+                Some(meant) => format!("no provider is called so; did you mean `{meant}`?"),
+                None => "no provider is called so, and nothing counts for it".to_owned(),
+            };
+            report.notice(NoticeKind::Weak, &path, message);
+        }
+        budgets.extend(budget.map(|budget| (provider.clone(), budget)));
+    }
+    budgets
+}
+
+/// An amount and its period.
+pub(super) fn budget(
+    limit: Option<&str>,
+    limit_path: &KeyPath,
+    period: Option<&str>,
+    period_path: &KeyPath,
+    report: &mut Report<'_>,
+) -> Option<Budget> {
+    let period = period.map(str::trim).and_then(|text| {
+        let period = span::parse(text);
+        if period.is_none() {
+            report.problem(period_path, "is not a length of time", span::FIX);
+        }
+        period
+    });
+    let limit = parse_price(limit?);
+    if limit.is_none() {
+        report.problem(
+            limit_path,
+            "is not an amount",
+            "write USD, 0 or more, such as 100.0",
+        );
+    }
+    limit.map(|limit| Budget { limit, period })
 }
 
 // === impl RoutingStrategy ===

@@ -258,6 +258,7 @@ pub(super) fn router(
         enable_tag_filtering: raw.enable_tag_filtering.unwrap_or(false),
         tag_filtering_match_any: raw.tag_filtering_match_any.unwrap_or(true),
         default_max_parallel_requests: raw.default_max_parallel_requests,
+        provider_budgets: routing::provider_budgets(raw, &here, report),
     }
 }
 

@@ -410,6 +410,16 @@ router_settings:
 }
 
 #[test]
+fn a_policy_for_a_group_that_is_not_there_is_said() {
+    let config = loaded(
+        "model_list:\n- {model_name: chat, litellm_params: {model: gpt-4o}}\nrouter_settings: {model_group_retry_policy: {chatt: {TimeoutErrorRetries: 1}}}\n",
+    );
+    let said = said(&config, NoticeKind::Weak);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("did you mean `chat`?"), "{said:?}");
+}
+
+#[test]
 fn a_buffer_below_zero_is_an_error() {
     let report = refused(
         "model_list:\n- {model_name: a, litellm_params: {model: gpt-4o}}\nrouter_settings: {routing_strategy_args: {lowest_latency_buffer: -1}}\n",

@@ -7,6 +7,7 @@ use super::model::UserConfig;
 use super::raw::RawUser;
 use super::report::Report;
 use super::section;
+use super::span;
 use super::yaml::{KeyPath, Node};
 use crate::cost::parse_price;
 
@@ -70,11 +71,11 @@ fn user(raw: &RawUser, path: &KeyPath, report: &mut Report<'_>) -> Option<UserCo
         amount
     });
     let budget_duration = raw.budget_duration.as_deref().map(str::trim);
-    if budget_duration.is_some_and(|text| !is_span(text)) {
+    if budget_duration.is_some_and(|text| span::parse(text).is_none()) {
         report.problem(
             &path.key("budget_duration"),
             "is not a length of time",
-            "write a number and a unit, such as 30s, 30m, 12h, 30d, 4w or 1mo",
+            span::FIX,
         );
     }
     Some(UserConfig {
@@ -105,12 +106,4 @@ fn role(raw: &RawUser, path: &KeyPath, report: &mut Report<'_>) -> String {
         );
     }
     "internal_user".to_owned()
-}
-
-/// A number above zero and a unit.
-fn is_span(text: &str) -> bool {
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number = text.strip_suffix(unit).unwrap_or_default();
-    number.parse::<u32>().is_ok_and(|number| number > 0)
-        && ["s", "m", "h", "d", "w", "mo"].contains(&unit)
 }

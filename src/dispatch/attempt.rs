@@ -147,13 +147,14 @@ impl Journey {
     fn give_up(&mut self, reason: GiveUp, original: Option<DispatchError>) -> DispatchError {
         let err = match (reason, original) {
             (GiveUp::Failed, Some(err)) => err,
-            (reason, _) => reason.into(),
+            (reason, _) => route::refused(reason, &self.dispatcher.shared),
         };
         let (status, code) = match &err {
             DispatchError::Upstream(failure) => (failure.status, "upstream"),
             DispatchError::AllInCooldown { .. } => (429, "all_in_cooldown"),
             DispatchError::AllBusy { .. } => (429, "all_busy"),
             DispatchError::TagsDenied { .. } => (401, "tags_denied"),
+            DispatchError::OverBudget { .. } => (429, "over_budget"),
             _ => (500, "internal"),
         };
         self.settlement.fail(status, code);

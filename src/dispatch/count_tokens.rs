@@ -74,12 +74,12 @@ impl Dispatcher {
         loop {
             let attempt = match route::next_call(&mut plan, shared.clock).await {
                 Ok(attempt) => attempt,
-                Err(GiveUp::Failed) => {
-                    return Err(told.unwrap_or(DispatchError::Internal(
-                        "routing gave up without an error to tell",
-                    )));
+                Err(reason) => {
+                    return Err(match (reason, told) {
+                        (GiveUp::Failed, Some(told)) => told,
+                        (reason, _) => route::refused(reason, &shared),
+                    });
                 }
-                Err(reason) => return Err(reason.into()),
             };
             let Some(target) = shared.targets.get(attempt.deployment.id()) else {
                 return Err(DispatchError::Internal("a deployment has no target"));

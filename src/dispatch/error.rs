@@ -6,10 +6,9 @@ use awc::http::header::{HeaderName, HeaderValue};
 use thiserror::Error;
 use trunkline_actors::admission::Refusal;
 use trunkline_actors::ids::ModelGroup;
-use trunkline_actors::supervisor::GiveUp;
+use trunkline_actors::spend_ledger::SpentCap;
 use trunkline_wire::request::BadRequest;
 
-use super::mock_testing;
 use crate::auth::AuthError;
 
 /// A request that ended without an answer.
@@ -52,6 +51,12 @@ pub enum DispatchError {
         /// The group asked for.
         group: ModelGroup,
     },
+    /// Whoever may answer has spent its budget; no provider was called.
+    #[error("all deployments have spent their budgets")]
+    OverBudget {
+        /// Every cap that is spent.
+        spent: Vec<SpentCap>,
+    },
     /// The model's price is unknown and the config refuses such models.
     #[error("no price for {model}")]
     NoPrice {
@@ -84,20 +89,4 @@ pub struct UpstreamFailure {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The provider's `Retry-After`.
     pub retry_after: Option<Duration>,
-}
-
-impl From<GiveUp> for DispatchError {
-    fn from(reason: GiveUp) -> Self {
-        match reason {
-            GiveUp::AllInCooldown { group, retry_after } => {
-                Self::AllInCooldown { group, retry_after }
-            }
-            GiveUp::AllBusy { group, retry_after } => Self::AllBusy { group, retry_after },
-            GiveUp::TagsDenied { group } => Self::TagsDenied { group },
-            GiveUp::Mocked { group, kind } => {
-                Self::Upstream(Box::new(mock_testing::failure(&group, kind)))
-            }
-            GiveUp::Failed => Self::Internal("routing gave up without an error to tell"),
-        }
-    }
 }

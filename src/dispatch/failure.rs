@@ -62,6 +62,7 @@ impl AttemptError {
             Kind::Connect => FailureKind::Connect,
             Kind::BrokenAnswer => FailureKind::BrokenAnswer,
             Kind::CutStream => FailureKind::CutStream,
+            _ if status == 409 => FailureKind::Conflict,
             _ if status < 500 => FailureKind::BadRequest,
             _ => FailureKind::Server,
         };

@@ -10,6 +10,7 @@
 mod admit;
 mod answer;
 mod attempt;
+mod caps;
 mod count_tokens;
 mod drain;
 mod error;
@@ -39,10 +40,11 @@ use tokio::time::{Instant, timeout};
 use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::ports::JournalWriter;
 use trunkline_actors::rate_limiter::LimiterHandle;
-use trunkline_actors::spend_ledger::LedgerHandle;
+use trunkline_actors::spend_ledger::{Caps, LedgerHandle};
 use trunkline_actors::supervisor::{Resolved, RoutingHandle, RoutingTable};
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
+pub use caps::caps;
 pub use drain::Draining;
 pub use error::{DispatchError, UpstreamFailure};
 pub use routing::routing_config;
@@ -73,6 +75,8 @@ pub struct Shared {
     pub limiter: LimiterHandle,
     /// Told of every settled record.
     pub ledger: LedgerHandle,
+    /// Budgets of deployments and providers.
+    pub caps: Caps,
     /// List prices.
     pub prices: Arc<PriceBook>,
     /// Counters.
@@ -268,7 +272,9 @@ impl Dispatcher {
         let permit = admit::admit(&shared, identity, &estimate)?;
         let caller = CallerLimits::of(identity, &permit);
         // If nobody can be called, the permit's drop gives back what was taken, and the books know of nothing.
-        let first = route::next_call(&mut plan, shared.clock).await?;
+        let first = route::next_call(&mut plan, shared.clock)
+            .await
+            .map_err(|reason| route::refused(reason, &shared))?;
         let settlement = admit::start(
             &shared,
             &self.journal,

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use trunkline_actors::clock::Clock;
+use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::deployment::{Failure, FailureKind};
 use trunkline_actors::supervisor::{Attempt, GiveUp, PlanAsk, RoutePlan, Step};
 
 use super::admit::Estimate;
-use super::{Inbound, Shared};
+use super::error::DispatchError;
+use super::{Inbound, Shared, mock_testing};
 
 /// What the request says about its route.
 pub(super) fn ask(
@@ -22,7 +23,17 @@ pub(super) fn ask(
         num_retries: inbound.peek.num_retries,
         fallbacks: inbound.peek.fallbacks.clone(),
         disable_fallbacks: inbound.peek.disable_fallbacks,
-        tags: inbound.tags(),
+        tags: if shared.router.enable_tag_filtering {
+            inbound.tags()
+        } else {
+            Vec::new()
+        },
+        over_budget: shared
+            .caps
+            .spent(UnixMs::now())
+            .into_iter()
+            .map(|spent| spent.deployment)
+            .collect(),
         prompt_tokens: estimate.prompt_tokens,
         tokens: estimate.tokens(),
         streamed: inbound.peek.stream,
@@ -46,6 +57,24 @@ pub(super) async fn next_call(plan: &mut RoutePlan, clock: Clock) -> Result<Atte
             Step::Wait(until) => sleep(until.since(now)).await,
             Step::GiveUp(reason) => return Err(reason),
         }
+    }
+}
+
+/// What the client is told when nobody is left.
+pub(super) fn refused(reason: GiveUp, shared: &Shared) -> DispatchError {
+    match reason {
+        GiveUp::AllInCooldown { group, retry_after } => {
+            DispatchError::AllInCooldown { group, retry_after }
+        }
+        GiveUp::AllBusy { group, retry_after } => DispatchError::AllBusy { group, retry_after },
+        GiveUp::TagsDenied { group } => DispatchError::TagsDenied { group },
+        GiveUp::OverBudget { .. } => DispatchError::OverBudget {
+            spent: shared.caps.spent(UnixMs::now()),
+        },
+        GiveUp::Mocked { group, kind } => {
+            DispatchError::Upstream(Box::new(mock_testing::failure(&group, kind)))
+        }
+        GiveUp::Failed => DispatchError::Internal("routing gave up without an error to tell"),
     }
 }
 

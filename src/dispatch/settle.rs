@@ -264,6 +264,12 @@ impl Settlement {
             .as_ref()
             .map(|_| self.shared.prices.version().to_owned());
         record.error_code = code.map(str::to_owned);
+        if let Some((cost, id)) = cost.zip(record.deployment.as_ref())
+            && cost != Usd::ZERO
+        {
+            let caps = self.shared.caps.charge(id, cost, record.ended_at);
+            record.budgets.extend(caps);
+        }
 
         let written = self.journal.settled(record);
         if written.is_ok() {

@@ -10,6 +10,7 @@
 //!
 //! `code` is the status as a string, as LiteLLM's clients expect; the finer [`Code`] is a bounded metric label.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use log::error;
 use serde::Serialize;
 use trunkline_actors::admission::Refusal;
+use trunkline_actors::spend_ledger::SpentCap;
 use trunkline_wire::anthropic::reply;
 
 use crate::auth::AuthError;
@@ -59,6 +61,8 @@ pub enum Code {
     AllInCooldown,
     /// No deployment of the group may answer requests with such tags.
     TagsDenied,
+    /// Whoever of the group may answer has spent its budget, or its provider's.
+    OverBudget,
     /// The price of the model is unknown and the config refuses such models.
     NoPrice,
     /// The gateway is stopping.
@@ -129,7 +133,8 @@ impl Code {
             Self::BudgetExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "budget_exceeded"),
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "throttling_error"),
             Self::AllInCooldown => (StatusCode::TOO_MANY_REQUESTS, "all_deployments_in_cooldown"),
-            // LiteLLM's pair, odd as it is (contract `routing` §7).
+            Self::OverBudget => (StatusCode::TOO_MANY_REQUESTS, "internal_server_error"),
+            // LiteLLM's pairs, odd as they are (contract `routing` §7, §8).
             Self::TagsDenied => (StatusCode::UNAUTHORIZED, "internal_server_error"),
             Self::NoPrice => (StatusCode::FORBIDDEN, "model_cost_map_missing"),
             Self::ShuttingDown | Self::JournalFull => {
@@ -159,6 +164,7 @@ impl Code {
             Self::RateLimited => "rate_limited",
             Self::AllInCooldown => "all_in_cooldown",
             Self::TagsDenied => "tags_denied",
+            Self::OverBudget => "over_budget",
             Self::NoPrice => "no_price",
             Self::ShuttingDown => "shutting_down",
             Self::JournalFull => "journal_full",
@@ -353,6 +359,26 @@ impl From<DispatchError> for ApiError {
                 format!("Deployment has all max_parallel_requests slots in use, or its rpm or tpm. Passed model={group}. Try again in a moment."),
             )
             .retry_after(retry_after),
+            DispatchError::OverBudget { spent } => {
+                let lines = spent.iter().map(|cap| {
+                    let SpentCap {
+                        subject,
+                        spent,
+                        limit,
+                        ..
+                    } = cap;
+                    format!("Exceeded budget for {} {}: {spent} >= {limit}", subject.kind, subject.id)
+                });
+                let lines: BTreeSet<String> = lines.collect();
+                let lines: Vec<String> = lines.into_iter().collect();
+                Self::new(
+                    Code::OverBudget,
+                    format!(
+                        "No deployments available - crossed budget: {}",
+                        lines.join("\n")
+                    ),
+                )
+            }
             DispatchError::TagsDenied { group } => Self::new(
                 Code::TagsDenied,
                 format!(

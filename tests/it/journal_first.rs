@@ -26,7 +26,7 @@ use trunkline_actors::ports::{
     JournalWriter, SpendRecord, SpendStatus, SpendStore, StartedRecord, StoreError,
 };
 use trunkline_actors::rate_limiter::{self, LimiterSettings};
-use trunkline_actors::spend_ledger::{self, LedgerSettings};
+use trunkline_actors::spend_ledger::{self, Caps, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
@@ -127,17 +127,20 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         .expect("the supervisor runs");
     let prices = Arc::clone(&config.price_book);
     let metrics = Metrics::new("test");
+    let ledger = spend_ledger::start(
+        &actors,
+        LedgerSettings::default(),
+        Arc::new(Nothing),
+        Arc::new(Nothing),
+        clock,
+    );
+    let caps = Caps::load(ledger.clone(), Vec::new(), UnixMs(0)).await;
+    let caps = caps.expect("no cap needs the books");
     let shared = Shared {
         targets: Targets::build(&config, &prices, &metrics).expect("the targets are good"),
         routing: supervisor.routing().clone(),
         limiter: rate_limiter::start(&actors, LimiterSettings::default(), clock),
-        ledger: spend_ledger::start(
-            &actors,
-            LedgerSettings::default(),
-            Arc::new(Nothing),
-            Arc::new(Nothing),
-            clock,
-        ),
+        ledger,
         prices,
         metrics,
         clock,
@@ -146,6 +149,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         litellm: config.litellm.clone(),
         always_include_stream_usage: false,
         allow_mock_testing: false,
+        caps,
         client_gone: config.server.client_gone,
         draining: Draining::default(),
         late_error: model_call::late_error,

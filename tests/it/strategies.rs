@@ -1,6 +1,7 @@
 //! Which deployment answers, by strategy, tags, capacity and failures; and how the gateway explains it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
-use crate::support::gateway::{Gateway, chat_request, chat_request_body, start};
+use crate::support::gateway::{Gateway, Home, chat_request, chat_request_body, start};
 use crate::support::http::{Answer, Request};
 use crate::support::reply::{Gate, Reply};
 use crate::support::upstream::Upstream;
@@ -392,6 +393,51 @@ fn the_router_state_explains_a_cooldown_and_metrics_count_it() {
 }
 
 #[test]
+fn a_spent_budget_leaves_a_provider_or_deployment_out_and_outlives_a_restart() {
+    // One answer costs some micro-dollars; see `Deployment::of`.
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::new()
+        .deployment(
+            Deployment::of("m", &upstream)
+                .id("small")
+                .param("order: 1")
+                .param("max_budget: 0.00002"),
+        )
+        .deployment(Deployment::of("m", &upstream).id("large").param("order: 2"))
+        .deployment(Deployment::of("n", &upstream).id("other"))
+        .router("num_retries: 0");
+    let home = Home::with(&config);
+    let gateway = home.start();
+    let mut first = 0;
+    while answered_by(&gateway.chat("m")) == "small" {
+        first += 1;
+        assert!(first < 100, "never spent");
+    }
+    assert!(first >= 1, "the call that crosses the line is served");
+    assert_eq!(answered_by(&gateway.chat("m")), "large");
+    gateway.stop();
+
+    let capped = config
+        .router("provider_budget_config: {openai: {budget_limit: 0.00001, time_period: 30d}}");
+    fs::write(home.config_path(), capped.text()).unwrap();
+    let gateway = home.start();
+
+    let refused = gateway.chat("n");
+
+    let error = refused.assert_error(429, "internal_server_error");
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.contains("crossed budget"), "{message}");
+    assert!(
+        message.contains("Exceeded budget for provider openai: "),
+        "{message}"
+    );
+    assert!(
+        message.contains("Exceeded budget for deployment small: "),
+        "{message}"
+    );
+}
+
+#[test]
 fn mock_testing_flags_fail_the_group_where_they_are_allowed() {
     let first = Upstream::always(Reply::chat("first"));
     let second = Upstream::always(Reply::chat("second"));
@@ -443,6 +489,25 @@ fn a_retry_policy_sets_the_retries_of_a_class_of_error() {
     gateway.chat("m").assert_status(400);
 
     assert_eq!(upstream.request_count(), 3);
+}
+
+#[test]
+fn a_conflict_is_retried_and_counts_for_nobody() {
+    let upstream = Upstream::scripted([
+        Reply::error(409, "conflict", "try again"),
+        Reply::chat("now"),
+    ]);
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &upstream).id("one"))
+        .router("num_retries: 1")
+        .router("allowed_fails: 0")
+        .with_master_key();
+    let (_home, gateway) = start(&config);
+    let gateway = gateway.with_master_key();
+
+    gateway.chat("m").assert_status(200);
+
+    assert_eq!(state_of(&gateway, "one")["cooldowns"], 0);
 }
 
 #[test]

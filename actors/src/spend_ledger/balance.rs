@@ -68,6 +68,13 @@ impl Balance {
         }
     }
 
+    /// Charges what nobody held.
+    pub(crate) fn charge_unheld(&self, cost: Usd, now: Millis) {
+        let mut state = self.lock();
+        state.spent += cost;
+        state.charged_at = now;
+    }
+
     /// Which window this is.
     pub fn key(&self) -> &BudgetKey {
         &self.key

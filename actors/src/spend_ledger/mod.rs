@@ -21,6 +21,7 @@ use crate::ports::{JournalReader, SpendStore};
 
 mod balance;
 mod batch;
+mod cap;
 mod handle;
 mod messages;
 mod ship;
@@ -30,6 +31,7 @@ mod tests;
 pub use balance::{Balance, BalanceSnapshot};
 pub(crate) use balance::{BalanceState, Hold, NoMoney};
 pub use batch::{Batching, Next};
+pub use cap::{Cap, Caps, SpentCap};
 use handle::Shared;
 pub use handle::{LedgerHandle, SeedFailed};
 pub use messages::{Drain, Flush, FlushFailed, JournalHasMore, LedgerStatus};

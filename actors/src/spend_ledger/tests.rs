@@ -245,3 +245,72 @@ fn a_full_ledger_mailbox_slows_callers_and_loses_nothing() {
         },
     );
 }
+
+#[test]
+fn a_cap_is_spent_after_the_charge_that_crosses_it_and_again_free_in_the_next_window() {
+    with_books(
+        |_, _| {},
+        |books| async move {
+            let minute = Duration::from_mins(1);
+            let cap = |id: &str, limit, period| Cap {
+                subject: Subject::new(SubjectKind::Provider, id),
+                limit: Usd::from_pico(limit),
+                period,
+            };
+            let caps = vec![
+                ("a".into(), cap("p", 10, Some(minute))),
+                ("b".into(), cap("p", 10, Some(minute))),
+                ("b".into(), cap("q", 5, None)),
+            ];
+            let caps = Caps::load(books.ledger.clone(), caps, UnixMs(61_000)).await;
+            let caps = caps.unwrap();
+            assert_eq!(caps.spent(UnixMs(61_000)), []);
+            let named = caps.charge(&"a".into(), Usd::from_pico(12), UnixMs(61_000));
+            assert_eq!(named.len(), 1);
+            assert_eq!(named[0].window_start, UnixMs(60_000));
+            let ids = |now| {
+                let spent = caps.spent(UnixMs(now)).into_iter();
+                let mut ids: Vec<_> = spent.map(|cap| cap.deployment.to_string()).collect();
+                ids.sort_unstable();
+                ids
+            };
+            assert_eq!(ids(119_999), ["a", "b"], "both are at one provider");
+            assert_eq!(ids(120_000), [""; 0], "a new window");
+            assert_eq!(
+                caps.charge(&"b".into(), Usd::from_pico(5), UnixMs(120_000))
+                    .len(),
+                2
+            );
+            assert_eq!(ids(120_000), ["b"]);
+            assert_eq!(ids(u64::MAX), ["b"], "one without a period never ends");
+            assert_eq!(caps.charge(&"c".into(), Usd::from_pico(5), UnixMs(0)), []);
+        },
+    );
+}
+
+#[test]
+fn a_cap_begins_with_what_the_books_hold() {
+    with_books(
+        |journal, _| {
+            let mut record = spend_record(1);
+            record.budgets.push(BudgetKey {
+                subject: Subject::new(SubjectKind::Provider, "p"),
+                generation: 0,
+                window_start: UnixMs(0),
+            });
+            record.cost = Some(Usd::from_pico(9));
+            journal.settled(&record).unwrap();
+        },
+        |books| async move {
+            let cap = Cap {
+                subject: Subject::new(SubjectKind::Provider, "p"),
+                limit: Usd::from_pico(9),
+                period: None,
+            };
+            let caps = Caps::load(books.ledger.clone(), vec![("a".into(), cap)], UnixMs(5)).await;
+            let spent = caps.unwrap().spent(UnixMs(5));
+            assert_eq!(spent.len(), 1);
+            assert_eq!(spent[0].spent, Usd::from_pico(9));
+        },
+    );
+}

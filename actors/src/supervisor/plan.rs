@@ -63,7 +63,7 @@ impl RoutePlan {
     ) -> Self {
         let max_retries = ask.num_retries.unwrap_or(table.config.num_retries);
         let group = resolved.group.clone();
-        let run = Run::new(resolved, table.config.tags, &ask.tags);
+        let run = Run::new(resolved, table.config.tags, &ask);
         let mut plan = Self {
             table,
             rng,
@@ -280,7 +280,7 @@ impl RoutePlan {
                 self.begun.push(resolved.group.clone());
                 self.trail.push(Reason::FellBack(resolved.group.clone()));
                 self.attempted_fallbacks += 1;
-                let run = Run::new(resolved, self.table.config.tags, &self.ask.tags);
+                let run = Run::new(resolved, self.table.config.tags, &self.ask);
                 self.stack.push((run, Phase::Try(Millis::ZERO)));
             }
             None => self.trail.push(Reason::Skipped(target)),
@@ -296,6 +296,7 @@ impl Nobody {
             Self::Cooling(retry_after) => GiveUp::AllInCooldown { group, retry_after },
             Self::Busy(retry_after) => GiveUp::AllBusy { group, retry_after },
             Self::TagsDenied => GiveUp::TagsDenied { group },
+            Self::OverBudget => GiveUp::OverBudget { group },
         }
     }
 }

@@ -280,6 +280,29 @@ fn tags_choose_and_default_deployments_take_the_rest() {
 }
 
 #[test]
+fn who_has_spent_its_budget_is_left_out_and_fallbacks_answer() {
+    let mut config = config(&[("a", "g"), ("b", "g"), ("c", "h")]);
+    config.fallbacks = vec![("g".to_owned(), vec!["h".to_owned()])];
+    let table = table(config);
+    let first = |model: &str, spent: &[&str], disable_fallbacks| {
+        let ask = PlanAsk {
+            over_budget: spent.iter().map(|id| DeploymentId::new(*id)).collect(),
+            disable_fallbacks,
+            ..PlanAsk::default()
+        };
+        match plan_for(&table, model, ask).next(Millis(0)) {
+            Step::Try(attempt) => Ok(attempt.deployment.id().to_string()),
+            Step::GiveUp(why) => Err(why),
+            Step::Wait(_) => panic!("a wait"),
+        }
+    };
+    assert_eq!(first("g", &["a"], false).as_deref(), Ok("b"));
+    assert_eq!(first("g", &["a", "b"], false).as_deref(), Ok("c"));
+    let why = GiveUp::OverBudget { group: "g".into() };
+    assert_eq!(first("g", &["a", "b"], true), Err(why));
+}
+
+#[test]
 fn a_mocked_failure_goes_to_the_fallbacks_without_a_call() {
     let mut config = config(&[("a", "ga"), ("b", "gb"), ("long", "gl")]);
     config.fallbacks = vec![("ga".to_owned(), vec!["gb".to_owned()])];

@@ -7,7 +7,7 @@ use rand::Rng;
 use smallvec::SmallVec;
 
 use super::select::{Facts, RequestFacts, Strategy};
-use super::step::Attempt;
+use super::step::{Attempt, PlanAsk};
 use super::table::{Candidate, Member, Resolved};
 use super::tags::TagRules;
 use crate::board::BreakerState;
@@ -22,8 +22,10 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) resolved: Resolved,
-    /// Whom the request's tags admit.
-    members: Vec<Candidate>,
+    /// Whom the request's tags admit, and who has budget left.
+    members: Arc<[Candidate]>,
+    /// Why that is nobody, if it is.
+    nobody: Nobody,
     /// Orders below this were given up.
     floor: u32,
     /// The order of the last try; before it, the lowest.
@@ -57,6 +59,8 @@ pub(super) enum Nobody {
     Busy(Duration),
     /// None may answer requests with these tags.
     TagsDenied,
+    /// Those that may have spent their budgets.
+    OverBudget,
 }
 
 /// Why one of them could not.
@@ -69,13 +73,26 @@ enum Refused {
 // === impl Run ===
 
 impl Run {
-    /// A group, narrowed to whom the request's tags admit.
-    pub(super) fn new(resolved: Resolved, rules: TagRules, tags: &[String]) -> Self {
-        let members = rules.admitted(&resolved.members, tags);
+    /// A group, narrowed to whom the request's tags admit and who has budget left.
+    pub(super) fn new(resolved: Resolved, rules: TagRules, ask: &PlanAsk) -> Self {
+        let mut members = rules.admitted(&resolved.members, &ask.tags);
+        let denied = members.is_empty();
+        if !ask.over_budget.is_empty() {
+            let has_budget = |candidate: &&Candidate| {
+                let id = candidate.member.handle.id();
+                !ask.over_budget.contains(id)
+            };
+            members = members.iter().filter(has_budget).cloned().collect();
+        }
         let orders = members.iter().map(|candidate| order(&candidate.member));
         Self {
             level: orders.min().unwrap_or(0),
             members,
+            nobody: if denied {
+                Nobody::TagsDenied
+            } else {
+                Nobody::OverBudget
+            },
             resolved,
             floor: 0,
             tried: None,
@@ -96,7 +113,7 @@ impl Run {
         rng: &mut impl Rng,
     ) -> Result<Attempt, Nobody> {
         if self.members.is_empty() {
-            return Err(Nobody::TagsDenied);
+            return Err(self.nobody);
         }
         let mut busy: Option<Duration> = None;
         for level in self.levels() {

@@ -19,6 +19,8 @@ pub struct PlanAsk {
     pub disable_fallbacks: bool,
     /// Its tags, for tag routing.
     pub tags: Vec<String>,
+    /// Deployments that have spent their budget, or their provider's.
+    pub over_budget: Vec<DeploymentId>,
     /// Estimated tokens of its prompt.
     pub prompt_tokens: u64,
     /// Estimated tokens, the completion's included: what a deployment's `tpm` is charged at first.
@@ -83,6 +85,11 @@ pub enum GiveUp {
     },
     /// Nobody of the group asked for may answer requests with these tags.
     TagsDenied {
+        /// The group asked for.
+        group: ModelGroup,
+    },
+    /// Whoever of the group asked for may answer has spent its budget.
+    OverBudget {
         /// The group asked for.
         group: ModelGroup,
     },

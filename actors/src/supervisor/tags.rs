@@ -3,6 +3,8 @@
 //! Source: contract, routing §7. One thing is stricter than in LiteLLM: deployments that cool down still count as
 //! matching, so that a pause never sends tagged requests to the default deployments.
 
+use std::sync::Arc;
+
 use super::table::Candidate;
 
 /// The tag of deployments for requests that no tag fits.
@@ -30,11 +32,15 @@ impl Default for TagRules {
 
 impl TagRules {
     /// Those that may answer; none when the tags admit nobody.
-    pub(super) fn admitted(self, candidates: &[Candidate], asked: &[String]) -> Vec<Candidate> {
+    pub(super) fn admitted(
+        self,
+        candidates: &Arc<[Candidate]>,
+        asked: &[String],
+    ) -> Arc<[Candidate]> {
         if !self.enabled {
-            return candidates.to_vec();
+            return Arc::clone(candidates);
         }
-        let admitted = |fits: &dyn Fn(&[String]) -> bool| -> Vec<Candidate> {
+        let admitted = |fits: &dyn Fn(&[String]) -> bool| -> Arc<[Candidate]> {
             let candidates = candidates.iter();
             let fitting = candidates.filter(|candidate| fits(&candidate.member.spec.tags));
             fitting.cloned().collect()
@@ -43,7 +49,7 @@ impl TagRules {
         if asked.is_empty() {
             let default = admitted(&is_default);
             return if default.is_empty() {
-                candidates.to_vec()
+                Arc::clone(candidates)
             } else {
                 default
             };

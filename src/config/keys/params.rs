@@ -1,6 +1,6 @@
 //! `model_list[].litellm_params`.
 
-use super::Area::{Access, Budgets, Limits, Providers, Routing};
+use super::Area::{Access, Limits, Providers, Routing};
 use super::Kind::{
     Any, List, Map, Number, PerMinute, Seconds, Secret, Span, Switch, Text, TextOrTexts, Texts,
     Url, Usd, Whole,
@@ -77,6 +77,18 @@ const OWN: &[Key] = &[
         Whole,
         "the router's",
         "retries after this one failed",
+    ),
+    on(
+        "max_budget",
+        Usd,
+        "no limit",
+        "what may be spent at the deployment",
+    ),
+    on(
+        "budget_duration",
+        Span,
+        "for ever",
+        "the period of `max_budget`; a month counts 30 days",
     ),
     on(
         "tags",
@@ -166,8 +178,6 @@ const OWN: &[Key] = &[
         "",
         "patterns of `User-Agent: …`",
     ),
-    planned(Budgets, "max_budget", Usd, "", "budget of the deployment"),
-    planned(Budgets, "budget_duration", Span, "", "its period"),
     planned(
         Routing,
         "mock_timeout",

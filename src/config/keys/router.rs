@@ -1,6 +1,6 @@
 //! `router_settings`.
 
-use super::Area::{Budgets, Caching, Fleet, Health, Routing};
+use super::Area::{Caching, Fleet, Health, Routing};
 use super::Kind::{Any, List, Map, Number, Seconds, Secret, Switch, Text, Texts, Whole};
 use super::{Key, Others, Section, ignored, on, planned};
 
@@ -153,12 +153,11 @@ pub(super) const ROUTER: Section = Section {
             "one tag in common is enough; else all of the request's",
         ),
         planned(Routing, "tag_routing_prefix", Text, "", "which tags route"),
-        planned(
-            Budgets,
+        on(
             "provider_budget_config",
             Map,
             "",
-            "`provider: {budget_limit, time_period}`",
+            "`provider: {budget_limit: USD, time_period: 1d}`: what may be spent at a provider",
         ),
         planned(
             Routing,

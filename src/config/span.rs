@@ -1,0 +1,48 @@
+//! Lengths of time as LiteLLM writes them: `30s`, `30m`, `12h`, `30d`, `4w`, `1mo`.
+
+use std::time::Duration;
+
+const DAY: u64 = 24 * 60 * 60;
+/// What a month counts: windows of one length need no calendar.
+const MONTH: u64 = 30 * DAY;
+
+/// What to write instead of what is no span.
+pub(super) const FIX: &str = "write a number and a unit, such as 30s, 30m, 12h, 30d, 4w or 1mo";
+
+/// A number above zero and a unit.
+pub(super) fn parse(text: &str) -> Option<Duration> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => DAY,
+        "w" => 7 * DAY,
+        "mo" => MONTH,
+        _ => return None,
+    };
+    (number > 0).then(|| Duration::from_secs(u64::from(number).saturating_mul(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("30s", Some(30)),
+            ("2h", Some(7_200)),
+            ("1w", Some(604_800)),
+            ("1mo", Some(2_592_000)),
+            ("0d", None),
+            ("d", None),
+            ("5", None),
+            ("5y", None),
+            ("-5d", None),
+        ] {
+            assert_eq!(parse(text), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}
