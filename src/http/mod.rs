@@ -12,6 +12,7 @@ pub mod metrics;
 mod middleware;
 pub mod openai;
 pub mod routes;
+pub mod utils;
 
 pub use error::{ApiError, Code};
 pub(crate) use middleware::catch_panic;
