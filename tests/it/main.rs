@@ -54,4 +54,6 @@ mod tidy;
 #[cfg(test)]
 mod timers;
 #[cfg(test)]
+mod token_counter;
+#[cfg(test)]
 mod upstream_connections;
