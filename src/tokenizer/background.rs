@@ -25,8 +25,31 @@ pub async fn count_chat_in_background(
     tokenizer: Tokenizer,
     body: Bytes,
 ) -> Result<usize, CountError> {
+    run(tokenizer, body, Tokenizer::count_chat).await
+}
+
+/// [`Tokenizer::exceeds`] for async code: as [`count_chat_in_background`].
+///
+/// # Errors
+/// As [`count_chat_in_background`].
+pub async fn exceeds_in_background(
+    tokenizer: Tokenizer,
+    body: Bytes,
+    limit: usize,
+) -> Result<bool, CountError> {
+    run(tokenizer, body, move |tokenizer, body| {
+        tokenizer.exceeds(body, limit)
+    })
+    .await
+}
+
+async fn run<T: Send + 'static>(
+    tokenizer: Tokenizer,
+    body: Bytes,
+    count: impl FnOnce(&Tokenizer, &[u8]) -> Result<T, CountError> + Send + 'static,
+) -> Result<T, CountError> {
     if body.len() <= SMALL && tokenizer.vocabulary().is_loaded() {
-        return tokenizer.count_chat(&body);
+        return count(&tokenizer, &body);
     }
     let turn = TURNS
         .acquire()
@@ -35,7 +58,7 @@ pub async fn count_chat_in_background(
     // The turn ends with the work and not with the waiting: a caller that leaves does not stop what runs.
     spawn_blocking(move || {
         let _turn = turn;
-        tokenizer.count_chat(&body)
+        count(&tokenizer, &body)
     })
     .await
     .map_err(|_panicked_or_stopping| CountError::Broken)?

@@ -82,7 +82,24 @@ fn shrink(long: usize, short: usize, side: usize, max: usize) -> (usize, usize) 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_image_data_makes_it_panic(
+            magic in prop::sample::select(vec![
+                &b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xc0", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ",
+                b"RIFF\0\0\0\0WEBPVP8L", b"RIFF\0\0\0\0WEBPVP8X",
+            ]),
+            rest in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let data = STANDARD.encode([magic, &rest].concat());
+            let size = size_of_base64(&data);
+            prop_assert!(TileRule::of("gpt-4o").tokens(false, size) >= 255);
+        }
+    }
 
     #[test]
     fn the_examples_of_the_guide_cost_what_it_says() {

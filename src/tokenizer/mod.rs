@@ -5,7 +5,7 @@
 //!
 //! It is not for the ordinary request path: that estimates by bytes. A vocabulary is loaded on first use (0.1 to 0.4 s; 46 MB
 //! for `o200k_base`, 24 MB for `cl100k_base`) and stays; counting takes 0.1 to 1 s a megabyte. So async code calls
-//! [`count_chat_in_background`] and not the methods. Time and memory are bounded for any input: see [`MAX_COUNTED_BYTES`].
+//! [`count_chat_in_background`] or [`exceeds_in_background`] and not the methods. Time and memory are bounded for any input: see [`MAX_COUNTED_BYTES`].
 
 mod background;
 mod content;
@@ -18,7 +18,7 @@ mod tests;
 mod tools;
 mod vocabulary;
 
-pub use background::count_chat_in_background;
+pub use background::{count_chat_in_background, exceeds_in_background};
 pub use meter::MAX_COUNTED_BYTES;
 pub use vocabulary::Vocabulary;
 
@@ -51,6 +51,9 @@ pub enum CountError {
     /// Nothing in it is for a model to read.
     #[error("Missing required parameter: give 'messages', 'contents', 'prompt' or 'input'.")]
     Empty,
+    /// So many small values that reading them would take hundreds of megabytes.
+    #[error("The request body has more than 500000 JSON values; send fewer.")]
+    TooManyValues,
     /// A field has the wrong type.
     #[error("'{field}' must be {wanted}.")]
     Field {
@@ -104,7 +107,7 @@ impl Tokenizer {
     /// the modules for their rules. Base64 data is never counted as text.
     ///
     /// # Errors
-    /// [`CountError`] if the body is no JSON object, holds nothing to count, or has a field of the wrong type.
+    /// [`CountError`] if the body is no JSON object, has too many values, holds nothing to count, or has a field of the wrong type.
     pub fn count_chat(&self, body: &[u8]) -> Result<usize, CountError> {
         let mut meter = Meter::new(*self, usize::MAX);
         request::count(&mut meter, body)?;
@@ -128,7 +131,7 @@ impl CountError {
     /// The field at fault, for `error.param`.
     pub fn field(&self) -> Option<&'static str> {
         match self {
-            Self::NotJson(_) => Some("request_body"),
+            Self::NotJson(_) | Self::TooManyValues => Some("request_body"),
             Self::Empty => Some("messages"),
             Self::Field { field, .. } => Some(field),
             Self::Broken => None,

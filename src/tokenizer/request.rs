@@ -14,8 +14,14 @@ const MESSAGE: usize = 3;
 const NAME: usize = 1;
 const ANSWER: usize = 3;
 
+/// Most values in a body. Each takes up to some hundred bytes as a tree, but only two as text.
+const MAX_VALUES: usize = 1 << 19;
+
 /// Adds a whole body.
 pub(super) fn count(meter: &mut Meter, body: &[u8]) -> Result<(), CountError> {
+    if has_too_many_values(body) {
+        return Err(CountError::TooManyValues);
+    }
     let body: Map<String, Value> =
         serde_json::from_slice(body).map_err(|err| CountError::NotJson(err.to_string()))?;
     let member = |key: &str| body.get(key).filter(|value| !value.is_null());
@@ -54,6 +60,24 @@ pub(super) fn count(meter: &mut Meter, body: &[u8]) -> Result<(), CountError> {
         tools::count(meter, given);
     }
     Ok(())
+}
+
+/// Every value but the first follows a comma or a bracket that is not within a string.
+fn has_too_many_values(body: &[u8]) -> bool {
+    let mut values = 1;
+    let mut is_in_string = false;
+    let mut bytes = body.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_in_string = !is_in_string,
+            b'\\' if is_in_string => {
+                bytes.next();
+            }
+            b',' | b'[' | b'{' if !is_in_string => values += 1,
+            _ => {}
+        }
+    }
+    values > MAX_VALUES
 }
 
 fn chat(meter: &mut Meter, field: &'static str, messages: &Value) -> Result<(), CountError> {

@@ -196,6 +196,15 @@ fn what_cannot_be_counted_names_the_field() {
 }
 
 #[test]
+fn a_body_of_too_many_values_is_refused_but_not_a_text_of_many_marks() {
+    let values = format!(r#"{{"prompt": [1{}]}}"#, ",1".repeat(600_000));
+    let refused = gpt_4o().count_chat(values.as_bytes());
+    assert_eq!(refused, Err(CountError::TooManyValues));
+    let marks = format!(r#"{{"prompt": "\\\"{}"}}"#, ",[{".repeat(200_000));
+    assert!(gpt_4o().count_chat(marks.as_bytes()).is_ok());
+}
+
+#[test]
 fn long_words_are_counted_nearly_right_and_in_bounded_time() {
     let letters: String = (0_u64..200_000)
         .map(|at| char::from(b'a' + (at.wrapping_mul(6_364_136_223_846_793_005) >> 59) as u8 % 26))
@@ -259,13 +268,15 @@ fn a_limit_ends_the_count_of_a_huge_body_early() {
     );
 }
 
-#[actix_rt::test]
+#[tokio::test]
 async fn in_the_background_small_and_big_bodies_count_the_same() {
     for text in ["hello world".to_owned(), "hello world ".repeat(2000)] {
-        let body = json!({"prompt": text}).to_string();
-        let want = gpt_4o().count_chat(body.as_bytes());
-        let found = count_chat_in_background(gpt_4o(), Bytes::from(body)).await;
+        let body = Bytes::from(json!({"prompt": text}).to_string());
+        let want = gpt_4o().count_chat(&body);
+        let found = count_chat_in_background(gpt_4o(), body.clone()).await;
         assert_eq!(found, want);
+        let over = exceeds_in_background(gpt_4o(), body, 100).await;
+        assert_eq!(over, want.map(|tokens| tokens > 100));
     }
     let wrong = count_chat_in_background(gpt_4o(), Bytes::from_static(b"{}")).await;
     assert_eq!(wrong, Err(CountError::Empty));

@@ -2,6 +2,7 @@
 //!
 //! `tiktoken-rs` has them as data in the binary (5.3 MB for both) and builds its tables from that.
 
+use std::fmt::Display;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,10 +26,7 @@ pub enum Vocabulary {
     O200k,
 }
 
-fn keep<E: std::fmt::Display>(
-    loaded: Result<CoreBPE, E>,
-    is_loaded: &AtomicBool,
-) -> Option<CoreBPE> {
+fn keep<E: Display>(loaded: Result<CoreBPE, E>, is_loaded: &AtomicBool) -> Option<CoreBPE> {
     is_loaded.store(true, Ordering::Relaxed);
     loaded
         .inspect_err(
