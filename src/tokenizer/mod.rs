@@ -12,6 +12,8 @@ mod content;
 mod image;
 mod meter;
 mod model;
+#[cfg(test)]
+mod properties;
 mod request;
 #[cfg(test)]
 mod tests;

@@ -71,6 +71,8 @@ fn prompts_contents_tools_and_system_are_counted() {
     };
 
     assert_eq!(count(json!({"model": "new", "prompt": "hello world"})), 2);
+    let chat = json!({"model": "new", "messages": [{"role": "user", "content": "hi"}], "tools": [], "system": "Be short."});
+    assert_eq!(count(chat), 15);
     let contents = json!([{"role": "user", "parts": [{"text": "hello world"}]}]);
     let bare = count(json!({"model": "new", "contents": contents}));
     let more = json!({"model": "new", "contents": contents, "system": "Be short.", "tools": [{"name": "find", "input_schema": {}}]});

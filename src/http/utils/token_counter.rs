@@ -5,7 +5,7 @@
 //! ```
 //! is answered by
 //! ```json
-//! {"total_tokens":8,"request_model":"gpt-4o","model_used":"gpt-4o","tokenizer_type":"openai_tokenizer","count_source":"local_estimate",
+//! {"total_tokens":15,"request_model":"gpt-4o","model_used":"gpt-4o","tokenizer_type":"openai_tokenizer","count_source":"local_estimate",
 //!  "original_response":null,"error":false,"error_message":null,"status_code":null,"vocabulary":"o200k_base","estimated":false}
 //! ```
 //!
