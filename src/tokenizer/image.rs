@@ -1,4 +1,4 @@
-//! What an image costs, by OpenAI's tile rule. Source: OpenAI guide "Images and vision", "Calculating costs", 2026-11-22.
+//! What an image costs, by OpenAI's tile rule. Source: OpenAI guide "Images and vision", "Calculating costs".
 //!
 //! A detailed image is scaled down to fit 2048 × 2048, then until its shorter side is 768; each tile of 512 × 512 that it
 //! then touches costs, and so does the image itself. The models that count patches of 32 pixels instead (`o4-mini`,

@@ -1,8 +1,9 @@
-//! Which vocabulary a model uses. Source: `tiktoken`, `model.py`, and OpenAI's model pages, 2026-11-22.
+//! Which vocabulary a model uses. Source: Python's `tiktoken` 0.14.0, `model.py`; newer names of a
+//! family are taken to be like its known ones, and what it does not name is an estimate.
 
 use super::Vocabulary;
 
-/// Beginnings of names with `o200k_base`; the newer names of a family have it too.
+/// Beginnings of names with `o200k_base`. `gpt-oss` has more special tokens, which no text has.
 const O200K: &[&str] = &[
     "gpt-4o",
     "chatgpt-4o",
@@ -10,10 +11,6 @@ const O200K: &[&str] = &[
     "gpt-4.5",
     "gpt-5",
     "gpt-oss",
-    "gpt-audio",
-    "gpt-realtime",
-    "codex-mini",
-    "computer-use-preview",
 ];
 
 /// Beginnings of names with `cl100k_base`. `gpt-35` is Azure's spelling.

@@ -1,6 +1,6 @@
 //! What a request makes a model read, and the frame around its messages.
 //!
-//! Source of the frame: OpenAI cookbook, "How to count tokens with tiktoken", section 6, 2026-11-22: three tokens around each
+//! Source of the frame: OpenAI cookbook, "How to count tokens with tiktoken", section 6: three tokens around each
 //! message, one more for a name, three that begin the answer.
 
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! What the definitions of tools cost.
 //!
 //! OpenAI renders them in a form of its own and has not published it; these constants, measured against its API, are
-//! from its cookbook ("How to count tokens with tiktoken", section 7, 2026-11-22). Members of nested objects are counted like
+//! from its cookbook ("How to count tokens with tiktoken", section 7). Members of nested objects are counted like
 //! those of the outermost.
 
 use serde_json::{Map, Value};
