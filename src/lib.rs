@@ -23,3 +23,4 @@ pub mod journal;
 pub mod server;
 pub mod storage;
 pub mod telemetry;
+pub mod tokenizer;

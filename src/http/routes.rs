@@ -9,7 +9,7 @@ use actix_web::{Handler, HttpResponse, Responder, Route, web};
 
 use super::error::{ApiError, Code};
 use super::extract::{Call, Caller, Demand};
-use super::{admin, anthropic, docs, health, metrics, openai};
+use super::{admin, anthropic, docs, health, metrics, openai, utils};
 use crate::auth::Permission;
 
 /// One endpoint: what it is called with, what it asks of the caller, what it does.
@@ -90,6 +90,11 @@ pub fn table() -> Vec<Entry> {
             &["/v1/models/{id:.+}", "/models/{id:.+}"],
             "One model",
             openai::models::show,
+        ),
+        post(
+            &["/utils/token_counter"],
+            "Tokens of a prompt or chat, counted here",
+            utils::token_counter::count,
         ),
         get(
             &["/model/info", "/v1/model/info"],

@@ -64,6 +64,8 @@ mod tidy;
 #[cfg(test)]
 mod timers;
 #[cfg(test)]
+mod token_counter;
+#[cfg(test)]
 mod tutorial;
 #[cfg(test)]
 mod upstream_connections;

@@ -203,6 +203,22 @@ const BORDERS: &[Border] = &[
         except: &[],
     },
     Border {
+        part: "src/tokenizer",
+        forbidden: &[
+            "actix",
+            "actix_web",
+            "awc",
+            "trunkline_actors",
+            "trunkline_wire",
+            "crate::auth",
+            "crate::config",
+            "crate::dispatch",
+            "crate::http",
+            "crate::storage",
+        ],
+        except: &[],
+    },
+    Border {
         part: "src/auth",
         forbidden: &["rusqlite", "deadpool_sqlite", "crate::dispatch", "awc"],
         except: &[],
