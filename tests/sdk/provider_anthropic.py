@@ -168,7 +168,9 @@ def read_messages(messages: object, asked: Asked) -> None:
         path = f"messages.{index}"
         role = message.get("role")
         require(role in OF_ROLE, f"{path}.role: Input should be 'user' or 'assistant'")
-        require(set(message) == {"role", "content"}, f"{path}: members are {sorted(message)}")
+        # A system message may turn the effort of what follows it (beta "per-turn-control").
+        extra = set(message) - {"role", "content"} - ({"output_config"} if role == "system" else set())
+        require(not extra and "content" in message, f"{path}: members are {sorted(message)}")
         require(before is not None or role == "user", f"{path}: first message must use the user role")
         require(role != before, f"{path}: roles must alternate")
         before = role

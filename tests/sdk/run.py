@@ -3,7 +3,8 @@
     run.py BINARY    against this gateway, in front of a scripted provider
     run.py --direct  against the scripted provider itself, which proves the tests
 
-The last line says `N passed, N failed`. The environment variable NODE_MODULES names the folder with the Node SDKs.
+The last line says `N passed, N failed`. The environment variable NODE_MODULES names the folder with the Node SDKs,
+CLAUDE_CODE the program of Claude Code.
 """
 
 import os
@@ -25,8 +26,9 @@ GROUPS = {
     "m": "openai/scripted-model",
     "m-reasons": "openai/gpt-5-scripted",
     "claude": "anthropic/claude-haiku-4-5-20251001",
-    "claude-new": "anthropic/claude-sonnet-5-5",
+    "claude-sonnet-5-5": "anthropic/claude-sonnet-5-5",
     "claude-old": "anthropic/claude-3-haiku-20240307",
+    "claude-opus-5-5": "openai/scripted-model",
 }
 DEPLOYMENT = """\
   - model_name: {group}
@@ -45,7 +47,7 @@ router_settings:
   num_retries: 0
   disable_cooldowns: true
 """
-PYTHON_TESTS = ["test_openai.py", "test_anthropic.py"]
+PYTHON_TESTS = ["test_openai.py", "test_anthropic.py", "test_claude_code.py"]
 NODE_TESTS = ["openai.test.mjs", "anthropic.test.mjs"]
 
 
@@ -115,6 +117,7 @@ def main() -> int:
             "SDK_URL": url,
             "SDK_KEY": key,
             "SDK_DIRECT": "1" if direct else "0",
+            "CLAUDE_CODE": os.environ["CLAUDE_CODE"],
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         results = [run_python(test, environment) for test in PYTHON_TESTS]

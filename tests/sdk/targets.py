@@ -14,8 +14,10 @@ DIRECT = os.environ.get("SDK_DIRECT") == "1"
 OPENAI = "scripted-model" if DIRECT else "m"
 REASONER = "gpt-5-scripted" if DIRECT else "m-reasons"
 CLAUDE = "claude-haiku-4-5-20251001" if DIRECT else "claude"
-NEW_CLAUDE = "claude-sonnet-5-5" if DIRECT else "claude-new"
+NEW_CLAUDE = "claude-sonnet-5-5"
 OLD_CLAUDE = "claude-3-haiku-20240307" if DIRECT else "claude-old"
+#: An OpenAI-compatible target under the name of one of Anthropic's models.
+CLAUDE_NAME_ON_OPENAI = "claude-opus-5-5"
 
 TEXT = "".join(WORDS)
 THOUGHT = "".join(THOUGHTS)
