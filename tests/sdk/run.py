@@ -47,7 +47,14 @@ router_settings:
   num_retries: 0
   disable_cooldowns: true
 """
-PYTHON_TESTS = ["test_openai.py", "test_anthropic.py", "test_claude_code.py"]
+PYTHON_TESTS = [
+    "test_provider.py",
+    "test_openai.py",
+    "test_openai_async.py",
+    "test_anthropic.py",
+    "test_anthropic_async.py",
+    "test_claude_code.py",
+]
 NODE_TESTS = ["openai.test.mjs", "anthropic.test.mjs"]
 
 
