@@ -272,6 +272,11 @@ class Sync:
         self.assertIn(caught.exception.type, ("invalid_request_error", "not_found_error"))
 
     @unittest.skipIf(DIRECT, "a promise of the gateway")
+    def test_the_base_url_of_pass_through_clients(self) -> None:
+        with anthropic.Anthropic(api_key=KEY, base_url=f"{URL}/anthropic", max_retries=0) as client:
+            self.assertEqual(texts(client.messages.create(model=self.model, **ASK)), TEXT)
+
+    @unittest.skipIf(DIRECT, "a promise of the gateway")
     def test_the_model_list(self) -> None:
         self.assertIn(self.model, [model.id for model in self.client.models.list()])
 
