@@ -70,6 +70,10 @@ sdk_tests() {
     echo "node and npm are needed (Debian: apt-get install nodejs npm)" >&2
     return 1
   fi
+  if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; then
+    echo "Anthropic's SDK needs Node 20 or later, this is $(node --version)" >&2
+    return 1
+  fi
   node_env "$folder/node" tests/sdk/package.json || return 1
   node_env "$folder/claude-code" tests/sdk/claude_code/package.json || return 1
   "$cargo" build --locked || return 1
