@@ -49,28 +49,36 @@ fuzz_targets_build() {
   "$cargo" check --quiet --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz
 }
 
+# node_env FOLDER PACKAGE: a folder with exactly these npm packages, made once and again when the list changes.
+node_env() {
+  local folder=$1 package=$2
+  if cmp -s "$package" "$folder/installed.json"; then
+    return 0
+  fi
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  cp "$package" "$folder/package.json"
+  (cd "$folder" && npm install --no-audit --no-fund --no-package-lock --omit=peer --loglevel=error) || return 1
+  cp "$package" "$folder/installed.json"
+}
+
 sdk_tests() {
   local folder=target/sdk
-  mkdir -p "$folder/node"
   . tests/python_env.sh
   python_env "$folder/python" tests/sdk/requirements.txt || return 1
   if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     echo "node and npm are needed (Debian: apt-get install nodejs npm)" >&2
     return 1
   fi
-  if ! cmp -s tests/sdk/package.json "$folder/node/package.json"; then
-    rm -rf "$folder/node"
-    mkdir -p "$folder/node"
-    cp tests/sdk/package.json "$folder/node/package.json.new"
-    (cd "$folder/node" && cp package.json.new package.json &&
-      npm install --no-audit --no-fund --no-package-lock --omit=peer --loglevel=error) || {
-      rm -f "$folder/node/package.json"
-      return 1
-    }
+  if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; then
+    echo "Anthropic's SDK needs Node 20 or later, this is $(node --version)" >&2
+    return 1
   fi
+  node_env "$folder/node" tests/sdk/package.json || return 1
+  node_env "$folder/claude-code" tests/sdk/claude_code/package.json || return 1
   "$cargo" build --locked || return 1
-  NODE_MODULES="$PWD/$folder/node/node_modules" PYTHONDONTWRITEBYTECODE=1 \
-    "$folder/python/bin/python" tests/sdk/run.py "$PWD/target/debug/trunkline"
+  NODE_MODULES="$PWD/$folder/node/node_modules" CLAUDE_CODE="$PWD/$folder/claude-code/node_modules/.bin/claude" \
+    PYTHONDONTWRITEBYTECODE=1 "$folder/python/bin/python" tests/sdk/run.py "$PWD/target/debug/trunkline"
 }
 
 step format "$cargo" fmt --all --check

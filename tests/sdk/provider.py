@@ -1,4 +1,7 @@
-"""A scripted provider: what it answers is a plain function of what it is asked. Standard library only."""
+"""A scripted provider that speaks OpenAI's dialect and Anthropic's. Standard library only.
+
+`script.py` is what it says, `provider_openai.py` and `provider_anthropic.py` how. It answers a request that its
+dialect does not allow with that dialect's 400, so that a wrong translation fails."""
 
 import base64
 import json
@@ -7,60 +10,16 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import provider_anthropic as anthropic
+import provider_openai as openai
+from script import Refused
+
 KEY = "sk-provider-key-of-the-sdk-tests"
-MODEL = "scripted-model-2026-11-01"
-WORDS = ["Hello", ", ", "wörld", " 😀"]
-USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
-WEATHER = {"city": "Köln", "days": 3}
-
-
-def fault(status: int, message: str, kind: str) -> tuple[int, dict]:
-    return status, {
-        "error": {"message": message, "type": kind, "param": None, "code": None}
-    }
+COUNTED_TOKENS = 14
 
 
 def vector(text: str) -> list[float]:
     return [float(len(text)), 0.5, -1.25]
-
-
-def choice(body: dict) -> dict:
-    """The whole message and its finish reason."""
-    if body.get("tools"):
-        call = {
-            "id": "call_1",
-            "type": "function",
-            "function": {
-                "name": body["tools"][0]["function"]["name"],
-                "arguments": json.dumps(WEATHER),
-            },
-        }
-        message = {"role": "assistant", "content": None, "tool_calls": [call]}
-        return {"index": 0, "message": message, "finish_reason": "tool_calls"}
-    text = "".join(WORDS)
-    if body.get("response_format", {}).get("type") == "json_schema":
-        text = json.dumps(WEATHER)
-    message = {"role": "assistant", "content": text, "refusal": None}
-    return {"index": 0, "message": message, "finish_reason": "stop"}
-
-
-def chunks(body: dict):
-    """The deltas of a stream, with their finish reasons."""
-    whole = choice(body)
-    yield {"role": "assistant", "content": ""}, None
-    if "tool_calls" in whole["message"]:
-        call = whole["message"]["tool_calls"][0]
-        arguments = call["function"]["arguments"]
-        head = {"name": call["function"]["name"], "arguments": ""}
-        yield {"tool_calls": [{"index": 0, **call, "function": head}]}, None
-        for part in (arguments[:5], arguments[5:]):
-            yield {"tool_calls": [{"index": 0, "function": {"arguments": part}}]}, None
-    elif body.get("response_format"):
-        yield {"content": whole["message"]["content"]}, None
-    else:
-        for word in WORDS:
-            yield {"content": word}, None
-    yield {}, whole["finish_reason"]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -71,67 +30,92 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if self.headers["authorization"] != f"Bearer {KEY}":
-            self.answer(*fault(401, "wrong provider key", "invalid_request_error"))
-        elif self.path == "/v1/chat/completions":
+        path = self.path.split("?")[0]
+        if path.startswith("/v1/messages"):
+            self.anthropic(path, body)
+        elif self.headers["authorization"] != f"Bearer {KEY}":
+            self.answer(*openai.fault(401, "wrong provider key", "invalid_request_error"))
+        elif path == "/v1/chat/completions":
             self.chat(body)
-        elif self.path == "/v1/embeddings":
+        elif path == "/v1/embeddings":
             self.embeddings(body)
-        elif self.path == "/v1/completions":
+        elif path == "/v1/completions":
             self.completion(body)
         else:
-            self.answer(*fault(404, f"no {self.path} here", "invalid_request_error"))
+            self.answer(*openai.fault(404, f"no {self.path} here", "invalid_request_error"))
 
-    def answer(self, status: int, body: dict) -> None:
+    def answer(self, status: int, body: dict, headers: dict[str, str] | None = None) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
+        self.send_header("request-id", "req_scripted")
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 
     def chat(self, body: dict) -> None:
-        said = body["messages"][-1]["content"]
-        if isinstance(said, str) and said.startswith("fail with "):
-            status = int(said.removeprefix("fail with "))
-            self.answer(*fault(status, f"as you wish: {status}", "scripted_error"))
+        try:
+            asked = openai.read(body)
+        except Refused as err:
+            self.answer(*openai.fault(400, str(err), "invalid_request_error"))
             return
-        head = {"id": "chatcmpl-1", "created": 1_700_000_000, "model": MODEL}
-        if not body.get("stream"):
-            whole = {"object": "chat.completion", "choices": [choice(body)]}
-            self.answer(200, {**head, **whole, "usage": USAGE})
+        if asked.failure:
+            self.answer(*openai.failure(asked.failure))
+        elif body.get("stream"):
+            self.stream(openai.events(asked, body))
+        else:
+            self.answer(200, openai.whole(asked, body))
+
+    def anthropic(self, path: str, body: dict) -> None:
+        keys = {self.headers["x-api-key"] or KEY, (self.headers["authorization"] or KEY).removeprefix("Bearer ")}
+        if keys != {KEY} or not (self.headers["x-api-key"] or self.headers["authorization"]):
+            self.answer(*anthropic.fault(401, "invalid x-api-key"))
             return
+        if path not in ("/v1/messages", "/v1/messages/count_tokens"):
+            self.answer(*anthropic.fault(404, "Not found"))
+            return
+        counts = path == "/v1/messages/count_tokens"
+        if "model" in body and body["model"] not in anthropic.MODELS:
+            self.answer(*anthropic.fault(404, f"model: {body['model']}"))
+            return
+        try:
+            asked = anthropic.read(body, self.headers["anthropic-version"], counts)
+        except Refused as err:
+            self.answer(*anthropic.fault(400, str(err)))
+            return
+        if asked.failure:
+            self.answer(*anthropic.failure(asked.failure))
+        elif counts:
+            self.answer(200, {"input_tokens": COUNTED_TOKENS})
+        elif body.get("stream"):
+            self.stream(anthropic.events(asked, body))
+        else:
+            self.answer(200, anthropic.whole(asked, body))
+
+    def stream(self, events) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
+        self.send_header("request-id", "req_scripted")
         self.end_headers()
-        head["object"] = "chat.completion.chunk"
-        for delta, finish in chunks(body):
-            event = {"index": 0, "delta": delta, "finish_reason": finish}
-            self.event(json.dumps({**head, "choices": [event]}))
-        if body.get("stream_options", {}).get("include_usage"):
-            self.event(json.dumps({**head, "choices": [], "usage": USAGE}))
-        self.event("[DONE]")
+        for event in events:
+            if event is None:
+                self.close_connection = True
+                return
+            # In two chunks, wherever that cuts.
+            data = event.encode()
+            middle = len(data) // 2
+            for chunk in (data[:middle], data[middle:]):
+                self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+                self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")
-
-    def event(self, data: str) -> None:
-        event = f"data: {data}\n\n".encode()
-        self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
-        self.wfile.flush()
 
     def completion(self, body: dict) -> None:
         choice = {"index": 0, "text": " upon a time", "finish_reason": "stop", "logprobs": None}
-        self.answer(
-            200,
-            {
-                "id": "cmpl-1",
-                "object": "text_completion",
-                "created": 1_700_000_000,
-                "model": MODEL,
-                "choices": [choice],
-                "usage": USAGE,
-            },
-        )
+        usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+        self.answer(200, {**openai.head("text_completion"), "choices": [choice], "usage": usage})
 
     def embeddings(self, body: dict) -> None:
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
@@ -143,7 +127,7 @@ class Handler(BaseHTTPRequestHandler):
                 embedding = base64.b64encode(packed).decode()
             data.append({"object": "embedding", "index": index, "embedding": embedding})
         usage = {"prompt_tokens": 4, "total_tokens": 4}
-        self.answer(200, {"object": "list", "data": data, "model": MODEL, "usage": usage})
+        self.answer(200, {"object": "list", "data": data, "model": openai.MODEL, "usage": usage})
 
 
 class Server(ThreadingHTTPServer):
