@@ -213,6 +213,30 @@ fn what_the_provider_has_no_word_for_is_refused_by_name_or_dropped_and_told() {
 }
 
 #[test]
+fn what_one_provider_has_no_word_for_is_asked_of_another() {
+    let claude = claude::says("from the one");
+    let other = Upstream::always(Reply::chat("from the other"));
+    let both = ConfigText::new()
+        .deployment(claude::deployment("both", &claude))
+        .deployment(Deployment::of("both", &other))
+        .deployment(claude::deployment("c", &claude))
+        .router("fallbacks: [{c: [both]}]");
+    let (_home, gateway) = start(&both);
+
+    for model in ["both", "c"] {
+        for _ in 0..8 {
+            let mut body = chat_request_body(model);
+            body["n"] = json!(2);
+            let answer = gateway.post("/v1/chat/completions", &body);
+            answer.assert_status(200);
+            let text = &answer.json()["choices"][0]["message"]["content"];
+            assert_eq!(text, "from the other", "{model}");
+        }
+    }
+    assert_eq!(claude.request_count(), 0);
+}
+
+#[test]
 fn endpoints_that_the_provider_lacks_are_refused_with_one_that_it_has() {
     let upstream = claude::says("Hi");
     let (_home, gateway) = start(&config(&upstream));

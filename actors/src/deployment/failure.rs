@@ -31,6 +31,8 @@ pub enum FailureKind {
     NotFound,
     /// 400, 413, 422: the request's own fault.
     BadRequest,
+    /// The request asks for what this deployment's provider has no word for. It was not called; another may have one.
+    Inexpressible,
     /// The prompt is too long for the model.
     ContextWindow,
     /// The provider's content policy refused.
@@ -117,7 +119,7 @@ pub enum Trips {
 
 impl FailureKind {
     /// All kinds, in the order of the table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Connect,
         Self::Timeout,
         Self::CallersTimeout,
@@ -128,6 +130,7 @@ impl FailureKind {
         Self::Permission,
         Self::NotFound,
         Self::BadRequest,
+        Self::Inexpressible,
         Self::ContextWindow,
         Self::ContentPolicy,
         Self::Server,
@@ -177,7 +180,7 @@ impl FailureKind {
                 Some(ErrorClass::Authentication),
             ),
             Self::PaymentRequired | Self::NotFound => (Never, General, Deployment, Always, None),
-            Self::Permission => (Elsewhere, General, Nobody, Counted, None),
+            Self::Permission | Self::Inexpressible => (Elsewhere, General, Nobody, Counted, None),
             Self::BadRequest => (
                 Never,
                 General,
@@ -225,6 +228,7 @@ impl FailureKind {
             Self::Permission => "permission",
             Self::NotFound => "not_found",
             Self::BadRequest => "bad_request",
+            Self::Inexpressible => "inexpressible",
             Self::ContextWindow => "context_window",
             Self::ContentPolicy => "content_policy",
             Self::Server => "server",
@@ -299,7 +303,7 @@ mod tests {
                 Trips::Always,
             ),
             (
-                &[Kind::Permission],
+                &[Kind::Permission, Kind::Inexpressible],
                 Retry::Elsewhere,
                 Blame::Nobody,
                 Trips::Counted,
