@@ -86,6 +86,7 @@ impl Dispatcher {
             };
             let target = Arc::clone(target);
             if target.dialect != Dialect::Anthropic || target.config.mock_response.is_some() {
+                attempt.unsent(shared.clock.now());
                 return Ok(estimated(&inbound));
             }
             let began = shared.clock.now();

@@ -151,6 +151,13 @@ impl Attempt {
             .report_attempt(outcome, self.probe.take(), self.size, now);
     }
 
+    /// Ends a call that was never made: what it took is free again, and nobody learns anything.
+    pub fn unsent(mut self, now: Millis) {
+        if let Some(metered) = self.metered.take() {
+            self.deployment.meter().give_back(&metered, now);
+        }
+    }
+
     /// Reports how the call ended, and ends it.
     pub fn report(mut self, outcome: Outcome, now: Millis) {
         self.ended(outcome, now);
