@@ -222,6 +222,11 @@ impl Facts {
         self.say(&subject, "drop_params", one.drop_params);
         self.say(
             &subject,
+            "stream_resume",
+            one.stream_resume.then_some("prefill"),
+        );
+        self.say(
+            &subject,
             "additional_drop_params",
             list(&one.additional_drop_params),
         );

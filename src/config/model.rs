@@ -99,6 +99,8 @@ pub struct DeploymentConfig {
     pub tags: Vec<String>,
     /// What may be spent at it.
     pub budget: Option<Budget>,
+    /// Its model continues a given assistant text: it may be asked for the rest of a stream that broke.
+    pub stream_resume: bool,
     /// Overrides [`LitellmSettings::drop_params`].
     pub drop_params: Option<bool>,
     /// Body members always removed; names or paths such as `tools[*].function.strict`.

@@ -43,6 +43,7 @@ pub(super) struct RawParams {
     pub(super) max_budget: Option<String>,
     pub(super) budget_duration: Option<String>,
     pub(super) drop_params: Option<bool>,
+    pub(super) stream_resume: Option<String>,
     pub(super) additional_drop_params: Vec<String>,
     pub(super) allowed_openai_params: Vec<String>,
     pub(super) base_model: Option<String>,

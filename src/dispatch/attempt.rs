@@ -117,7 +117,7 @@ impl Journey {
                         retry_after: None,
                     };
                     let now = self.dispatcher.shared.clock.now();
-                    attempt.report(Outcome::Neutral, now);
+                    attempt.unsent(now);
                     self.plan.failed(&failure, now);
                     if self.plan.in_requested_group() && original.is_none() {
                         original = Some(DispatchError::Invalid(err));
@@ -145,7 +145,7 @@ impl Journey {
     }
 
     /// The plan's next call; waiting for it counts as the provider's time.
-    async fn next_call(&mut self) -> Result<Attempt, GiveUp> {
+    pub(super) async fn next_call(&mut self) -> Result<Attempt, GiveUp> {
         if let Some(attempt) = self.first.take() {
             return Ok(attempt);
         }
@@ -173,7 +173,7 @@ impl Journey {
         err
     }
 
-    async fn try_one(
+    pub(super) async fn try_one(
         &self,
         target: &Arc<Target>,
         upstream_model: &str,
@@ -319,7 +319,7 @@ pub(super) fn encode(
 }
 
 /// Why one attempt ended.
-enum Tried {
+pub(super) enum Tried {
     /// The request itself cannot be put to this provider.
     Invalid(BadRequest),
     Failed(AttemptError),

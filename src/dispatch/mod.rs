@@ -19,6 +19,7 @@ mod failure;
 mod headers;
 mod mock;
 mod mock_testing;
+mod resume;
 mod route;
 mod routing;
 mod service;

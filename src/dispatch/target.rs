@@ -27,6 +27,7 @@ const SHORTEST_SECRET: usize = 8;
 #[derive(Debug)]
 pub struct Targets {
     by_id: HashMap<DeploymentId, Arc<Target>>,
+    any_resumes: bool,
 }
 
 /// One deployment.
@@ -93,7 +94,15 @@ impl Targets {
             })?;
             by_id.insert(DeploymentId::new(deployment.id.as_str()), Arc::new(target));
         }
-        Ok(Self { by_id })
+        Ok(Self {
+            by_id,
+            any_resumes: config.deployments.iter().any(|one| one.stream_resume),
+        })
+    }
+
+    /// Whether a stream that broke off might be carried on by any of them.
+    pub(super) fn any_resumes(&self) -> bool {
+        self.any_resumes
     }
 
     /// The deployment of that id.

@@ -48,6 +48,8 @@ mod prices;
 #[cfg(test)]
 mod provider_errors;
 #[cfg(test)]
+mod resume;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod scripted_provider;
