@@ -126,7 +126,7 @@ impl Journey {
                     attempt.report(Outcome::Failure(failure), now);
                     self.plan.failed(&failure, now);
                     if self.plan.in_requested_group() {
-                        original = Some(failed.told(&target));
+                        original = Some(failed.told(&target, self.inbound.endpoint));
                     }
                 }
             }

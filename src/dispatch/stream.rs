@@ -97,7 +97,7 @@ enum Step {
 
 impl LateFailure {
     fn into_event(self, endpoint: Endpoint) -> Bytes {
-        if endpoint == Endpoint::Messages {
+        if endpoint.is_anthropic() {
             return anthropic::reply::error_event(
                 anthropic::reply::error_type(self.status),
                 &self.message,
@@ -413,7 +413,7 @@ impl Running {
             .broke_off(usage, status, "stream_broke_off");
         // Nothing more is wanted of this connection.
         self.events.body = None;
-        let told = failed.told(&self.arrived.target);
+        let told = failed.told(&self.arrived.target, self.journey.inbound.endpoint);
         Step::Last(self.error_event(told))
     }
 

@@ -184,6 +184,15 @@ pub fn classify(
     }
 }
 
+/// The status that a client of `endpoint` gets for a provider's failure: `LiteLLM`'s, and Anthropic's own on its endpoints.
+pub fn client_status(endpoint: Endpoint, error: &UpstreamError) -> u16 {
+    if endpoint.is_anthropic() {
+        anthropic::reply::status(error)
+    } else {
+        error.client_status()
+    }
+}
+
 /// What is sent to the client of a stream while there is nothing to say.
 pub fn keep_alive(endpoint: Endpoint) -> &'static [u8] {
     match endpoint {
