@@ -275,16 +275,23 @@ async fn drain(mut running: Running, _place: Place, bounds: DrainBounds) {
     let mut read: usize = 0;
     let to_the_end = async {
         loop {
-            while let Ok(Some(frame)) = running.events.relay.next_frame() {
-                read = read.saturating_add(frame.bytes.len());
-                if frame.kind == FrameKind::Done {
-                    return true;
+            loop {
+                match running.events.relay.next_frame() {
+                    Ok(Some(frame)) if frame.kind == FrameKind::Done => return true,
+                    Ok(Some(frame)) => read = read.saturating_add(frame.bytes.len()),
+                    Ok(None) => break,
+                    // Broken, and nothing more comes of it.
+                    Err(_broken) => return false,
                 }
             }
             match running.events.read().await {
                 Ok(true) if read < bounds.bytes => {}
-                // The relay makes a missing terminal event up only when the answer is whole.
-                Ok(false) => return running.events.relay.finish().is_ok(),
+                Ok(false) => {
+                    // The relay makes a missing terminal event up only when the answer is whole.
+                    let whole = running.events.relay.finish().is_ok();
+                    while let Ok(Some(_rest)) = running.events.relay.next_frame() {}
+                    return whole;
+                }
                 Ok(true) | Err(_) => return false,
             }
         }
