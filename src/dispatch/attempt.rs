@@ -302,6 +302,10 @@ pub(super) fn encode(
             defaults: &target.config.defaults,
             extra_body: &target.config.extra_body,
             provider: target.config.provider.name,
+            api_version: inbound
+                .anthropic_version
+                .as_ref()
+                .and_then(|version| version.to_str().ok()),
         },
     )
 }

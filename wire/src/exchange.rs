@@ -56,6 +56,8 @@ pub struct EncodeOptions<'a> {
     pub extra_body: &'a Map<String, Value>,
     /// The provider's name, for the table of unsupported parameters.
     pub provider: &'a str,
+    /// The version of the provider's API that the client named, where clients do.
+    pub api_version: Option<&'a str>,
 }
 
 /// A body that is ready to be sent.

@@ -37,6 +37,7 @@ fn encoded_as(chat: &ChatRequest, model: &str, drop_params: bool) -> Result<Enco
             defaults: &nothing,
             extra_body: &nothing,
             provider: "anthropic",
+            api_version: None,
         },
     )
 }
