@@ -192,6 +192,7 @@ impl Case {
             allowed_openai_params: &allowed_openai_params,
             defaults: &defaults,
             extra_body: &extra_body,
+            api_version: None,
             provider: self.text(
                 "provider",
                 match self.dialect {

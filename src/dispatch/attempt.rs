@@ -137,7 +137,7 @@ impl Journey {
                     attempt.report(Outcome::Failure(failure), now);
                     self.plan.failed(&failure, now);
                     if self.plan.in_requested_group() {
-                        original = Some(failed.told(&target));
+                        original = Some(failed.told(&target, self.inbound.endpoint));
                     }
                 }
             }
@@ -314,6 +314,10 @@ pub(super) fn encode(
             defaults: &target.config.defaults,
             extra_body: &target.config.extra_body,
             provider: target.config.provider.name,
+            api_version: inbound
+                .anthropic_version
+                .as_ref()
+                .and_then(|version| version.to_str().ok()),
         },
     )
 }

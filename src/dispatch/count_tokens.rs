@@ -1,14 +1,14 @@
 //! Anthropic's token counting: how long a prompt is, without an answer to it.
 //!
 //! A deployment of Anthropic's is asked; for any other the gateway estimates, and says so. Nothing is billed for it, so
-//! there is no permit and no row on the books.
+//! there is no permit and no row on the books. Its limits are others than those of messages and its answers are quicker
+//! ("Token counting", Anthropic documentation, 2026-11-23): how it went is no verdict on the deployment.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use trunkline_actors::deployment::Outcome;
 use trunkline_actors::supervisor::{Attempt, GiveUp, PlanAsk};
 use trunkline_wire::exchange::Dialect;
 
@@ -67,6 +67,7 @@ impl Dispatcher {
         let ask = PlanAsk {
             // Another group's model has another vocabulary: its count would be wrong.
             disable_fallbacks: true,
+            tokens: 0,
             ..route::ask(&shared, &inbound, &estimate, None)
         };
         let mut plan = table.plan(resolved, ask);
@@ -89,20 +90,9 @@ impl Dispatcher {
                 attempt.unsent(shared.clock.now());
                 return Ok(estimated(&inbound));
             }
-            let began = shared.clock.now();
+            // The attempt ends without a report.
             match self.ask(&shared, &target, &attempt, &inbound).await {
                 Ok(body) => {
-                    let now = shared.clock.now();
-                    let total = now.since(began);
-                    attempt.report(
-                        Outcome::Success {
-                            total,
-                            first_content: None,
-                            completion_tokens: 0,
-                            total_tokens: 0,
-                        },
-                        now,
-                    );
                     return Ok(Reply::Whole {
                         headers: Vec::new(),
                         body,
@@ -110,10 +100,9 @@ impl Dispatcher {
                 }
                 Err(Failed::Request(err)) => return Err(err),
                 Err(Failed::Deployment(err)) => {
-                    let (failure, now) = (err.failure(), shared.clock.now());
-                    attempt.report(Outcome::Failure(failure), now);
-                    plan.failed(&failure, now);
-                    told = Some(err.told(&target));
+                    drop(attempt);
+                    plan.failed(&err.failure(), shared.clock.now());
+                    told = Some(err.told(&target, inbound.endpoint));
                 }
             }
         }

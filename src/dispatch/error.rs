@@ -79,7 +79,7 @@ pub enum DispatchError {
 pub struct UpstreamFailure {
     /// The provider's own message, secrets cut out.
     pub message: String,
-    /// Status for the client (contract table, `auth-budgets-limits` §7.1).
+    /// Status for the client (contract table, `auth-budgets-limits` §7.1; Anthropic's own on its endpoints).
     pub status: u16,
     /// OpenAI error type.
     pub kind: String,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use awc::http::header::HeaderName;
 use trunkline_actors::deployment::{Failure, FailureKind};
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
+use trunkline_wire::exchange;
+use trunkline_wire::request::Endpoint;
 
 use super::error::{DispatchError, UpstreamFailure};
 use super::headers::{self, Headers};
@@ -77,10 +79,10 @@ impl AttemptError {
         self.error.retry_after_secs.map(Duration::from_secs)
     }
 
-    /// What the client is told.
-    pub(super) fn told(&self, target: &Target) -> DispatchError {
+    /// What a client of `endpoint` is told.
+    pub(super) fn told(&self, target: &Target, endpoint: Endpoint) -> DispatchError {
         let secrets: Vec<&str> = target.secrets().collect();
-        let status = self.error.client_status();
+        let status = exchange::client_status(endpoint, &self.error);
         let kind = self.error.client_type().to_owned();
         let mut told = self.headers.clone();
         if let Some((_, after)) = self.timer {

@@ -104,7 +104,7 @@ enum Step {
 
 impl LateFailure {
     fn into_event(self, endpoint: Endpoint) -> Bytes {
-        if endpoint == Endpoint::Messages {
+        if endpoint.is_anthropic() {
             return anthropic::reply::error_event(
                 anthropic::reply::error_type(self.status),
                 &self.message,
@@ -284,16 +284,23 @@ async fn drain(mut running: Running, _place: Place, bounds: DrainBounds) {
     let mut read: usize = 0;
     let to_the_end = async {
         loop {
-            while let Ok(Some(frame)) = running.events.relay.next_frame() {
-                read = read.saturating_add(frame.bytes.len());
-                if frame.kind == FrameKind::Done {
-                    return true;
+            loop {
+                match running.events.relay.next_frame() {
+                    Ok(Some(frame)) if frame.kind == FrameKind::Done => return true,
+                    Ok(Some(frame)) => read = read.saturating_add(frame.bytes.len()),
+                    Ok(None) => break,
+                    // Broken, and nothing more comes of it.
+                    Err(_broken) => return false,
                 }
             }
             match running.events.read().await {
                 Ok(true) if read < bounds.bytes => {}
-                // The relay makes a missing terminal event up only when the answer is whole.
-                Ok(false) => return running.events.relay.finish().is_ok(),
+                Ok(false) => {
+                    // The relay makes a missing terminal event up only when the answer is whole.
+                    let whole = running.events.relay.finish().is_ok();
+                    while let Ok(Some(_rest)) = running.events.relay.next_frame() {}
+                    return whole;
+                }
                 Ok(true) | Err(_) => return false,
             }
         }
@@ -443,7 +450,7 @@ impl Running {
             .broke_off(usage, status, "stream_broke_off");
         // Nothing more is wanted of this connection.
         self.events.body = None;
-        let told = failed.told(&self.arrived.target);
+        let told = failed.told(&self.arrived.target, self.journey.inbound.endpoint);
         Step::Last(self.error_event(told))
     }
 

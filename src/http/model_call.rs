@@ -180,7 +180,7 @@ fn inbound(
 
 /// `anthropic-version` and `anthropic-beta`, which mean something on Anthropic's endpoints only.
 fn anthropic_headers(endpoint: Endpoint, call: &Call) -> (Option<HeaderValue>, Vec<String>) {
-    if !matches!(endpoint, Endpoint::Messages | Endpoint::CountTokens) {
+    if !endpoint.is_anthropic() {
         return (None, Vec::new());
     }
     let headers = call.request.headers();

@@ -241,6 +241,55 @@ fn a_stream_that_breaks_ends_in_an_error_event_and_without_message_stop() {
 }
 
 #[test]
+fn an_overload_and_a_request_that_is_too_large_keep_anthropics_statuses() {
+    for (status, kind) in [(529, "overloaded_error"), (413, "request_too_large")] {
+        let upstream = Upstream::always(claude::error(status, kind, "no"));
+        let (_home, gateway) = native(&upstream);
+        assert_anthropic_error(&gateway.post("/v1/messages", &body("c")), status, kind);
+        assert_anthropic_error(&gateway.post("/v1/messages", &streamed("c")), status, kind);
+        let counted = gateway.post("/v1/messages/count_tokens", &body("c"));
+        assert_anthropic_error(&counted, status, kind);
+        // OpenAI's clients know neither.
+        let want = if status == 529 { 500 } else { 400 };
+        gateway.chat("c").assert_status(want);
+    }
+}
+
+#[test]
+fn an_overload_in_the_middle_of_a_stream_is_told_by_its_name() {
+    let mut said: Vec<_> = claude::events(&["Half of"]).into_iter().take(4).collect();
+    said.push(claude::event(
+        &json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+    ));
+    let upstream = Upstream::always(Reply::events(said));
+    let (_home, gateway) = native(&upstream);
+
+    let answer = gateway.post("/v1/messages", &streamed("c"));
+
+    answer.assert_status(200);
+    let events = events(&answer);
+    let last = events.last().expect("events");
+    assert_eq!(last["error"]["type"], "overloaded_error", "{last}");
+}
+
+#[test]
+fn a_count_that_is_refused_says_nothing_of_the_deployment() {
+    let upstream = Upstream::answering(|request| {
+        if request.path == "/v1/messages/count_tokens" {
+            claude::error(401, "authentication_error", "not for counts")
+        } else {
+            Reply::json(200, &claude::message("Hi"))
+        }
+    });
+    let (_home, gateway) = native(&upstream);
+
+    let counted = gateway.post("/v1/messages/count_tokens", &body("c"));
+
+    assert_anthropic_error(&counted, 401, "authentication_error");
+    gateway.post("/v1/messages", &body("c")).assert_status(200);
+}
+
+#[test]
 fn every_error_has_the_shape_of_the_endpoint_whoever_makes_it() {
     let upstream = Upstream::always(claude::error(429, "rate_limit_error", "slow down"));
     let (_home, gateway) = native(&upstream);

@@ -56,6 +56,8 @@ pub struct EncodeOptions<'a> {
     pub extra_body: &'a Map<String, Value>,
     /// The provider's name, for the table of unsupported parameters.
     pub provider: &'a str,
+    /// The version of the provider's API that the client named, where clients do.
+    pub api_version: Option<&'a str>,
 }
 
 /// A body that is ready to be sent.
@@ -181,6 +183,15 @@ pub fn classify(
     match dialect {
         Dialect::OpenAi => openai::error::classify(status, content_type, retry_after, body),
         Dialect::Anthropic => anthropic::error::classify(status, content_type, retry_after, body),
+    }
+}
+
+/// The status that a client of `endpoint` gets for a provider's failure: `LiteLLM`'s, and Anthropic's own on its endpoints.
+pub fn client_status(endpoint: Endpoint, error: &UpstreamError) -> u16 {
+    if endpoint.is_anthropic() {
+        anthropic::reply::status(error)
+    } else {
+        error.client_status()
     }
 }
 

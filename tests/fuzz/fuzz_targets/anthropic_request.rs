@@ -27,6 +27,7 @@ fuzz_target!(|body: &[u8]| {
             defaults: &Default::default(),
             extra_body: &Default::default(),
             provider,
+            api_version: None,
         };
         match exchange::encode(dialect, &Bytes::copy_from_slice(body), &peek, &options) {
             Ok(encoded) => {

@@ -28,6 +28,7 @@ fuzz_target!(|body: &[u8]| {
             defaults: &Default::default(),
             extra_body: &Default::default(),
             provider: "openai",
+            api_version: None,
         };
         let encoded = splice::request(&Bytes::copy_from_slice(body), &peek, &options)
             .expect("parameters are dropped, not refused");

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use crate::json::push_string;
+use crate::{UpstreamError, UpstreamErrorKind};
 
 /// An event that only says that the stream is alive.
 pub const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
@@ -18,6 +19,15 @@ pub fn error_body(error_type: &str, message: &str, request_id: Option<&str>) -> 
 pub fn error_event(error_type: &str, message: &str) -> Bytes {
     let body = error_json(error_type, message, None);
     Bytes::from([b"event: error\ndata: ", body.as_slice(), b"\n\n"].concat())
+}
+
+/// The status for a provider's failure: where Anthropic has one of its own, its SDKs know that one.
+pub(crate) fn status(error: &UpstreamError) -> u16 {
+    match (error.kind, error.status) {
+        (UpstreamErrorKind::Overloaded, _) => 529,
+        (UpstreamErrorKind::BadRequest, Some(413)) => 413,
+        _ => error.client_status(),
+    }
 }
 
 /// The `error.type` that Anthropic gives to a status.

@@ -217,7 +217,7 @@ impl<'a> Splice<'a> {
     }
 
     /// What the member's value is with the edits so far.
-    fn current(&self, key: &str) -> Option<&[u8]> {
+    pub(crate) fn current(&self, key: &str) -> Option<&[u8]> {
         if let Some(at) = self.live_position(key) {
             let edited = self.edits.iter().find(|(edited, _)| *edited == at);
             let edited = edited.and_then(|(_, edit)| edit.value.as_deref());

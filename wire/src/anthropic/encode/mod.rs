@@ -47,7 +47,7 @@ pub fn request(chat: &ChatRequest, options: &EncodeOptions<'_>) -> Result<Encode
     let chat = &*adjust::request(chat, &mut target)?;
     let thinking = thinking::settle(chat, &mut target)?;
     let conversation = messages::conversation(&chat.messages, &mut target)?;
-    let mut tools = tools::tools(chat, &mut target)?;
+    let mut tools = tools::tools(chat, thinking.on, &mut target)?;
     let format = output::format(chat, &mut tools, thinking.on, &mut target)?;
 
     let mut body = Body::default();

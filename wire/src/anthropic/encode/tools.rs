@@ -27,7 +27,11 @@ pub(super) struct Tools {
     pub(super) choice: Option<Value>,
 }
 
-pub(super) fn tools(chat: &ChatRequest, target: &mut Target<'_>) -> Result<Tools, BadRequest> {
+pub(super) fn tools(
+    chat: &ChatRequest,
+    thinks: bool,
+    target: &mut Target<'_>,
+) -> Result<Tools, BadRequest> {
     let mut list = Vec::new();
     for (at, tool) in chat.tools.iter().flatten().enumerate() {
         list.extend(self::tool(tool, &format!("tools[{at}]"), target)?);
@@ -35,7 +39,7 @@ pub(super) fn tools(chat: &ChatRequest, target: &mut Target<'_>) -> Result<Tools
     if let Some(search) = chat.rest.get("web_search_options") {
         list.extend(web_search(search)?);
     }
-    let choice = choice(chat, target)?;
+    let choice = choice(chat, thinks, target)?;
     let choice = parallel(choice, chat, !list.is_empty())?;
     Ok(Tools { list, choice })
 }
@@ -176,7 +180,11 @@ fn web_search(options: &Value) -> Result<Option<Value>, BadRequest> {
     Ok(Some(tool))
 }
 
-fn choice(chat: &ChatRequest, target: &mut Target<'_>) -> Result<Option<Value>, BadRequest> {
+fn choice(
+    chat: &ChatRequest,
+    thinks: bool,
+    target: &mut Target<'_>,
+) -> Result<Option<Value>, BadRequest> {
     let Some(choice) = chat.tool_choice.as_ref().filter(|choice| !choice.is_null()) else {
         return Ok(None);
     };
@@ -207,6 +215,15 @@ fn choice(chat: &ChatRequest, target: &mut Target<'_>) -> Result<Option<Value>, 
     );
     if forces && !target.model.forced_calls {
         target.cannot("tool_choice")?;
+        return Ok(None);
+    }
+    if forces && thinks {
+        if !target.options.drop_params {
+            let message = "'tool_choice' cannot force a call while the model thinks; write \"auto\", or leave out \
+                           'reasoning_effort' and 'thinking', or set `drop_params: true` to have it dropped.";
+            return Err(BadRequest::new("tool_choice", message));
+        }
+        target.drop("tool_choice");
         return Ok(None);
     }
     Ok(Some(wanted))

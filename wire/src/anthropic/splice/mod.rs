@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod tests;
+mod unsigned;
 
 use bytes::Bytes;
 
@@ -12,12 +13,34 @@ use super::delivered::Delivered;
 use super::{error, usage};
 use crate::exchange::{Decoded, EncodeOptions, Encoded};
 use crate::json::{Object, Splice, filled, quoted, restamped, string};
-use crate::request::{BadRequest, RequestPeek};
+use crate::request::{BadRequest, Endpoint, RequestPeek};
 use crate::{UpstreamError, broken, overrides};
+
+/// Members that steer sampling, which the API has no more since this version ("Versions", 2026-11-23).
+const SAMPLING: &[&str] = &["temperature", "top_p", "top_k"];
+const UNSAMPLED_SINCE: &str = "2026-10-21";
+
+/// Members that a count of tokens takes; it refuses all others ("Count tokens in a Message", 2026-11-23).
+const COUNTED: &[&str] = &[
+    "cache_control",
+    "context_management",
+    "mcp_servers",
+    "messages",
+    "model",
+    "output_config",
+    "output_format",
+    "speed",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
+];
 
 /// Makes a client's body fit for a deployment: its model, without the gateway's members, with the deployment's.
 ///
 /// `metadata`, `thinking` and `container` are Anthropic's own and stay. Betas are the client's to name, in its header.
+/// Thinking that nobody signed goes without a word. The deployment's members are added where the endpoint takes them, its
+/// defaults where the version of the API does.
 ///
 /// # Errors
 /// [`BadRequest`] when the body is not an object.
@@ -29,8 +52,30 @@ pub fn request(
     let object = Object::parse(body)?;
     let mut splice = Splice::new(&object);
     splice.set("model", quoted(options.upstream_model));
-    let dropped = overrides::remove(&object, &mut splice, options, overrides::is_gateway_field);
-    overrides::add(&mut splice, options, Splice::contains);
+    let mut dropped = overrides::remove(&object, &mut splice, options, overrides::is_gateway_field);
+    let unsampled = options
+        .api_version
+        .is_some_and(|version| version >= UNSAMPLED_SINCE);
+    let is_refused = |key: &str| unsampled && SAMPLING.contains(&key);
+    let defaults = options.defaults.keys();
+    dropped.extend(
+        defaults
+            .filter(|key| is_refused(key) && !splice.contains(key))
+            .cloned(),
+    );
+    overrides::add(&mut splice, options, |splice, key| {
+        splice.contains(key) || is_refused(key)
+    });
+    if options.endpoint == Endpoint::CountTokens {
+        for key in options.defaults.keys().chain(options.extra_body.keys()) {
+            if !COUNTED.contains(&key.as_str()) && object.get(key).is_none() {
+                splice.remove(key);
+            }
+        }
+    }
+    if let Some(messages) = splice.current("messages").and_then(unsigned::left_out) {
+        splice.set("messages", messages);
+    }
     Ok(Encoded {
         body: splice.finish(),
         dropped,

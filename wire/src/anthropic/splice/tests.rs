@@ -21,6 +21,7 @@ fn options() -> EncodeOptions<'static> {
         defaults: &NONE,
         extra_body: &NONE,
         provider: "anthropic",
+        api_version: None,
     }
 }
 
@@ -152,4 +153,88 @@ proptest! {
         drop(response(bytes.clone(), Some("m")));
         drop(request(&bytes, &RequestPeek::default(), &options()));
     }
+}
+
+#[test]
+fn thinking_that_nobody_signed_is_left_out() {
+    let body = r#"{"model":"m","messages": [ {"role":"user","content":"\"thinking\""},
+        {"role":"assistant", "content":[{"type":"thinking","thinking":"a","signature":""},{"type":"text", "text":"b"},{"type":"redacted_thinking","data":"c"}],"x":1.0},
+        {"role":"assistant","content":[{"type":"thinking","thinking":"alone"}]},
+        {"role":"assistant","content":[ {"type":"thinking","thinking":"d","signature":"long"} ]} ]}"#;
+    assert_eq!(
+        sent(body, &options()).body,
+        r#"{"model":"claude-9","messages": [{"role":"user","content":"\"thinking\""},{"role":"assistant", "content":[{"type":"text", "text":"b"},{"type":"redacted_thinking","data":"c"}],"x":1.0},{"role":"assistant","content":[ {"type":"thinking","thinking":"d","signature":"long"} ]}]}"#
+    );
+    // Where all is signed, no byte changes.
+    let signed = r#"{"model":"claude-9","messages":[ {"role":"assistant","content":[ {"type":"thinking","thinking":"d","signature":"long"} ]} ]}"#;
+    assert_eq!(sent(signed, &options()).body, signed);
+}
+
+#[test]
+fn what_the_operator_drops_from_messages_stays_dropped() {
+    let drops = ["messages[*].name".to_owned()];
+    let options = EncodeOptions {
+        additional_drop_params: &drops,
+        ..options()
+    };
+    assert_eq!(
+        sent(
+            r#"{"model":"m","messages":[{"role":"assistant","name":"n","content":[{"type":"thinking","thinking":"a"},{"type":"text","text":"b"}]}]}"#,
+            &options
+        )
+        .body,
+        r#"{"model":"claude-9","messages":[{"role":"assistant","content":[{"type":"text","text":"b"}]}]}"#
+    );
+}
+
+#[test]
+fn defaults_that_the_version_refuses_are_not_added_and_named() {
+    let defaults = json!({"temperature": 0.1, "top_p": 0.5, "container": "c"});
+    let defaults = defaults.as_object().unwrap();
+    for (api_version, body, dropped) in [
+        (
+            Some("2026-10-21"),
+            r#"{"top_p":0.9,"model":"claude-9","container":"c"}"#,
+            vec!["temperature"],
+        ),
+        (
+            Some("2023-06-01"),
+            r#"{"top_p":0.9,"model":"claude-9","temperature":0.1,"container":"c"}"#,
+            vec![],
+        ),
+        (
+            None,
+            r#"{"top_p":0.9,"model":"claude-9","temperature":0.1,"container":"c"}"#,
+            vec![],
+        ),
+    ] {
+        let options = EncodeOptions {
+            api_version,
+            defaults,
+            ..options()
+        };
+        // What the client asks for is the client's to answer for.
+        let encoded = sent(r#"{"top_p":0.9}"#, &options);
+        assert_eq!(encoded.body, body, "{api_version:?}");
+        assert_eq!(encoded.dropped, dropped, "{api_version:?}");
+    }
+}
+
+#[test]
+fn a_count_is_given_only_what_a_count_takes() {
+    let object = |value: Value| value.as_object().unwrap().clone();
+    let (defaults, extra) = (
+        object(json!({"max_tokens": 9, "thinking": {"type": "adaptive"}})),
+        object(json!({"service_tier": "auto"})),
+    );
+    let options = EncodeOptions {
+        endpoint: Endpoint::CountTokens,
+        defaults: &defaults,
+        extra_body: &extra,
+        ..options()
+    };
+    assert_eq!(
+        sent(r#"{"model":"m","messages":[]}"#, &options).body,
+        r#"{"model":"claude-9","messages":[],"thinking":{"type":"adaptive"}}"#
+    );
 }

@@ -20,6 +20,7 @@ fn options(provider: &'static str, model: &'static str) -> EncodeOptions<'static
         defaults: &NONE,
         extra_body: &NONE,
         provider,
+        api_version: None,
     }
 }
 

@@ -218,7 +218,7 @@ proptest! {
         drop(error::classify(status, None, None, &bytes));
         drop(splice::request(&Bytes::copy_from_slice(&bytes), &RequestPeek::default(), &EncodeOptions {
             upstream_model: "m", endpoint: Endpoint::ChatCompletions, max_tokens_field: MaxTokensField::Keep, max_output_tokens: None, drop_params: false,
-            additional_drop_params: &[], allowed_openai_params: &[], defaults: &Map::new(), extra_body: &Map::new(), provider: "openai",
+            additional_drop_params: &[], allowed_openai_params: &[], defaults: &Map::new(), extra_body: &Map::new(), provider: "openai", api_version: None,
         }));
     }
 }

@@ -26,6 +26,7 @@ fn encoded(
         defaults: &NONE,
         extra_body: &NONE,
         provider: "openai",
+        api_version: None,
     };
     change(&mut options);
     let peek = RequestPeek {
@@ -128,6 +129,7 @@ fn what_a_reasoning_model_refuses_is_an_error_or_dropped() {
         defaults: &none,
         extra_body: &none,
         provider: "openai",
+        api_version: None,
     };
     let body = Bytes::copy_from_slice(body.as_bytes());
     assert!(splice::request(&body, &RequestPeek::default(), &options).is_ok());
@@ -156,6 +158,7 @@ fn operators_drop_default_and_force_members() {
         defaults: &defaults,
         extra_body: &extra,
         provider: "openrouter",
+        api_version: None,
     };
     let body = Bytes::from_static(br#"{"tools":[{"function":{"strict":true}}],"user":"u","seed":1,"max_completion_tokens":2}"#);
     let encoded = splice::request(&body, &RequestPeek::default(), &options).unwrap();

@@ -14,6 +14,15 @@ use crate::{BadRequest, Endpoint};
 
 /// Encodes for `model`, dropping what it cannot have.
 fn encoded(chat: &ChatRequest, model: &str) -> Result<Encoded, BadRequest> {
+    encoded_as(chat, model, true)
+}
+
+/// Encodes for `model`, refusing what it cannot have.
+fn strictly(chat: &ChatRequest, model: &str) -> Result<Encoded, BadRequest> {
+    encoded_as(chat, model, false)
+}
+
+fn encoded_as(chat: &ChatRequest, model: &str, drop_params: bool) -> Result<Encoded, BadRequest> {
     let nothing = Map::new();
     encode::request(
         chat,
@@ -22,12 +31,13 @@ fn encoded(chat: &ChatRequest, model: &str) -> Result<Encoded, BadRequest> {
             endpoint: Endpoint::ChatCompletions,
             max_tokens_field: MaxTokensField::Keep,
             max_output_tokens: None,
-            drop_params: true,
+            drop_params,
             additional_drop_params: &[],
             allowed_openai_params: &[],
             defaults: &nothing,
             extra_body: &nothing,
             provider: "anthropic",
+            api_version: None,
         },
     )
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{body, encoded};
+use super::{body, encoded, strictly};
 use crate::chat::ChatRequest;
 
 const MODELS: &[&str] = &[
@@ -53,6 +53,27 @@ fn a_model_that_thinks_is_never_forced_to_call() {
         let forced = matches!(body["tool_choice"]["type"].as_str(), Some("any" | "tool"));
         let thinks = body.get("thinking").is_some();
         assert!(!(forced && thinks), "{model}: {body}");
+    }
+}
+
+#[test]
+fn a_call_that_thinking_rules_out_is_refused_by_name_or_dropped_and_named() {
+    let function = json!({"type": "function", "function": {"name": "f"}});
+    for wanted in [json!("required"), function.clone()] {
+        let chat = chat(
+            &json!({"reasoning_effort": "low", "max_tokens": 9000, "tools": [function], "tool_choice": wanted}),
+        );
+        let err = strictly(&chat, "claude-sonnet-4-5").unwrap_err();
+        assert_eq!(err.param.as_deref(), Some("tool_choice"));
+        assert!(err.message.contains("reasoning_effort"), "{}", err.message);
+        let dropping = encoded(&chat, "claude-sonnet-4-5").unwrap();
+        assert_eq!(dropping.dropped, ["tool_choice"]);
+        let body = body(&chat, "claude-sonnet-4-5");
+        assert_eq!(body.get("tool_choice"), None);
+        assert_eq!(body["thinking"]["type"], "enabled");
+        // A model that cannot think can be forced.
+        let body = self::body(&chat, "claude-3-haiku-20240307");
+        assert!(body.get("tool_choice").is_some(), "{body}");
     }
 }
 
