@@ -105,17 +105,7 @@ impl Events {
 
     /// Nothing at all.
     pub(super) fn empty() -> Self {
-        Self::from_pieces(
-            &[],
-            AnswerOptions {
-                endpoint: Endpoint::ChatCompletions,
-                requested_model: None,
-                include_usage: false,
-                choices: 0,
-                created: 0,
-                renamed: ToolNames::default(),
-            },
-        )
+        Self::from_pieces(&[], plain())
     }
 }
 
@@ -156,6 +146,18 @@ impl Joined {
     }
 }
 
+/// For events that nobody asked for.
+fn plain() -> AnswerOptions {
+    AnswerOptions {
+        endpoint: Endpoint::ChatCompletions,
+        requested_model: None,
+        include_usage: false,
+        choices: 0,
+        created: 0,
+        renamed: ToolNames::default(),
+    }
+}
+
 fn broken(message: &str) -> UpstreamError {
     UpstreamError::new(UpstreamErrorKind::BrokenAnswer, None, message)
 }
@@ -178,17 +180,7 @@ mod tests {
     #[test]
     fn a_provider_that_sends_everything_but_content_is_given_up() {
         let comments = vec![Bytes::from_static(b": still here\n\n"); 30_000];
-        let mut events = Events::from_pieces(
-            &comments,
-            AnswerOptions {
-                endpoint: Endpoint::ChatCompletions,
-                requested_model: None,
-                include_usage: false,
-                choices: 0,
-                created: 0,
-                renamed: ToolNames::default(),
-            },
-        );
+        let mut events = Events::from_pieces(&comments, plain());
 
         let held = events.hold_until_content().now_or_never().unwrap();
 

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::spend::{COST_PICO, rows, total};
 use crate::support::config::{ConfigText, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request, stream_request};
 use crate::support::http::Request;
 use crate::support::reply::{
-    COMPLETION_TOKENS, Ending, Framing, Gate, PROMPT_TOKENS, Reply, finish_event, opening_event,
-    text_event, usage_event,
+    COMPLETION_TOKENS, Ending, Framing, Gate, PROMPT_TOKENS, Reply, event, finish_event,
+    opening_event, text_event, usage_event,
 };
 use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
@@ -309,4 +309,28 @@ fn a_drain_ends_at_its_bounds_and_charges_what_was_delivered() {
         assert_eq!(row.error_code.as_deref(), Some("client_disconnected"));
         assert!(row.estimated, "{row:?}");
     }
+}
+
+#[test]
+fn a_drain_ends_where_the_stream_breaks() {
+    let gate = Gate::closed();
+    let error = event(&json!({"error": {"message": "lost", "type": "server_error"}}));
+    let (upstream, home, gateway) = draining(
+        Reply::events([opening_event(), text_event("a"), error])
+            .gate_before_part(2, &gate)
+            .ending(Ending::Hang),
+        "",
+    );
+    let mut live = gateway.open(&stream_request("m").bearer(MASTER_KEY));
+    assert_eq!(live.next_text(), "a");
+
+    live.leave();
+    let_it_notice(&gateway);
+    gate.open();
+
+    // Not after the minute that a drain may take.
+    assert!(upstream.is_left_within(0, AT_ONCE));
+    wait_for_one_row(&gateway, &home);
+    let row = only_row(&home);
+    assert!(row.estimated, "{row:?}");
 }

@@ -55,14 +55,21 @@ pub(crate) fn remove(
     dropped
 }
 
-/// Adds the deployment's defaults, unless the body `has` them in some form, then what it sets in any case.
+/// The limit of output tokens, under either of its names.
+const MAX_TOKENS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
+/// Adds those of the deployment's defaults that the body has not and the provider `takes`, then what it sets in any case.
 pub(crate) fn add<'a>(
     splice: &mut Splice<'a>,
     options: &EncodeOptions<'a>,
-    has: impl Fn(&Splice<'a>, &str) -> bool,
+    takes: impl Fn(&str) -> bool,
 ) {
     for (key, value) in options.defaults {
-        if !has(splice, key) {
+        // A default under one name of the limit must not contradict the client's under the other.
+        let has = splice.contains(key)
+            || (MAX_TOKENS.contains(&key.as_str())
+                && MAX_TOKENS.iter().any(|name| splice.contains(name)));
+        if !has && takes(key) {
             splice.set(key.as_str(), value.to_string().into_bytes());
         }
     }

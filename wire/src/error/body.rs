@@ -24,14 +24,14 @@ pub(crate) struct Fields {
 
 impl Fields {
     /// Reads a whole body; nothing of it when it is not a JSON object.
-    pub(crate) fn of_bytes(body: &[u8]) -> Self {
+    fn of_bytes(body: &[u8]) -> Self {
         Object::parse(body)
             .map(|object| Self::of_body(&object))
             .unwrap_or_default()
     }
 
     /// Reads the value of an `error` member.
-    pub(crate) fn of_error(error: &RawValue) -> Self {
+    fn of_error(error: &RawValue) -> Self {
         match Object::parse_str(error.get()) {
             Ok(object) => Self::of_object(&object),
             Err(_) => Self {
@@ -47,7 +47,7 @@ impl Fields {
     }
 
     /// The error with these members; `fallback` makes the message when there is none.
-    pub(crate) fn into_error(
+    fn into_error(
         self,
         kind: UpstreamErrorKind,
         status: Option<u16>,
@@ -91,13 +91,37 @@ impl Fields {
     }
 }
 
-/// What to say about an error inside a success that says nothing itself.
-pub(crate) fn unnamed() -> String {
-    "the provider reported an error".to_owned()
+/// The error of an answer whose status is not a success; the dialect says of which `kind` it is.
+pub(crate) fn refusal(
+    status: u16,
+    content_type: Option<&str>,
+    retry_after: Option<&str>,
+    body: &[u8],
+    kind: fn(&Fields, Option<u16>) -> UpstreamErrorKind,
+) -> UpstreamError {
+    let fields = Fields::of_bytes(body);
+    let kind = kind(&fields, Some(status));
+    let mut err = fields.into_error(kind, Some(status), || {
+        plain_text(status, content_type, body)
+    });
+    err.retry_after_secs = retry_after.and_then(seconds);
+    err
+}
+
+/// The error that came inside a success; the dialect says of which `status` it speaks, if any, and of which `kind` it is.
+pub(crate) fn inside(
+    error: &RawValue,
+    status: fn(&Fields) -> Option<u16>,
+    kind: fn(&Fields, Option<u16>) -> UpstreamErrorKind,
+) -> UpstreamError {
+    let fields = Fields::of_error(error);
+    let status = status(&fields);
+    let kind = kind(&fields, status);
+    fields.into_error(kind, status, || "the provider reported an error".to_owned())
 }
 
 /// What to say about a body that is not JSON, or JSON without a message.
-pub(crate) fn plain_text(status: u16, content_type: Option<&str>, body: &[u8]) -> String {
+fn plain_text(status: u16, content_type: Option<&str>, body: &[u8]) -> String {
     // One character more than is kept, at most: an error body may be huge.
     let head = body.get(..MAX_MESSAGE_BYTES).unwrap_or(body);
     let head = match str::from_utf8(head) {
@@ -123,7 +147,7 @@ pub(crate) fn is_html(content_type: Option<&str>, body: &[u8]) -> bool {
 }
 
 /// `retry-after` in whole seconds, rounded up. A date is ignored: this crate has no clock.
-pub(crate) fn seconds(retry_after: &str) -> Option<u64> {
+fn seconds(retry_after: &str) -> Option<u64> {
     let text = retry_after.trim();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -19,20 +19,12 @@ pub fn classify(
     retry_after: Option<&str>,
     body: &[u8],
 ) -> UpstreamError {
-    let fields = Fields::of_bytes(body);
-    let kind = kind(&fields, Some(status));
-    let fallback = || body::plain_text(status, content_type, body);
-    let mut err = fields.into_error(kind, Some(status), fallback);
-    err.retry_after_secs = retry_after.and_then(body::seconds);
-    err
+    body::refusal(status, content_type, retry_after, body, kind)
 }
 
 /// Classifies the value of an `error` member that came in a body or a stream which began as a success.
 pub(super) fn classify_inside(error: &RawValue) -> UpstreamError {
-    let fields = Fields::of_error(error);
-    let status = status(&fields);
-    let kind = kind(&fields, status);
-    fields.into_error(kind, status, body::unnamed)
+    body::inside(error, status, kind)
 }
 
 /// The status that an error inside a success speaks of, by its code or its type.

@@ -30,9 +30,7 @@ pub fn request(
     if peek.stream && options.endpoint != Endpoint::Embeddings {
         splice.set_within("stream_options", "include_usage", b"true");
     }
-    overrides::add(&mut splice, options, |splice, key| {
-        splice.contains(key) || says_max_tokens_otherwise(splice, key)
-    });
+    overrides::add(&mut splice, options, |_| true);
     Ok(Encoded {
         body: splice.finish(),
         dropped,
@@ -83,14 +81,5 @@ fn rename_max_tokens(splice: &mut Splice<'_>, options: &EncodeOptions<'_>) {
         splice.remove(from);
     } else {
         splice.rename(from, to);
-    }
-}
-
-/// A default for one name of the limit must not contradict the client's limit under the other name.
-fn says_max_tokens_otherwise(splice: &Splice<'_>, key: &str) -> bool {
-    match key {
-        "max_tokens" => splice.contains("max_completion_tokens"),
-        "max_completion_tokens" => splice.contains("max_tokens"),
-        _ => false,
     }
 }

@@ -35,11 +35,6 @@ pub(super) fn request<'c>(
     let mut splice = Splice::new(&object);
     let keeps_all = |_: &str| false;
     target.dropped = overrides::remove(&object, &mut splice, options, keeps_all);
-    overrides::add(&mut splice, &defaults, |splice, key| {
-        // A default for one name of the limit must not contradict the client's under the other.
-        let names = ["max_tokens", "max_completion_tokens"];
-        splice.contains(key)
-            || (names.contains(&key) && names.iter().any(|name| splice.contains(name)))
-    });
+    overrides::add(&mut splice, &defaults, |_| true);
     decode::chat_request(&splice.finish()).map(Cow::Owned)
 }

@@ -63,9 +63,7 @@ pub fn request(
             .filter(|key| is_refused(key) && !splice.contains(key))
             .cloned(),
     );
-    overrides::add(&mut splice, options, |splice, key| {
-        splice.contains(key) || is_refused(key)
-    });
+    overrides::add(&mut splice, options, |key| !is_refused(key));
     if options.endpoint == Endpoint::CountTokens {
         for key in options.defaults.keys().chain(options.extra_body.keys()) {
             if !COUNTED.contains(&key.as_str()) && object.get(key).is_none() {
