@@ -1,7 +1,7 @@
 //! Anthropic's token counting: how long a prompt is, without an answer to it.
 //!
-//! A deployment of Anthropic's is asked; for any other the gateway estimates, and says so. Nothing is billed for it, so
-//! there is no permit and no row on the books.
+//! A deployment of Anthropic's is asked; for any other the gateway's own tokenizer counts as its model would, and the answer
+//! says so. Nothing is billed for it, so there is no permit and no row on the books.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use serde::Serialize;
 use trunkline_actors::deployment::Outcome;
 use trunkline_actors::supervisor::{Attempt, GiveUp, PlanAsk};
 use trunkline_wire::exchange::Dialect;
+use trunkline_wire::request::BadRequest;
 
-use super::admit::{self, tokens_of_bytes};
+use super::admit;
 use super::attempt::{collect, encode, refused};
 use super::error::DispatchError;
 use super::failure::AttemptError;
@@ -21,11 +22,12 @@ use super::target::Target;
 use super::timers::{Timers, within};
 use super::{Dispatcher, Inbound, Reply, Shared, candidates, check_access, route};
 use crate::auth::Identity;
+use crate::tokenizer::{Tokenizer, count_chat_in_background};
 
-/// `litellm_count_source` is LiteLLM's member: who counted.
+/// `litellm_count_source` is LiteLLM's member: who counted. `local_estimate` is its word for the gateway, be the count exact or not.
 #[derive(Serialize)]
-struct Estimated {
-    input_tokens: u64,
+struct Counted {
+    input_tokens: usize,
     litellm_count_source: &'static str,
 }
 
@@ -67,7 +69,7 @@ impl Dispatcher {
         let ask = PlanAsk {
             // Another group's model has another vocabulary: its count would be wrong.
             disable_fallbacks: true,
-            ..route::ask(&shared, &inbound, &estimate, None)
+            ..route::ask(&shared, &inbound, &estimate, Vec::new(), None)
         };
         let mut plan = table.plan(resolved, ask);
         let mut told = None;
@@ -86,7 +88,8 @@ impl Dispatcher {
             };
             let target = Arc::clone(target);
             if target.dialect != Dialect::Anthropic || target.config.mock_response.is_some() {
-                return Ok(estimated(&inbound));
+                let tokenizer = target.tokenizer(&attempt.upstream_model);
+                return count(tokenizer, &inbound).await;
             }
             let began = shared.clock.now();
             match self.ask(&shared, &target, &attempt, &inbound).await {
@@ -145,14 +148,20 @@ impl Dispatcher {
     }
 }
 
-fn estimated(inbound: &Inbound) -> Reply {
-    let estimate = Estimated {
-        input_tokens: tokens_of_bytes(inbound.peek.input_bytes),
+async fn count(tokenizer: Tokenizer, inbound: &Inbound) -> Result<Reply, DispatchError> {
+    let input_tokens = count_chat_in_background(tokenizer, inbound.body.clone())
+        .await
+        .map_err(|err| match err.field() {
+            Some(field) => DispatchError::Invalid(BadRequest::new(field, err.to_string())),
+            None => DispatchError::Internal("the tokens could not be counted"),
+        })?;
+    let counted = Counted {
+        input_tokens,
         litellm_count_source: "local_estimate",
     };
-    Reply::Whole {
+    Ok(Reply::Whole {
         headers: Vec::new(),
         // A number and a word always serialise.
-        body: Bytes::from(serde_json::to_vec(&estimate).unwrap_or_default()),
-    }
+        body: Bytes::from(serde_json::to_vec(&counted).unwrap_or_default()),
+    })
 }
