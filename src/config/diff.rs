@@ -295,6 +295,11 @@ impl Facts {
         );
         self.say(
             &subject,
+            "enable_pre_call_checks",
+            Some(router.enable_pre_call_checks),
+        );
+        self.say(
+            &subject,
             "default_max_parallel_requests",
             router.default_max_parallel_requests,
         );

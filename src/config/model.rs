@@ -302,6 +302,8 @@ pub struct RouterSettings {
     pub allowed_fails_policy: ByError,
     /// A request's tags decide which deployments may answer. Default false.
     pub enable_tag_filtering: bool,
+    /// A prompt goes only to deployments whose context window it fits into. Default false.
+    pub enable_pre_call_checks: bool,
     /// One tag in common is enough. Default true.
     pub tag_filtering_match_any: bool,
     /// `max_parallel_requests` of deployments without their own.

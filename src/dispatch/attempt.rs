@@ -167,6 +167,7 @@ impl Journey {
             DispatchError::AllBusy { .. } => (429, "all_busy"),
             DispatchError::TagsDenied { .. } => (401, "tags_denied"),
             DispatchError::OverBudget { .. } => (429, "over_budget"),
+            DispatchError::TooLong { .. } => (400, "context_window"),
             _ => (500, "internal"),
         };
         self.settlement.fail(status, code);

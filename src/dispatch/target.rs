@@ -17,6 +17,7 @@ use trunkline_wire::request::Endpoint;
 use crate::config::{self, AuthScheme, Config, DeploymentConfig, Provider, Secret};
 use crate::cost::{Price, PriceBook};
 use crate::telemetry::metrics::{GroupMetrics, Metrics};
+use crate::tokenizer::Tokenizer;
 
 /// How the tokens of an OAuth login with Anthropic begin: they are no API keys.
 const OAUTH_TOKEN: &str = "sk-ant-oat";
@@ -166,6 +167,20 @@ impl Target {
             }
             None => None,
         }
+    }
+
+    /// Tokens of a prompt that `upstream_model` takes here, where that is known.
+    pub(super) fn max_input_tokens(&self, prices: &PriceBook, upstream_model: &str) -> Option<u64> {
+        self.config
+            .model_info
+            .max_input_tokens
+            .or_else(|| self.config.listed(prices, upstream_model)?.max_input_tokens)
+    }
+
+    /// Counts as `upstream_model` does, or the model that it is said to be.
+    pub(super) fn tokenizer(&self, upstream_model: &str) -> Tokenizer {
+        let base = self.config.model_info.base_model.as_deref();
+        Tokenizer::for_model(base.unwrap_or(upstream_model))
     }
 
     /// Every secret that a provider's answer might echo.

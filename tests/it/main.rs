@@ -44,6 +44,8 @@ mod params;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod pre_call;
+#[cfg(test)]
 mod prices;
 #[cfg(test)]
 mod provider_errors;

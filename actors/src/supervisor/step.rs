@@ -21,6 +21,8 @@ pub struct PlanAsk {
     pub tags: Vec<String>,
     /// Deployments that have spent their budget, or their provider's.
     pub over_budget: Vec<DeploymentId>,
+    /// Deployments whose context window its prompt does not fit into.
+    pub too_long: Vec<TooLong>,
     /// Estimated tokens of its prompt.
     pub prompt_tokens: u64,
     /// Estimated tokens, the completion's included: what a deployment's `tpm` is charged at first.
@@ -31,6 +33,19 @@ pub struct PlanAsk {
     pub deadline: Option<Millis>,
     /// The requested group is to fail like this, unasked: `mock_testing_*` of the contract.
     pub mock: Option<FailureKind>,
+}
+
+/// A prompt that is longer than a model takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooLong {
+    /// For this deployment,
+    pub deployment: DeploymentId,
+    /// serving this model: behind a wildcard, each has a window of its own.
+    pub upstream_model: Arc<str>,
+    /// Tokens that the model takes.
+    pub window: u64,
+    /// Tokens of the prompt, as the model counts them.
+    pub prompt_tokens: u64,
 }
 
 /// What to do next.
@@ -92,6 +107,15 @@ pub enum GiveUp {
     OverBudget {
         /// The group asked for.
         group: ModelGroup,
+    },
+    /// The prompt is longer than whoever of the group asked for may answer takes.
+    TooLong {
+        /// The group asked for.
+        group: ModelGroup,
+        /// Tokens that the largest of them takes.
+        window: u64,
+        /// Tokens of the prompt.
+        prompt_tokens: u64,
     },
     /// The failure that the request asked for, and no fallback answered.
     Mocked {
