@@ -32,6 +32,8 @@ mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod meta;
