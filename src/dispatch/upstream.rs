@@ -110,6 +110,8 @@ pub(super) struct Body {
     received: u64,
     /// What the provider did to it; nobody here can undo that.
     encoding: Option<String>,
+    /// Whether it ended whole, once it has ended: `awc` panics when a payload is asked again after its end.
+    ended_whole: Option<bool>,
 }
 
 /// Trust roots: the operating system's if it has any (private CAs live there), else Mozilla's.
@@ -184,6 +186,7 @@ impl Upstream {
                 payload: response,
                 expected,
                 received: 0,
+                ended_whole: None,
             },
         })
     }
@@ -295,19 +298,25 @@ impl Body {
         if let Some(encoding) = self.encoding.clone() {
             return Err(BodyError::Encoded { encoding });
         }
-        match self.payload.next().await {
-            Some(Ok(chunk)) => {
-                self.received += chunk.len() as u64;
-                Ok(Some(chunk))
+        if self.ended_whole.is_none() {
+            match self.payload.next().await {
+                Some(Ok(chunk)) => {
+                    self.received += chunk.len() as u64;
+                    return Ok(Some(chunk));
+                }
+                Some(Err(_)) => self.ended_whole = Some(false),
+                None => {
+                    let is_whole = self
+                        .expected
+                        .is_none_or(|expected| self.received >= expected);
+                    self.ended_whole = Some(is_whole);
+                }
             }
-            Some(Err(_)) => Err(self.cut()),
-            None if self
-                .expected
-                .is_some_and(|expected| self.received < expected) =>
-            {
-                Err(self.cut())
-            }
-            None => Ok(None),
+        }
+        if self.ended_whole == Some(true) {
+            Ok(None)
+        } else {
+            Err(self.cut())
         }
     }
 
