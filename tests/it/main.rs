@@ -14,6 +14,8 @@ mod bad_input;
 #[cfg(test)]
 mod breaker;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod claude;
@@ -31,6 +33,8 @@ mod journal_first;
 mod keys;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod matrix;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
