@@ -32,7 +32,7 @@ use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
 
 use crate::app::{App, Worker};
-use crate::auth::KeyTable;
+use crate::auth::{KeyTable, KeyTerms};
 use crate::config::{Config, DatabaseUrl, NoticeKind};
 use crate::dispatch::{self, Dispatcher, Draining, Shared, Targets};
 use crate::http::{guard, model_call, routes};
@@ -162,7 +162,11 @@ impl Process {
         });
         let keys = KeyTable::new(
             config.general.master_key.as_ref(),
-            config.general.max_parallel_requests,
+            KeyTerms {
+                ttl: config.general.user_api_key_cache_ttl,
+                stale: config.server.stale_keys,
+                default_parallel: config.general.max_parallel_requests,
+            },
             store.clone(),
             ledger.clone(),
             clock,

@@ -9,6 +9,7 @@ mod error;
 mod identity;
 pub mod key;
 mod new_key;
+mod outage;
 mod table;
 
 pub use access::may_use_model;
@@ -16,4 +17,4 @@ pub use credential::{Credential, present};
 pub use error::AuthError;
 pub use identity::{Identity, KeyEntry, Permission, Role};
 pub use new_key::{MadeKey, NewKey, NewKeyError};
-pub use table::KeyTable;
+pub use table::{KeyTable, KeyTerms};

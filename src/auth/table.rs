@@ -2,8 +2,10 @@
 //!
 //! Who writes what: a miss inserts, an expired entry is replaced, nobody else writes. A miss loads once however many
 //! requests wait for it (single flight); a key that does not exist is remembered for [`UNKNOWN_TTL`], so that guessing
-//! cannot become a load on the database. A known key is re-read after [`KNOWN_TTL`], which is how changes made by another
-//! process are seen.
+//! cannot become a load on the database. A known key is re-read after [`KeyTerms::ttl`], which is how changes made by another
+//! process are seen. While the store fails it goes on being served as it was read last, for [`KeyTerms::stale`]: an outage of the
+//! database is none of the gateway. Its expiry, limits and budget hold; that it was blocked or changed meanwhile is seen when the
+//! store is back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis, UnixMs};
 use trunkline_actors::ids::{KeyId, Subject, SubjectKind};
 use trunkline_actors::ports::BudgetKey;
@@ -21,21 +24,34 @@ use super::credential::Credential;
 use super::error::AuthError;
 use super::identity::{Identity, KeyEntry};
 use super::key::{self, KeyDigest};
+use super::outage::Outage;
 use crate::config::Secret;
 use crate::storage::{KeyRow, Store};
 
-/// How long a key's row is used before it is read again (LiteLLM's `user_api_key_cache_ttl`).
-const KNOWN_TTL: Duration = Duration::from_mins(1);
+/// How long a request with a known key waits for a store that may be failing.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long "no such key" is remembered.
 const UNKNOWN_TTL: Duration = Duration::from_secs(2);
 /// Entries kept of each kind; about 1 KiB each.
 const CAPACITY: usize = 100_000;
 
+/// What the config says of virtual keys.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyTerms {
+    /// How long a key's row is used before it is read again: LiteLLM's `user_api_key_cache_ttl`.
+    pub ttl: Duration,
+    /// How much longer it is used while the store fails: `trunkline.stale_keys_secs`. Zero: not at all.
+    pub stale: Duration,
+    /// `general_settings.max_parallel_requests`, for keys without a number of their own.
+    pub default_parallel: Option<u32>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct KeyTable {
     master: Option<KeyDigest>,
-    default_parallel: Option<u32>,
+    terms: KeyTerms,
+    outage: Outage,
     store: Store,
     ledger: LedgerHandle,
     clock: Clock,
@@ -48,17 +64,18 @@ pub struct KeyTable {
 type Loaded = Option<Arc<KeyEntry>>;
 
 impl KeyTable {
-    /// An empty table over `store`. `default_parallel` is `general_settings.max_parallel_requests`.
+    /// An empty table over `store`.
     pub fn new(
         master: Option<&Secret>,
-        default_parallel: Option<u32>,
+        terms: KeyTerms,
         store: Store,
         ledger: LedgerHandle,
         clock: Clock,
     ) -> Self {
         Self {
             master: master.map(|master| KeyDigest::of(master.expose())),
-            default_parallel,
+            terms,
+            outage: Outage::default(),
             store,
             ledger,
             clock,
@@ -89,7 +106,7 @@ impl KeyTable {
     pub async fn identify(&self, credential: &Credential) -> Result<Identity, AuthError> {
         match self.find(credential)? {
             Found::Done(identity) => Ok(identity),
-            Found::Lookup { text, id } => match self.load(&id).await? {
+            Found::Lookup { text, id } => match self.load_or_keep(&id).await? {
                 Some(entry) => admit(entry),
                 None => self.no_such_key(text, &id),
             },
@@ -100,6 +117,16 @@ impl KeyTable {
     pub fn forget(&self, id: &KeyId) {
         self.known.remove(id);
         self.unknown.remove(id);
+    }
+
+    /// Keys are served that the store could not confirm.
+    pub fn is_weakened(&self) -> bool {
+        self.outage.is_on()
+    }
+
+    /// The store was found to answer: keys are read from it again.
+    pub fn store_answers(&self) {
+        self.outage.over();
     }
 
     /// Looks at what needs no store: the key is hashed once, for the comparison and the table alike.
@@ -125,7 +152,9 @@ impl KeyTable {
         let id = digest.id();
         let now = self.clock.now();
         if let Some(entry) = self.known.get(&id).map(|entry| Arc::clone(&entry)) {
-            return if now.since(entry.loaded_at) < KNOWN_TTL {
+            let age = now.since(entry.loaded_at);
+            let will_do = age < self.terms.ttl || (self.may_keep(age) && self.outage.pauses(now));
+            return if will_do {
                 admit(entry).map(Found::Done)
             } else {
                 Ok(Found::Lookup { text, id })
@@ -148,6 +177,28 @@ impl KeyTable {
         }
     }
 
+    /// An entry of that age may be served while the store fails.
+    fn may_keep(&self, age: Duration) -> bool {
+        let KeyTerms { ttl, stale, .. } = self.terms;
+        !stale.is_zero() && age < ttl.saturating_add(stale)
+    }
+
+    /// Reads the key; if that fails, what is known of it will do.
+    async fn load_or_keep(&self, id: &KeyId) -> Result<Loaded, AuthError> {
+        let known = self.known.get(id).map(|entry| Arc::clone(&entry));
+        let kept = known.filter(|entry| self.may_keep(self.clock.now().since(entry.loaded_at)));
+        let Some(kept) = kept else {
+            return self.load(id).await;
+        };
+        let failure = match timeout(PATIENCE, self.load(id)).await {
+            Ok(Ok(loaded)) => return Ok(loaded),
+            Ok(Err(err)) => Some(err),
+            Err(_elapsed) => None,
+        };
+        self.outage.failed(failure.as_ref(), self.clock.now());
+        Ok(Some(kept))
+    }
+
     async fn load(&self, id: &KeyId) -> Result<Loaded, AuthError> {
         let loading = Loading::join(&self.loading, id);
         let loaded = loading
@@ -161,6 +212,7 @@ impl KeyTable {
             .await
             .cloned();
         let loaded = loaded?;
+        self.outage.over();
         if let Some(entry) = &loaded {
             make_room(&self.known);
             self.unknown.remove(id);
@@ -192,7 +244,7 @@ impl KeyTable {
             max_parallel: row
                 .max_parallel_requests
                 .map(|slots| u32::try_from(slots).unwrap_or(u32::MAX))
-                .or(self.default_parallel),
+                .or(self.terms.default_parallel),
         };
         Ok(Arc::new(KeyEntry {
             row,

@@ -395,6 +395,10 @@ impl Facts {
             "database_connection_timeout",
             general.database_connection_timeout.map(shown),
         );
+        let ttl = general.user_api_key_cache_ttl;
+        self.say(&gateway, "user_api_key_cache_ttl", Some(shown(ttl)));
+        let stale = config.server.stale_keys;
+        self.say(&gateway, "stale_keys_secs", Some(shown(stale)));
         self.say(
             &gateway,
             "litellm_key_header_name",

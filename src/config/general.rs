@@ -1,5 +1,7 @@
 //! `general_settings`: the master key, the database, the log level.
 
+use std::time::Duration;
+
 use super::database_url::{DatabaseUrl, DatabaseUrlError};
 use super::env::Env;
 use super::env_refs::{Missing, missing_at};
@@ -8,7 +10,7 @@ use super::model::GeneralSettings;
 use super::raw::RawGeneral;
 use super::report::Report;
 use super::secret::Secret;
-use super::section::seconds_above_zero;
+use super::section::{seconds_above_zero, seconds_or_zero};
 use super::settings::duration;
 use super::yaml::KeyPath;
 
@@ -72,12 +74,21 @@ pub(super) fn general(
         &here.key("database_connection_timeout"),
         report,
     );
+    seconds_or_zero(
+        raw.user_api_key_cache_ttl,
+        &here.key("user_api_key_cache_ttl"),
+        report,
+    );
     GeneralSettings {
         master_key: master_key(raw, &here.key("master_key"), missing, env, report),
         database_url,
         database_connection_pool_limit: raw.database_connection_pool_limit,
         database_connection_timeout: raw.database_connection_timeout.and_then(duration),
         max_parallel_requests: raw.max_parallel_requests,
+        user_api_key_cache_ttl: raw
+            .user_api_key_cache_ttl
+            .and_then(duration)
+            .unwrap_or(Duration::from_mins(1)),
         litellm_key_header_name: raw.litellm_key_header_name.clone(),
         user_header_name: raw.user_header_name.clone(),
         always_include_stream_usage: raw.always_include_stream_usage.unwrap_or(false),

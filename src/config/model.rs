@@ -241,6 +241,8 @@ pub struct GeneralSettings {
     pub database_connection_timeout: Option<Duration>,
     /// Parallel requests for keys that name no limit of their own.
     pub max_parallel_requests: Option<u32>,
+    /// How long a known key is believed before it is read again. Default 60 s.
+    pub user_api_key_cache_ttl: Duration,
     /// Header that is read as a key besides the standard ones.
     pub litellm_key_header_name: Option<String>,
     /// Header that carries the end user's id.
@@ -261,6 +263,10 @@ pub struct GeneralSettings {
 
 /// `router_settings`, with the values that `litellm_settings` may also hold already merged.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the file, each with a meaning of its own"
+)]
 pub struct RouterSettings {
     /// Retries after the first attempt. Default 2.
     pub num_retries: u32,
@@ -392,6 +398,8 @@ pub struct ServerSettings {
     pub data_dir: PathBuf,
     /// How long open streams may finish after a stop signal. Default 30 s.
     pub shutdown_timeout: Duration,
+    /// How much longer a known key is believed while the database fails; zero: not at all. Default 1 h.
+    pub stale_keys: Duration,
     /// The timers of one upstream call.
     pub timeouts: Timeouts,
     /// What happens to answers whose client has left.

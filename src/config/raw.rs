@@ -75,6 +75,7 @@ pub(super) struct RawGeneral {
     pub(super) database_connection_pool_limit: Option<u32>,
     pub(super) database_connection_timeout: Option<f64>,
     pub(super) max_parallel_requests: Option<u32>,
+    pub(super) user_api_key_cache_ttl: Option<f64>,
     #[serde(alias = "custom_key_header")]
     pub(super) litellm_key_header_name: Option<String>,
     pub(super) user_header_name: Option<String>,
@@ -256,6 +257,7 @@ pub(super) struct RawTrunkline {
     pub(super) workers: Option<u32>,
     pub(super) max_body_bytes: Option<u64>,
     pub(super) shutdown_timeout_secs: Option<f64>,
+    pub(super) stale_keys_secs: Option<f64>,
     pub(super) timeouts: RawTimeouts,
     pub(super) model_prices_file: Option<String>,
     pub(super) client_gone: RawClientGone,

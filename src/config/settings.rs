@@ -36,6 +36,7 @@ pub(super) fn server(
         &here.key("shutdown_timeout_secs"),
         report,
     );
+    seconds_or_zero(raw.stale_keys_secs, &here.key("stale_keys_secs"), report);
     for (key, zero) in [
         ("workers", raw.workers == Some(0)),
         ("max_body_bytes", raw.max_body_bytes == Some(0)),
@@ -78,6 +79,10 @@ pub(super) fn server(
         shutdown_timeout: shutdown
             .and_then(duration)
             .unwrap_or(Duration::from_secs(30)),
+        stale_keys: raw
+            .stale_keys_secs
+            .and_then(duration)
+            .unwrap_or(Duration::from_hours(1)),
         timeouts: timeouts(&raw.timeouts, &here.key("timeouts"), env, report),
         client_gone: client_gone(
             &raw.client_gone,

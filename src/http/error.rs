@@ -215,6 +215,31 @@ impl ApiError {
         self.header(RETRY_AFTER, HeaderValue::from(secs.max(1)))
     }
 
+    fn over_budget(spent: &[SpentCap]) -> Self {
+        let lines = spent.iter().map(|cap| {
+            let SpentCap {
+                subject,
+                spent,
+                limit,
+                ..
+            } = cap;
+            format!(
+                "Exceeded budget for {} {}: {spent} >= {limit}",
+                subject.kind, subject.id
+            )
+        });
+        // Each once, in a fixed order.
+        let lines: BTreeSet<String> = lines.collect();
+        let lines: Vec<String> = lines.into_iter().collect();
+        Self::new(
+            Code::OverBudget,
+            format!(
+                "No deployments available - crossed budget: {}",
+                lines.join("\n")
+            ),
+        )
+    }
+
     /// The table's row of this error.
     pub fn code(&self) -> Code {
         self.code
@@ -362,26 +387,7 @@ impl From<DispatchError> for ApiError {
                 format!("Deployment has all max_parallel_requests slots in use, or its rpm or tpm. Passed model={group}. Try again in a moment."),
             )
             .retry_after(retry_after),
-            DispatchError::OverBudget { spent } => {
-                let lines = spent.iter().map(|cap| {
-                    let SpentCap {
-                        subject,
-                        spent,
-                        limit,
-                        ..
-                    } = cap;
-                    format!("Exceeded budget for {} {}: {spent} >= {limit}", subject.kind, subject.id)
-                });
-                let lines: BTreeSet<String> = lines.collect();
-                let lines: Vec<String> = lines.into_iter().collect();
-                Self::new(
-                    Code::OverBudget,
-                    format!(
-                        "No deployments available - crossed budget: {}",
-                        lines.join("\n")
-                    ),
-                )
-            }
+            DispatchError::OverBudget { spent } => Self::over_budget(&spent),
             DispatchError::TagsDenied { group } => Self::new(
                 Code::TagsDenied,
                 format!(

@@ -41,6 +41,8 @@ struct Readiness {
     status: &'static str,
     db: &'static str,
     actors: &'static str,
+    /// `weakened`: keys are served that the database could not confirm.
+    keys: &'static str,
     /// Age of the oldest record that is on the journal and not yet in the database.
     spend_lag_ms: u128,
 }
@@ -99,6 +101,9 @@ pub(crate) async fn liveness(_caller: Caller<Public>, _call: Call) -> HttpRespon
 pub(crate) async fn readiness(_caller: Caller<Public>, call: Call) -> HttpResponse {
     let app = call.app();
     let db = app.store.lifecycle.ping(PING).await.is_ok();
+    if db {
+        app.keys.store_answers();
+    }
     let actors = actors_live(app);
     let answer = Readiness {
         status: match (app.is_draining(), db && actors) {
@@ -108,6 +113,11 @@ pub(crate) async fn readiness(_caller: Caller<Public>, call: Call) -> HttpRespon
         },
         db: if db { "connected" } else { "Not connected" },
         actors: if actors { "running" } else { "not running" },
+        keys: if app.keys.is_weakened() {
+            "weakened"
+        } else {
+            "confirmed"
+        },
         spend_lag_ms: app.ledger.status().lag(UnixMs::now()).as_millis(),
     };
     if answer.status == "healthy" {

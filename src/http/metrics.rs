@@ -19,6 +19,7 @@ pub(crate) async fn show(_caller: Caller<Public>, call: Call) -> Result<HttpResp
             metrics.cooldowns(&deployment.id, &deployment.model_name, cooldowns);
         }
     }
+    app.shared.metrics.keys_weakened(app.keys.is_weakened());
     let text = app.shared.metrics.render().map_err(|err| {
         ApiError::new(
             Code::Internal,

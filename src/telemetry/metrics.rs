@@ -40,6 +40,7 @@ pub struct Metrics {
     in_flight: Gauge,
     refused: Family<RefusalLabels, Counter>,
     cooldowns: Family<DeploymentLabels, Counter>,
+    keys_weakened: Gauge,
 }
 
 /// The metrics of one model group: counting a request allocates nothing.
@@ -152,6 +153,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             refused: Family::default(),
             cooldowns: Family::default(),
+            keys_weakened: Gauge::default(),
             registry: Registry::default(),
         };
         let build = Family::<Vec<(&'static str, &'static str)>, Gauge>::default();
@@ -204,6 +206,11 @@ impl Metrics {
             "Cooldowns of a deployment",
             metrics.cooldowns.clone(),
         );
+        registry.register(
+            "keys_weakened",
+            "1 while keys are served that the database could not confirm",
+            metrics.keys_weakened.clone(),
+        );
         Self {
             registry,
             ..metrics
@@ -229,6 +236,11 @@ impl Metrics {
         };
         let counter = self.cooldowns.get_or_create_owned(&labels);
         counter.inner().fetch_max(total, Ordering::Relaxed);
+    }
+
+    /// Takes over whether keys are served that the database could not confirm.
+    pub fn keys_weakened(&self, weakened: bool) {
+        self.keys_weakened.set(weakened.into());
     }
 
     /// Requests in flight now.

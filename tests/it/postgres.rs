@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::keys::generate_key;
 use crate::spend::{COST_PICO, kill_under_load, pico, total, user_spend, whole_or_streamed};
@@ -179,6 +179,101 @@ fn a_server_that_is_away_for_a_while_costs_no_request_and_no_row() {
     eventually("the gateway is ready again", &200, || {
         gateway.get("/health/readiness").status
     });
+}
+
+/// A gateway on the server whose keys are read again after 0.3 s.
+fn with_quick_keys(server: &Postgres, stale_secs: &str) -> (Upstream, Home, Gateway) {
+    let upstream = Upstream::answering(whole_or_streamed);
+    let config = config(&upstream, &server.url("books"))
+        .general("user_api_key_cache_ttl: 0.3")
+        .trunkline(&format!("stale_keys_secs: {stale_secs}"));
+    let home = Home::with(&config);
+    let mut gateway = start(&home);
+    gateway.allow_errors();
+    (upstream, home, gateway)
+}
+
+fn weakened(gateway: &Gateway) -> usize {
+    let warnings = gateway.log_of_level("WARN");
+    let is_it = |line: &&Value| line.to_string().contains("keys are served from memory");
+    warnings.iter().filter(is_it).count()
+}
+
+#[test]
+fn known_keys_outlive_the_server_and_what_is_known_of_them_holds() {
+    let mut server = Postgres::start();
+    server.database("books");
+    let (_upstream, _home, gateway) = with_quick_keys(&server, "3600");
+    let status = |key: &str| gateway.send(&chat_request("m").bearer(key)).status;
+    let well = generate_key(&gateway, &json!({"user_id": "ann", "max_budget": 5}));
+    let other = generate_key(&gateway, &json!({"models": ["other"]}));
+    let blocked = generate_key(&gateway, &json!({}));
+    let fleeting = generate_key(&gateway, &json!({"duration": "10s"}));
+    server.sql(
+        "books",
+        &format!(
+            "UPDATE trunkline.virtual_keys SET blocked = true WHERE id = encode(sha256('{blocked}'), 'hex')"
+        ),
+    );
+    for (key, expected) in [(&well, 200), (&other, 403), (&fleeting, 200)] {
+        assert_eq!(status(key), expected);
+    }
+    eventually("the key is blocked", &401, || status(&blocked));
+
+    server.stop();
+    eventually("keys are served from memory", &1, || {
+        assert_eq!(status(&well), 200);
+        weakened(&gateway)
+    });
+
+    assert_eq!(status(&other), 403);
+    assert_eq!(status(&blocked), 401);
+    assert_eq!(status("sk-nobody-knows-this-one-at-all"), 503);
+    eventually("the key expires all the same", &401, || status(&fleeting));
+    assert_eq!(status(&well), 200);
+    assert_eq!(weakened(&gateway), 1, "said once");
+    let readiness = gateway.get("/health/readiness");
+    readiness.assert_status(503);
+    assert_eq!(readiness.json()["keys"], "weakened");
+    let metrics = gateway.get("/metrics").text();
+    assert!(metrics.contains("trunkline_keys_weakened 1"), "{metrics}");
+
+    server.resume();
+    eventually("the gateway is ready again", &200, || {
+        gateway.get("/health/readiness").status
+    });
+    let readiness = gateway.get("/health/readiness").json();
+    assert_eq!(readiness["keys"], "confirmed");
+    server.sql("books", "UPDATE trunkline.virtual_keys SET blocked = true");
+    eventually("what changed is seen", &401, || status(&well));
+    let metrics = gateway.get("/metrics").text();
+    assert!(metrics.contains("trunkline_keys_weakened 0"), "{metrics}");
+}
+
+#[test]
+fn known_keys_outlive_the_server_no_longer_than_the_operator_says() {
+    let mut server = Postgres::start();
+    server.database("books");
+    let never = with_quick_keys(&server, "0");
+    let briefly = with_quick_keys(&server, "1.5");
+    let keys = [&never, &briefly].map(|(_, _, gateway)| generate_key(gateway, &json!({})));
+    let status = |(_, _, gateway): &(Upstream, Home, Gateway), key: &str| {
+        gateway.send(&chat_request("m").bearer(key)).status
+    };
+    assert_eq!(status(&never, &keys[0]), 200);
+    assert_eq!(status(&briefly, &keys[1]), 200);
+
+    server.stop();
+
+    eventually("the key is refused", &503, || status(&never, &keys[0]));
+    eventually("the other key is refused", &503, || {
+        status(&briefly, &keys[1])
+    });
+    assert_eq!(weakened(&never.2), 0);
+    server.resume();
+    for (scene, key) in [(&never, &keys[0]), (&briefly, &keys[1])] {
+        eventually("the key works again", &200, || status(scene, key));
+    }
 }
 
 #[test]

@@ -493,9 +493,19 @@ impl World {
 
 proptest! {
     #[test]
-    fn every_plan_ends_in_time_and_asks_no_group_twice(world in worlds()) {
-        let table = table(world.config());
+    fn every_plan_ends_in_time_asks_no_group_twice_and_nobody_whose_window_is_too_small(
+        world in worlds(),
+        is_small in prop::collection::vec(prop::bool::ANY, 1..8),
+    ) {
+        let config = world.config();
+        let ids = config.deployments.iter().map(|spec| spec.id.to_string());
+        let small: HashSet<String> = ids
+            .zip(is_small.iter().cycle())
+            .filter_map(|(id, is_small)| is_small.then_some(id))
+            .collect();
+        let table = table(config);
         let ask = PlanAsk {
+            too_long: small.iter().map(|id| too_long(id, "upstream", 5)).collect(),
             deadline: Some(Millis(world.deadline)),
             ..PlanAsk::default()
         };
@@ -514,6 +524,7 @@ proptest! {
                 }
                 Step::Try(attempt) => {
                     calls += 1;
+                    prop_assert!(!small.contains(attempt.deployment.id().as_str()));
                     prop_assert!(calls <= most, "{calls} calls");
                     prop_assert!(calls == 1 || now.0 < world.deadline, "a call after the deadline");
                     let (kind, took) = failures.next().unwrap();
@@ -521,6 +532,11 @@ proptest! {
                     let failure = with(FailureKind::ALL[*kind], 500);
                     attempt.report(Outcome::Failure(failure), now);
                     plan.failed(&failure, now);
+                }
+                Step::GiveUp(GiveUp::TooLong { .. }) => {
+                    let mut own = table.group("g0").into_iter();
+                    prop_assert!(own.all(|handle| small.contains(handle.id().as_str())));
+                    break;
                 }
                 Step::GiveUp(_) => break,
             }

@@ -370,12 +370,11 @@ pub(super) const GENERAL: Section = Section {
             "`total`",
             "which tokens count: `input`, `output`, `total`",
         ),
-        planned(
-            Access,
+        on(
             "user_api_key_cache_ttl",
             Seconds,
             "60",
-            "how long a known key is believed",
+            "how long a known key is believed before it is read again",
         ),
         ignored(
             "user_api_key_cache_max_size",

@@ -170,6 +170,12 @@ pub(super) const TRUNKLINE: Section = Section {
             "30",
             "how long running requests may finish",
         ),
+        on(
+            "stale_keys_secs",
+            Seconds,
+            "3600",
+            "how much longer a known key is believed while the database fails; 0: not at all",
+        ),
         on("timeouts", Map, "", "timers of one call"),
         on(
             "model_prices",
