@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use log::debug;
 use tokio::time::Instant;
-use trunkline_actors::deployment::Outcome;
+use trunkline_actors::deployment::{Failure, FailureKind, Outcome};
 use trunkline_actors::supervisor::{Attempt, GiveUp, RoutePlan};
 use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
 use trunkline_wire::exchange::{
@@ -109,8 +109,19 @@ impl Journey {
                     });
                 }
                 Err(Tried::Invalid(err)) => {
-                    self.settlement.fail(err.status, "bad_request");
-                    return Err(DispatchError::Invalid(err));
+                    // Nobody was called, so there is nothing to report; another dialect may have the words.
+                    self.settlement.attempt_failed();
+                    drop(attempt);
+                    let failure = Failure {
+                        kind: FailureKind::Unsupported,
+                        status: err.status,
+                        retry_after: None,
+                    };
+                    self.plan
+                        .failed(&failure, self.dispatcher.shared.clock.now());
+                    if self.plan.in_requested_group() {
+                        original = Some(DispatchError::Invalid(err));
+                    }
                 }
                 Err(Tried::Failed(failed)) => {
                     self.provider_time += began.elapsed();
@@ -151,6 +162,7 @@ impl Journey {
         };
         let (status, code) = match &err {
             DispatchError::Upstream(failure) => (failure.status, "upstream"),
+            DispatchError::Invalid(bad) => (bad.status, "bad_request"),
             DispatchError::AllInCooldown { .. } => (429, "all_in_cooldown"),
             DispatchError::AllBusy { .. } => (429, "all_busy"),
             DispatchError::TagsDenied { .. } => (401, "tags_denied"),

@@ -195,6 +195,41 @@ fn a_deployment_of_one_dialect_falls_back_to_one_of_the_other() {
 }
 
 #[test]
+fn what_one_dialect_has_no_word_for_another_deployment_may_take() {
+    let claude = claude::says("Hi");
+    let other = Upstream::always(Reply::chat("from the other"));
+    let failing = Upstream::always(Reply::error(500, "server_error", "oops"));
+    let (_home, gateway) = start(
+        &ConfigText::new()
+            .deployment(claude::deployment("c", &claude))
+            .deployment(Deployment::of("o", &other))
+            .deployment(Deployment::of("failing", &failing))
+            .deployment(claude::deployment("last", &claude))
+            .deployment(claude::deployment("mixed", &claude).param("order: 1"))
+            .deployment(Deployment::of("mixed", &other).param("order: 2"))
+            .one_attempt()
+            .router("fallbacks: [{c: [o]}, {failing: [last]}]"),
+    );
+    let with_seed = |model: &str| {
+        let mut body = chat_request_body(model);
+        body["seed"] = json!(7);
+        gateway.post("/v1/chat/completions", &body)
+    };
+
+    with_seed("c").assert_status(200);
+    with_seed("mixed").assert_status(200);
+    // The error of the model that was asked for is told, not what its fallback has no word for.
+    let error = with_seed("failing").assert_error(500, "internal_server_error");
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("oops")),
+        "{error}"
+    );
+    assert_eq!(claude.request_count(), 0);
+}
+
+#[test]
 fn what_the_provider_has_no_word_for_is_refused_by_name_or_dropped_and_told() {
     let upstream = claude::says("Hi");
     let (_home, gateway) = start(&config(&upstream));

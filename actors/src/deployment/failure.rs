@@ -27,6 +27,8 @@ pub enum FailureKind {
     PaymentRequired,
     /// 403.
     Permission,
+    /// Not called: the request cannot be put to it, as its provider's dialect has no word for a part of it.
+    Unsupported,
     /// 404.
     NotFound,
     /// 400, 413, 422: the request's own fault.
@@ -74,7 +76,7 @@ pub struct Treatment {
 pub enum Retry {
     /// Another deployment, or the same after a wait.
     Anywhere,
-    /// Another deployment only: it has another key.
+    /// Another deployment only: it has another key, or another dialect.
     Elsewhere,
     /// Nobody, unless a retry policy says so: a repetition mends nothing.
     Never,
@@ -117,7 +119,7 @@ pub enum Trips {
 
 impl FailureKind {
     /// All kinds, in the order of the table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Connect,
         Self::Timeout,
         Self::CallersTimeout,
@@ -126,6 +128,7 @@ impl FailureKind {
         Self::Auth,
         Self::PaymentRequired,
         Self::Permission,
+        Self::Unsupported,
         Self::NotFound,
         Self::BadRequest,
         Self::ContextWindow,
@@ -177,7 +180,7 @@ impl FailureKind {
                 Some(ErrorClass::Authentication),
             ),
             Self::PaymentRequired | Self::NotFound => (Never, General, Deployment, Always, None),
-            Self::Permission => (Elsewhere, General, Nobody, Counted, None),
+            Self::Permission | Self::Unsupported => (Elsewhere, General, Nobody, Counted, None),
             Self::BadRequest => (
                 Never,
                 General,
@@ -223,6 +226,7 @@ impl FailureKind {
             Self::Auth => "auth",
             Self::PaymentRequired => "payment_required",
             Self::Permission => "permission",
+            Self::Unsupported => "unsupported",
             Self::NotFound => "not_found",
             Self::BadRequest => "bad_request",
             Self::ContextWindow => "context_window",
@@ -299,7 +303,7 @@ mod tests {
                 Trips::Always,
             ),
             (
-                &[Kind::Permission],
+                &[Kind::Permission, Kind::Unsupported],
                 Retry::Elsewhere,
                 Blame::Nobody,
                 Trips::Counted,
