@@ -248,6 +248,27 @@ fn what_the_provider_has_no_word_for_is_refused_by_name_or_dropped_and_told() {
 }
 
 #[test]
+fn an_answer_may_be_as_long_as_the_model_can_whatever_it_was_configured_as() {
+    let upstream = claude::says("Hi");
+    let (_home, gateway) = start(
+        &ConfigText::new()
+            .deployment(Deployment::of("anthropic/*", &upstream).param("model: anthropic/*"))
+            .one_attempt(),
+    );
+
+    let body = json!({"model": "anthropic/claude-sonnet-4-5", "messages": [{"role": "user", "content": "Hi"}]});
+    gateway
+        .post("/v1/chat/completions", &body)
+        .assert_status(200);
+
+    let sent = upstream.only_request().json();
+    assert!(
+        sent["max_tokens"].as_u64().is_some_and(|most| most > 4096),
+        "{sent}"
+    );
+}
+
+#[test]
 fn endpoints_that_the_provider_lacks_are_refused_with_one_that_it_has() {
     let upstream = claude::says("Hi");
     let (_home, gateway) = start(&config(&upstream));
