@@ -1,8 +1,8 @@
 //! The board: one row of atomics per deployment, read by every request, locked by none.
 //!
-//! Who writes what: the *state* (`healed_until`, latency) is written by the deployment's actor only; *counters and the
-//! cooldown deadline* by anyone, and they only ever grow. So no order of writes can take a deployment out of a
-//! cooldown that somebody else just raised.
+//! Who writes what: *averages* are written by the deployment's actor only; *counters, the cooldown deadline and how far it is
+//! healed* by anyone, and they only ever grow. So no order of writes can take a deployment out of a cooldown that somebody
+//! else just raised.
 //!
 //! ```text
 //! closed ──raise_cooldown──▶ open until t ──t passes──▶ half-open: one Probe ──heal──▶ closed
@@ -32,6 +32,7 @@ pub struct Board {
 pub struct Row {
     // By anyone, growing.
     cooldown_until: AtomicU64,
+    healed_until: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
     tokens: AtomicU64,
@@ -42,7 +43,6 @@ pub struct Row {
     in_flight: AtomicU32,
     probing: AtomicBool,
     // By the deployment's actor only.
-    healed_until: AtomicU64,
     latency_micros: AtomicU64,
     speeds: Speeds,
     minute_requests: AtomicU32,
@@ -239,7 +239,7 @@ impl Row {
         self.tokens.fetch_add(tokens, Ordering::Relaxed);
     }
 
-    /// Closes the breaker, unless a later cooldown was raised meanwhile. By the deployment's actor only.
+    /// Closes the breaker, unless a later cooldown was raised meanwhile. By whose probe was answered.
     pub(crate) fn heal(&self, probe: &Probe) {
         self.healed_until
             .fetch_max(probe.deadline, Ordering::AcqRel);

@@ -114,6 +114,7 @@ pub(super) fn read(
         Some("loadbalance") => Some(RoutingHint::LoadBalance),
         _ => None,
     };
+    let stream_resume = stream_resume(&params, &params_path, report);
     let mut deployments = Vec::new();
     for (provider, upstream_model) in targets {
         let connection = if mock.is_some() {
@@ -176,6 +177,7 @@ pub(super) fn read(
                 allowed_fails_policy: (&info.allowed_fails_policy).into(),
                 tags: params.tags.clone(),
                 budget,
+                stream_resume,
                 drop_params: params.drop_params,
                 additional_drop_params: params.additional_drop_params.clone(),
                 allowed_openai_params: params.allowed_openai_params.clone(),
@@ -279,6 +281,21 @@ fn check_numbers(params: &RawParams, path: &KeyPath, report: &mut Report<'_>) {
             "would admit nothing",
             "write 1 or more, or remove the key",
         );
+    }
+}
+
+fn stream_resume(params: &RawParams, path: &KeyPath, report: &mut Report<'_>) -> bool {
+    match params.stream_resume.as_deref() {
+        None => false,
+        Some("prefill") => true,
+        Some(word) => {
+            report.problem(
+                &path.key("stream_resume"),
+                format!("`{word}` is no way to resume a stream"),
+                "write `prefill`, or remove the key",
+            );
+            false
+        }
     }
 }
 

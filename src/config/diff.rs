@@ -222,6 +222,11 @@ impl Facts {
         self.say(&subject, "drop_params", one.drop_params);
         self.say(
             &subject,
+            "stream_resume",
+            one.stream_resume.then_some("prefill"),
+        );
+        self.say(
+            &subject,
             "additional_drop_params",
             list(&one.additional_drop_params),
         );
@@ -287,6 +292,11 @@ impl Facts {
             &subject,
             "tag_filtering_match_any",
             Some(router.tag_filtering_match_any),
+        );
+        self.say(
+            &subject,
+            "enable_pre_call_checks",
+            Some(router.enable_pre_call_checks),
         );
         self.say(
             &subject,

@@ -83,6 +83,7 @@ fn deployment(
         allowed_fails_policy: ByError::default(),
         tags: Vec::new(),
         budget: None,
+        stream_resume: false,
         drop_params: None,
         additional_drop_params: Vec::new(),
         allowed_openai_params: Vec::new(),

@@ -99,6 +99,8 @@ pub struct DeploymentConfig {
     pub tags: Vec<String>,
     /// What may be spent at it.
     pub budget: Option<Budget>,
+    /// Its model continues a given assistant text: it may be asked for the rest of a stream that broke.
+    pub stream_resume: bool,
     /// Overrides [`LitellmSettings::drop_params`].
     pub drop_params: Option<bool>,
     /// Body members always removed; names or paths such as `tools[*].function.strict`.
@@ -300,6 +302,8 @@ pub struct RouterSettings {
     pub allowed_fails_policy: ByError,
     /// A request's tags decide which deployments may answer. Default false.
     pub enable_tag_filtering: bool,
+    /// A prompt goes only to deployments whose context window it fits into. Default false.
+    pub enable_pre_call_checks: bool,
     /// One tag in common is enough. Default true.
     pub tag_filtering_match_any: bool,
     /// `max_parallel_requests` of deployments without their own.

@@ -43,6 +43,7 @@ pub(super) struct RawParams {
     pub(super) max_budget: Option<String>,
     pub(super) budget_duration: Option<String>,
     pub(super) drop_params: Option<bool>,
+    pub(super) stream_resume: Option<String>,
     pub(super) additional_drop_params: Vec<String>,
     pub(super) allowed_openai_params: Vec<String>,
     pub(super) base_model: Option<String>,
@@ -111,6 +112,8 @@ pub(super) struct RawRouter {
     pub(super) allowed_fails_policy: RawAllowedFails,
     pub(super) enable_tag_filtering: Option<bool>,
     pub(super) tag_filtering_match_any: Option<bool>,
+    #[serde(alias = "enable_pre_call_check")]
+    pub(super) enable_pre_call_checks: Option<bool>,
     pub(super) default_max_parallel_requests: Option<u32>,
     pub(super) provider_budget_config: BTreeMap<String, RawProviderBudget>,
     pub(super) redis_url: Option<String>,

@@ -256,6 +256,7 @@ pub(super) fn router(
         model_group_retry_policy: routing::by_group(&raw.model_group_retry_policy),
         allowed_fails_policy: (&raw.allowed_fails_policy).into(),
         enable_tag_filtering: raw.enable_tag_filtering.unwrap_or(false),
+        enable_pre_call_checks: raw.enable_pre_call_checks.unwrap_or(false),
         tag_filtering_match_any: raw.tag_filtering_match_any.unwrap_or(true),
         default_max_parallel_requests: raw.default_max_parallel_requests,
         provider_budgets: routing::provider_budgets(raw, &here, report),

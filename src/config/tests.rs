@@ -378,6 +378,7 @@ fn what_routing_is_told_is_read_with_its_defaults() {
     assert_eq!(router.strategy_args.ttl, Duration::from_hours(1));
     assert_eq!(router.retry_policy, ByError::default());
     assert!(!router.enable_tag_filtering && router.tag_filtering_match_any);
+    assert!(!router.enable_pre_call_checks);
     let told = loaded(
         "model_list:
 - model_name: a
@@ -390,6 +391,7 @@ router_settings:
   model_group_retry_policy: {a: {TimeoutErrorRetries: 1}}
   enable_tag_filtering: true
   tag_filtering_match_any: false
+  enable_pre_call_checks: true
 ",
     );
     let router = &told.router;
@@ -401,6 +403,7 @@ router_settings:
     assert_eq!((policy.rate_limit, policy.bad_request), (Some(3), Some(0)));
     assert_eq!(router.model_group_retry_policy[0].1.timeout, Some(1));
     assert!(router.enable_tag_filtering && !router.tag_filtering_match_any);
+    assert!(router.enable_pre_call_checks);
     let own = &told.deployments[0];
     assert_eq!(own.allowed_fails, Some(7));
     assert_eq!(own.allowed_fails_policy.timeout, Some(2));

@@ -109,17 +109,17 @@ impl Journey {
                     });
                 }
                 Err(Tried::Invalid(err)) => {
-                    // Nobody was called, so there is nothing to report; another dialect may have the words.
+                    // Nobody was called; a deployment of another provider may have a word for it.
                     self.settlement.attempt_failed();
-                    drop(attempt);
                     let failure = Failure {
-                        kind: FailureKind::Unsupported,
+                        kind: FailureKind::Inexpressible,
                         status: err.status,
                         retry_after: None,
                     };
-                    self.plan
-                        .failed(&failure, self.dispatcher.shared.clock.now());
-                    if self.plan.in_requested_group() {
+                    let now = self.dispatcher.shared.clock.now();
+                    attempt.unsent(now);
+                    self.plan.failed(&failure, now);
+                    if self.plan.in_requested_group() && original.is_none() {
                         original = Some(DispatchError::Invalid(err));
                     }
                 }
@@ -145,7 +145,7 @@ impl Journey {
     }
 
     /// The plan's next call; waiting for it counts as the provider's time.
-    async fn next_call(&mut self) -> Result<Attempt, GiveUp> {
+    pub(super) async fn next_call(&mut self) -> Result<Attempt, GiveUp> {
         if let Some(attempt) = self.first.take() {
             return Ok(attempt);
         }
@@ -167,13 +167,14 @@ impl Journey {
             DispatchError::AllBusy { .. } => (429, "all_busy"),
             DispatchError::TagsDenied { .. } => (401, "tags_denied"),
             DispatchError::OverBudget { .. } => (429, "over_budget"),
+            DispatchError::TooLong { .. } => (400, "context_window"),
             _ => (500, "internal"),
         };
         self.settlement.fail(status, code);
         err
     }
 
-    async fn try_one(
+    pub(super) async fn try_one(
         &self,
         target: &Arc<Target>,
         upstream_model: &str,
@@ -323,7 +324,7 @@ pub(super) fn encode(
 }
 
 /// Why one attempt ended.
-enum Tried {
+pub(super) enum Tried {
     /// The request itself cannot be put to this provider.
     Invalid(BadRequest),
     Failed(AttemptError),

@@ -1,8 +1,9 @@
 //! Anthropic's token counting: how long a prompt is, without an answer to it.
 //!
-//! A deployment of Anthropic's is asked; for any other the gateway estimates, and says so. Nothing is billed for it, so
-//! there is no permit and no row on the books. Its limits are others than those of messages and its answers are quicker
-//! ("Token counting", Anthropic documentation, 2026-11-23): how it went is no verdict on the deployment.
+//! A deployment of Anthropic's is asked; for any other the gateway's own tokenizer counts as its model would, and the answer
+//! says so. Nothing is billed for it, so there is no permit and no row on the books. Its limits are others than those of
+//! messages and its answers are quicker ("Token counting", Anthropic documentation, 2026-11-23): how it went is no verdict
+//! on the deployment.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,8 +12,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use trunkline_actors::supervisor::{Attempt, GiveUp, PlanAsk};
 use trunkline_wire::exchange::Dialect;
+use trunkline_wire::request::BadRequest;
 
-use super::admit::{self, tokens_of_bytes};
+use super::admit;
 use super::attempt::{collect, encode, refused};
 use super::error::DispatchError;
 use super::failure::AttemptError;
@@ -21,11 +23,12 @@ use super::target::Target;
 use super::timers::{Timers, within};
 use super::{Dispatcher, Inbound, Reply, Shared, candidates, check_access, route};
 use crate::auth::Identity;
+use crate::tokenizer::{Tokenizer, count_chat_in_background};
 
-/// `litellm_count_source` is LiteLLM's member: who counted.
+/// `litellm_count_source` is LiteLLM's member: who counted. `local_estimate` is its word for the gateway, be the count exact or not.
 #[derive(Serialize)]
-struct Estimated {
-    input_tokens: u64,
+struct Counted {
+    input_tokens: usize,
     litellm_count_source: &'static str,
 }
 
@@ -68,7 +71,7 @@ impl Dispatcher {
             // Another group's model has another vocabulary: its count would be wrong.
             disable_fallbacks: true,
             tokens: 0,
-            ..route::ask(&shared, &inbound, &estimate, None)
+            ..route::ask(&shared, &inbound, &estimate, Vec::new(), None)
         };
         let mut plan = table.plan(resolved, ask);
         let mut told = None;
@@ -87,10 +90,13 @@ impl Dispatcher {
             };
             let target = Arc::clone(target);
             if target.dialect != Dialect::Anthropic || target.config.mock_response.is_some() {
-                return Ok(estimated(&inbound));
+                let tokenizer = target.tokenizer(&attempt.upstream_model);
+                attempt.unsent(shared.clock.now());
+                return count(tokenizer, &inbound).await;
             }
-            // The attempt ends without a report.
-            match self.ask(&shared, &target, &attempt, &inbound).await {
+            let answer = self.ask(&shared, &target, &attempt, &inbound).await;
+            attempt.unsent(shared.clock.now());
+            match answer {
                 Ok(body) => {
                     return Ok(Reply::Whole {
                         headers: Vec::new(),
@@ -99,7 +105,6 @@ impl Dispatcher {
                 }
                 Err(Failed::Request(err)) => return Err(err),
                 Err(Failed::Deployment(err)) => {
-                    drop(attempt);
                     plan.failed(&err.failure(), shared.clock.now());
                     told = Some(err.told(&target, inbound.endpoint));
                 }
@@ -134,14 +139,20 @@ impl Dispatcher {
     }
 }
 
-fn estimated(inbound: &Inbound) -> Reply {
-    let estimate = Estimated {
-        input_tokens: tokens_of_bytes(inbound.peek.input_bytes),
+async fn count(tokenizer: Tokenizer, inbound: &Inbound) -> Result<Reply, DispatchError> {
+    let input_tokens = count_chat_in_background(tokenizer, inbound.body.clone())
+        .await
+        .map_err(|err| match err.field() {
+            Some(field) => DispatchError::Invalid(BadRequest::new(field, err.to_string())),
+            None => DispatchError::Internal("the tokens could not be counted"),
+        })?;
+    let counted = Counted {
+        input_tokens,
         litellm_count_source: "local_estimate",
     };
-    Reply::Whole {
+    Ok(Reply::Whole {
         headers: Vec::new(),
         // A number and a word always serialise.
-        body: Bytes::from(serde_json::to_vec(&estimate).unwrap_or_default()),
-    }
+        body: Bytes::from(serde_json::to_vec(&counted).unwrap_or_default()),
+    })
 }

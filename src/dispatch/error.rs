@@ -57,6 +57,16 @@ pub enum DispatchError {
         /// Every cap that is spent.
         spent: Vec<SpentCap>,
     },
+    /// The prompt is longer than whoever may answer takes; no provider was called.
+    #[error("the prompt is too long for {group}")]
+    TooLong {
+        /// The group asked for.
+        group: ModelGroup,
+        /// Tokens that the largest of its deployments takes.
+        window: u64,
+        /// Tokens of the prompt.
+        prompt_tokens: u64,
+    },
     /// The model's price is unknown and the config refuses such models.
     #[error("no price for {model}")]
     NoPrice {

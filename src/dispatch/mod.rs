@@ -1,7 +1,7 @@
 //! One request, end to end: [`Dispatcher::run`] reads top to bottom, and each of its steps is a file here.
 //!
 //! ```text
-//! peek → model access → estimate → plan, admit → `started` → attempts (retry, fall back) → relay → settle
+//! peek → model access → estimate → admit, plan → `started` → attempts (retry, fall back) → relay → settle
 //! ```
 //!
 //! Knows no route and no response type: a [`Reply`] is bytes and headers, a [`DispatchError`] a reason. `upstream` is
@@ -19,6 +19,8 @@ mod failure;
 mod headers;
 mod mock;
 mod mock_testing;
+mod pre_call;
+mod resume;
 mod route;
 mod routing;
 mod service;
@@ -265,11 +267,12 @@ impl Dispatcher {
         }
 
         let estimate = admit::estimate(&inbound, &within_reach);
+        let permit = admit::admit(&shared, identity, &estimate)?;
+        let too_long = pre_call::too_long(&shared, &inbound, &table, &resolved).await;
         let mut plan = table.plan(
             resolved,
-            route::ask(&shared, &inbound, &estimate, mock_failure),
+            route::ask(&shared, &inbound, &estimate, too_long, mock_failure),
         );
-        let permit = admit::admit(&shared, identity, &estimate)?;
         let caller = CallerLimits::of(identity, &permit);
         // If nobody can be called, the permit's drop gives back what was taken, and the books know of nothing.
         let first = route::next_call(&mut plan, shared.clock)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::deployment::{Failure, FailureKind};
-use trunkline_actors::supervisor::{Attempt, GiveUp, PlanAsk, RoutePlan, Step};
+use trunkline_actors::supervisor::{Attempt, GiveUp, PlanAsk, RoutePlan, Step, TooLong};
 
 use super::admit::Estimate;
 use super::error::DispatchError;
@@ -16,6 +16,7 @@ pub(super) fn ask(
     shared: &Shared,
     inbound: &Inbound,
     estimate: &Estimate,
+    too_long: Vec<TooLong>,
     mock: Option<FailureKind>,
 ) -> PlanAsk {
     let left = left(shared, inbound);
@@ -34,6 +35,7 @@ pub(super) fn ask(
             .into_iter()
             .map(|spent| spent.deployment)
             .collect(),
+        too_long,
         prompt_tokens: estimate.prompt_tokens,
         tokens: estimate.tokens(),
         streamed: inbound.peek.stream,
@@ -70,6 +72,15 @@ pub(super) fn refused(reason: GiveUp, shared: &Shared) -> DispatchError {
         GiveUp::TagsDenied { group } => DispatchError::TagsDenied { group },
         GiveUp::OverBudget { .. } => DispatchError::OverBudget {
             spent: shared.caps.spent(UnixMs::now()),
+        },
+        GiveUp::TooLong {
+            group,
+            window,
+            prompt_tokens,
+        } => DispatchError::TooLong {
+            group,
+            window,
+            prompt_tokens,
         },
         GiveUp::Mocked { group, kind } => {
             DispatchError::Upstream(Box::new(mock_testing::failure(&group, kind)))

@@ -52,6 +52,8 @@ struct Open {
     /// A provider has, or may have, the request, and has not failed it.
     reached: bool,
     delivered_bytes: usize,
+    /// Tokens of the part of a stream that another attempt delivered before it broke.
+    resumed_tokens: u64,
     first_content: Option<Duration>,
     retries: u32,
     fallbacks: u32,
@@ -93,6 +95,7 @@ impl Settlement {
                 estimated_prompt,
                 reached: false,
                 delivered_bytes: 0,
+                resumed_tokens: 0,
                 first_content: None,
                 retries: 0,
                 fallbacks: 0,
@@ -169,6 +172,15 @@ impl Settlement {
         }
     }
 
+    /// What was delivered until now stays charged, by estimate; what follows is another attempt's.
+    pub(super) fn resumed(&mut self) {
+        if let Some(open) = &mut self.open {
+            let tokens = tokens_of_bytes(open.delivered_bytes);
+            open.resumed_tokens = open.resumed_tokens.saturating_add(tokens);
+            open.delivered_bytes = 0;
+        }
+    }
+
     /// The provider's id of the answer.
     pub(super) fn provider_request_id(&mut self, id: Option<String>) {
         if let Some(open) = &mut self.open {
@@ -240,11 +252,17 @@ impl Settlement {
                 if usage.completion_tokens() < estimated.completion_tokens()
                     && status == SpendStatus::Failure =>
             {
-                (&usage.with_output(estimated.completion_tokens()), true)
+                (usage.with_output(estimated.completion_tokens()), true)
             }
-            Some(usage) => (usage, false),
-            None => (&estimated, estimated.total_tokens() > 0),
+            Some(usage) => (*usage, false),
+            None => (estimated, estimated.total_tokens() > 0),
         };
+        // The last attempt reports its own part of the answer only.
+        let (usage, is_estimate) = match open.resumed_tokens {
+            0 => (usage, is_estimate),
+            before => (usage.with_more_output(before), true),
+        };
+        let usage = &usage;
         let breakdown = open.answering.as_ref().and_then(|answering| {
             let price = answering.price.as_ref()?;
             cost::cost(usage, price, &Units::default(), answering.service)

@@ -7,13 +7,15 @@
 //! 3. The terminal frame (`[DONE]`, `message_stop`) is released after the settled record is on the journal; a failure becomes an error event, and
 //!    never a clean end.
 //!
+//! A stream that broke may be carried on by another attempt, see [`super::resume`].
+//!
 //! When the first content takes longer than `header_wait`, [`late`] sends the headers with comments, and the same steps
 //! follow inside the stream. Backpressure is the client's: nothing is read while it does not read. A client that leaves
 //! drops the stream, which closes the provider's connection; if the finish reason had come already, up to a second is
 //! spent on the usage that follows it.
 
 use std::convert::Infallible;
-use std::mem::replace;
+use std::mem::{replace, take};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,7 @@ use super::error::DispatchError;
 use super::events::{Events, Joined, cut_off};
 use super::failure::AttemptError;
 use super::headers::Headers;
+use super::resume::Resumable;
 use super::timers::within;
 use super::{Reply, Shared, headers, route};
 use crate::config::DrainBounds;
@@ -80,6 +83,10 @@ struct Running {
     events: Events,
     late_error: fn(DispatchError) -> LateFailure,
     first_content: Duration,
+    /// What it takes to carry the stream on if it breaks; `None` where it cannot be.
+    resumable: Option<Resumable>,
+    /// The stream broke after what was handed over last.
+    broken: Option<AttemptError>,
     /// How long has been waited since the last event. A client that does not read makes nobody wait.
     silent: Duration,
 }
@@ -201,6 +208,8 @@ impl Pump {
         let pump = Self {
             running: Some(Running {
                 first_content: arrived.began.elapsed(),
+                resumable: Resumable::of(&journey),
+                broken: None,
                 late_error,
                 journey,
                 arrived,
@@ -310,10 +319,20 @@ async fn drain(mut running: Running, _place: Place, bounds: DrainBounds) {
 
 impl Running {
     async fn step(&mut self) -> Step {
-        match self.ready_frames() {
-            Ok(Some(step)) => return step,
-            Ok(None) => {}
-            Err(error) => return self.break_off(&error.into()),
+        let result = match self.broken.take() {
+            Some(failed) => Err(failed),
+            None => self.try_step().await,
+        };
+        match result {
+            Ok(step) => step,
+            Err(failed) => self.carry_on_or_end(&failed).await,
+        }
+    }
+
+    /// The next piece, or what broke the stream.
+    async fn try_step(&mut self) -> Result<Step, AttemptError> {
+        if let Some(step) = self.ready_frames()? {
+            return Ok(step);
         }
         let timers = self.arrived.timers;
         // What is there already needs no timer.
@@ -322,7 +341,7 @@ impl Running {
         let wait = idle_left.min(PING_EVERY);
         let read = match ready {
             Some(_) if timers.deadline <= Instant::now() => {
-                return self.break_off(&AttemptError::timeout("total", timers.total));
+                return Err(AttemptError::timeout("total", timers.total));
             }
             Some(read) => Ok(read),
             None => within("idle", wait, timers.deadline, self.events.read()).await,
@@ -330,48 +349,43 @@ impl Running {
         match read {
             Ok(Ok(true)) => {
                 self.silent = Duration::ZERO;
-                Step::Again
+                Ok(Step::Again)
             }
-            Ok(Ok(false)) => match self.events.relay.finish() {
+            Ok(Ok(false)) => {
+                self.events.relay.finish()?;
                 // The relay gives the terminal event now, if only because every choice had its finish reason.
-                Ok(()) => match self.ready_frames() {
-                    Ok(Some(step)) => step,
-                    Ok(None) => self.break_off(&cut_off().into()),
-                    Err(error) => self.break_off(&error.into()),
-                },
-                Err(error) => self.break_off(&error.into()),
-            },
-            Ok(Err(error)) => self.break_off(&error.into()),
+                self.ready_frames()?.ok_or_else(|| cut_off().into())
+            }
+            Ok(Err(error)) => Err(error.into()),
             Err(_ping) if wait < idle_left && timers.deadline > Instant::now() => {
                 self.silent += wait;
                 let ping = keep_alive(self.journey.inbound.endpoint);
-                Step::Send(Bytes::from_static(ping))
+                Ok(Step::Send(Bytes::from_static(ping)))
             }
-            Err(timed_out) => self.break_off(&timed_out),
+            Err(timed_out) => Err(timed_out),
         }
     }
 
     /// Everything that can be sent without reading, in one piece.
     fn ready_frames(&mut self) -> Result<Option<Step>, UpstreamError> {
         let mut out = Joined::default();
-        for frame in self.events.held.drain(..) {
-            out.push(frame.bytes);
-        }
+        let mut held = take(&mut self.events.held).into_iter();
         loop {
-            let frame = match self.events.relay.next_frame() {
+            let next = match held.next() {
+                Some(frame) => Ok(Some(frame)),
+                None => self.events.relay.next_frame(),
+            };
+            let frame = match next {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
-                // What came before the error belongs to the client.
                 Err(error) if out.is_empty() => return Err(error),
+                // What came before the error belongs to the client.
                 Err(error) => {
-                    let before = out.take();
-                    return Ok(Some(match self.break_off(&error.into()) {
-                        Step::Last(event) => Step::Last(Joined::of([before, event])),
-                        other => other,
-                    }));
+                    self.broken = Some(error.into());
+                    break;
                 }
             };
-            if matches!(frame.kind, FrameKind::Done) {
+            if frame.kind == FrameKind::Done {
                 let before = out.take();
                 let end = self.end(&frame.bytes);
                 return Ok(Some(match end {
@@ -379,12 +393,34 @@ impl Running {
                     other => other,
                 }));
             }
+            if let Some(resumable) = &mut self.resumable {
+                resumable.note(frame.kind, &frame.bytes);
+            }
             out.push(frame.bytes);
         }
         self.journey
             .settlement
             .delivered(self.events.relay.output_bytes());
         Ok((!out.is_empty()).then(|| Step::Send(out.take())))
+    }
+
+    /// The stream broke: another attempt carries it on, or it ends in an error event.
+    async fn carry_on_or_end(&mut self, failed: &AttemptError) -> Step {
+        let waited = self.arrived.timers.idle;
+        let failure = route::blamed(failed.failure(), &self.journey.inbound, waited);
+        let now = self.journey.dispatcher.shared.clock.now();
+        self.arrived.attempt.ended(Outcome::Failure(failure), now);
+        self.note();
+        if let Some(mut resumable) = self.resumable.take() {
+            self.journey.plan.failed(&failure, now);
+            if let Some(resumed) = resumable.resume(&mut self.journey).await {
+                let mark = resumed.take_over(&mut self.arrived, &mut self.events);
+                self.resumable = Some(resumable);
+                self.silent = Duration::ZERO;
+                return Step::Send(mark);
+            }
+        }
+        self.break_off(failed, failure.status)
     }
 
     /// The stream is whole: settle, then release its end.
@@ -400,20 +436,14 @@ impl Running {
         }
     }
 
-    /// The stream broke: charge what was delivered and say so.
-    fn break_off(&mut self, failed: &AttemptError) -> Step {
-        let waited = self.arrived.timers.idle;
-        let failure = route::blamed(failed.failure(), &self.journey.inbound, waited);
-        let status = failure.status;
+    /// Charges what was delivered and says that the stream broke.
+    fn break_off(&mut self, failed: &AttemptError, status: u16) -> Step {
         warn!(
             "deployment.id" = self.arrived.attempt.deployment.id().as_str(),
             "model.group" = self.arrived.attempt.group.as_str(),
             status;
             "a stream broke off after a part of it was delivered"
         );
-        let now = self.journey.dispatcher.shared.clock.now();
-        self.arrived.attempt.ended(Outcome::Failure(failure), now);
-        self.note();
         let usage = self.events.relay.usage();
         self.journey
             .settlement

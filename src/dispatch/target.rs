@@ -17,6 +17,7 @@ use trunkline_wire::request::Endpoint;
 use crate::config::{self, AuthScheme, Config, DeploymentConfig, Provider, Secret};
 use crate::cost::{Price, PriceBook};
 use crate::telemetry::metrics::{GroupMetrics, Metrics};
+use crate::tokenizer::Tokenizer;
 
 /// How the tokens of an OAuth login with Anthropic begin: they are no API keys.
 const OAUTH_TOKEN: &str = "sk-ant-oat";
@@ -27,6 +28,7 @@ const SHORTEST_SECRET: usize = 8;
 #[derive(Debug)]
 pub struct Targets {
     by_id: HashMap<DeploymentId, Arc<Target>>,
+    any_resumes: bool,
 }
 
 /// One deployment.
@@ -93,7 +95,15 @@ impl Targets {
             })?;
             by_id.insert(DeploymentId::new(deployment.id.as_str()), Arc::new(target));
         }
-        Ok(Self { by_id })
+        Ok(Self {
+            by_id,
+            any_resumes: config.deployments.iter().any(|one| one.stream_resume),
+        })
+    }
+
+    /// Whether a stream that broke off might be carried on by any of them.
+    pub(super) fn any_resumes(&self) -> bool {
+        self.any_resumes
     }
 
     /// The deployment of that id.
@@ -172,6 +182,20 @@ impl Target {
             let listed = self.config.listed(prices, upstream_model)?;
             listed.max_output_tokens
         })
+    }
+
+    /// Tokens of a prompt that `upstream_model` takes here, where that is known.
+    pub(super) fn max_input_tokens(&self, prices: &PriceBook, upstream_model: &str) -> Option<u64> {
+        self.config
+            .model_info
+            .max_input_tokens
+            .or_else(|| self.config.listed(prices, upstream_model)?.max_input_tokens)
+    }
+
+    /// Counts as `upstream_model` does, or the model that it is said to be.
+    pub(super) fn tokenizer(&self, upstream_model: &str) -> Tokenizer {
+        let base = self.config.model_info.base_model.as_deref();
+        Tokenizer::for_model(base.unwrap_or(upstream_model))
     }
 
     /// Every secret that a provider's answer might echo.

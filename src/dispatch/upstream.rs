@@ -26,7 +26,8 @@ use actix_tls::connect::{
 };
 use awc::error::{ConnectError as PoolConnectError, SendRequestError};
 use awc::http::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    TRANSFER_ENCODING,
 };
 use awc::http::{StatusCode, Uri, Version};
 use awc::{Client, ClientBuilder, ClientRequest, ClientResponse, Connector};
@@ -74,6 +75,12 @@ pub(super) enum BodyError {
         /// Bytes that came.
         received: u64,
     },
+    /// Compressed, although identity was asked for.
+    #[error("the provider's answer is encoded ({encoding}), although it was asked not to be")]
+    Encoded {
+        /// The provider's `Content-Encoding`.
+        encoding: String,
+    },
     /// More than the cap.
     #[error("the provider's answer is larger than {limit} bytes")]
     TooLarge {
@@ -101,6 +108,10 @@ pub(super) struct Body {
     payload: ClientResponse,
     expected: Option<u64>,
     received: u64,
+    /// What the provider did to it; nobody here can undo that.
+    encoding: Option<String>,
+    /// Whether it ended whole, once it has ended: `awc` panics when a payload is asked again after its end.
+    ended_whole: Option<bool>,
 }
 
 /// Trust roots: the operating system's if it has any (private CAs live there), else Mozilla's.
@@ -167,12 +178,15 @@ impl Upstream {
             .headers()
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
+        let encoding = encoding(response.headers());
         Ok(Response {
             status: response.status(),
             body: Body {
+                encoding,
                 payload: response,
                 expected,
                 received: 0,
+                ended_whole: None,
             },
         })
     }
@@ -234,6 +248,13 @@ fn has_no_length(response: &ClientResponse) -> bool {
         && !response.headers().contains_key(TRANSFER_ENCODING)
 }
 
+/// The `Content-Encoding`, unless it is none.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_ENCODING)?;
+    let encoding = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
+    (!encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")).then_some(encoding)
+}
+
 /// Errors that a connection shows when the provider closed it while it lay in the pool.
 fn died_in_pool(err: &SendRequestError) -> bool {
     match err {
@@ -274,19 +295,28 @@ impl Body {
 
     /// The next piece, `None` at an end that is not known to be too early.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        match self.payload.next().await {
-            Some(Ok(chunk)) => {
-                self.received += chunk.len() as u64;
-                Ok(Some(chunk))
+        if let Some(encoding) = self.encoding.clone() {
+            return Err(BodyError::Encoded { encoding });
+        }
+        if self.ended_whole.is_none() {
+            match self.payload.next().await {
+                Some(Ok(chunk)) => {
+                    self.received += chunk.len() as u64;
+                    return Ok(Some(chunk));
+                }
+                Some(Err(_)) => self.ended_whole = Some(false),
+                None => {
+                    let is_whole = self
+                        .expected
+                        .is_none_or(|expected| self.received >= expected);
+                    self.ended_whole = Some(is_whole);
+                }
             }
-            Some(Err(_)) => Err(self.cut()),
-            None if self
-                .expected
-                .is_some_and(|expected| self.received < expected) =>
-            {
-                Err(self.cut())
-            }
-            None => Ok(None),
+        }
+        if self.ended_whole == Some(true) {
+            Ok(None)
+        } else {
+            Err(self.cut())
         }
     }
 

@@ -63,6 +63,8 @@ pub enum Code {
     TagsDenied,
     /// Whoever of the group may answer has spent its budget, or its provider's.
     OverBudget,
+    /// The prompt is longer than whoever of the group may answer takes.
+    ContextWindow,
     /// The price of the model is unknown and the config refuses such models.
     NoPrice,
     /// The gateway is stopping.
@@ -116,7 +118,7 @@ impl Code {
     /// Status and OpenAI error type (contract: LiteLLM 1.106.2, `auth-budgets-limits` §7).
     const fn row(self) -> (StatusCode, &'static str) {
         match self {
-            Self::BadRequest | Self::UnknownModel => {
+            Self::BadRequest | Self::UnknownModel | Self::ContextWindow => {
                 (StatusCode::BAD_REQUEST, "invalid_request_error")
             }
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
@@ -165,6 +167,7 @@ impl Code {
             Self::AllInCooldown => "all_in_cooldown",
             Self::TagsDenied => "tags_denied",
             Self::OverBudget => "over_budget",
+            Self::ContextWindow => "context_window",
             Self::NoPrice => "no_price",
             Self::ShuttingDown => "shutting_down",
             Self::JournalFull => "journal_full",
@@ -385,6 +388,17 @@ impl From<DispatchError> for ApiError {
                     "Not allowed to access model due to tags configuration. Passed model={group}. Send the tags of one of its deployments."
                 ),
             ),
+            DispatchError::TooLong {
+                group,
+                window,
+                prompt_tokens,
+            } => Self::new(
+                Code::ContextWindow,
+                format!(
+                    "litellm.ContextWindowExceededError: No models have context window large enough for this call.\nModel={group}, Max Input Tokens={window}, Got={prompt_tokens}"
+                ),
+            )
+            .param("messages"),
             DispatchError::NoPrice { model } => Self::new(
                 Code::NoPrice,
                 format!(

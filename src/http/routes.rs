@@ -37,6 +37,19 @@ impl fmt::Debug for Entry {
 
 /// Every endpoint.
 pub fn table() -> Vec<Entry> {
+    [
+        model_calls(),
+        about_models(),
+        management(),
+        about_the_gateway(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Calls of a model, in each dialect that clients speak.
+fn model_calls() -> Vec<Entry> {
     vec![
         post(
             &[
@@ -81,6 +94,12 @@ pub fn table() -> Vec<Entry> {
             "How many tokens a prompt is (Anthropic shape)",
             anthropic::count_tokens::count,
         ),
+    ]
+}
+
+/// What there is to call, told without calling it.
+fn about_models() -> Vec<Entry> {
+    vec![
         get(
             &["/v1/models", "/models"],
             "Models that the caller may use",
@@ -96,6 +115,12 @@ pub fn table() -> Vec<Entry> {
             "Tokens of a prompt or chat, counted here",
             utils::token_counter::count,
         ),
+    ]
+}
+
+/// Keys, spend, routing.
+fn management() -> Vec<Entry> {
+    vec![
         get(
             &["/model/info", "/v1/model/info"],
             "Deployments with prices and limits, secrets removed",
@@ -121,6 +146,12 @@ pub fn table() -> Vec<Entry> {
             "Model groups and the state of their deployments",
             admin::router_state::show,
         ),
+    ]
+}
+
+/// How the gateway is, and what it can do.
+fn about_the_gateway() -> Vec<Entry> {
+    vec![
         get(
             &["/health"],
             "Cheap status; ?detailed=true calls every model and needs a key",

@@ -93,6 +93,16 @@ impl Tokenizer {
         self.is_estimate
     }
 
+    /// Whether every request has the same count by both, estimate or not.
+    pub fn counts_like(&self, other: &Self) -> bool {
+        let is_estimate = self.is_estimate;
+        *self
+            == Self {
+                is_estimate,
+                ..*other
+            }
+    }
+
     /// Tokens of a text. Markers of special tokens such as `<|endoftext|>` are text like any other, as in OpenAI's API.
     ///
     /// Beyond [`MAX_COUNTED_BYTES`] the rest counts at the rate of what came before it.

@@ -241,6 +241,20 @@ fn beyond_the_cap_the_rest_counts_at_the_same_rate() {
 }
 
 #[test]
+fn models_count_alike_if_words_pictures_and_tools_do_exact_or_not() {
+    let like = |one: &str, other: &str| {
+        Tokenizer::for_model(one).counts_like(&Tokenizer::for_model(other))
+    };
+    assert!(like("gpt-4o", "openai/gpt-4o-2024-08-06"));
+    assert!(like("llama-3", "claude-sonnet-4-5"));
+    assert!(!like("gpt-4o", "gpt-4"));
+    assert!(
+        !like("gpt-4o", "gpt-4o-mini"),
+        "a picture has 33 times the tokens there"
+    );
+}
+
+#[test]
 fn whether_a_limit_is_exceeded_agrees_with_the_count() {
     let schema = json!({"type": "object", "properties": {"unit": {"type": "string", "enum": ["a", "b"], "description": "Which."}}});
     let body = json!({

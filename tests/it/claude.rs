@@ -195,31 +195,22 @@ fn a_deployment_of_one_dialect_falls_back_to_one_of_the_other() {
 }
 
 #[test]
-fn what_one_dialect_has_no_word_for_another_deployment_may_take() {
+fn the_first_models_error_is_told_not_what_its_fallback_has_no_word_for() {
     let claude = claude::says("Hi");
-    let other = Upstream::always(Reply::chat("from the other"));
     let failing = Upstream::always(Reply::error(500, "server_error", "oops"));
     let (_home, gateway) = start(
         &ConfigText::new()
-            .deployment(claude::deployment("c", &claude))
-            .deployment(Deployment::of("o", &other))
             .deployment(Deployment::of("failing", &failing))
             .deployment(claude::deployment("last", &claude))
-            .deployment(claude::deployment("mixed", &claude).param("order: 1"))
-            .deployment(Deployment::of("mixed", &other).param("order: 2"))
             .one_attempt()
-            .router("fallbacks: [{c: [o]}, {failing: [last]}]"),
+            .router("fallbacks: [{failing: [last]}]"),
     );
-    let with_seed = |model: &str| {
-        let mut body = chat_request_body(model);
-        body["seed"] = json!(7);
-        gateway.post("/v1/chat/completions", &body)
-    };
+    let mut body = chat_request_body("failing");
+    body["seed"] = json!(7);
 
-    with_seed("c").assert_status(200);
-    with_seed("mixed").assert_status(200);
-    // The error of the model that was asked for is told, not what its fallback has no word for.
-    let error = with_seed("failing").assert_error(500, "internal_server_error");
+    let answer = gateway.post("/v1/chat/completions", &body);
+
+    let error = answer.assert_error(500, "internal_server_error");
     assert!(
         error["message"]
             .as_str()
@@ -266,6 +257,30 @@ fn an_answer_may_be_as_long_as_the_model_can_whatever_it_was_configured_as() {
         sent["max_tokens"].as_u64().is_some_and(|most| most > 4096),
         "{sent}"
     );
+}
+
+#[test]
+fn what_one_provider_has_no_word_for_is_asked_of_another() {
+    let claude = claude::says("from the one");
+    let other = Upstream::always(Reply::chat("from the other"));
+    let both = ConfigText::new()
+        .deployment(claude::deployment("both", &claude))
+        .deployment(Deployment::of("both", &other))
+        .deployment(claude::deployment("c", &claude))
+        .router("fallbacks: [{c: [both]}]");
+    let (_home, gateway) = start(&both);
+
+    for model in ["both", "c"] {
+        for _ in 0..8 {
+            let mut body = chat_request_body(model);
+            body["n"] = json!(2);
+            let answer = gateway.post("/v1/chat/completions", &body);
+            answer.assert_status(200);
+            let text = &answer.json()["choices"][0]["message"]["content"];
+            assert_eq!(text, "from the other", "{model}");
+        }
+    }
+    assert_eq!(claude.request_count(), 0);
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod bad_input;
 #[cfg(test)]
 mod breaker;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod claude;
@@ -32,6 +34,8 @@ mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod meta;
@@ -44,9 +48,13 @@ mod params;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod pre_call;
+#[cfg(test)]
 mod prices;
 #[cfg(test)]
 mod provider_errors;
+#[cfg(test)]
+mod resume;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

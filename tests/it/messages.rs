@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::keys::generate_key;
-use crate::spend::{COST_PICO as FOREIGN_COST_PICO, total};
+use crate::spend::{self, total};
 use crate::support::claude::{self, COST_PICO};
 use crate::support::config::{ConfigText, Deployment};
 use crate::support::gateway::{Gateway, Home, PROMPT_MARK, start};
@@ -175,7 +175,7 @@ fn another_providers_answer_is_written_as_a_message() {
     assert_eq!(sent["model"], "upstream-model");
     assert_eq!(sent["messages"][0]["role"], "system");
     assert_eq!(sent["stop"], json!(["END"]));
-    assert_eq!(total(&gateway), FOREIGN_COST_PICO);
+    assert_eq!(total(&gateway), spend::COST_PICO);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn another_providers_stream_is_written_as_the_events_of_a_message() {
         upstream.only_request().json()["stream_options"]["include_usage"],
         true
     );
-    assert_eq!(total(&gateway), FOREIGN_COST_PICO);
+    assert_eq!(total(&gateway), spend::COST_PICO);
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_key_is_taken_from_where_anthropics_clients_put_it_and_held_to_its_budget() 
 }
 
 #[test]
-fn tokens_are_counted_by_the_provider_that_can_and_estimated_for_the_others() {
+fn tokens_are_counted_by_the_provider_that_can_and_by_the_tokenizer_for_the_others() {
     let counting = Upstream::answering(|request| {
         if request.path == "/v1/messages/count_tokens" {
             Reply::json(200, &json!({"input_tokens": 2095}))
@@ -348,7 +348,7 @@ fn tokens_are_counted_by_the_provider_that_can_and_estimated_for_the_others() {
     let (_home, gateway) = start(
         &ConfigText::new()
             .deployment(claude::deployment("c", &counting))
-            .deployment(Deployment::of("o", &other))
+            .deployment(Deployment::of("o", &other).param("model: openai/gpt-4"))
             .with_master_key(),
     );
     let gateway = gateway.with_master_key();
@@ -361,12 +361,15 @@ fn tokens_are_counted_by_the_provider_that_can_and_estimated_for_the_others() {
     let sent = counting.only_request().json();
     assert_eq!(sent["model"], "claude-scripted");
     assert!(sent.get("max_tokens").is_none());
-    let estimated = estimated.json();
-    assert!(
-        estimated["input_tokens"].as_u64().is_some_and(|n| n > 3),
-        "{estimated}"
+    // Three texts with 3, 3 and 1 tokens, the word `system`, 3 around each message, 3 for the answer.
+    assert_eq!(
+        estimated.json(),
+        json!({"input_tokens": 17, "litellm_count_source": "local_estimate"})
     );
-    assert_eq!(estimated["litellm_count_source"], "local_estimate");
+    let mut wrong = request("o");
+    wrong["tools"] = json!(1);
+    let wrong = gateway.post("/v1/messages/count_tokens", &wrong);
+    assert_anthropic_error(&wrong, 400, "invalid_request_error");
     assert_eq!(other.request_count(), 0);
     assert_eq!(total(&gateway), 0);
 }

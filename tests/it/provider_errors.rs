@@ -233,6 +233,39 @@ fn an_answer_that_is_not_what_it_should_be_is_a_gateway_error() {
 }
 
 #[test]
+fn a_compressed_answer_that_nobody_asked_for_is_named_and_not_shown() {
+    // To be understood it would have to be unpacked; that it could pass for text by chance is what this is about.
+    let packed = |reply: Reply| reply.header("content-encoding", "gzip");
+    for (case, reply, status) in [
+        ("whole", packed(Reply::chat("looks plain")), 502),
+        ("error", packed(Reply::error(429, "t", "looks plain")), 429),
+    ] {
+        let answer = ask_once(reply);
+
+        let error = answer.error();
+        assert_eq!(answer.status, status, "{case}: {error}");
+        let message = error["message"].as_str().expect("a message");
+        assert!(!message.contains("looks plain"), "{case}: {message}");
+        assert!(
+            status == 429 || message.contains("gzip"),
+            "{case}: {message}"
+        );
+    }
+    let upstream = Upstream::always(packed(Reply::stream(&["looks plain"])));
+    let (_home, gateway) = start(&ConfigText::one("m", &upstream));
+
+    let answer = gateway.chat_stream("m");
+
+    let error = answer.assert_error(502, "internal_server_error");
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("gzip")),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_status_200_with_an_error_inside_is_an_error() {
     for error in [
         json!({"error": {"message": "quota is used up", "type": "server_error", "code": 500}}),

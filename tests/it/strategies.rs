@@ -267,6 +267,23 @@ fn a_deployments_rpm_is_never_exceeded() {
 }
 
 #[test]
+fn counting_tokens_without_a_call_uses_up_no_rpm() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &upstream).param("rpm: 1"))
+        .one_attempt();
+    let (_home, gateway) = start(&config);
+
+    for _ in 0..3 {
+        let counted = gateway.post("/v1/messages/count_tokens", &chat_request_body("m"));
+        counted.assert_status(200);
+    }
+
+    gateway.chat("m").assert_status(200);
+    gateway.chat("m").assert_status(429);
+}
+
+#[test]
 fn a_rolling_storm_of_429s_costs_no_client_request() {
     // One provider after the other refuses for a while, as if its own limit were met.
     let asked = Arc::new(AtomicUsize::new(0));

@@ -334,6 +334,24 @@ fn a_stream_that_the_provider_cuts_ends_in_an_error_event() {
 }
 
 #[test]
+fn a_stream_that_ends_whole_but_without_the_terminal_event_gets_one() {
+    let upstream = Upstream::always(Reply::events([
+        opening_event(),
+        text_event("all of it"),
+        finish_event(),
+    ]));
+    let (_home, gateway) = start(&ConfigText::one("m", &upstream));
+
+    for _ in 0..3 {
+        // Reading the answer checks that its body ends properly too.
+        let answer = gateway.chat_stream("m");
+
+        assert_eq!(joined_text(&answer.events()), "all of it");
+        assert_eq!(answer.events().last().map(String::as_str), Some("[DONE]"));
+    }
+}
+
+#[test]
 fn an_event_cut_in_its_middle_is_not_shown_as_an_event() {
     let mut half = text_event("never complete");
     half.truncate(half.len() - 12);

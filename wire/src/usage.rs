@@ -64,6 +64,16 @@ impl Usage {
         }
     }
 
+    /// The same with so much more text as output, as the gateway estimates it.
+    #[must_use]
+    pub fn with_more_output(self, text: u64) -> Self {
+        Self {
+            output_text: Some(self.output_text.unwrap_or_default().saturating_add(text)),
+            estimated: true,
+            ..self
+        }
+    }
+
     /// All input.
     pub fn prompt_tokens(&self) -> u64 {
         sum([

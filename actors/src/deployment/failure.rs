@@ -27,12 +27,12 @@ pub enum FailureKind {
     PaymentRequired,
     /// 403.
     Permission,
-    /// Not called: the request cannot be put to it, as its provider's dialect has no word for a part of it.
-    Unsupported,
     /// 404.
     NotFound,
     /// 400, 413, 422: the request's own fault.
     BadRequest,
+    /// The request asks for what this deployment's provider has no word for. It was not called; another may have one.
+    Inexpressible,
     /// The prompt is too long for the model.
     ContextWindow,
     /// The provider's content policy refused.
@@ -76,7 +76,7 @@ pub struct Treatment {
 pub enum Retry {
     /// Another deployment, or the same after a wait.
     Anywhere,
-    /// Another deployment only: it has another key, or another dialect.
+    /// Another deployment only: it has another key.
     Elsewhere,
     /// Nobody, unless a retry policy says so: a repetition mends nothing.
     Never,
@@ -128,9 +128,9 @@ impl FailureKind {
         Self::Auth,
         Self::PaymentRequired,
         Self::Permission,
-        Self::Unsupported,
         Self::NotFound,
         Self::BadRequest,
+        Self::Inexpressible,
         Self::ContextWindow,
         Self::ContentPolicy,
         Self::Server,
@@ -180,7 +180,7 @@ impl FailureKind {
                 Some(ErrorClass::Authentication),
             ),
             Self::PaymentRequired | Self::NotFound => (Never, General, Deployment, Always, None),
-            Self::Permission | Self::Unsupported => (Elsewhere, General, Nobody, Counted, None),
+            Self::Permission | Self::Inexpressible => (Elsewhere, General, Nobody, Counted, None),
             Self::BadRequest => (
                 Never,
                 General,
@@ -226,9 +226,9 @@ impl FailureKind {
             Self::Auth => "auth",
             Self::PaymentRequired => "payment_required",
             Self::Permission => "permission",
-            Self::Unsupported => "unsupported",
             Self::NotFound => "not_found",
             Self::BadRequest => "bad_request",
+            Self::Inexpressible => "inexpressible",
             Self::ContextWindow => "context_window",
             Self::ContentPolicy => "content_policy",
             Self::Server => "server",
@@ -303,7 +303,7 @@ mod tests {
                 Trips::Always,
             ),
             (
-                &[Kind::Permission, Kind::Unsupported],
+                &[Kind::Permission, Kind::Inexpressible],
                 Retry::Elsewhere,
                 Blame::Nobody,
                 Trips::Counted,

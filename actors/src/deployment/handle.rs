@@ -90,6 +90,15 @@ impl DeploymentHandle {
     ) {
         let Inner { row, outbox, .. } = &*self.0;
         let mut unbatched = probe.is_some();
+        let answered = match &outcome {
+            Outcome::Success { .. } => true,
+            Outcome::Failure(failure) => failure.is_the_requests_fault(),
+            Outcome::Neutral => false,
+        };
+        // At once, so that the next request finds the deployment well although its actor has not run yet.
+        if let Some(probe) = probe.as_ref().filter(|_probe| answered) {
+            row.heal(probe);
+        }
         match &outcome {
             // A probe without a verdict is simply dropped: the next request may try.
             Outcome::Neutral => return,

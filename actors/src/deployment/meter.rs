@@ -40,6 +40,7 @@ struct Windows {
 /// One request on the meter, to be corrected once its tokens are known. Left alone, its estimate stands.
 #[derive(Debug)]
 pub struct Metered {
+    request: TakenIn,
     taken: TakenIn,
     estimate: u64,
 }
@@ -80,8 +81,8 @@ impl Meter {
             return Err(wait);
         }
         // Everything is counted, granted or not: strategies compare it.
-        requests.take(1, now);
         Ok(Metered {
+            request: requests.take(1, now),
             taken: spent.take(tokens, now),
             estimate: tokens,
         })
@@ -92,6 +93,15 @@ impl Meter {
         self.lock()
             .tokens
             .settle(metered.taken, metered.estimate, tokens, now);
+    }
+
+    /// The request was never sent: as if it had not been.
+    pub fn give_back(&self, metered: &Metered, now: Millis) {
+        let mut windows = self.lock();
+        windows.requests.settle(metered.request, 1, 0, now);
+        windows
+            .tokens
+            .settle(metered.taken, metered.estimate, 0, now);
     }
 
     fn lock(&self) -> MutexGuard<'_, Windows> {
@@ -122,6 +132,19 @@ mod tests {
         meter.take(grant, 30, Millis(30)).unwrap();
         let used = meter.used(Millis(30));
         assert_eq!((used.requests, used.tokens), (2, 40));
+    }
+
+    #[test]
+    fn what_was_never_sent_is_given_back() {
+        let meter = Meter::default();
+        let grant = Grant {
+            rpm: Some(1),
+            tpm: Some(10),
+        };
+        let unsent = meter.take(grant, 10, Millis(0)).unwrap();
+        meter.give_back(&unsent, Millis(5));
+        assert_eq!(meter.used(Millis(5)), Used::default());
+        meter.take(grant, 10, Millis(5)).unwrap();
     }
 
     proptest! {

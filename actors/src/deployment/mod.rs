@@ -110,8 +110,7 @@ impl Deployment {
                 }
             }
             Verdict::Close => {
-                if let Some(probe) = &probe {
-                    row.heal(probe);
+                if probe.is_some() {
                     log::info!(
                         "deployment.id" = self.handle.id().as_str();
                         "deployment {} answers again", self.handle.id()
@@ -119,7 +118,7 @@ impl Deployment {
                 }
             }
         }
-        // The probe's token is freed here, after the verdict is on the board: no second probe in between.
+        // The probe's token is freed here, after a failed one has raised the cooldown: no second probe in between.
         drop(probe);
     }
 

@@ -43,7 +43,7 @@ pub use messages::PoisonDeployment;
 pub use messages::{Applied, ApplyConfig, HealthSnapshot, SupervisorSnapshot};
 pub use plan::{MAX_RETRIES, RoutePlan};
 pub use select::{LatencyArgs, Strategy};
-pub use step::{Attempt, GiveUp, PlanAsk, Reason, Step};
+pub use step::{Attempt, GiveUp, PlanAsk, Reason, Step, TooLong};
 pub use table::{Resolved, RoutingTable};
 pub use tags::TagRules;
 

@@ -297,6 +297,14 @@ impl Nobody {
             Self::Busy(retry_after) => GiveUp::AllBusy { group, retry_after },
             Self::TagsDenied => GiveUp::TagsDenied { group },
             Self::OverBudget => GiveUp::OverBudget { group },
+            Self::TooLong {
+                window,
+                prompt_tokens,
+            } => GiveUp::TooLong {
+                group,
+                window,
+                prompt_tokens,
+            },
         }
     }
 }

@@ -279,6 +279,72 @@ fn tags_choose_and_default_deployments_take_the_rest() {
     assert_eq!(untagged.len(), 1, "no default here: all of them");
 }
 
+fn too_long(deployment: &str, upstream_model: &str, window: u64) -> TooLong {
+    TooLong {
+        deployment: deployment.into(),
+        upstream_model: upstream_model.into(),
+        window,
+        prompt_tokens: 17,
+    }
+}
+
+#[test]
+fn a_prompt_goes_only_where_it_fits_and_its_own_fallbacks_answer_where_it_fits_nowhere() {
+    let mut config = config(&[("a", "g"), ("b", "g"), ("c", "h"), ("d", "i")]);
+    let to = |target: &str| Some(vec![("g".to_owned(), vec![target.to_owned()])]);
+    config.fallbacks = to("h").unwrap();
+    let general = table(config.clone());
+    config.context_window_fallbacks = to("i");
+    let special = table(config.clone());
+    config.context_window_fallbacks = Some(Vec::new());
+    let none = table(config);
+    let first = |table: &Arc<RoutingTable>, small: &[(&str, u64)]| {
+        let ask = PlanAsk {
+            too_long: small
+                .iter()
+                .map(|(id, window)| too_long(id, "upstream", *window))
+                .collect(),
+            ..PlanAsk::default()
+        };
+        match plan_for(table, "g", ask).next(Millis(0)) {
+            Step::Try(attempt) => Ok(attempt.deployment.id().to_string()),
+            Step::GiveUp(why) => Err(why),
+            Step::Wait(_) => panic!("a wait"),
+        }
+    };
+    let refused = |window| {
+        Err(GiveUp::TooLong {
+            group: "g".into(),
+            window,
+            prompt_tokens: 17,
+        })
+    };
+    assert_eq!(first(&special, &[("a", 5)]).as_deref(), Ok("b"));
+    let both = [("a", 5), ("b", 9)];
+    assert_eq!(first(&general, &both).as_deref(), Ok("c"));
+    assert_eq!(first(&special, &both).as_deref(), Ok("d"));
+    assert_eq!(first(&none, &both), refused(9));
+    // The fallback has a window too, and the client is told of the group that it asked for.
+    let all = [("a", 5), ("b", 9), ("d", 16)];
+    assert_eq!(first(&special, &all), refused(9));
+}
+
+#[test]
+fn each_model_behind_a_wildcard_has_a_window_of_its_own() {
+    let mut config = config(&[("w", "openai/*")]);
+    config.deployments[0].upstream_model = "*".into();
+    let table = table(config);
+    let is_tried = |model: &str| {
+        let ask = PlanAsk {
+            too_long: vec![too_long("w", "small", 5)],
+            ..PlanAsk::default()
+        };
+        matches!(plan_for(&table, model, ask).next(Millis(0)), Step::Try(_))
+    };
+    assert!(!is_tried("openai/small"));
+    assert!(is_tried("openai/large"));
+}
+
 #[test]
 fn who_has_spent_its_budget_is_left_out_and_fallbacks_answer() {
     let mut config = config(&[("a", "g"), ("b", "g"), ("c", "h")]);

@@ -7,7 +7,7 @@ use rand::Rng;
 use smallvec::SmallVec;
 
 use super::select::{Facts, RequestFacts, Strategy};
-use super::step::{Attempt, PlanAsk};
+use super::step::{Attempt, PlanAsk, TooLong};
 use super::table::{Candidate, Member, Resolved};
 use super::tags::TagRules;
 use crate::board::BreakerState;
@@ -22,7 +22,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) resolved: Resolved,
-    /// Whom the request's tags admit, and who has budget left.
+    /// Whom the request's tags admit, who has budget left and room for the prompt.
     members: Arc<[Candidate]>,
     /// Why that is nobody, if it is.
     nobody: Nobody,
@@ -61,6 +61,8 @@ pub(super) enum Nobody {
     TagsDenied,
     /// Those that may have spent their budgets.
     OverBudget,
+    /// Those that have budget left do not take a prompt of this length.
+    TooLong { window: u64, prompt_tokens: u64 },
 }
 
 /// Why one of them could not.
@@ -73,10 +75,14 @@ enum Refused {
 // === impl Run ===
 
 impl Run {
-    /// A group, narrowed to whom the request's tags admit and who has budget left.
+    /// A group, narrowed to whom the request's tags admit, who has budget left, and whose model takes the prompt.
     pub(super) fn new(resolved: Resolved, rules: TagRules, ask: &PlanAsk) -> Self {
         let mut members = rules.admitted(&resolved.members, &ask.tags);
-        let denied = members.is_empty();
+        let mut nobody = if members.is_empty() {
+            Nobody::TagsDenied
+        } else {
+            Nobody::OverBudget
+        };
         if !ask.over_budget.is_empty() {
             let has_budget = |candidate: &&Candidate| {
                 let id = candidate.member.handle.id();
@@ -84,21 +90,33 @@ impl Run {
             };
             members = members.iter().filter(has_budget).cloned().collect();
         }
+        if !ask.too_long.is_empty() {
+            let largest = members
+                .iter()
+                .filter_map(|candidate| too_long(candidate, ask))
+                .max_by_key(|one| one.window);
+            if let Some(one) = largest {
+                nobody = Nobody::TooLong {
+                    window: one.window,
+                    prompt_tokens: one.prompt_tokens,
+                };
+            }
+            let has_room = |candidate: &&Candidate| too_long(candidate, ask).is_none();
+            members = members.iter().filter(has_room).cloned().collect();
+        }
+        // As if a provider had said it: the fallbacks for prompts that are too long are tried.
+        let is_too_long = members.is_empty() && matches!(nobody, Nobody::TooLong { .. });
         let orders = members.iter().map(|candidate| order(&candidate.member));
         Self {
             level: orders.min().unwrap_or(0),
             members,
-            nobody: if denied {
-                Nobody::TagsDenied
-            } else {
-                Nobody::OverBudget
-            },
+            nobody,
             resolved,
             floor: 0,
             tried: None,
             failed: SmallVec::new(),
             retries: 0,
-            last: None,
+            last: is_too_long.then_some(FailureKind::ContextWindow),
         }
     }
 
@@ -281,6 +299,13 @@ impl Run {
             });
         waits.min()
     }
+}
+
+fn too_long<'a>(candidate: &Candidate, ask: &'a PlanAsk) -> Option<&'a TooLong> {
+    let id = candidate.member.handle.id();
+    ask.too_long
+        .iter()
+        .find(|one| one.deployment == *id && one.upstream_model == candidate.upstream_model)
 }
 
 /// Without an order, a deployment comes after all that have one.

@@ -21,6 +21,8 @@ pub struct PlanAsk {
     pub tags: Vec<String>,
     /// Deployments that have spent their budget, or their provider's.
     pub over_budget: Vec<DeploymentId>,
+    /// Deployments whose context window its prompt does not fit into.
+    pub too_long: Vec<TooLong>,
     /// Estimated tokens of its prompt.
     pub prompt_tokens: u64,
     /// Estimated tokens, the completion's included: what a deployment's `tpm` is charged at first.
@@ -31,6 +33,19 @@ pub struct PlanAsk {
     pub deadline: Option<Millis>,
     /// The requested group is to fail like this, unasked: `mock_testing_*` of the contract.
     pub mock: Option<FailureKind>,
+}
+
+/// A prompt that is longer than a model takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooLong {
+    /// For this deployment,
+    pub deployment: DeploymentId,
+    /// serving this model: behind a wildcard, each has a window of its own.
+    pub upstream_model: Arc<str>,
+    /// Tokens that the model takes.
+    pub window: u64,
+    /// Tokens of the prompt, as the model counts them.
+    pub prompt_tokens: u64,
 }
 
 /// What to do next.
@@ -93,6 +108,15 @@ pub enum GiveUp {
         /// The group asked for.
         group: ModelGroup,
     },
+    /// The prompt is longer than whoever of the group asked for may answer takes.
+    TooLong {
+        /// The group asked for.
+        group: ModelGroup,
+        /// Tokens that the largest of them takes.
+        window: u64,
+        /// Tokens of the prompt.
+        prompt_tokens: u64,
+    },
     /// The failure that the request asked for, and no fallback answered.
     Mocked {
         /// The group asked for.
@@ -149,6 +173,13 @@ impl Attempt {
         }
         self.deployment
             .report_attempt(outcome, self.probe.take(), self.size, now);
+    }
+
+    /// Ends a call that was never made: what it took is free again, and nobody learns anything.
+    pub fn unsent(mut self, now: Millis) {
+        if let Some(metered) = self.metered.take() {
+            self.deployment.meter().give_back(&metered, now);
+        }
     }
 
     /// Reports how the call ended, and ends it.

@@ -42,7 +42,12 @@ const OWN: &[Key] = &[
         "",
         "shown by `/v1/models` and `/model/info`",
     ),
-    on("max_input_tokens", Tokens, "", "shown there too"),
+    on(
+        "max_input_tokens",
+        Tokens,
+        "the price list's",
+        "shown there too; with `enable_pre_call_checks` longer prompts go elsewhere",
+    ),
     on("max_output_tokens", Tokens, "", "shown there too"),
     on(
         "cooldown_time",

@@ -97,6 +97,12 @@ const OWN: &[Key] = &[
         "tags of requests that it answers, with `enable_tag_filtering`; `default`: of those that no tag fits",
     ),
     on(
+        "stream_resume",
+        Text,
+        "",
+        "`prefill`: its model continues a given assistant text, and may be asked for the rest of a streamed chat that broke",
+    ),
+    on(
         "drop_params",
         Switch,
         "`litellm_settings`",

@@ -119,15 +119,13 @@ pub(super) const ROUTER: Section = Section {
             "`retry_policy`",
             "`group: {…}`: the same by group, class by class",
         ),
-        planned(
-            Routing,
+        on(
             "enable_pre_call_checks",
             Switch,
             "false",
-            "filter by context window, rpm, region",
+            "a chat goes only to deployments whose `max_input_tokens` its prompt fits into",
         ),
-        planned(
-            Routing,
+        on(
             "enable_pre_call_check",
             Switch,
             "false",

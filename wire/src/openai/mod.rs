@@ -12,6 +12,7 @@
 //! Source of all wire shapes: `OpenAI` API reference, sections "Chat", "Completions", "Embeddings", "Streaming", 2026-11-22.
 
 mod choices;
+pub mod continuation;
 pub mod decode;
 pub mod encode;
 pub mod error;

@@ -78,7 +78,7 @@ impl StreamDecoder {
     ///
     /// # Errors
     /// [`UpstreamError`] for an error event inside the stream, classified; of the kind `BrokenAnswer` for an event, or
-    /// tool calls, over the size limit.
+    /// tool calls, over the size limit, and for an object that is not JSON.
     pub fn next_event(&mut self) -> Result<Option<ChatEvent>, UpstreamError> {
         loop {
             if self.state == State::Failed {
@@ -151,6 +151,12 @@ impl StreamDecoder {
             if is_error && event.terminated {
                 let message = String::from_utf8_lossy(data).into_owned();
                 return Err(UpstreamError::new(UpstreamErrorKind::Server, None, message));
+            }
+            // It may have held a part of the answer: without it the rest would pass for the whole.
+            if event.terminated && data.trim_ascii_start().starts_with(b"{") {
+                return Err(broken::answer(
+                    "an event of the provider's stream is not usable JSON",
+                ));
             }
             return Ok(());
         };

@@ -48,6 +48,21 @@ fn chunks_become_events_in_order() {
 }
 
 #[test]
+fn an_event_that_is_half_an_object_breaks_the_stream_and_other_noise_does_not() {
+    let with = |noise: &str| {
+        let whole = sse(&[delta(&json!({"content": "a"})), finish("stop")]);
+        let (first, rest) = whole.split_once("\n\n").unwrap();
+        let stream = format!("{first}\n\n{noise}\n\n{rest}");
+        decode(stream.as_bytes(), &[]).1
+    };
+    assert_eq!(
+        with("data: {\"choices\": [").unwrap_err().kind,
+        UpstreamErrorKind::BrokenAnswer
+    );
+    assert_eq!(with("data: still working"), Ok(()));
+}
+
+#[test]
 fn a_stream_that_just_ends_is_cut_unless_every_choice_had_finished() {
     let whole = sse(&[delta(&json!({"content": "a"})), finish("stop")]);
     let without_done = whole.trim_end_matches("data: [DONE]\n\n");
