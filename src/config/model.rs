@@ -261,6 +261,10 @@ pub struct GeneralSettings {
 
 /// `router_settings`, with the values that `litellm_settings` may also hold already merged.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the config, and none depends on another"
+)]
 pub struct RouterSettings {
     /// Retries after the first attempt. Default 2.
     pub num_retries: u32,
