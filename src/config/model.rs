@@ -265,7 +265,7 @@ pub struct GeneralSettings {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "switches of the file, each with a meaning of its own"
+    reason = "each is a key of the config, and none depends on another"
 )]
 pub struct RouterSettings {
     /// Retries after the first attempt. Default 2.

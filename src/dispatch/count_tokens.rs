@@ -94,8 +94,9 @@ impl Dispatcher {
                 attempt.unsent(shared.clock.now());
                 return count(tokenizer, &inbound).await;
             }
-            // The attempt ends without a report.
-            match self.ask(&shared, &target, &attempt, &inbound).await {
+            let answer = self.ask(&shared, &target, &attempt, &inbound).await;
+            attempt.unsent(shared.clock.now());
+            match answer {
                 Ok(body) => {
                     return Ok(Reply::Whole {
                         headers: Vec::new(),
@@ -104,7 +105,6 @@ impl Dispatcher {
                 }
                 Err(Failed::Request(err)) => return Err(err),
                 Err(Failed::Deployment(err)) => {
-                    drop(attempt);
                     plan.failed(&err.failure(), shared.clock.now());
                     told = Some(err.told(&target, inbound.endpoint));
                 }

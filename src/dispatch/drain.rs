@@ -39,8 +39,8 @@ impl Draining {
         (before < bounds.requests).then_some((place, bounds))
     }
 
-    /// How many answers are being read on right now.
-    pub fn count(&self) -> usize {
+    #[cfg(test)]
+    fn count(&self) -> usize {
         self.0.load(Ordering::Acquire)
     }
 }

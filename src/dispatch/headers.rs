@@ -200,9 +200,13 @@ pub(super) fn to_anthropic(target: &Target, inbound: &Inbound, needed: &[&str]) 
     if target.dialect != Dialect::Anthropic {
         return Headers::new();
     }
+    let name = HeaderName::from_static("anthropic-version");
+    let configured = target.headers.iter().find(|(known, _)| *known == name);
     let version = inbound.anthropic_version.clone();
-    let version = version.unwrap_or(HeaderValue::from_static(ANTHROPIC_VERSION));
-    let mut headers = vec![(HeaderName::from_static("anthropic-version"), version)];
+    let version = version
+        .or_else(|| configured.map(|(_, version)| version.clone()))
+        .unwrap_or(HeaderValue::from_static(ANTHROPIC_VERSION));
+    let mut headers = vec![(name, version)];
     let configured = target.headers.iter();
     let configured = configured.filter(|(name, _)| name.as_str() == ANTHROPIC_BETA);
     let mut betas: Vec<&str> = Vec::new();

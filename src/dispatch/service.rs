@@ -3,6 +3,7 @@
 //! Most bodies do not speak of it, so they are searched for the word before anything is parsed.
 
 use memchr::memmem;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use trunkline_wire::json::Object;
 
@@ -39,21 +40,19 @@ pub(super) fn sent(asked: Option<ServiceTier>, config: &DeploymentConfig) -> Ser
         .unwrap_or_default()
 }
 
-/// What a whole answer says it was served with; `None` if it does not say.
-///
-/// OpenAI says so at the end of every answer, Anthropic within `usage`. Inside a text the quotes of the key would be
-/// escaped, so the last place where it stands is no text of the model's.
+/// What a whole answer says it was served with, OpenAI's at its top, Anthropic's within `usage`; `None` if it does not say.
 pub(super) fn served(body: &[u8]) -> Option<ServiceTier> {
-    const QUOTED: &[u8] = b"\"service_tier\"";
-    let at = memmem::rfind(body, QUOTED)?;
-    let rest = body.get(at + QUOTED.len()..)?.trim_ascii_start();
-    let value = rest
-        .strip_prefix(b":")?
-        .trim_ascii_start()
-        .strip_prefix(b"\"")?;
-    let end = value.iter().position(|byte| *byte == b'"')?;
-    let text = str::from_utf8(value.get(..end)?).ok()?;
-    Some(ServiceTier::named(text))
+    memmem::find(body, KEY.as_bytes())?;
+    // Parsed in earnest: the word may be in what the model wrote, the input of a tool for one.
+    let object = Object::parse(body).ok()?;
+    let named = |value: &RawValue| {
+        let text: &str = serde_json::from_str(value.get()).ok()?;
+        Some(ServiceTier::named(text))
+    };
+    object.get(KEY).and_then(named).or_else(|| {
+        let usage = Object::parse_str(object.get("usage")?.get()).ok()?;
+        named(usage.get(KEY)?)
+    })
 }
 
 #[cfg(test)]
@@ -91,6 +90,10 @@ mod tests {
             ),
             (
                 r#"{"choices":[{"text":"\"service_tier\":\"flex\""}]}"#,
+                None,
+            ),
+            (
+                r#"{"content":[{"type":"tool_use","input":{"service_tier":"batch"}}],"usage":{}}"#,
                 None,
             ),
             (r#"{"service_tier":null}"#, None),

@@ -255,7 +255,10 @@ impl Drop for Pump {
         let usage = running.events.relay.usage();
         if !running.events.relay.saw_finish() {
             let shared = &running.journey.dispatcher.shared;
-            match shared.draining.place(shared.client_gone) {
+            // Of a stream that broke nothing more comes.
+            let whole = running.broken.is_none();
+            let place = whole.then(|| shared.draining.place(shared.client_gone));
+            match place.flatten() {
                 Some((place, bounds)) => drop(actix_rt::spawn(drain(running, place, bounds))),
                 None => running.journey.settlement.client_left(usage),
             }

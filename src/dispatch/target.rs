@@ -45,8 +45,8 @@ pub struct Target {
     /// The wire format of its provider.
     pub(super) dialect: Dialect,
     addresses: Addresses,
-    /// The longest answer of its model, in tokens, where known.
-    pub(super) max_output_tokens: Option<u64>,
+    /// The longest answer of its model, in tokens, where known; of a pattern, what the config says of all its models.
+    max_output_tokens: Option<u64>,
     /// Known for every deployment whose upstream model is no pattern.
     price: Option<Arc<Price>>,
     /// Output tokens that its answers usually have.
@@ -167,6 +167,21 @@ impl Target {
             }
             None => None,
         }
+    }
+
+    /// The longest answer of `upstream_model`, in tokens, where known.
+    pub(super) fn max_output_tokens(
+        &self,
+        prices: &PriceBook,
+        upstream_model: &str,
+    ) -> Option<u64> {
+        self.max_output_tokens.or_else(|| {
+            if !self.config.upstream_model.contains('*') {
+                return None;
+            }
+            let listed = self.config.listed(prices, upstream_model)?;
+            listed.max_output_tokens
+        })
     }
 
     /// Tokens of a prompt that `upstream_model` takes here, where that is known.

@@ -215,31 +215,6 @@ impl ApiError {
         self.header(RETRY_AFTER, HeaderValue::from(secs.max(1)))
     }
 
-    fn over_budget(spent: &[SpentCap]) -> Self {
-        let lines = spent.iter().map(|cap| {
-            let SpentCap {
-                subject,
-                spent,
-                limit,
-                ..
-            } = cap;
-            format!(
-                "Exceeded budget for {} {}: {spent} >= {limit}",
-                subject.kind, subject.id
-            )
-        });
-        // Each once, in a fixed order.
-        let lines: BTreeSet<String> = lines.collect();
-        let lines: Vec<String> = lines.into_iter().collect();
-        Self::new(
-            Code::OverBudget,
-            format!(
-                "No deployments available - crossed budget: {}",
-                lines.join("\n")
-            ),
-        )
-    }
-
     /// The table's row of this error.
     pub fn code(&self) -> Code {
         self.code
@@ -387,7 +362,7 @@ impl From<DispatchError> for ApiError {
                 format!("Deployment has all max_parallel_requests slots in use, or its rpm or tpm. Passed model={group}. Try again in a moment."),
             )
             .retry_after(retry_after),
-            DispatchError::OverBudget { spent } => Self::over_budget(&spent),
+            DispatchError::OverBudget { spent } => Self::new(Code::OverBudget, over_budget(&spent)),
             DispatchError::TagsDenied { group } => Self::new(
                 Code::TagsDenied,
                 format!(
@@ -440,6 +415,28 @@ impl From<DispatchError> for ApiError {
             }
         }
     }
+}
+
+/// Each cap once, however many deployments share it.
+fn over_budget(spent: &[SpentCap]) -> String {
+    let lines = spent.iter().map(|cap| {
+        let SpentCap {
+            subject,
+            spent,
+            limit,
+            ..
+        } = cap;
+        format!(
+            "Exceeded budget for {} {}: {spent} >= {limit}",
+            subject.kind, subject.id
+        )
+    });
+    let lines: BTreeSet<String> = lines.collect();
+    let lines: Vec<String> = lines.into_iter().collect();
+    format!(
+        "No deployments available - crossed budget: {}",
+        lines.join("\n")
+    )
 }
 
 impl From<Refusal> for ApiError {

@@ -195,6 +195,32 @@ fn a_deployment_of_one_dialect_falls_back_to_one_of_the_other() {
 }
 
 #[test]
+fn the_first_models_error_is_told_not_what_its_fallback_has_no_word_for() {
+    let claude = claude::says("Hi");
+    let failing = Upstream::always(Reply::error(500, "server_error", "oops"));
+    let (_home, gateway) = start(
+        &ConfigText::new()
+            .deployment(Deployment::of("failing", &failing))
+            .deployment(claude::deployment("last", &claude))
+            .one_attempt()
+            .router("fallbacks: [{failing: [last]}]"),
+    );
+    let mut body = chat_request_body("failing");
+    body["seed"] = json!(7);
+
+    let answer = gateway.post("/v1/chat/completions", &body);
+
+    let error = answer.assert_error(500, "internal_server_error");
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("oops")),
+        "{error}"
+    );
+    assert_eq!(claude.request_count(), 0);
+}
+
+#[test]
 fn what_the_provider_has_no_word_for_is_refused_by_name_or_dropped_and_told() {
     let upstream = claude::says("Hi");
     let (_home, gateway) = start(&config(&upstream));
@@ -210,6 +236,27 @@ fn what_the_provider_has_no_word_for_is_refused_by_name_or_dropped_and_told() {
     let served = gateway.post("/v1/chat/completions", &body);
     served.assert_status(200);
     assert_eq!(served.header("x-trunkline-dropped-params"), Some("seed"));
+}
+
+#[test]
+fn an_answer_may_be_as_long_as_the_model_can_whatever_it_was_configured_as() {
+    let upstream = claude::says("Hi");
+    let (_home, gateway) = start(
+        &ConfigText::new()
+            .deployment(Deployment::of("anthropic/*", &upstream).param("model: anthropic/*"))
+            .one_attempt(),
+    );
+
+    let body = json!({"model": "anthropic/claude-sonnet-4-5", "messages": [{"role": "user", "content": "Hi"}]});
+    gateway
+        .post("/v1/chat/completions", &body)
+        .assert_status(200);
+
+    let sent = upstream.only_request().json();
+    assert!(
+        sent["max_tokens"].as_u64().is_some_and(|most| most > 4096),
+        "{sent}"
+    );
 }
 
 #[test]

@@ -233,8 +233,7 @@ class Sync:
 
     def test_an_error_in_a_stream(self) -> None:
         error = self.assert_cut("break off")
-        # The gateway tells of an overloaded provider as of a failed one, as LiteLLM does.
-        self.assertEqual(error.type, "overloaded_error" if DIRECT else "api_error")
+        self.assertEqual(error.type, "overloaded_error")
 
     @unittest.skipIf(DIRECT, "a promise of the gateway")
     def test_a_stream_that_was_cut_is_an_error(self) -> None:

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use trunkline_wire::json::Object;
 use trunkline_wire::exchange::{EncodeOptions, MaxTokensField};
+use trunkline_wire::json::Object;
 use trunkline_wire::openai::splice;
 use trunkline_wire::{Endpoint, RequestPeek};
 
@@ -21,7 +21,7 @@ fuzz_target!(|body: &[u8]| {
             upstream_model: "o3\"x",
             endpoint,
             max_output_tokens: None,
-        max_tokens_field: MaxTokensField::MaxTokens,
+            max_tokens_field: MaxTokensField::MaxTokens,
             drop_params: true,
             additional_drop_params: &["tools[*].function.strict".to_owned(), "user".to_owned()],
             allowed_openai_params: &[],

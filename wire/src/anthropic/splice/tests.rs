@@ -209,8 +209,8 @@ fn defaults_that_the_version_refuses_are_not_added_and_named() {
         ),
     ] {
         let options = EncodeOptions {
-            api_version,
             defaults,
+            api_version,
             ..options()
         };
         // What the client asks for is the client's to answer for.
