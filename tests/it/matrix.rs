@@ -97,7 +97,7 @@ fn scripted(cells: &[Cell]) -> Upstream {
 // === the run ===
 
 /// Runs every cell and holds it to what is expected.
-fn check(cells: &[Cell]) {
+fn hold(cells: &[Cell]) {
     let providers = Providers {
         scripted: scripted(cells),
         full: FullListener::open(),
@@ -227,7 +227,7 @@ fn cells(dialects: (Dialect, Dialect), wanted: impl Fn(Fault, Others) -> bool) -
 
 #[test]
 fn every_fault_ends_as_the_contract_says() {
-    check(&cells((Dialect::OpenAi, Dialect::OpenAi), |_, _| true));
+    hold(&cells((Dialect::OpenAi, Dialect::OpenAi), |_, _| true));
 }
 
 #[test]
@@ -243,5 +243,5 @@ fn every_fault_ends_alike_in_other_dialects() {
             others != Others::Second && !matches!(fault, Fault::Huge(_) | Fault::SlowConnect)
         }));
     }
-    check(&all);
+    hold(&all);
 }
