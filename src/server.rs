@@ -45,7 +45,7 @@ use crate::telemetry::metrics::Metrics;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long the head of a request may take. actix's own 5 s are over before a worker that is busy has looked at a connection
 /// whose request lies there, and what it answers then is a 408 without a body.
-const HEAD_WITHIN: Duration = Duration::from_secs(60);
+const HEAD_WITHIN: Duration = Duration::from_mins(1);
 /// How long requests that were cut at the end of `shutdown_timeout` may take to settle.
 const SETTLE_WITHIN: Duration = Duration::from_secs(2);
 /// How long the ledger may ship at the end.
