@@ -43,6 +43,9 @@ use crate::telemetry::metrics::Metrics;
 /// How long an idle client connection is kept: longer than clients keep theirs (5 s to 60 s in the usual SDKs and proxies),
 /// or a request would meet the closing.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long the head of a request may take. actix's own 5 s are over before a worker that is busy has looked at a connection
+/// whose request lies there, and what it answers then is a 408 without a body.
+const HEAD_WITHIN: Duration = Duration::from_mins(1);
 /// How long requests that were cut at the end of `shutdown_timeout` may take to settle.
 const SETTLE_WITHIN: Duration = Duration::from_secs(2);
 /// How long the ledger may ship at the end.
@@ -230,6 +233,7 @@ impl Process {
         .workers(workers)
         .tcp_nodelay(true)
         .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_WITHIN)
         // Without this a client that left is noticed at the next write only.
         .h1_allow_half_closed(false)
         .shutdown_timeout(settings.shutdown_timeout.as_secs())

@@ -2,14 +2,17 @@
 //! of a connection.
 
 use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::spend::{COST_PICO, rows, total};
 use crate::support::config::{ConfigText, MASTER_KEY};
 use crate::support::gateway::{Home, chat_request, chat_request_body, start, stream_request};
-use crate::support::http::{BodyEnd, Connection, Request, text_of};
+use crate::support::http::{BodyEnd, Connection, LiveAnswer, Request, text_of};
 use crate::support::reply::{Gate, Reply};
 use crate::support::upstream::Upstream;
 
@@ -213,6 +216,32 @@ fn a_compressed_body_is_refused_with_what_to_send_instead() {
     }
 
     assert_eq!(upstream.request_count(), 2);
+}
+
+#[test]
+fn a_request_whose_head_takes_seconds_to_come_is_served() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let (_home, gateway) = start(&ConfigText::one("m", &upstream));
+    let request = chat_request("m").to_bytes(gateway.address());
+    let (first, rest) = request.split_at(20);
+    let mut socket = TcpStream::connect(gateway.address()).expect("a connection");
+    socket.write_all(first).expect("the gateway reads");
+
+    // Longer than the HTTP library's own patience, which ends in a status without a body.
+    socket
+        .set_read_timeout(Some(Duration::from_secs(6)))
+        .expect("a socket option");
+    let silence = socket.read(&mut [0_u8; 1]);
+    assert!(
+        silence
+            .as_ref()
+            .is_err_and(|err| matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+        "{silence:?}"
+    );
+    socket.write_all(rest).expect("the gateway reads");
+
+    let answer = LiveAnswer::read_head(socket).expect("an answer");
+    assert_eq!(answer.status, 200);
 }
 
 #[test]

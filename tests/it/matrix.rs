@@ -97,7 +97,7 @@ fn scripted(cells: &[Cell]) -> Upstream {
 // === the run ===
 
 /// Runs every cell and holds it to what is expected.
-fn check(cells: &[Cell]) {
+fn hold(cells: &[Cell]) {
     let providers = Providers {
         scripted: scripted(cells),
         full: FullListener::open(),
@@ -105,7 +105,7 @@ fn check(cells: &[Cell]) {
     let mut config = ConfigText::new()
         .with_master_key()
         .router("num_retries: 1")
-        .trunkline("timeouts: {connect: 0.7, first_byte: 25, first_content: 25, idle: 25}");
+        .trunkline("timeouts: {connect: 1.5, first_byte: 25, first_content: 25, idle: 25}");
     let mut fallbacks = Vec::new();
     for cell in cells {
         for deployment in cell.deployments(&providers) {
@@ -123,12 +123,12 @@ fn check(cells: &[Cell]) {
 
     total(&gateway);
     let rows = rows(&home);
-    let mut calls: HashMap<String, usize> = HashMap::new();
+    let mut asked: HashMap<String, usize> = HashMap::new();
     for request in providers.scripted.requests() {
         let model = request.json()["model"].as_str().map(str::to_owned);
-        *calls.entry(model.unwrap_or_default()).or_default() += 1;
+        *asked.entry(model.unwrap_or_default()).or_default() += 1;
     }
-    let count = |model: String| calls.get(&model).copied().unwrap_or_default();
+    let count = |model: String| asked.get(&model).copied().unwrap_or_default();
     let mut wrong = Vec::new();
     for cell in cells {
         let expected = cell.expected();
@@ -227,7 +227,7 @@ fn cells(dialects: (Dialect, Dialect), wanted: impl Fn(Fault, Others) -> bool) -
 
 #[test]
 fn every_fault_ends_as_the_contract_says() {
-    check(&cells((Dialect::OpenAi, Dialect::OpenAi), |_, _| true));
+    hold(&cells((Dialect::OpenAi, Dialect::OpenAi), |_, _| true));
 }
 
 #[test]
@@ -243,5 +243,5 @@ fn every_fault_ends_alike_in_other_dialects() {
             others != Others::Second && !matches!(fault, Fault::Huge(_) | Fault::SlowConnect)
         }));
     }
-    check(&all);
+    hold(&all);
 }

@@ -110,8 +110,10 @@ impl Cell {
                 .id(id)
         };
         let mut bad = at(&self.name, &base, &self.bad(), 1_000_000);
-        if self.fault.takes_time() {
-            bad = bad.param("timeout: 0.4").param("stream_timeout: 0.4");
+        if let Some(secs) = self.fault.timer() {
+            bad = bad
+                .param(&format!("timeout: {secs}"))
+                .param(&format!("stream_timeout: {secs}"));
         }
         let well_base = providers.scripted.base_url();
         match self.others {

@@ -92,9 +92,13 @@ impl Fault {
         ("gzip-500", Self::GzipServerError),
     ];
 
-    /// Whether a timer has to run out, so that the deployment gets a short one.
-    pub(super) fn takes_time(self) -> bool {
-        matches!(self, Self::Silent | Self::Late | Self::Stalls(_))
+    /// Seconds of the timers that have to run out. What comes before must have come by then, on a busy machine too.
+    pub(super) fn timer(self) -> Option<&'static str> {
+        match self {
+            Self::Silent | Self::Late | Self::Stalls(0) => Some("0.4"),
+            Self::Stalls(_) => Some("2"),
+            _ => None,
+        }
     }
 
     /// Whether the provider sees the request.
