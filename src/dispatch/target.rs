@@ -43,6 +43,8 @@ pub struct Target {
     /// The wire format of its provider.
     pub(super) dialect: Dialect,
     addresses: Addresses,
+    /// Where the provider lists its models.
+    pub(super) models: Uri,
     /// The longest answer of its model, in tokens, where known.
     pub(super) max_output_tokens: Option<u64>,
     /// Known for every deployment whose upstream model is no pattern.
@@ -117,6 +119,7 @@ impl Target {
             metrics: metrics.group(&config.model_name),
             dialect: dialect(config.provider),
             addresses: Addresses::of(config)?,
+            models: uri(config, "/models")?,
             max_output_tokens: config.model_info.max_output_tokens.or_else(|| {
                 config
                     .listed(prices, &config.upstream_model)?
@@ -176,13 +179,7 @@ impl Target {
 
 impl Addresses {
     fn of(config: &DeploymentConfig) -> Result<Self, anyhow::Error> {
-        let uri = |path: &str| {
-            config
-                .url(path)
-                .as_str()
-                .parse::<Uri>()
-                .with_context(|| format!("api_base {} cannot be called", config.api_base))
-        };
+        let uri = |path: &str| uri(config, path);
         Ok(match config.provider.dialect {
             config::Dialect::Anthropic => Self::Anthropic {
                 messages: uri(Endpoint::Messages.path())?,
@@ -196,6 +193,14 @@ impl Addresses {
             },
         })
     }
+}
+
+fn uri(config: &DeploymentConfig, path: &str) -> Result<Uri, anyhow::Error> {
+    config
+        .url(path)
+        .as_str()
+        .parse()
+        .with_context(|| format!("api_base {} cannot be called", config.api_base))
 }
 
 fn is_oauth(config: &DeploymentConfig) -> bool {

@@ -123,7 +123,7 @@ pub fn table() -> Vec<Entry> {
         ),
         get(
             &["/health"],
-            "Cheap status; ?detailed=true calls every model and needs a key",
+            "Cheap status; ?detailed=true is a report on every deployment and needs a key",
             health::status,
         ),
         get(
@@ -135,6 +135,16 @@ pub fn table() -> Vec<Entry> {
             &["/health/readiness"],
             "Whether requests can be served",
             health::readiness,
+        ),
+        get(
+            &["/health/readiness/details"],
+            "The same with facts about the process",
+            health::readiness_details,
+        ),
+        get(
+            &["/health/services"],
+            "Whether the database or the journal works (?service=)",
+            health::service,
         ),
         get(
             &["/metrics", "/metrics/"],

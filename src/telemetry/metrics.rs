@@ -40,6 +40,7 @@ pub struct Metrics {
     in_flight: Gauge,
     refused: Family<RefusalLabels, Counter>,
     cooldowns: Family<DeploymentLabels, Counter>,
+    healthy: Family<DeploymentLabels, Gauge>,
 }
 
 /// The metrics of one model group: counting a request allocates nothing.
@@ -152,6 +153,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             refused: Family::default(),
             cooldowns: Family::default(),
+            healthy: Family::default(),
             registry: Registry::default(),
         };
         let build = Family::<Vec<(&'static str, &'static str)>, Gauge>::default();
@@ -204,6 +206,11 @@ impl Metrics {
             "Cooldowns of a deployment",
             metrics.cooldowns.clone(),
         );
+        registry.register(
+            "deployment_healthy",
+            "Whether a deployment's last background health check passed (1) or failed (0)",
+            metrics.healthy.clone(),
+        );
         Self {
             registry,
             ..metrics
@@ -229,6 +236,17 @@ impl Metrics {
         };
         let counter = self.cooldowns.get_or_create_owned(&labels);
         counter.inner().fetch_max(total, Ordering::Relaxed);
+    }
+
+    /// Takes note of a background health check.
+    pub fn checked(&self, deployment: &str, model_group: &str, passed: bool) {
+        let labels = DeploymentLabels {
+            deployment: deployment.to_owned(),
+            model_group: model_group.to_owned(),
+        };
+        self.healthy
+            .get_or_create_owned(&labels)
+            .set(i64::from(passed));
     }
 
     /// Requests in flight now.

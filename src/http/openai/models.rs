@@ -67,7 +67,7 @@ pub(crate) async fn show(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
         })
 }
 
-/// Groups in the order of the config, a provider wildcard as the models of it that the price book knows, then aliases.
+/// With `model_list_healthy_only`, without groups whose checks all failed. Groups in the order of the config, a provider wildcard as the models of it that the price book knows, then aliases.
 fn visible(app: &App, identity: &Identity) -> Vec<Model> {
     let mut seen = HashSet::new();
     let mut models = Vec::new();
@@ -78,7 +78,10 @@ fn visible(app: &App, identity: &Identity) -> Vec<Model> {
             models.push(model(app, id, upstream_model, deployment));
         }
     };
-    for deployment in &app.config.deployments {
+    let healthy_only = app.config.health.list_healthy_only;
+    let is_listed =
+        |deployment: &&DeploymentConfig| !healthy_only || !app.is_unhealthy(&deployment.id);
+    for deployment in app.config.deployments.iter().filter(is_listed) {
         let (name, upstream) = (&deployment.model_name, &deployment.upstream_model);
         let known = match (name.strip_suffix('*'), upstream.as_str()) {
             (Some(prefix), "*") => {
@@ -96,7 +99,7 @@ fn visible(app: &App, identity: &Identity) -> Vec<Model> {
         }
     }
     for (alias, group) in &app.config.router.model_group_alias {
-        let mut deployments = app.config.deployments.iter();
+        let mut deployments = app.config.deployments.iter().filter(is_listed);
         if let Some(deployment) = deployments.find(|known| known.model_name == *group) {
             add(alias, &deployment.upstream_model, deployment);
         }
