@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
+use super::error::NoticeKind;
 use super::raw::{RawGeneral, RawInfo, RawRouter, RawTrunkline};
 use super::report::Report;
 use super::section::seconds_above_zero;
 use super::settings::duration;
+use super::suggest::nearest;
+use super::validate::Placed;
 use super::yaml::KeyPath;
 
 /// LiteLLM's interval.
@@ -73,6 +76,7 @@ pub(super) fn health(
     general: &RawGeneral,
     router: &RawRouter,
     own: &RawTrunkline,
+    deployments: &[Placed],
     report: &mut Report<'_>,
 ) -> HealthSettings {
     let here = KeyPath::of(&["general_settings"]);
@@ -100,6 +104,7 @@ pub(super) fn health(
             "write 1 or more, or remove the key",
         );
     }
+    groups(general, &here, deployments, report);
     let interval = general
         .health_check_interval
         .and_then(duration)
@@ -129,6 +134,27 @@ pub(super) fn health(
             general.health_check_ignore_transient_errors,
         ),
         list_healthy_only: general.model_list_healthy_only.unwrap_or(false),
+    }
+}
+
+/// A name that no group has would check nobody.
+fn groups(general: &RawGeneral, here: &KeyPath, deployments: &[Placed], report: &mut Report<'_>) {
+    let path = here.key("background_health_check_model_groups");
+    let names = || {
+        deployments
+            .iter()
+            .map(|(_, known)| known.model_name.as_str())
+    };
+    let named = general.background_health_check_model_groups.iter();
+    for (index, group) in named.enumerate() {
+        if names().any(|name| name == group) {
+            continue;
+        }
+        let message = match nearest(group, names()) {
+            Some(meant) => format!("no model group is called `{group}`; did you mean `{meant}`?"),
+            None => format!("no model group is called `{group}`: nothing is checked for it"),
+        };
+        report.notice(NoticeKind::Weak, &path.index(index), message);
     }
 }
 

@@ -69,7 +69,8 @@ impl Target {
 
 impl Dispatcher {
     /// Asks the provider for its list of models, with the deployment's key and headers: `GET /models`, and `GET
-    /// /v1/models` of Anthropic. A server that has no such list (404, 405) is reachable, which is all it can say.
+    /// /v1/models` of Anthropic. A server that has no such list (404, 405, 501) is reachable, which is all it can say.
+    /// Not so a 400: some providers say that to a key they do not know.
     ///
     /// # Errors
     /// [`DispatchError::Upstream`]; nothing is put on the books, and no breaker hears of it.
@@ -93,7 +94,7 @@ impl Dispatcher {
             // To the end, so that the connection serves the next check.
             return collect(response.body, &timers).await.map(|_list| ());
         }
-        if matches!(status, 404 | 405) {
+        if matches!(status, 404 | 405 | 501) {
             return Ok(());
         }
         Err(refused(target, status, response.body, &timers).await)

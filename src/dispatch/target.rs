@@ -153,13 +153,11 @@ impl Target {
 
     /// What `upstream_model` costs here; `None` is unknown.
     pub fn price(&self, prices: &PriceBook, upstream_model: &str) -> Option<Arc<Price>> {
-        match &self.price {
-            Some(price) => Some(Arc::clone(price)),
-            None if self.config.upstream_model.contains('*') => {
-                self.config.price(prices, upstream_model)
-            }
-            None => None,
+        if upstream_model == self.config.upstream_model {
+            return self.price.clone();
         }
+        // What the pattern stands for, or the model of a health check.
+        self.config.price(prices, upstream_model)
     }
 
     /// Every secret that a provider's answer might echo.

@@ -37,6 +37,12 @@ impl fmt::Debug for Entry {
 
 /// Every endpoint.
 pub fn table() -> Vec<Entry> {
+    let mut table = calls_and_management();
+    table.extend(of_the_gateway());
+    table
+}
+
+fn calls_and_management() -> Vec<Entry> {
     vec![
         post(
             &[
@@ -121,6 +127,12 @@ pub fn table() -> Vec<Entry> {
             "Model groups and the state of their deployments",
             admin::router_state::show,
         ),
+    ]
+}
+
+/// What tells of the gateway itself.
+fn of_the_gateway() -> Vec<Entry> {
+    vec![
         get(
             &["/health"],
             "Cheap status; ?detailed=true is a report on every deployment and needs a key",

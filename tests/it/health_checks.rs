@@ -1,5 +1,6 @@
 //! Background health checks: what they ask of providers, what they cost, what is told of them, what routing makes of them.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -176,8 +177,10 @@ fn a_refused_key_is_unhealthy_and_a_server_without_a_list_is_not() {
         (401, false),
         (403, false),
         (500, false),
+        (400, false),
         (404, true),
         (405, true),
+        (501, true),
     ];
     for (status, healthy) in cases {
         let words = format!("no, {PROVIDER_KEY} again");
@@ -394,20 +397,29 @@ fn the_list_of_models_leaves_out_what_is_unhealthy_if_it_is_to() {
     let models = list["data"].as_array().expect("a list").iter();
     let models: Vec<&Value> = models.map(|model| &model["id"]).collect();
     assert_eq!(models, ["both"]);
+    // It is unwell, not unknown.
+    gateway.get("/v1/models/sick").assert_status(200);
+    let status = gateway.get("/health").json();
+    assert_eq!(status["unhealthy_count"], 2, "{status}");
 }
 
 #[test]
 fn a_gateway_stops_while_a_check_runs() {
-    let upstream = provider(Reply::never());
-    let config = ConfigText::new()
-        .deployment(Deployment::of("m", &upstream))
-        .trunkline("health_checks: models");
-    let (_home, gateway) = started(&checked(config));
-    upstream.wait_for_requests(1);
+    for by in ["models", "call"] {
+        let upstream = Upstream::always(Reply::never());
+        let config = ConfigText::new()
+            .deployment(Deployment::of("m", &upstream))
+            .trunkline(&format!("health_checks: {by}"));
+        let (home, gateway) = started(&checked(config));
+        upstream.wait_for_requests(1);
 
-    gateway.stop();
+        gateway.stop();
 
-    assert!(upstream.is_left_within(0, Duration::from_secs(5)));
+        assert!(upstream.is_left_within(0, Duration::from_secs(5)), "{by}");
+        let left = home.path().join("data").join("journal");
+        let left = fs::read_dir(left).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "{by}: a call that was cut is settled and shipped");
+    }
 }
 
 #[test]

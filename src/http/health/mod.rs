@@ -64,6 +64,7 @@ pub(crate) async fn status(_caller: Caller<Public>, call: Call) -> Result<HttpRe
     let healthy = table
         .deployments()
         .filter(|deployment| matches!(deployment.row().state(now), BreakerState::Closed))
+        .filter(|deployment| !app.is_unhealthy(deployment.id().as_str()))
         .count();
     let draining = app.is_draining();
     let answer = Status {
