@@ -145,8 +145,8 @@ fn groups(general: &RawGeneral, here: &KeyPath, deployments: &[Placed], report: 
             .iter()
             .map(|(_, known)| known.model_name.as_str())
     };
-    let named = general.background_health_check_model_groups.iter();
-    for (index, group) in named.enumerate() {
+    let asked_for = general.background_health_check_model_groups.iter();
+    for (index, group) in asked_for.enumerate() {
         if names().any(|name| name == group) {
             continue;
         }

@@ -108,7 +108,10 @@ fn a_check_asks_for_the_list_of_models_with_the_deployments_key_and_calls_no_mod
     );
     counts_become(&gateway, 1, 0);
     let spend = gateway.get("/global/spend").json();
-    assert_eq!(spend["spend"].as_f64().unwrap_or_default(), 0.0, "{spend}");
+    assert!(
+        spend["spend"].as_f64().is_some_and(|usd| usd <= 0.0),
+        "{spend}"
+    );
     let endpoint = &report(&gateway)["healthy_endpoints"][0];
     assert_eq!(endpoint["model_id"], "one", "{endpoint}");
     assert!(endpoint["checked_at"].is_string(), "{endpoint}");
@@ -289,8 +292,7 @@ fn a_check_calls_the_model_where_the_config_says_so_and_the_call_is_on_the_books
     assert_eq!(request.json()["max_tokens"], 3);
     assert!(of_path(&upstream, MODELS).is_empty());
     eventually("spend on the books", &true, || {
-        let spend = gateway.get("/global/spend").json();
-        spend.to_string().contains("upstream-model") || spend["spend"].as_f64() > Some(0.0)
+        gateway.get("/global/spend").json()["spend"].as_f64() > Some(0.0)
     });
 }
 
