@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_rt::task::spawn_blocking;
 use actix_rt::{Arbiter, spawn};
 use futures_util::future::join_all;
-use log::{info, warn};
+use log::{debug, info, warn};
 use rustls::ClientConfig;
 use tokio::sync::{Semaphore, oneshot};
 use trunkline_actors::clock::UnixMs;
@@ -130,7 +130,10 @@ impl Round {
                 message: failure.message,
             }),
             // The provider was not asked: it cools down, is busy, or has spent its budget. That says nothing of it.
-            Err(_not_asked) => return,
+            Err(err) => {
+                debug!(deployment = target.config.id.as_str(), err:% = err; "not checked");
+                return;
+            }
         };
         let at = self.shared.clock.now();
         self.publish(
