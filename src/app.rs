@@ -11,6 +11,7 @@ use trunkline_actors::supervisor::SupervisorHandle;
 use crate::auth::KeyTable;
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, Shared};
+use crate::health::CheckBoard;
 use crate::storage::Store;
 
 /// Everything that all workers share. Built once, by [`crate::server::serve`].
@@ -28,6 +29,8 @@ pub struct App {
     pub ledger: LedgerHandle,
     /// The Supervisor's handle.
     pub supervisor: SupervisorHandle,
+    /// What background checks found; `None` without them.
+    pub checks: Option<Arc<CheckBoard>>,
     /// `general_settings.litellm_key_header_name`.
     pub key_header: Option<HeaderName>,
     /// Reachable from outside without a master key: only public routes answer.
@@ -49,5 +52,12 @@ impl App {
     /// Whether the process is stopping.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether a background check that still counts says that the deployment is not well.
+    pub fn is_unhealthy(&self, id: &str) -> bool {
+        let now = self.shared.clock.now();
+        let checks = self.checks.as_ref();
+        checks.is_some_and(|checks| checks.is_unhealthy(id, now))
     }
 }

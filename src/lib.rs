@@ -18,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod cost;
 pub mod dispatch;
+pub mod health;
 pub mod http;
 pub mod journal;
 pub mod server;

@@ -1,8 +1,8 @@
 //! Builds the process, serves, and takes it down again in order.
 //!
-//! Start: journal → store → actors → routing table → workers. Stop (SIGTERM or SIGINT): readiness fails and new requests
-//! are refused → no new connections, running requests and streams finish up to `shutdown_timeout`, the rest is cut and
-//! settled → the ledger ships what the journal holds → the journal and the database are closed → the actors' arbiter stops.
+//! Start: journal → store → actors → routing table → workers → health checks. Stop (SIGTERM or SIGINT): readiness fails and
+//! new requests are refused → no new connections, running requests and streams finish up to `shutdown_timeout`, the rest is
+//! cut and settled → health checks stop → the ledger ships what the journal holds → the journal and the database are closed → the actors' arbiter stops.
 //! What could not be shipped stays in the journal and is shipped by the next start.
 
 use std::io;
@@ -21,6 +21,7 @@ use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App as WebApp, HttpServer, web};
 use anyhow::Context as _;
 use log::{error, info, warn};
+use rustls::ClientConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use trunkline_actors::clock::{Clock, UnixMs};
@@ -32,9 +33,10 @@ use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
 
 use crate::app::{App, Worker};
-use crate::auth::{KeyTable, KeyTerms};
+use crate::auth::{Identity, KeyTable, KeyTerms};
 use crate::config::{Config, DatabaseUrl, NoticeKind};
 use crate::dispatch::{self, Dispatcher, Draining, Shared, Targets};
+use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{Journal, JournalOptions};
 use crate::storage::{self, PoolSettings, SchemaVersion, StorageError, Store, UserRow};
@@ -182,6 +184,10 @@ impl Process {
                 HeaderName::try_from(name).context("litellm_key_header_name is no header name")
             })
             .transpose()?;
+        let checks = config
+            .health
+            .background
+            .then(|| Arc::new(CheckBoard::new(&config)));
         Ok(Self {
             app: Arc::new(App {
                 config,
@@ -190,6 +196,7 @@ impl Process {
                 store,
                 ledger,
                 supervisor,
+                checks,
                 key_header,
                 closed,
                 draining: AtomicBool::new(false),
@@ -202,6 +209,7 @@ impl Process {
     async fn run(self, addresses: &[SocketAddr]) -> Result<(), anyhow::Error> {
         let tls = dispatch::tls_config();
         let (app, journal) = (Arc::clone(&self.app), Arc::clone(&self.journal));
+        let worker_tls = Arc::clone(&tls);
         let settings = &self.app.config.server;
         let workers = settings
             .workers
@@ -211,7 +219,7 @@ impl Process {
                 app: Arc::clone(&app),
                 dispatcher: Rc::new(Dispatcher::new(
                     Arc::clone(&app.shared),
-                    &tls,
+                    &worker_tls,
                     journal.writer(),
                 )),
             };
@@ -251,6 +259,7 @@ impl Process {
         let running = server.run();
         let server = running.handle();
         let mut running = actix_rt::spawn(running);
+        let checker = self.start_checks(tls);
         let ended = tokio::select! {
             () = stop_asked_for.wait() => {
                 info!("stopping: no new requests, running ones may finish");
@@ -262,8 +271,28 @@ impl Process {
                 .context("the server panicked")
                 .and_then(|ended| ended.context("the server stopped")),
         };
+        if let Some(checker) = checker {
+            checker.stop().await;
+        }
         self.stop().await;
         ended
+    }
+
+    fn start_checks(&self, tls: Arc<ClientConfig>) -> Option<Checker> {
+        let app = &self.app;
+        let identity = if app.keys.has_master_key() {
+            Identity::Master
+        } else {
+            Identity::Open
+        };
+        Some(Checker::start(
+            Arc::clone(&app.shared),
+            Arc::clone(app.checks.as_ref()?),
+            app.config.health.clone(),
+            identity,
+            tls,
+            self.journal.writer(),
+        ))
     }
 
     async fn stop(self) {

@@ -2,7 +2,7 @@
 //!
 //! Who writes what: *averages* are written by the deployment's actor only; *counters, the cooldown deadline and how far it is
 //! healed* by anyone, and they only ever grow. So no order of writes can take a deployment out of a cooldown that somebody
-//! else just raised.
+//! else just raised. What health checks found is apart from the breaker: written by the checker only.
 //!
 //! ```text
 //! closed ──raise_cooldown──▶ open until t ──t passes──▶ half-open: one Probe ──heal──▶ closed
@@ -48,6 +48,8 @@ pub struct Row {
     minute_requests: AtomicU32,
     minute_failures: AtomicU32,
     failed_in_a_row: AtomicU32,
+    // By the health checker only.
+    unhealthy_until: AtomicU64,
 }
 
 /// State of a deployment's breaker at one moment.
@@ -225,6 +227,18 @@ impl Row {
             0 => None,
             micros => Some(Duration::from_micros(micros)),
         }
+    }
+
+    /// Until when a failed health check counts; `None` when none does at `now`.
+    pub fn unhealthy_until(&self, now: Millis) -> Option<Millis> {
+        let until = Millis(self.unhealthy_until.load(Ordering::Acquire));
+        (now < until).then_some(until)
+    }
+
+    /// Publishes a health check: until when its failure counts, `None` for one that passed. By the health checker only.
+    pub fn publish_check(&self, unhealthy_until: Option<Millis>) {
+        let until = unhealthy_until.unwrap_or(Millis::ZERO);
+        self.unhealthy_until.store(until.0, Ordering::Release);
     }
 
     /// The smoothed figure of that measure at `now`; `None` if there is none younger than `ttl`.

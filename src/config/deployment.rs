@@ -7,6 +7,7 @@ use super::connection::{self, Connection};
 use super::env::Env;
 use super::env_refs::Missing;
 use super::error::NoticeKind;
+use super::health;
 use super::keys;
 use super::model::{DeploymentConfig, ModelInfo, RoutingHint};
 use super::prices;
@@ -85,6 +86,11 @@ pub(super) fn read(
         return Vec::new();
     };
     check_numbers(&params, &params_path, report);
+    section::seconds_above_zero(
+        info.health_check_timeout,
+        &info_path.key("health_check_timeout"),
+        report,
+    );
     let budget = routing::budget(
         params.max_budget.as_deref(),
         &params_path.key("max_budget"),
@@ -194,6 +200,7 @@ pub(super) fn read(
                     max_tokens: info.max_tokens,
                     max_input_tokens: info.max_input_tokens,
                     max_output_tokens: info.max_output_tokens,
+                    checks: health::of_deployment(&info, provider.name),
                     rest: rest.clone(),
                 },
             });

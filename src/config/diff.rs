@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::excerpt::scrub;
+use super::health::{DeploymentChecks, HealthSettings};
 use super::model::{Budget, ByError, ClientGone, Config, DeploymentConfig, UserConfig};
 use super::secret::Secret;
 use crate::cost::PriceBook;
@@ -239,6 +240,15 @@ impl Facts {
         let info = &one.model_info;
         self.say(&subject, "mode", info.mode.as_ref());
         self.say(&subject, "access_groups", list(&info.access_groups));
+        let checks = &info.checks;
+        let off = checks.off.then_some("off");
+        self.say(&subject, "background health check", off);
+        self.say(&subject, "health_check_model", checks.model.as_ref());
+        // What counts for everybody says nothing of this one.
+        let timeout =
+            Some(checks.timeout).filter(|own| *own != DeploymentChecks::default().timeout);
+        self.say(&subject, "health_check_timeout", timeout.map(shown));
+        self.say(&subject, "health_check_max_tokens", checks.max_tokens);
         self.say(&subject, "max_tokens", info.max_tokens);
         self.say(&subject, "max_input_tokens", info.max_input_tokens);
         self.say(&subject, "max_output_tokens", info.max_output_tokens);
@@ -431,6 +441,7 @@ impl Facts {
         self.say(&gateway, "port", Some(server.port));
         self.say(&gateway, "workers", server.workers);
         self.say(&gateway, "data_dir", Some(server.data_dir.display()));
+        self.health(&config.health);
         let redis = config.redis.as_ref();
         self.say(
             &gateway,
@@ -461,6 +472,21 @@ impl Facts {
                 Some("yes"),
             );
         }
+    }
+
+    fn health(&mut self, health: &HealthSettings) {
+        let subject = (Part::Gateway, "health checks".to_owned());
+        let every = health.background.then(|| shown(health.interval));
+        self.say(&subject, "interval", every);
+        self.say(&subject, "by", Some(health.by.as_str()));
+        self.say(&subject, "concurrency", Some(health.concurrency));
+        self.say(&subject, "groups", list(&health.groups));
+        self.say(&subject, "details", Some(health.details));
+        let counts = health.routing.then(|| shown(health.staleness));
+        self.say(&subject, "passed over for", counts);
+        self.say(&subject, "ignore_transient", Some(health.ignore_transient));
+        let only = health.list_healthy_only;
+        self.say(&subject, "model_list_healthy_only", Some(only));
     }
 
     fn user(&mut self, user: &UserConfig) {

@@ -18,7 +18,7 @@ use super::support::{self, Within};
 use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
 use super::{
-    cost_terms, credentials, environment, general, include, limits, planned, price_list,
+    cost_terms, credentials, environment, general, health, include, limits, planned, price_list,
     references, section, settings, tree, users,
 };
 
@@ -127,6 +127,7 @@ fn load_text(
     let database_url = database_url.unwrap_or_else(|| DatabaseUrl::default_in(&server.data_dir));
     let general = general::general(&general_raw, database_url, &missing, &env, &mut report);
     let mapping: BTreeMap<String, Vec<ModelRef>> = of(&root, "fallback_mapping", &mut report);
+    let health = health::health(&general_raw, &router, &own, &deployments, &mut report);
     let redis = planned::redis(&root, &router, &mut report);
     let cache = planned::cache(&root, &litellm, &mut report);
     let log_exports = planned::log_exports(&root, &mut report);
@@ -156,6 +157,7 @@ fn load_text(
         users,
         redis,
         cache,
+        health,
         log_exports,
         price_book,
         warnings: report.notices,

@@ -20,6 +20,7 @@ mod excerpt;
 #[cfg(test)]
 mod fixture_tests;
 mod general;
+mod health;
 mod include;
 pub mod keys;
 mod limits;
@@ -54,6 +55,7 @@ pub use env::{Env, MapEnv, ProcessEnv};
 pub use environment::DEMO_MODEL;
 pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
 pub use excerpt::Excerpt;
+pub use health::{CheckBy, DeploymentChecks, HealthSettings};
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
     Budget, ByError, CacheSettings, ClientGone, Config, DeploymentConfig, DrainBounds,

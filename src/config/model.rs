@@ -13,6 +13,7 @@ use url::Url;
 
 use super::database_url::DatabaseUrl;
 use super::error::Notice;
+use super::health::{DeploymentChecks, HealthSettings};
 use super::providers::{Dialect, Provider};
 use super::routing::StrategyArgs;
 use super::secret::Secret;
@@ -40,6 +41,8 @@ pub struct Config {
     pub redis: Option<RedisSettings>,
     /// The response cache; not acted on yet.
     pub cache: Option<CacheSettings>,
+    /// How deployments are checked.
+    pub health: HealthSettings,
     /// `logging`: where requests are to be reported; not acted on yet.
     pub log_exports: Vec<LogExport>,
     /// The price list, with the operator's own entries.
@@ -153,6 +156,8 @@ pub struct ModelInfo {
     pub max_input_tokens: Option<u64>,
     /// Longest answer, in tokens.
     pub max_output_tokens: Option<u64>,
+    /// `health_check_*` and the like.
+    pub checks: DeploymentChecks,
     /// Everything else, as written.
     pub rest: Map<String, Value>,
 }

@@ -64,6 +64,10 @@ pub(super) struct RawInfo {
     pub(super) cooldown_time: Option<f64>,
     pub(super) allowed_fails: Option<u32>,
     pub(super) allowed_fails_policy: RawAllowedFails,
+    pub(super) disable_background_health_check: Option<bool>,
+    pub(super) health_check_model: Option<String>,
+    pub(super) health_check_timeout: Option<f64>,
+    pub(super) health_check_max_tokens: Option<u32>,
 }
 
 /// `general_settings`.
@@ -86,6 +90,15 @@ pub(super) struct RawGeneral {
     pub(super) global_max_rpm: Option<u64>,
     pub(super) global_max_tpm: Option<u64>,
     pub(super) global_max_parallel_requests: Option<u32>,
+    pub(super) background_health_checks: Option<bool>,
+    pub(super) background_health_check_model_groups: Vec<String>,
+    pub(super) health_check_interval: Option<f64>,
+    pub(super) health_check_details: Option<bool>,
+    pub(super) health_check_concurrency: Option<u32>,
+    pub(super) health_check_staleness_threshold: Option<f64>,
+    pub(super) health_check_ignore_transient_errors: Option<bool>,
+    pub(super) enable_health_check_routing: Option<bool>,
+    pub(super) model_list_healthy_only: Option<bool>,
 }
 
 /// The keys that both `router_settings` and `litellm_settings` may hold; the former wins.
@@ -122,6 +135,9 @@ pub(super) struct RawRouter {
     pub(super) redis_port: Option<u16>,
     pub(super) redis_password: Option<String>,
     pub(super) redis_db: Option<u32>,
+    pub(super) enable_health_check_routing: Option<bool>,
+    pub(super) health_check_staleness_threshold: Option<f64>,
+    pub(super) health_check_ignore_transient_errors: Option<bool>,
 }
 
 /// One entry of `provider_budget_config`.
@@ -261,6 +277,7 @@ pub(super) struct RawTrunkline {
     pub(super) timeouts: RawTimeouts,
     pub(super) model_prices_file: Option<String>,
     pub(super) client_gone: RawClientGone,
+    pub(super) health_checks: Option<String>,
 }
 
 /// `trunkline.client_gone`.

@@ -197,12 +197,26 @@ impl CallerLimits {
 /// What a request to Anthropic says of itself: the version of the API, and the beta features that the client, the
 /// config and the body ask for. Nothing for other providers.
 pub(super) fn to_anthropic(target: &Target, inbound: &Inbound, needed: &[&str]) -> Headers {
+    let version = inbound.anthropic_version.clone();
+    anthropic(target, version, &inbound.anthropic_betas, needed)
+}
+
+/// The same of a request that no client made.
+pub(super) fn own_to_anthropic(target: &Target) -> Headers {
+    anthropic(target, None, &[], &[])
+}
+
+fn anthropic(
+    target: &Target,
+    version: Option<HeaderValue>,
+    asked_for: &[String],
+    needed: &[&str],
+) -> Headers {
     if target.dialect != Dialect::Anthropic {
         return Headers::new();
     }
     let name = HeaderName::from_static("anthropic-version");
     let configured = target.headers.iter().find(|(known, _)| *known == name);
-    let version = inbound.anthropic_version.clone();
     let version = version
         .or_else(|| configured.map(|(_, version)| version.clone()))
         .unwrap_or(HeaderValue::from_static(ANTHROPIC_VERSION));
@@ -210,7 +224,7 @@ pub(super) fn to_anthropic(target: &Target, inbound: &Inbound, needed: &[&str]) 
     let configured = target.headers.iter();
     let configured = configured.filter(|(name, _)| name.as_str() == ANTHROPIC_BETA);
     let mut betas: Vec<&str> = Vec::new();
-    let asked_for = inbound.anthropic_betas.iter().map(String::as_str);
+    let asked_for = asked_for.iter().map(String::as_str);
     for beta in configured
         .filter_map(|(_, value)| value.to_str().ok())
         .flat_map(|value| value.split(','))

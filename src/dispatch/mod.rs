@@ -11,6 +11,7 @@ mod admit;
 mod answer;
 mod attempt;
 mod caps;
+mod check;
 mod count_tokens;
 mod drain;
 mod error;
@@ -121,6 +122,8 @@ pub struct Inbound {
     pub peek: RequestPeek,
     /// The model: from the body, else from the path.
     pub model: String,
+    /// The provider's name of the model to be called in place of the deployment's own; only health checks name one.
+    pub upstream_model: Option<String>,
     /// Customer id from a header.
     pub end_user: Option<String>,
     /// Tags from a header.
@@ -246,6 +249,10 @@ impl Dispatcher {
                 model: inbound.model.clone(),
             }
         })?;
+        let resolved = match &inbound.upstream_model {
+            Some(model) => resolved.calling(model),
+            None => resolved,
+        };
         let mut within_reach = candidates(&shared, &resolved);
         let key = identity.key();
         check_access(&shared, key, &inbound, &table, &resolved, &within_reach)?;

@@ -47,6 +47,8 @@ pub struct Target {
     addresses: Addresses,
     /// The longest answer of its model, in tokens, where known; of a pattern, what the config says of all its models.
     max_output_tokens: Option<u64>,
+    /// Where the provider lists its models.
+    pub(super) models: Uri,
     /// Known for every deployment whose upstream model is no pattern.
     price: Option<Arc<Price>>,
     /// Output tokens that its answers usually have.
@@ -127,6 +129,7 @@ impl Target {
             metrics: metrics.group(&config.model_name),
             dialect: dialect(config.provider),
             addresses: Addresses::of(config)?,
+            models: uri(config, "/models")?,
             max_output_tokens: config.model_info.max_output_tokens.or_else(|| {
                 config
                     .listed(prices, &config.upstream_model)?
@@ -160,13 +163,11 @@ impl Target {
 
     /// What `upstream_model` costs here; `None` is unknown.
     pub fn price(&self, prices: &PriceBook, upstream_model: &str) -> Option<Arc<Price>> {
-        match &self.price {
-            Some(price) => Some(Arc::clone(price)),
-            None if self.config.upstream_model.contains('*') => {
-                self.config.price(prices, upstream_model)
-            }
-            None => None,
+        if upstream_model == self.config.upstream_model {
+            return self.price.clone();
         }
+        // What the pattern stands for, or the model of a health check.
+        self.config.price(prices, upstream_model)
     }
 
     /// The longest answer of `upstream_model`, in tokens, where known.
@@ -215,13 +216,7 @@ impl Target {
 
 impl Addresses {
     fn of(config: &DeploymentConfig) -> Result<Self, anyhow::Error> {
-        let uri = |path: &str| {
-            config
-                .url(path)
-                .as_str()
-                .parse::<Uri>()
-                .with_context(|| format!("api_base {} cannot be called", config.api_base))
-        };
+        let uri = |path: &str| uri(config, path);
         Ok(match config.provider.dialect {
             config::Dialect::Anthropic => Self::Anthropic {
                 messages: uri(Endpoint::Messages.path())?,
@@ -235,6 +230,14 @@ impl Addresses {
             },
         })
     }
+}
+
+fn uri(config: &DeploymentConfig, path: &str) -> Result<Uri, anyhow::Error> {
+    config
+        .url(path)
+        .as_str()
+        .parse()
+        .with_context(|| format!("api_base {} cannot be called", config.api_base))
 }
 
 fn is_oauth(config: &DeploymentConfig) -> bool {

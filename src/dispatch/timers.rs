@@ -63,6 +63,18 @@ impl Timers {
         }
     }
 
+    /// One limit over all.
+    pub(super) fn of_check(limit: Duration) -> Self {
+        let limit = limit.min(LONGEST);
+        Self {
+            first_byte: limit,
+            first_content: limit,
+            idle: limit,
+            total: limit,
+            deadline: Instant::now() + limit,
+        }
+    }
+
     /// What is left of the whole attempt.
     pub(super) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())

@@ -160,15 +160,42 @@ impl Upstream {
         own: Headers,
         body: Bytes,
     ) -> Result<Response, SendError> {
-        let request = |client| request(client, target, uri, &own);
-        let first = FreshFlag::watch(request(&self.pooled).send_body(body.clone()));
+        let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let request = |client: &Client| {
+            let request = client.post(uri).insert_header(json.clone());
+            with_headers(request, target, &own)
+        };
+        self.send(request, Some(body)).await
+    }
+
+    /// As [`post`](Self::post), without a body.
+    pub(super) async fn get(
+        &self,
+        target: &Target,
+        uri: &Uri,
+        own: Headers,
+    ) -> Result<Response, SendError> {
+        let request = |client: &Client| with_headers(client.get(uri), target, &own);
+        self.send(request, None).await
+    }
+
+    async fn send(
+        &self,
+        request: impl Fn(&Client) -> ClientRequest,
+        body: Option<Bytes>,
+    ) -> Result<Response, SendError> {
+        let send = |request: ClientRequest| match &body {
+            Some(body) => request.send_body(body.clone()),
+            None => request.send(),
+        };
+        let first = FreshFlag::watch(send(request(&self.pooled)));
         let response = match first.await {
             (Ok(response), _) => response,
-            (Err(err), fresh) if !fresh && died_in_pool(&err) => request(&self.fresh)
-                .force_close()
-                .send_body(body)
-                .await
-                .map_err(|err| self.classify(err))?,
+            (Err(err), fresh) if !fresh && died_in_pool(&err) => {
+                send(request(&self.fresh).force_close())
+                    .await
+                    .map_err(|err| self.classify(err))?
+            }
             (Err(err), _) => return Err(self.classify(err)),
         };
         if has_no_length(&response) {
@@ -229,11 +256,9 @@ fn client(tls: &Arc<ClientConfig>, connect: Duration, keep_alive: Duration) -> C
         .finish()
 }
 
-fn request(client: &Client, target: &Target, uri: &Uri, own: &Headers) -> ClientRequest {
-    let mut request = client
-        .post(uri)
+fn with_headers(request: ClientRequest, target: &Target, own: &Headers) -> ClientRequest {
+    let mut request = request
         .no_decompress()
-        .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .insert_header((ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     for (name, value) in target.headers.iter().chain(own) {
         request = request.insert_header((name.clone(), value.clone()));

@@ -39,6 +39,8 @@ pub enum Code {
     BodyTooLarge,
     /// The content type is not JSON.
     UnsupportedMediaType,
+    /// A parameter names what is not here.
+    Unprocessable,
     /// No such path.
     NotFound,
     /// No such method on this path.
@@ -125,6 +127,7 @@ impl Code {
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error")
             }
+            Self::Unprocessable => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request_error"),
             Self::NotFound => (StatusCode::NOT_FOUND, "invalid_request_error"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error"),
             Self::UnknownKey => (StatusCode::UNAUTHORIZED, "token_not_found_in_db"),
@@ -155,6 +158,7 @@ impl Code {
             Self::UnknownModel => "unknown_model",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Unprocessable => "unprocessable",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Auth => "auth",

@@ -169,6 +169,7 @@ fn inbound(
         body,
         peek,
         model,
+        upstream_model: None,
         end_user,
         header_tags,
         anthropic_version,

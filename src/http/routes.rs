@@ -154,7 +154,7 @@ fn about_the_gateway() -> Vec<Entry> {
     vec![
         get(
             &["/health"],
-            "Cheap status; ?detailed=true calls every model and needs a key",
+            "Cheap status; ?detailed=true is a report on every deployment and needs a key",
             health::status,
         ),
         get(
@@ -166,6 +166,16 @@ fn about_the_gateway() -> Vec<Entry> {
             &["/health/readiness"],
             "Whether requests can be served",
             health::readiness,
+        ),
+        get(
+            &["/health/readiness/details"],
+            "The same with facts about the process",
+            health::readiness_details,
+        ),
+        get(
+            &["/health/services"],
+            "Whether the database or the journal works (?service=)",
+            health::service,
         ),
         get(
             &["/metrics", "/metrics/"],

@@ -41,6 +41,7 @@ pub struct Metrics {
     refused: Family<RefusalLabels, Counter>,
     cooldowns: Family<DeploymentLabels, Counter>,
     keys_weakened: Gauge,
+    healthy: Family<DeploymentLabels, Gauge>,
 }
 
 /// The metrics of one model group: counting a request allocates nothing.
@@ -154,6 +155,7 @@ impl Metrics {
             refused: Family::default(),
             cooldowns: Family::default(),
             keys_weakened: Gauge::default(),
+            healthy: Family::default(),
             registry: Registry::default(),
         };
         let build = Family::<Vec<(&'static str, &'static str)>, Gauge>::default();
@@ -211,6 +213,11 @@ impl Metrics {
             "1 while keys are served that the database could not confirm",
             metrics.keys_weakened.clone(),
         );
+        registry.register(
+            "deployment_healthy",
+            "Whether a deployment's last background health check passed (1) or failed (0)",
+            metrics.healthy.clone(),
+        );
         Self {
             registry,
             ..metrics
@@ -241,6 +248,17 @@ impl Metrics {
     /// Takes over whether keys are served that the database could not confirm.
     pub fn keys_weakened(&self, weakened: bool) {
         self.keys_weakened.set(weakened.into());
+    }
+
+    /// Takes note of a background health check.
+    pub fn checked(&self, deployment: &str, model_group: &str, passed: bool) {
+        let labels = DeploymentLabels {
+            deployment: deployment.to_owned(),
+            model_group: model_group.to_owned(),
+        };
+        self.healthy
+            .get_or_create_owned(&labels)
+            .set(i64::from(passed));
     }
 
     /// Requests in flight now.

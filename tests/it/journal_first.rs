@@ -172,6 +172,7 @@ async fn ask(
         body,
         peek,
         model: "m".to_owned(),
+        upstream_model: None,
         end_user: None,
         header_tags: Vec::new(),
         anthropic_version: None,

@@ -28,6 +28,8 @@ mod connections;
 #[cfg(test)]
 mod header_wait;
 #[cfg(test)]
+mod health_checks;
+#[cfg(test)]
 mod journal_first;
 #[cfg(test)]
 mod keys;

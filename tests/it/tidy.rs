@@ -235,6 +235,20 @@ const BORDERS: &[Border] = &[
         except: &[],
     },
     Border {
+        part: "src/health",
+        forbidden: &[
+            "trunkline_wire",
+            "crate::http",
+            "crate::storage",
+            "crate::journal",
+            "actix_web",
+            "awc",
+            "rusqlite",
+            "tokio_postgres",
+        ],
+        except: &[],
+    },
+    Border {
         part: "src/http",
         forbidden: &["rusqlite", "deadpool_sqlite", "awc"],
         except: &[],

@@ -25,6 +25,10 @@ impl Gate {
         self.open.send_replace(true);
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        *self.open.borrow()
+    }
+
     /// Returns when the gate is open, or when a failed test left it closed for too long.
     pub(super) async fn passed(&self) {
         let mut seen = self.open.subscribe();

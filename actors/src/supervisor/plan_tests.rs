@@ -252,6 +252,86 @@ fn at_the_deadline_exactly_one_request_gets_through() {
     assert!(matches!(third, Step::Try(_)), "{third:?}");
 }
 
+/// What a failed check leaves behind, until 1000 ms.
+fn fail_checks(table: &RoutingTable, ids: &[&str]) {
+    for id in ids {
+        let deployment = table.deployment(id).unwrap();
+        deployment.row().publish_check(Some(Millis(1_000)));
+    }
+}
+
+fn first_of(table: &Arc<RoutingTable>, now: u64) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for seed in 0..50 {
+        let resolved = table.resolve("g").unwrap();
+        let rng = SmallRng::seed_from_u64(seed);
+        let mut plan = table.plan_with(resolved, PlanAsk::default(), rng);
+        if let Step::Try(attempt) = plan.next(Millis(now)) {
+            let id = attempt.deployment.id().to_string();
+            *counts.entry(id).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn who_failed_a_health_check_is_passed_over_until_the_check_is_stale() {
+    let table = table(config(&[("a", "g"), ("b", "g"), ("c", "g")]));
+    fail_checks(&table, &["a", "c"]);
+    assert_eq!(first_of(&table, 999), [("b".to_owned(), 50)].into());
+    assert_eq!(first_of(&table, 1_000).len(), 3);
+    fail_checks(&table, &["a", "c"]);
+    table.deployment("a").unwrap().row().publish_check(None);
+    assert_eq!(first_of(&table, 0).len(), 2, "a passed its next check");
+}
+
+#[test]
+fn a_retry_does_not_go_to_who_failed_a_health_check() {
+    let mut config = config(&[("a", "g"), ("b", "g")]);
+    config.num_retries = 2;
+    let table = table(config);
+    fail_checks(&table, &["b"]);
+    assert_eq!(
+        calls(&mut plan(&table, "g"), &failure(408)),
+        ["a", "a", "a"]
+    );
+}
+
+#[test]
+fn health_is_looked_at_before_cooldowns() {
+    let table = table(config(&[("a", "g"), ("b", "g")]));
+    fail_checks(&table, &["a"]);
+    let well = table.deployment("b").unwrap();
+    well.row().raise_cooldown(Millis(9_000), Millis::ZERO);
+    let step = plan(&table, "g").next(Millis::ZERO);
+    let retry_after = Duration::from_secs(9);
+    let expected = GiveUp::AllInCooldown {
+        group: "g".into(),
+        retry_after,
+    };
+    assert!(
+        matches!(&step, Step::GiveUp(why) if *why == expected),
+        "{step:?}"
+    );
+}
+
+#[test]
+fn a_group_that_is_unhealthy_as_a_whole_is_tried_all_the_same() {
+    let table = table(config(&[("a", "g"), ("b", "g"), ("c", "other")]));
+    fail_checks(&table, &["a", "b"]);
+    assert_eq!(first_of(&table, 0).len(), 2);
+}
+
+#[test]
+fn a_failed_check_of_the_lowest_order_leads_to_the_next() {
+    let mut config = config(&[("first", "g"), ("second", "g")]);
+    config.deployments[0].order = Some(1);
+    config.deployments[1].order = Some(2);
+    let table = table(config);
+    fail_checks(&table, &["first"]);
+    assert_eq!(first_of(&table, 0), [("second".to_owned(), 50)].into());
+}
+
 #[test]
 fn full_deployments_are_passed_over() {
     let mut config = config(&[("a", "g"), ("b", "g")]);

@@ -65,6 +65,15 @@ pub(super) enum Nobody {
     TooLong { window: u64, prompt_tokens: u64 },
 }
 
+/// Whom health checks leave to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pool {
+    /// Whoever did not fail one.
+    Well,
+    /// All of them.
+    All,
+}
+
 /// Why one of them could not.
 #[derive(Debug, Clone, Copy)]
 enum Refused {
@@ -122,7 +131,7 @@ impl Run {
 
     /// Picks a deployment for a call now and takes its slot, and its probe if it is half-open.
     ///
-    /// The lowest order with anybody to ask; in it, whoever has not failed this request before whoever has; among those,
+    /// Whoever failed a health check is passed over, unless all did. The lowest order with anybody to ask; in it, whoever has not failed this request before whoever has; among those,
     /// by the strategy.
     pub(super) fn select(
         &mut self,
@@ -133,13 +142,14 @@ impl Run {
         if self.members.is_empty() {
             return Err(self.nobody);
         }
+        let pool = self.pool(now);
         let mut busy: Option<Duration> = None;
         for level in self.levels() {
             for again in [false, true] {
                 let mut candidates: SmallVec<[&Candidate; 8]> = self
                     .level_members(level)
                     .filter(|candidate| self.is_eligible(&candidate.member, again))
-                    .filter(|candidate| is_available(&candidate.member, now))
+                    .filter(|candidate| pool.admits(&candidate.member, now))
                     .collect();
                 let mut facts: SmallVec<[Facts; 8]> = candidates
                     .iter()
@@ -228,20 +238,22 @@ impl Run {
 
     /// Somebody in the level that is being tried could be asked at once, and has not failed this request.
     pub(super) fn has_fresh(&self, now: Millis) -> bool {
+        let pool = self.pool(now);
         self.level_members(self.level).any(|candidate| {
-            self.is_eligible(&candidate.member, false) && is_available(&candidate.member, now)
+            self.is_eligible(&candidate.member, false) && pool.admits(&candidate.member, now)
         })
     }
 
     /// Somebody could be asked at that time, whether they failed this request before or not.
     pub(super) fn has_anybody(&self, at: Millis) -> bool {
+        let pool = self.pool(at);
         let members = self.members.iter();
         members
             .filter(|candidate| order(&candidate.member) >= self.floor)
             .any(|candidate| {
                 let eligible = self.is_eligible(&candidate.member, false)
                     || self.is_eligible(&candidate.member, true);
-                eligible && is_available(&candidate.member, at)
+                eligible && pool.admits(&candidate.member, at)
             })
     }
 
@@ -288,9 +300,21 @@ impl Run {
         has_failed == again && !failures.any(|failed| failed.for_good)
     }
 
+    /// A group that is unhealthy as a whole is tried all the same: checks may be wrong, and there is nobody better.
+    fn pool(&self, at: Millis) -> Pool {
+        let mut members = self.members.iter();
+        if members.any(|candidate| is_well(&candidate.member, at)) {
+            Pool::Well
+        } else {
+            Pool::All
+        }
+    }
+
     /// When the first of those that cool down is due.
     pub(super) fn earliest(&self, now: Millis) -> Option<Duration> {
+        let pool = self.pool(now);
         let members = self.members.iter();
+        let members = members.filter(|candidate| pool.holds(&candidate.member, now));
         let waits =
             members.filter_map(|candidate| match candidate.member.handle.row().state(now) {
                 BreakerState::Closed => None,
@@ -313,9 +337,25 @@ fn order(member: &Member) -> u32 {
     member.spec.order.unwrap_or(u32::MAX)
 }
 
-fn is_available(member: &Member, at: Millis) -> bool {
-    match member.handle.row().state(at) {
-        BreakerState::Closed | BreakerState::HalfOpen { probing: false } => true,
-        BreakerState::Open { .. } | BreakerState::HalfOpen { probing: true } => false,
+/// No fresh health check failed.
+fn is_well(member: &Member, at: Millis) -> bool {
+    member.handle.row().unhealthy_until(at).is_none()
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// The member is not passed over for its health.
+    fn holds(self, member: &Member, at: Millis) -> bool {
+        self == Self::All || is_well(member, at)
+    }
+
+    /// The member could be asked at that time.
+    fn admits(self, member: &Member, at: Millis) -> bool {
+        let is_available = match member.handle.row().state(at) {
+            BreakerState::Closed | BreakerState::HalfOpen { probing: false } => true,
+            BreakerState::Open { .. } | BreakerState::HalfOpen { probing: true } => false,
+        };
+        is_available && self.holds(member, at)
     }
 }

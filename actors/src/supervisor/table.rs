@@ -239,6 +239,21 @@ impl Resolved {
         }
     }
 
+    /// The same, with another of the provider's models.
+    #[must_use]
+    pub fn calling(self, upstream_model: &str) -> Self {
+        let upstream_model: Arc<str> = upstream_model.into();
+        let members = self.members.iter();
+        let members = members.map(|candidate| Candidate {
+            member: Arc::clone(&candidate.member),
+            upstream_model: Arc::clone(&upstream_model),
+        });
+        Self {
+            members: members.collect(),
+            ..self
+        }
+    }
+
     /// The ids of the deployments that may answer, with the provider's model name each.
     pub fn deployments(&self) -> impl Iterator<Item = (&DeploymentId, &str)> {
         self.members

@@ -175,48 +175,47 @@ pub(super) const GENERAL: Section = Section {
             "",
             "model of every moderation",
         ),
-        planned(
-            Health,
+        on(
             "background_health_checks",
             Switch,
             "false",
-            "call every deployment now and then",
+            "every deployment is checked now and then, as `trunkline.health_checks` says; `/health?detailed=true` then tells what was found",
         ),
-        planned(
-            Health,
+        on(
             "background_health_check_model_groups",
             Texts,
             "all",
-            "which groups",
+            "which groups are checked",
         ),
-        planned(Health, "health_check_interval", Seconds, "300", "how often"),
-        planned(
-            Health,
+        on(
+            "health_check_interval",
+            Seconds,
+            "300",
+            "pause between two checks of a deployment, give or take a tenth",
+        ),
+        on(
             "health_check_details",
             Switch,
             "true",
-            "what the report says",
+            "`/health?detailed=true` tells errors, addresses and times",
         ),
-        planned(
-            Health,
+        on(
             "health_check_concurrency",
             Whole,
-            "",
-            "how many at the same time",
+            "8",
+            "how many checks at the same time",
         ),
-        planned(
-            Health,
+        on(
             "health_check_staleness_threshold",
             Seconds,
-            "",
-            "how old a check may be",
+            "2 intervals",
+            "how long a failed check counts; in `router_settings` too, which wins",
         ),
-        planned(
-            Health,
+        on(
             "health_check_ignore_transient_errors",
             Switch,
             "false",
-            "some failures do not count",
+            "checks that end with 408 (a timeout) or 429 say nothing; in `router_settings` too, which wins",
         ),
         planned(
             Health,
@@ -225,19 +224,17 @@ pub(super) const GENERAL: Section = Section {
             "false",
             "one check for all processes",
         ),
-        planned(
-            Health,
+        on(
             "enable_health_check_routing",
             Switch,
             "false",
-            "avoid deployments whose check failed",
+            "deployments whose check failed are passed over, unless all of a group did; in `router_settings` too, which wins",
         ),
-        planned(
-            Health,
+        on(
             "model_list_healthy_only",
             Switch,
             "false",
-            "list healthy models only",
+            "`/v1/models` leaves out groups whose checks all failed",
         ),
         planned(
             Observability,

@@ -84,28 +84,30 @@ const OWN: &[Key] = &[
         "the team's name for it",
     ),
     planned(Routing, "blocked", Switch, "false", "the deployment pauses"),
-    planned(
-        Health,
+    on(
         "disable_background_health_check",
         Switch,
         "false",
-        "never called to see how it is",
+        "not checked in the background",
     ),
-    planned(Health, "health_check_model", Text, "", "model of the check"),
-    planned(
-        Health,
+    on(
+        "health_check_model",
+        Text,
+        "",
+        "the model that a check calls; for a wildcard the only one there is",
+    ),
+    on(
         "health_check_timeout",
         Seconds,
-        "",
-        "how long the check may take",
+        "60",
+        "how long a check may take",
     ),
     planned(Health, "health_check_voice", Text, "", "voice of the check"),
-    planned(
-        Health,
+    on(
         "health_check_max_tokens",
         Tokens,
-        "",
-        "length of the check's answer",
+        "16; of a completion 1",
+        "longest answer of a check that calls",
     ),
     planned(
         Routing,

@@ -195,6 +195,12 @@ pub(super) const TRUNKLINE: Section = Section {
             "",
             "what happens to an answer whose client has left",
         ),
+        on(
+            "health_checks",
+            Text,
+            "models",
+            "how deployments are checked in the background: `models` asks the provider for its list of models, which costs nothing; `call` calls the model with the shortest request, on the books",
+        ),
     ],
 };
 

@@ -1,6 +1,6 @@
 //! `router_settings`.
 
-use super::Area::{Caching, Fleet, Health, Routing};
+use super::Area::{Caching, Fleet, Routing};
 use super::Kind::{Any, List, Map, Number, Seconds, Secret, Switch, Text, Texts, Whole};
 use super::{Key, Others, Section, ignored, on, planned};
 
@@ -232,26 +232,23 @@ pub(super) const ROUTER: Section = Section {
             Switch,
             "the log level is `general_settings.log_level`",
         ),
-        planned(
-            Health,
+        on(
             "enable_health_check_routing",
             Switch,
             "false",
-            "avoid deployments whose check failed",
+            "as in `general_settings`",
         ),
-        planned(
-            Health,
+        on(
             "health_check_staleness_threshold",
             Seconds,
-            "",
-            "how old a check may be",
+            "2 intervals",
+            "as in `general_settings`",
         ),
-        planned(
-            Health,
+        on(
             "health_check_ignore_transient_errors",
             Switch,
             "false",
-            "some failures do not count",
+            "as in `general_settings`",
         ),
         planned(
             Routing,

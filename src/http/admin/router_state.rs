@@ -10,7 +10,7 @@
 //!  "usage":{"requests":31,"tokens":4200,"rpm":500},"latency_ms":430}]}
 //! ```
 //!
-//! `minute` is the calendar minute that the breaker judges, `usage` the last 60 s against what the provider grants.
+//! `unhealthy_remaining_ms` is there while a failed health check counts. `minute` is the calendar minute that the breaker judges, `usage` the last 60 s against what the provider grants.
 
 use actix_web::HttpResponse;
 use jiff::Timestamp;
@@ -39,6 +39,9 @@ struct Deployment<'a> {
     /// Absent while closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     cooldown: Option<Cooldown>,
+    /// For how long a failed health check makes requests pass over it; absent while it is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unhealthy_remaining_ms: Option<u64>,
     /// A request is finding out whether it is well again.
     probing: bool,
     in_flight: u32,
@@ -111,12 +114,10 @@ fn shown<'a>(
     now: Millis,
 ) -> Deployment<'a> {
     let row = handle.row();
+    let left = |until: Millis| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX);
     let (state, cooldown_remaining_ms, probing) = match row.state(now) {
         BreakerState::Closed => ("closed", None, false),
-        BreakerState::Open { until } => {
-            let left = u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX);
-            ("open", Some(left), false)
-        }
+        BreakerState::Open { until } => ("open", Some(left(until)), false),
         BreakerState::HalfOpen { probing } => ("half_open", None, probing),
     };
     let counts = row.counts();
@@ -127,6 +128,7 @@ fn shown<'a>(
         state,
         cooldown_remaining_ms,
         cooldown: cooldown(row, now),
+        unhealthy_remaining_ms: row.unhealthy_until(now).map(left),
         probing,
         in_flight: row.in_flight(),
         requests: row.requests(),

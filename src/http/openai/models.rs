@@ -40,8 +40,9 @@ struct Model {
 
 /// All of them.
 pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> HttpResponse {
+    let healthy_only = call.app().config.health.list_healthy_only;
     HttpResponse::Ok().json(List {
-        data: visible(call.app(), &caller.identity),
+        data: visible(call.app(), &caller.identity, healthy_only),
         object: "list",
     })
 }
@@ -54,7 +55,7 @@ pub(crate) async fn show(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
         .get("id")
         .unwrap_or_default()
         .to_owned();
-    visible(call.app(), &caller.identity)
+    visible(call.app(), &caller.identity, false)
         .into_iter()
         .find(|model| model.id == id)
         .map(|model| HttpResponse::Ok().json(model))
@@ -67,8 +68,8 @@ pub(crate) async fn show(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
         })
 }
 
-/// Groups in the order of the config, a provider wildcard as the models of it that the price book knows, then aliases.
-fn visible(app: &App, identity: &Identity) -> Vec<Model> {
+/// With `healthy_only`, without groups whose checks all failed. Groups in the order of the config, a provider wildcard as the models of it that the price book knows, then aliases.
+fn visible(app: &App, identity: &Identity, healthy_only: bool) -> Vec<Model> {
     let mut seen = HashSet::new();
     let mut models = Vec::new();
     let mut add = |id: &str, upstream_model: &str, deployment: &DeploymentConfig| {
@@ -78,7 +79,9 @@ fn visible(app: &App, identity: &Identity) -> Vec<Model> {
             models.push(model(app, id, upstream_model, deployment));
         }
     };
-    for deployment in &app.config.deployments {
+    let is_listed =
+        |deployment: &&DeploymentConfig| !healthy_only || !app.is_unhealthy(&deployment.id);
+    for deployment in app.config.deployments.iter().filter(is_listed) {
         let (name, upstream) = (&deployment.model_name, &deployment.upstream_model);
         let known = match (name.strip_suffix('*'), upstream.as_str()) {
             (Some(prefix), "*") => {
@@ -96,7 +99,7 @@ fn visible(app: &App, identity: &Identity) -> Vec<Model> {
         }
     }
     for (alias, group) in &app.config.router.model_group_alias {
-        let mut deployments = app.config.deployments.iter();
+        let mut deployments = app.config.deployments.iter().filter(is_listed);
         if let Some(deployment) = deployments.find(|known| known.model_name == *group) {
             add(alias, &deployment.upstream_model, deployment);
         }
