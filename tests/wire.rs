@@ -12,6 +12,8 @@
 //! | `usage.json` | the parts that must be on the books |
 //! | `error.json` | instead of a response: how the failure must be classified |
 //!
+//! `themes.json` has the themes that every provider's folder must show, or the reason for a hole.
+//!
 //! Bodies are compared byte by byte, more strictly than as JSON values: same-dialect traffic promises to keep every byte
 //! it has no reason to touch. `TRUNKLINE_BLESS=1` rewrites the expected files; a file that no case reads is a failure.
 
@@ -21,7 +23,7 @@
     reason = "clippy spares only functions marked as tests; a broken fixture should stop the run at its line"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
@@ -76,6 +78,36 @@ fn every_golden_case_holds() {
         report.is_empty(),
         "golden cases differ (TRUNKLINE_BLESS=1 rewrites):\n{report}"
     );
+}
+
+/// `themes.json` says of each theme which case shows it with each provider's dialect, or why none does: a new provider's
+/// folder has to fill every line.
+#[test]
+fn every_theme_has_a_case_with_every_provider_or_a_reason_for_the_hole() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire");
+    let themes = fs::read(root.join("themes.json")).unwrap();
+    let themes: BTreeMap<String, BTreeMap<String, BTreeMap<String, Value>>> =
+        serde_json::from_slice(&themes).unwrap();
+    let mut problems = Vec::new();
+    for provider in folders(&root) {
+        let name = provider.file_name().unwrap().to_str().unwrap();
+        for (endpoint, themes) in &themes {
+            for (theme, shown) in themes {
+                let place = format!("{endpoint}, {theme}, {name}");
+                match shown.get(name) {
+                    Some(Value::String(case)) if provider.join(endpoint).join(case).is_dir() => {}
+                    Some(Value::Object(hole)) if hole.get("hole").is_some_and(says_something) => {}
+                    Some(other) => problems.push(format!("{place}: no such case: {other}")),
+                    None => problems.push(format!("{place}: neither a case nor a reason")),
+                }
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+fn says_something(reason: &Value) -> bool {
+    reason.as_str().is_some_and(|reason| !reason.is_empty())
 }
 
 impl Case {
