@@ -15,12 +15,21 @@ pub fn caps(config: &Config) -> Vec<(DeploymentId, Cap)> {
             caps.push((id.clone(), cap(Subject::from(&id), budget)));
         }
         let name = deployment.provider.name;
-        let budgets = &config.router.provider_budgets;
-        if let Some((_, budget)) = budgets.iter().find(|(provider, _)| provider == name) {
-            caps.push((id, cap(Subject::new(SubjectKind::Provider, name), budget)));
-        }
+        let of_provider = provider_caps(config).find(|cap| &*cap.subject.id == name);
+        caps.extend(of_provider.map(|cap| (id, cap)));
     }
     caps
+}
+
+/// The cap of each provider that has a budget.
+pub fn provider_caps(config: &Config) -> impl Iterator<Item = Cap> + '_ {
+    let budgets = config.router.provider_budgets.iter();
+    budgets.map(|(provider, budget)| {
+        cap(
+            Subject::new(SubjectKind::Provider, provider.as_str()),
+            budget,
+        )
+    })
 }
 
 fn cap(subject: Subject, budget: &Budget) -> Cap {

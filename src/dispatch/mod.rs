@@ -47,7 +47,7 @@ use trunkline_actors::spend_ledger::{Caps, LedgerHandle};
 use trunkline_actors::supervisor::{Resolved, RoutingHandle, RoutingTable};
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
-pub use caps::caps;
+pub use caps::{caps, provider_caps};
 pub use drain::Draining;
 pub use error::{DispatchError, UpstreamFailure};
 pub use routing::routing_config;

@@ -142,6 +142,11 @@ fn management() -> Vec<Entry> {
             admin::spend::global,
         ),
         get(
+            &["/provider/budgets"],
+            "What each provider may cost and has cost in the running period",
+            admin::provider_budgets::list,
+        ),
+        get(
             &["/router/state"],
             "Model groups and the state of their deployments",
             admin::router_state::show,

@@ -455,6 +455,31 @@ fn a_spent_budget_leaves_a_provider_or_deployment_out_and_outlives_a_restart() {
 }
 
 #[test]
+fn the_budget_of_a_provider_is_told_with_what_was_spent_and_when_it_is_renewed() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::one("m", &upstream)
+        .with_master_key()
+        .router("provider_budget_config: {openai: {budget_limit: 2.5, time_period: 1d}, groq: {budget_limit: 1, time_period: 30d}}");
+    let (_home, gateway) = start(&config);
+    let gateway = gateway.with_master_key();
+    gateway.chat("m").assert_status(200);
+
+    let budgets = gateway.get("/provider/budgets").json();
+
+    let openai = &budgets["providers"]["openai"];
+    assert_eq!(openai["budget_limit"], 2.5);
+    assert_eq!(openai["time_period"], "1d");
+    assert_eq!(openai["spend"], 0.000_025);
+    let reset = openai["budget_reset_at"].as_str().expect("a time");
+    assert!(reset.ends_with("T00:00:00Z"), "{reset}");
+    let groq = &budgets["providers"]["groq"];
+    assert_eq!(
+        (&groq["spend"], &groq["time_period"]),
+        (&json!(0), &json!("30d"))
+    );
+}
+
+#[test]
 fn mock_testing_flags_fail_the_group_where_they_are_allowed() {
     let first = Upstream::always(Reply::chat("first"));
     let second = Upstream::always(Reply::chat("second"));

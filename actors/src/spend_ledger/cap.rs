@@ -39,6 +39,15 @@ pub struct SpentCap {
     pub limit: Usd,
 }
 
+/// How a cap stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapState {
+    /// The cap.
+    pub cap: Cap,
+    /// Spent in this window.
+    pub spent: Usd,
+}
+
 /// All caps, by the deployments that they cover.
 #[derive(Debug)]
 pub struct Caps {
@@ -56,6 +65,12 @@ struct Window {
 // === impl Cap ===
 
 impl Cap {
+    /// When the window that `now` lies in ends; `None`: never.
+    pub fn resets_at(&self, now: UnixMs) -> Option<UnixMs> {
+        let length = whole_millis(self.period?);
+        Some(UnixMs(self.key(now).window_start.0.saturating_add(length)))
+    }
+
     fn key(&self, now: UnixMs) -> BudgetKey {
         let length = self.period.map_or(0, whole_millis);
         BudgetKey {
@@ -118,6 +133,25 @@ impl Caps {
             }
         }
         spent
+    }
+
+    /// How every cap stands at `now`, each once, by subject.
+    pub fn states(&self, now: UnixMs) -> Vec<CapState> {
+        let mut states: Vec<CapState> = Vec::new();
+        for window in self.of.values().flatten() {
+            if states
+                .iter()
+                .any(|state| state.cap.subject == window.cap.subject)
+            {
+                continue;
+            }
+            states.push(CapState {
+                spent: window.at(now, &self.ledger).snapshot().spent,
+                cap: window.cap.clone(),
+            });
+        }
+        states.sort_by(|a, b| a.cap.subject.cmp(&b.cap.subject));
+        states
     }
 
     /// Charges the caps of that deployment, and answers the windows that the settled record must name.

@@ -31,7 +31,7 @@ mod tests;
 pub use balance::{Balance, BalanceSnapshot};
 pub(crate) use balance::{BalanceState, Hold, NoMoney};
 pub use batch::{Batching, Next};
-pub use cap::{Cap, Caps, SpentCap};
+pub use cap::{Cap, CapState, Caps, SpentCap};
 use handle::Shared;
 pub use handle::{LedgerHandle, SeedFailed};
 pub use messages::{Drain, Flush, FlushFailed, JournalHasMore, LedgerStatus};

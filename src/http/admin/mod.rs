@@ -2,6 +2,7 @@
 
 pub mod key_generate;
 pub mod model_info;
+pub mod provider_budgets;
 pub mod router_state;
 pub mod spend;
 
