@@ -59,7 +59,7 @@ impl Resumable {
     }
 
     /// Notes what goes to the client.
-    pub(super) fn note(&mut self, kind: FrameKind, frame: &[u8]) {
+    pub(super) fn note(&mut self, kind: FrameKind, frame: &Bytes) {
         if kind == FrameKind::Content {
             self.transcript.note(frame);
         }

@@ -6,95 +6,69 @@
 //! Source: the API references of Mistral ("Chat", `prefix`), `DeepSeek` ("Chat prefix completion") and vLLM
 //! (`continue_final_message`), 2026-11-23.
 
-use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use std::fmt;
 
-use crate::json::{Object, Splice, filled, quoted};
+use bytes::Bytes;
+
+use super::stream::StreamDecoder;
+use crate::event::ChatEvent;
+use crate::json::{Object, Splice, quoted};
 
 /// The most text that is kept, in bytes: an answer that is longer is not carried on.
 const MAX_TEXT: usize = 1024 * 1024;
 
 /// What a streamed chat answer with one choice has said, read from the events that the client gets.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Transcript {
-    /// `None` once something came that cannot be carried on.
-    text: Option<String>,
-    begun: bool,
-}
-
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow, default)]
-    choices: Vec<Choice<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow)]
-    finish_reason: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    content: Option<String>,
-    #[serde(borrow)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
-    #[serde(borrow)]
-    function_call: Option<&'a RawValue>,
+    decoder: StreamDecoder,
+    text: String,
+    /// Something came that cannot be carried on.
+    other: bool,
 }
 
 // === impl Transcript ===
 
 impl Transcript {
-    /// Notes one event with content, framed as it goes to the client.
-    pub fn note(&mut self, frame: &[u8]) {
-        if !self.begun {
-            self.begun = true;
-            self.text = Some(String::new());
+    /// Notes one event, framed as it goes to the client.
+    pub fn note(&mut self, frame: &Bytes) {
+        if self.other {
+            return;
         }
-        let Some(text) = &mut self.text else { return };
-        match addition(frame) {
-            Some(more) if text.len() + more.len() <= MAX_TEXT => text.push_str(&more),
-            _ => self.text = None,
+        self.decoder.push(frame.clone());
+        while let Some(event) = self.decoder.next_event().transpose() {
+            match event {
+                Ok(ChatEvent::Text { text, .. }) if self.text.len() + text.len() <= MAX_TEXT => {
+                    self.text.push_str(&text);
+                }
+                Ok(
+                    ChatEvent::Start { .. }
+                    | ChatEvent::Citation { .. }
+                    | ChatEvent::KeepAlive
+                    | ChatEvent::Usage(_),
+                ) => {}
+                _ => {
+                    self.other = true;
+                    return;
+                }
+            }
         }
     }
 
     /// All of it, if it is text and nothing else.
     pub fn text(&self) -> Option<&str> {
-        self.text.as_deref().filter(|text| !text.is_empty())
+        (!self.other && !self.text.is_empty()).then_some(&self.text)
     }
 }
 
-/// The text that an event adds; `None` when it adds anything else.
-fn addition(frame: &[u8]) -> Option<String> {
-    let data = frame.strip_prefix(b"data:")?.trim_ascii();
-    let chunk: Chunk<'_> = serde_json::from_slice(data).ok()?;
-    let mut text = String::new();
-    for choice in chunk.choices {
-        let Some(delta) = choice.delta else { continue };
-        let others = [
-            delta.reasoning_content,
-            delta.reasoning,
-            delta.refusal,
-            delta.tool_calls,
-            delta.function_call,
-            choice.finish_reason,
-        ];
-        if others.into_iter().flatten().any(filled) {
-            return None;
-        }
-        text.push_str(delta.content.as_deref().unwrap_or_default());
+impl fmt::Debug for Transcript {
+    /// Without the text: it is what a model answered.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Transcript")
+            .field("bytes", &self.text.len())
+            .field("other", &self.other)
+            .finish_non_exhaustive()
     }
-    Some(text)
 }
 
 /// The client's request again, asking `provider` for what follows on `said`, which was about `said_tokens` tokens long.
@@ -132,9 +106,9 @@ mod tests {
 
     use super::*;
 
-    fn frame(delta: &Value) -> Vec<u8> {
+    fn frame(delta: &Value) -> Bytes {
         let chunk = json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]});
-        format!("data: {chunk}\n\n").into_bytes()
+        format!("data: {chunk}\n\n").into()
     }
 
     #[test]
