@@ -54,7 +54,7 @@ pub(super) fn estimate(inbound: &Inbound, candidates: &[Candidate]) -> Estimate 
             .unwrap_or_default()
             .saturating_mul(peek.n.max(1)),
     };
-    let asked = service::asked(&inbound.body);
+    let asked = service::asked(peek);
     let (input_cost, output_cost) = candidates
         .iter()
         .filter_map(|(target, price)| {

@@ -1,24 +1,21 @@
 //! Which service tier a call asks for, and which one the provider says it gave: it decides the price.
 //!
-//! Most bodies do not speak of it, so they are searched for the word before anything is parsed.
+//! Most answers do not speak of it, so they are searched for the word before anything is parsed.
 
 use memchr::memmem;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use trunkline_wire::json::Object;
+use trunkline_wire::request::RequestPeek;
 
 use crate::config::{DeploymentConfig, Dialect};
 use crate::cost::ServiceTier;
 
 const KEY: &str = "service_tier";
 
-/// What the client's body asks for; `None` if it does not say.
-pub(super) fn asked(body: &[u8]) -> Option<ServiceTier> {
-    memmem::find(body, KEY.as_bytes())?;
-    // Parsed in earnest: the word may be in a prompt, or in metadata to get a cheaper bill.
-    let object = Object::parse(body).ok()?;
-    let text: &str = serde_json::from_str(object.get(KEY)?.get()).ok()?;
-    match ServiceTier::named(text) {
+/// What the client asks for; `None` if it does not say.
+pub(super) fn asked(peek: &RequestPeek) -> Option<ServiceTier> {
+    match ServiceTier::named(peek.service_tier.as_deref()?) {
         // A batch is not asked for by a call; a provider that ignores the word must not make it cheaper.
         ServiceTier::Batch => Some(ServiceTier::Standard),
         service => Some(service),
@@ -57,11 +54,17 @@ pub(super) fn served(body: &[u8]) -> Option<ServiceTier> {
 
 #[cfg(test)]
 mod tests {
+    use trunkline_wire::request::{Endpoint, RequestPeek};
+
     use super::{asked, served};
     use crate::cost::ServiceTier::{Flex, Priority, Standard};
 
     #[test]
     fn a_request_asks_at_its_top_level_only() {
+        let asked = |body: &str| {
+            let body = body.replacen('{', r#"{"input":"x","#, 1);
+            asked(&RequestPeek::parse(Endpoint::Embeddings, body.as_bytes()).unwrap())
+        };
         for (body, want) in [
             (r#"{"model":"m","service_tier":"flex"}"#, Some(Flex)),
             (r#"{"service_tier": "priority"}"#, Some(Priority)),
@@ -75,7 +78,7 @@ mod tests {
             ),
             (r#"{"model":"m"}"#, None),
         ] {
-            assert_eq!(asked(body.as_bytes()), want, "{body}");
+            assert_eq!(asked(body), want, "{body}");
         }
     }
 

@@ -103,7 +103,7 @@ impl Settlement {
             }),
             endpoint: inbound.endpoint,
             choices: inbound.peek.n.max(1),
-            asked: service::asked(&inbound.body),
+            asked: service::asked(&inbound.peek),
             arrived: inbound.arrived,
         }
     }

@@ -62,6 +62,8 @@ pub struct RequestPeek {
     pub n: u64,
     /// `user`, or Anthropic's `metadata.user_id`, when it is a string.
     pub user: Option<String>,
+    /// `service_tier`, when it is a string.
+    pub service_tier: Option<String>,
     /// Bytes of `messages` (with Anthropic's `system` and `tools`), `prompt` or `input` as they are spelled, for estimates.
     pub input_bytes: usize,
     /// `metadata.tags` (Anthropic's clients: `litellm_metadata.tags`), then `tags`.
@@ -172,6 +174,7 @@ impl RequestPeek {
         for (key, value) in object.members() {
             match key {
                 "model" => peek.model = read::model(value)?,
+                "service_tier" => peek.service_tier = read::string(value),
                 "stream" => peek.stream = read::boolean(key, value)?.unwrap_or(false),
                 "max_tokens" => peek.max_tokens = read::count(key, value)?,
                 "tags" => own_tags = read::strings(value).unwrap_or_default(),

@@ -13,7 +13,7 @@ fn what_decides_is_read() {
         r#"{{"model":"m\u00e9","messages":{messages},"stream":true,"stream_options":{{"include_usage":true,"x":1}},
         "max_tokens":5,"max_completion_tokens":7,"n":2,"user":"u","metadata":{{"tags":["a"]}},"tags":["b"],"num_retries":1,
         "timeout":1.5,"request_timeout":9,"stream_timeout":3,"fallbacks":["f",{{"model":"g"}}],"disable_fallbacks":true,
-        "drop_params":true,"temperature":"hot"}}"#
+        "drop_params":true,"service_tier":"flex","temperature":"hot"}}"#
     ))
     .unwrap();
     let expected = RequestPeek {
@@ -23,6 +23,7 @@ fn what_decides_is_read() {
         max_tokens: Some(7),
         n: 2,
         user: Some("u".to_owned()),
+        service_tier: Some("flex".to_owned()),
         input_bytes: messages.len(),
         tags: vec!["a".to_owned(), "b".to_owned()],
         num_retries: Some(1),
