@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -324,11 +323,7 @@ fn in_flight(gateway: &Gateway) -> u64 {
 fn rows(gateway: &Gateway, home: &Home, round: &Round) -> (usize, usize) {
     // Asking for the spend brings what is in the journal onto the books.
     gateway.send(&Request::get("/global/spend").bearer(MASTER_KEY));
-    let store = Connection::open_with_flags(
-        home.path().join("trunkline.db"),
-        OpenFlags::SQLITE_OPEN_READ_ONLY,
-    )
-    .expect("the store can be read beside the gateway");
+    let store = home.books();
     store
         .query_row(
             "SELECT count(*), count(DISTINCT end_user) FROM spend_logs WHERE end_user LIKE ?",

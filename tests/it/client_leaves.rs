@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::spend::{COST_PICO, rows, total};
@@ -50,11 +49,7 @@ struct Row {
 }
 
 fn only_row(home: &Home) -> Row {
-    let store = Connection::open_with_flags(
-        home.path().join("trunkline.db"),
-        OpenFlags::SQLITE_OPEN_READ_ONLY,
-    )
-    .expect("the store can be read beside the gateway");
+    let store = home.books();
     store
         .query_row(
             "SELECT status, prompt_tokens, completion_tokens, usage_estimated, error_code FROM spend_logs",

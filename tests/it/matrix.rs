@@ -14,7 +14,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 
@@ -181,11 +180,7 @@ fn run(cells: &[Cell], gateway: &Gateway) -> HashMap<String, Facts> {
 
 /// Status, attempts and deployment of each row, by customer.
 fn rows(home: &Home) -> HashMap<String, Vec<(String, u32, String)>> {
-    let store = Connection::open_with_flags(
-        home.path().join("trunkline.db"),
-        OpenFlags::SQLITE_OPEN_READ_ONLY,
-    )
-    .expect("the store can be read beside the gateway");
+    let store = home.books();
     let mut query = store
         .prepare("SELECT end_user, status, attempts, deployment FROM spend_logs")
         .expect("the books can be read");

@@ -3,7 +3,6 @@
 
 use std::thread;
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::keys::generate_key;
@@ -42,11 +41,7 @@ pub(crate) fn total(gateway: &Gateway) -> i64 {
 
 /// How many rows the books have in all, and how many of them are completed requests.
 pub(crate) fn rows(home: &Home) -> (i64, i64) {
-    let store = Connection::open_with_flags(
-        home.path().join("trunkline.db"),
-        OpenFlags::SQLITE_OPEN_READ_ONLY,
-    )
-    .expect("the store can be read beside the gateway");
+    let store = home.books();
     store
         .query_row(
             "SELECT count(*), count(*) FILTER (WHERE status = 'success') FROM spend_logs",

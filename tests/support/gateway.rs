@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::thread;
 
+use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -78,6 +79,15 @@ impl Home {
 
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// The books, read beside the gateway: its database as it is on disk.
+    pub(crate) fn books(&self) -> Connection {
+        Connection::open_with_flags(
+            self.path().join("trunkline.db"),
+            OpenFlags::SQLITE_OPEN_READ_ONLY,
+        )
+        .expect("the store can be read beside the gateway")
     }
 
     pub(crate) fn config_path(&self) -> PathBuf {
