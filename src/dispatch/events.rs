@@ -5,7 +5,6 @@ use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
 use trunkline_wire::exchange::{AnswerOptions, Dialect};
 use trunkline_wire::relay::{Frame, FrameKind, Relay};
 use trunkline_wire::request::Endpoint;
-use trunkline_wire::tool_names::ToolNames;
 
 use super::upstream::Body;
 
@@ -105,7 +104,7 @@ impl Events {
 
     /// Nothing at all.
     pub(super) fn empty() -> Self {
-        Self::from_pieces(&[], plain())
+        Self::from_pieces(&[], AnswerOptions::new(Endpoint::ChatCompletions))
     }
 }
 
@@ -146,18 +145,6 @@ impl Joined {
     }
 }
 
-/// For events that nobody asked for.
-fn plain() -> AnswerOptions {
-    AnswerOptions {
-        endpoint: Endpoint::ChatCompletions,
-        requested_model: None,
-        include_usage: false,
-        choices: 0,
-        created: 0,
-        renamed: ToolNames::default(),
-    }
-}
-
 fn broken(message: &str) -> UpstreamError {
     UpstreamError::new(UpstreamErrorKind::BrokenAnswer, None, message)
 }
@@ -180,7 +167,8 @@ mod tests {
     #[test]
     fn a_provider_that_sends_everything_but_content_is_given_up() {
         let comments = vec![Bytes::from_static(b": still here\n\n"); 30_000];
-        let mut events = Events::from_pieces(&comments, plain());
+        let mut events =
+            Events::from_pieces(&comments, AnswerOptions::new(Endpoint::ChatCompletions));
 
         let held = events.hold_until_content().now_or_never().unwrap();
 

@@ -10,7 +10,6 @@ use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
 use trunkline_wire::exchange::{self, AnswerOptions, Dialect};
 use trunkline_wire::openai::reply::{self, Envelope};
 use trunkline_wire::request::Endpoint;
-use trunkline_wire::tool_names::ToolNames;
 use trunkline_wire::usage::Usage;
 
 use super::Inbound;
@@ -36,12 +35,9 @@ pub(super) fn answer(
         ));
     }
     let options = AnswerOptions {
-        endpoint: inbound.endpoint,
-        requested_model: None,
         include_usage,
-        choices: 0,
         created: UnixMs::now().0 / 1000,
-        renamed: ToolNames::default(),
+        ..AnswerOptions::new(inbound.endpoint)
     };
     let usage = Usage::estimated(PROMPT_TOKENS, COMPLETION_TOKENS);
     let random = Alphanumeric.sample_string(&mut rand::rng(), 24);

@@ -239,6 +239,22 @@ fn output_bytes(choice: &Choice) -> usize {
     text + others + arguments
 }
 
+// === impl AnswerOptions ===
+
+impl AnswerOptions {
+    /// An answer as its provider names and numbers it, without usage in its stream.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            requested_model: None,
+            include_usage: false,
+            choices: 0,
+            created: 0,
+            renamed: ToolNames::default(),
+        }
+    }
+}
+
 // === impl EncodeOptions ===
 
 impl EncodeOptions<'_> {

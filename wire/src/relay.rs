@@ -280,3 +280,43 @@ impl fmt::Debug for Translation {
             .finish_non_exhaustive()
     }
 }
+
+/// What the tests of every relay do with one.
+#[cfg(test)]
+pub(crate) mod to_end {
+    use super::{Bytes, Frame, Relay, UpstreamError};
+
+    /// Feeds a stream, cut at these places: its frames, the relay after them, and the verdict.
+    pub(crate) fn relayed(
+        mut relay: Relay,
+        stream: &[u8],
+        cuts: &[usize],
+    ) -> (Vec<Frame>, Relay, Result<(), UpstreamError>) {
+        let mut frames = Vec::new();
+        let mut from = 0;
+        for to in cuts.iter().copied().chain([stream.len()]) {
+            relay.push(Bytes::copy_from_slice(&stream[from..to]));
+            from = to;
+            loop {
+                match relay.next_frame() {
+                    Ok(Some(frame)) => frames.push(frame),
+                    Ok(None) => break,
+                    Err(err) => return (frames, relay, Err(err)),
+                }
+            }
+        }
+        let end = relay.finish();
+        while let Ok(Some(frame)) = relay.next_frame() {
+            frames.push(frame);
+        }
+        (frames, relay, end)
+    }
+
+    /// The bytes of all frames as text.
+    pub(crate) fn joined(frames: &[Frame]) -> String {
+        frames
+            .iter()
+            .map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned())
+            .collect()
+    }
+}

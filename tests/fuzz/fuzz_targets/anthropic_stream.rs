@@ -8,7 +8,6 @@ use trunkline_wire::anthropic::stream::StreamDecoder;
 use trunkline_wire::event::ChatEvent;
 use trunkline_wire::exchange::AnswerOptions;
 use trunkline_wire::openai::render::StreamRenderer;
-use trunkline_wire::tool_names::ToolNames;
 use trunkline_wire::{Endpoint, UpstreamError};
 
 fuzz_target!(|input: (u16, bool, Vec<u8>)| {
@@ -17,12 +16,9 @@ fuzz_target!(|input: (u16, bool, Vec<u8>)| {
     let (events, end) = decoded(&[&stream]);
     assert_eq!(decoded(&[head, tail]), (events.clone(), end));
     let mut renderer = StreamRenderer::new(&AnswerOptions {
-        endpoint: Endpoint::ChatCompletions,
-        requested_model: None,
         include_usage,
         choices: 1,
-        created: 0,
-        renamed: ToolNames::default(),
+        ..AnswerOptions::new(Endpoint::ChatCompletions)
     });
     let mut frames = Vec::new();
     for event in events {

@@ -8,7 +8,6 @@ use trunkline_wire::anthropic::render::StreamRenderer;
 use trunkline_wire::event::ChatEvent;
 use trunkline_wire::exchange::AnswerOptions;
 use trunkline_wire::openai::stream::StreamDecoder;
-use trunkline_wire::tool_names::ToolNames;
 use trunkline_wire::{Endpoint, UpstreamError};
 
 fuzz_target!(|input: (u16, Vec<u8>)| {
@@ -44,12 +43,10 @@ fn drain(decoder: &mut StreamDecoder, events: &mut Vec<ChatEvent>) -> Result<(),
 fn assert_well_formed(events: Vec<ChatEvent>) {
     let whole = events.last() == Some(&ChatEvent::End);
     let mut renderer = StreamRenderer::new(&AnswerOptions {
-        endpoint: Endpoint::Messages,
         requested_model: Some("requested".to_owned()),
         include_usage: true,
         choices: 1,
-        created: 0,
-        renamed: ToolNames::default(),
+        ..AnswerOptions::new(Endpoint::Messages)
     });
     let mut frames = Vec::new();
     for event in events {

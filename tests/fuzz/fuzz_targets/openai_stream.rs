@@ -6,7 +6,6 @@ use libfuzzer_sys::fuzz_target;
 use trunkline_wire::exchange::AnswerOptions;
 use trunkline_wire::openai::relay::StreamRelay;
 use trunkline_wire::relay::Frame;
-use trunkline_wire::tool_names::ToolNames;
 use trunkline_wire::{Endpoint, UpstreamError};
 
 fuzz_target!(|input: (u16, bool, Vec<u8>)| {
@@ -20,12 +19,9 @@ fuzz_target!(|input: (u16, bool, Vec<u8>)| {
 
 fn relayed(chunks: &[&[u8]], include_usage: bool) -> (Vec<Frame>, Result<(), UpstreamError>) {
     let mut relay = StreamRelay::new(AnswerOptions {
-        endpoint: Endpoint::ChatCompletions,
         requested_model: Some("requested".to_owned()),
         include_usage,
-        choices: 0,
-        created: 0,
-        renamed: ToolNames::default(),
+        ..AnswerOptions::new(Endpoint::ChatCompletions)
     });
     let mut frames = Vec::new();
     for chunk in chunks {

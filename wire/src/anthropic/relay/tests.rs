@@ -1,49 +1,21 @@
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use FrameKind::{Comment, Content, Done, Other, Preamble};
 
 use super::*;
-use crate::tool_names::ToolNames;
+use crate::exchange::Dialect;
+use crate::relay::Relay;
+use crate::relay::to_end::{joined, relayed};
 use crate::{Endpoint, UpstreamErrorKind as Kind};
 
-fn relay_to_end(
-    stream: &[u8],
-    cuts: &[usize],
-) -> (Vec<Frame>, StreamRelay, Result<(), UpstreamError>) {
-    let mut relay = StreamRelay::new(AnswerOptions {
-        endpoint: Endpoint::Messages,
+fn relay_to_end(stream: &[u8], cuts: &[usize]) -> (Vec<Frame>, Relay, Result<(), UpstreamError>) {
+    let options = AnswerOptions {
         requested_model: Some("mine".to_owned()),
         include_usage: true,
         choices: 1,
-        created: 0,
-        renamed: ToolNames::default(),
-    });
-    let mut frames = Vec::new();
-    let mut from = 0;
-    for to in cuts.iter().copied().chain([stream.len()]) {
-        relay.push(Bytes::copy_from_slice(&stream[from..to]));
-        from = to;
-        loop {
-            match relay.next_frame() {
-                Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => break,
-                Err(err) => return (frames, relay, Err(err)),
-            }
-        }
-    }
-    let end = relay.finish();
-    while let Ok(Some(frame)) = relay.next_frame() {
-        frames.push(frame);
-    }
-    (frames, relay, end)
-}
-
-fn joined(frames: &[Frame]) -> String {
-    frames
-        .iter()
-        .map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned())
-        .collect()
+        ..AnswerOptions::new(Endpoint::Messages)
+    };
+    relayed(Relay::new(Dialect::Anthropic, options), stream, cuts)
 }
 
 const STREAM: &str = concat!(

@@ -10,17 +10,14 @@ use crate::event::{ChatEvent, FinishReason};
 use crate::exchange::AnswerOptions;
 use crate::openai::relay::StreamRelay;
 use crate::relay::{Frame, FrameKind};
-use crate::tool_names::ToolNames;
 use crate::{Endpoint, Usage};
 
 fn options(include_usage: bool) -> AnswerOptions {
     AnswerOptions {
-        endpoint: Endpoint::ChatCompletions,
-        requested_model: None,
         include_usage,
         choices: 1,
-        renamed: ToolNames::default(),
         created: 1_700_000_000,
+        ..AnswerOptions::new(Endpoint::ChatCompletions)
     }
 }
 

@@ -4,51 +4,24 @@ use serde_json::Map;
 
 use FrameKind::{Comment, Content, Done, Other, Preamble};
 
-use crate::exchange::{AnswerOptions, EncodeOptions, MaxTokensField};
+use crate::exchange::{AnswerOptions, Dialect, EncodeOptions, MaxTokensField};
 use crate::openai::relay::StreamRelay;
 use crate::openai::{decode, error, splice};
-use crate::relay::{Frame, FrameKind};
-use crate::tool_names::ToolNames;
+use crate::relay::to_end::{joined, relayed};
+use crate::relay::{Frame, FrameKind, Relay};
 use crate::{Endpoint, RequestPeek, UpstreamError, UpstreamErrorKind as Kind, Usage};
 
 pub(super) fn relay_to_end(
     stream: &[u8],
     cuts: &[usize],
     include_usage: bool,
-) -> (Vec<Frame>, StreamRelay, Result<(), UpstreamError>) {
-    let mut relay = StreamRelay::new(AnswerOptions {
-        endpoint: Endpoint::ChatCompletions,
+) -> (Vec<Frame>, Relay, Result<(), UpstreamError>) {
+    let options = AnswerOptions {
         requested_model: Some("mine".to_owned()),
         include_usage,
-        choices: 0,
-        created: 0,
-        renamed: ToolNames::default(),
-    });
-    let mut frames = Vec::new();
-    let mut from = 0;
-    for to in cuts.iter().copied().chain([stream.len()]) {
-        relay.push(Bytes::copy_from_slice(&stream[from..to]));
-        from = to;
-        loop {
-            match relay.next_frame() {
-                Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => break,
-                Err(err) => return (frames, relay, Err(err)),
-            }
-        }
-    }
-    let end = relay.finish();
-    while let Ok(Some(frame)) = relay.next_frame() {
-        frames.push(frame);
-    }
-    (frames, relay, end)
-}
-
-fn joined(frames: &[Frame]) -> String {
-    frames
-        .iter()
-        .map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned())
-        .collect()
+        ..AnswerOptions::new(Endpoint::ChatCompletions)
+    };
+    relayed(Relay::new(Dialect::OpenAi, options), stream, cuts)
 }
 
 const CHAT: &str = concat!(
@@ -128,12 +101,8 @@ fn a_stream_that_just_ends_is_cut_unless_every_choice_had_finished() {
         assert_eq!(end.unwrap_err().kind, Kind::CutStream, "{cut}");
     }
     let mut two = StreamRelay::new(AnswerOptions {
-        endpoint: Endpoint::ChatCompletions,
-        requested_model: None,
-        include_usage: false,
         choices: 2,
-        created: 0,
-        renamed: ToolNames::default(),
+        ..AnswerOptions::new(Endpoint::ChatCompletions)
     });
     two.push(Bytes::copy_from_slice(finished.as_bytes()));
     while two.next_frame().unwrap().is_some() {}

@@ -8,17 +8,14 @@ use crate::event::{ChatEvent, FinishReason};
 use crate::exchange::AnswerOptions;
 use crate::relay::{Frame, FrameKind};
 use crate::sse::SseDecoder;
-use crate::tool_names::ToolNames;
 use crate::{Endpoint, Usage};
 
 pub(super) fn options() -> AnswerOptions {
     AnswerOptions {
-        endpoint: Endpoint::Messages,
         requested_model: Some("mine".to_owned()),
         include_usage: true,
         choices: 1,
-        created: 0,
-        renamed: ToolNames::default(),
+        ..AnswerOptions::new(Endpoint::Messages)
     }
 }
 

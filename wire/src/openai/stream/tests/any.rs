@@ -10,7 +10,6 @@ use crate::anthropic::render::tests::stream::{assert_well_formed, data};
 use crate::event::ChatEvent;
 use crate::exchange::AnswerOptions;
 use crate::relay::Frame;
-use crate::tool_names::ToolNames;
 
 /// One delta, as a server may send it: text, reasoning, or a piece of one of three calls.
 #[derive(Debug, Clone)]
@@ -58,12 +57,9 @@ fn stream_of(sent: &[Sent]) -> (String, BTreeMap<usize, String>) {
 
 fn rendered(events: Vec<ChatEvent>) -> Vec<Frame> {
     let mut renderer = StreamRenderer::new(&AnswerOptions {
-        endpoint: Endpoint::Messages,
-        requested_model: None,
         include_usage: true,
         choices: 1,
-        created: 0,
-        renamed: ToolNames::default(),
+        ..AnswerOptions::new(Endpoint::Messages)
     });
     let mut frames = Vec::new();
     for event in events {
