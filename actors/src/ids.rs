@@ -85,6 +85,14 @@ text_id! {
     /// An internal user.
     UserId
 }
+text_id! {
+    /// A team. Holds no colon: a member is `team:user`.
+    TeamId
+}
+text_id! {
+    /// An organisation.
+    OrganisationId
+}
 
 /// The gateway's own id of one client request: a ULID, 26 characters, sortable by time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -206,6 +214,11 @@ impl Subject {
     pub fn global() -> Self {
         Self::new(SubjectKind::Global, "")
     }
+
+    /// A user within a team: `team:user`. Told apart by the first colon, which no team's id holds.
+    pub fn team_member(team: &TeamId, user: &UserId) -> Self {
+        Self::new(SubjectKind::TeamMember, format!("{team}:{user}"))
+    }
 }
 
 impl From<&KeyId> for Subject {
@@ -217,6 +230,18 @@ impl From<&KeyId> for Subject {
 impl From<&UserId> for Subject {
     fn from(user: &UserId) -> Self {
         Self::new(SubjectKind::User, user.shared())
+    }
+}
+
+impl From<&TeamId> for Subject {
+    fn from(team: &TeamId) -> Self {
+        Self::new(SubjectKind::Team, team.shared())
+    }
+}
+
+impl From<&OrganisationId> for Subject {
+    fn from(organisation: &OrganisationId) -> Self {
+        Self::new(SubjectKind::Organisation, organisation.shared())
     }
 }
 
@@ -236,6 +261,28 @@ impl fmt::Display for Subject {
 // === impl SubjectKind ===
 
 impl SubjectKind {
+    /// Every kind, in lock order.
+    pub const ALL: [Self; 11] = [
+        Self::Global,
+        Self::Organisation,
+        Self::Team,
+        Self::User,
+        Self::TeamMember,
+        Self::EndUser,
+        Self::Key,
+        Self::Tag,
+        Self::Model,
+        Self::Provider,
+        Self::Deployment,
+    ];
+
+    /// The kind of that descriptor.
+    pub fn named(descriptor: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == descriptor)
+    }
+
     /// The contract's descriptor, also a bounded metric label.
     pub fn as_str(self) -> &'static str {
         match self {

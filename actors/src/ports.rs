@@ -8,12 +8,16 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMs;
-use crate::ids::{DeploymentId, KeyId, ModelGroup, RequestId, Subject, UserId};
+use crate::ids::{
+    DeploymentId, KeyId, ModelGroup, OrganisationId, RequestId, Subject, TeamId, UserId,
+};
 use crate::money::Usd;
 
 /// A boxed future that may go to another thread: what makes an async trait usable behind `dyn`.
@@ -24,10 +28,28 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct BudgetKey {
     /// Whose budget it is.
     pub subject: Subject,
+    /// Which of the subject's budgets.
+    #[serde(default, skip_serializing_if = "BudgetName::is_own")]
+    pub budget: BudgetName,
     /// Counts manual resets, from 0.
     pub generation: u32,
     /// When the window began; 0 for a budget that never resets.
     pub window_start: UnixMs,
+}
+
+/// Which of a subject's budgets: its own (the empty name), one more of another period (`window/1d`), or the one for a
+/// model group (`model/gpt-4o`).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BudgetName(Arc<str>);
+
+/// What a window that takes over its predecessor's excess begins with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Carry {
+    /// The window before.
+    pub previous: BudgetKey,
+    /// What could be spent in it.
+    pub limit: Usd,
 }
 
 /// Written before the upstream call: what is known of a request whose outcome is not.
@@ -43,6 +65,18 @@ pub struct StartedRecord {
     /// The internal user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+    /// The team that the key belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
+    /// The organisation of the team or key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<OrganisationId>,
+    /// The customer named by the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_user: Option<String>,
+    /// Request tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The group asked for.
     pub model_group: ModelGroup,
     /// Estimated prompt tokens.
@@ -70,6 +104,41 @@ pub enum SpendStatus {
     Failure,
     /// The process died between `started` and `settled`; made at replay.
     Unknown,
+    /// No request: the difference that another price makes to one, made by hand. Its cost may be negative, its usage is zero.
+    Adjustment,
+}
+
+/// What was billed by the piece, where anything was. Absent counts are 0; seconds are decimals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pieces {
+    /// Queries or search units of a reranker.
+    pub queries: u64,
+    /// Pictures sent.
+    pub images_in: u64,
+    /// Pictures made.
+    pub images_out: u64,
+    /// Tokens of the pictures made.
+    pub image_output_tokens: u64,
+    /// Pixels of the pictures made.
+    pub pixels: u64,
+    /// Characters sent.
+    pub characters_in: u64,
+    /// Characters answered.
+    pub characters_out: u64,
+    /// Seconds of audio sent.
+    pub seconds_in: Decimal,
+    /// Seconds of audio made.
+    pub seconds_out: Decimal,
+}
+
+/// The price that a cost was made with. A row names it by `id`; what it says is kept once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PriceSheet {
+    /// A digest of `text`.
+    pub id: Arc<str>,
+    /// Figures and terms, as `cost` writes and reads them.
+    pub text: Arc<str>,
 }
 
 /// Token usage in disjoint parts, and the totals they add up to. Absent parts are 0.
@@ -123,9 +192,18 @@ pub struct SpendRecord {
     /// The internal user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+    /// The team that the key belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
+    /// The organisation of the team or key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<OrganisationId>,
     /// The customer named by the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_user: Option<String>,
+    /// Where the request came from: an IP address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ip: Option<String>,
     /// The group that answered (or failed last).
     pub model_group: ModelGroup,
     /// The provider's model name.
@@ -150,15 +228,30 @@ pub struct SpendRecord {
     /// What was used.
     #[serde(default)]
     pub usage: UsageParts,
+    /// What was billed by the piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pieces: Option<Pieces>,
+    /// The service tier that was billed: `flex`, `priority`, `batch`; `None` is the standard one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
     /// The provider sent no usage: these are the gateway's figures.
     #[serde(default)]
     pub usage_estimated: bool,
     /// What it cost; `None` is unknown, not free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
-    /// Version of the prices used, to recompute the cost.
+    /// Version of the price list used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_version: Option<String>,
+    /// [`PriceSheet::id`] of the price used, to recompute the cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_id: Option<Arc<str>>,
+    /// What that price says, until the books of this process have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_sheet: Option<Arc<str>>,
+    /// The row that an adjustment corrects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjusts: Option<RequestId>,
     /// The answer came from the gateway's cache.
     #[serde(default)]
     pub cache_hit: bool,
@@ -173,6 +266,92 @@ pub struct SpendRecord {
     /// The budget windows that this cost was charged to: those its holds named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetKey>,
+}
+
+// === impl SpendRecord ===
+
+impl SpendRecord {
+    /// The record of a request of which is known that it started, and no more.
+    pub fn of(started: StartedRecord) -> Self {
+        Self {
+            id: started.id,
+            provider_request_id: None,
+            call_type: started.call_type,
+            status: SpendStatus::Unknown,
+            key: started.key,
+            key_alias: None,
+            user: started.user,
+            team: started.team,
+            organisation: started.organisation,
+            end_user: started.end_user,
+            client_ip: None,
+            model: String::new(),
+            model_group: started.model_group,
+            deployment: None,
+            provider: String::new(),
+            api_base: None,
+            stream: started.stream,
+            started_at: started.started_at,
+            first_content_at: None,
+            ended_at: started.started_at,
+            usage: UsageParts::default(),
+            pieces: None,
+            service_tier: None,
+            usage_estimated: false,
+            cost: None,
+            price_version: None,
+            price_id: None,
+            price_sheet: None,
+            adjusts: None,
+            cache_hit: false,
+            attempts: 0,
+            error_code: None,
+            tags: started.tags,
+            budgets: started.budgets,
+        }
+    }
+}
+
+// === impl BudgetName ===
+
+impl BudgetName {
+    /// The budget of that name.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// One of several windows: `1d`.
+    pub fn window(period: &str) -> Self {
+        Self(format!("window/{period}").into())
+    }
+
+    /// For one model group.
+    pub fn model(group: &str) -> Self {
+        Self(format!("model/{group}").into())
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The group, for a budget over one.
+    pub fn model_group(&self) -> Option<&str> {
+        self.0.strip_prefix("model/")
+    }
+
+    /// The subject's own budget.
+    pub fn is_own(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Default for BudgetName {
+    fn default() -> Self {
+        // No allocation for the usual one.
+        static OWN: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+        Self(Arc::clone(&OWN))
+    }
 }
 
 /// Where a reader stands in the journal: opaque to the ledger, ordered within one reader.
@@ -270,8 +449,15 @@ pub trait SpendStore: Send + Sync {
     /// One transaction. Answers how many were new.
     fn insert(&self, rows: Vec<SpendRecord>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// What was charged to a budget window so far.
+    /// What was charged to a budget window so far, with what it began with.
     fn charged(&self, key: BudgetKey) -> BoxFuture<'_, Result<Usd, StoreError>>;
+
+    /// Lets a window begin with what was spent beyond the limit in the one before it. Done once for each window, by
+    /// whoever is first.
+    fn carry_over(&self, key: BudgetKey, carry: Carry) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Lets a new generation of a budget begin with that much spent already.
+    fn begin_with(&self, key: BudgetKey, spent: Usd) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// Shares cooldowns with other replicas. The supervisor calls it at each of its ticks, on the actors' thread: it must

@@ -1,6 +1,6 @@
 //! For tests: ports that record what they are asked, and fail when told to.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +10,8 @@ use crate::clock::UnixMs;
 use crate::ids::{ModelGroup, RequestId};
 use crate::money::Usd;
 use crate::ports::{
-    BoxFuture, BudgetKey, JournalBatch, JournalError, JournalPosition, JournalReader,
-    JournalWriter, SpendRecord, SpendStatus, SpendStore, StartedRecord, StoreError, UsageParts,
+    BoxFuture, BudgetKey, Carry, JournalBatch, JournalError, JournalPosition, JournalReader,
+    JournalWriter, SpendRecord, SpendStatus, SpendStore, StartedRecord, StoreError,
 };
 
 /// A journal in memory.
@@ -38,6 +38,7 @@ pub struct RecordingStore {
 struct StoreState {
     rows: Vec<SpendRecord>,
     ids: HashSet<RequestId>,
+    begun: HashMap<BudgetKey, Usd>,
     inserts: u32,
     failures: u32,
     failures_after_commit: u32,
@@ -46,31 +47,31 @@ struct StoreState {
 /// A settled record with that number as its id and an otherwise plain content.
 pub fn spend_record(number: u64) -> SpendRecord {
     SpendRecord {
-        id: RequestId::generate(number, 0),
-        provider_request_id: None,
-        call_type: "acompletion".to_owned(),
         status: SpendStatus::Success,
-        key: None,
-        key_alias: None,
-        user: None,
-        end_user: None,
-        model_group: ModelGroup::from("group"),
         model: "model".to_owned(),
-        deployment: None,
         provider: "openai".to_owned(),
-        api_base: None,
-        stream: false,
-        started_at: UnixMs(number),
-        first_content_at: None,
-        ended_at: UnixMs(number),
-        usage: UsageParts::default(),
-        usage_estimated: false,
         cost: Some(Usd::from_pico(1)),
-        price_version: None,
-        cache_hit: false,
         attempts: 1,
-        error_code: None,
+        ..SpendRecord::of(started_record(number))
+    }
+}
+
+/// The `started` record of a request with that number as its id.
+pub fn started_record(number: u64) -> StartedRecord {
+    StartedRecord {
+        id: RequestId::generate(number, 0),
+        started_at: UnixMs(number),
+        key: None,
+        user: None,
+        team: None,
+        organisation: None,
+        end_user: None,
         tags: Vec::new(),
+        model_group: ModelGroup::from("group"),
+        estimated_prompt_tokens: 0,
+        estimated_input_cost: None,
+        call_type: "acompletion".to_owned(),
+        stream: false,
         budgets: Vec::new(),
     }
 }
@@ -195,7 +196,8 @@ impl StoreState {
 
     fn charged(&self, key: &BudgetKey) -> Usd {
         let rows = self.rows.iter().filter(|row| row.budgets.contains(key));
-        rows.filter_map(|row| row.cost).sum()
+        let begun = self.begun.get(key).copied().unwrap_or_default();
+        begun + rows.filter_map(|row| row.cost).sum()
     }
 }
 
@@ -206,6 +208,22 @@ impl SpendStore for RecordingStore {
 
     fn charged(&self, key: BudgetKey) -> BoxFuture<'_, Result<Usd, StoreError>> {
         Box::pin(async move { Ok(lock(&self.state).charged(&key)) })
+    }
+
+    fn carry_over(&self, key: BudgetKey, carry: Carry) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut state = lock(&self.state);
+            let excess = (state.charged(&carry.previous) - carry.limit).max(Usd::ZERO);
+            state.begun.entry(key).or_insert(excess);
+            Ok(())
+        })
+    }
+
+    fn begin_with(&self, key: BudgetKey, spent: Usd) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            lock(&self.state).begun.entry(key).or_insert(spent);
+            Ok(())
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis, UnixMs};
 use trunkline_actors::ids::{KeyId, Subject, SubjectKind};
-use trunkline_actors::ports::BudgetKey;
+use trunkline_actors::ports::{BudgetKey, BudgetName};
 use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::LedgerHandle;
 
@@ -232,6 +232,7 @@ impl KeyTable {
             Some(limit) => {
                 let window = BudgetKey {
                     subject: Subject::new(SubjectKind::Key, row.id.shared()),
+                    budget: BudgetName::default(),
                     generation: 0,
                     window_start: UnixMs(0),
                 };

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use log::error;
 use trunkline_actors::admission::{Ask, Permit, Reserved, admit as take};
-use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{ModelGroup, RequestId, Subject, SubjectKind};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{
-    JournalError, JournalWriter, SpendRecord, SpendStatus, StartedRecord, UsageParts,
+    JournalError, JournalWriter, SpendRecord, SpendStatus, StartedRecord,
 };
 use trunkline_actors::rate_limiter::Limits;
 use trunkline_wire::request::Endpoint;
@@ -115,6 +114,10 @@ pub(super) fn start(
         started_at: inbound.arrived_at,
         key: identity.key_id(),
         user: identity.user_id(),
+        team: None,
+        organisation: None,
+        end_user: inbound.end_user(),
+        tags: inbound.tags(),
         model_group: ModelGroup::new(inbound.model.as_str()),
         estimated_prompt_tokens: estimate.prompt_tokens,
         estimated_input_cost: estimate.input_cost,
@@ -132,32 +135,10 @@ pub(super) fn start(
         DispatchError::JournalFull
     })?;
     let record = SpendRecord {
-        id: started.id,
-        provider_request_id: None,
-        call_type: started.call_type,
         status: SpendStatus::Failure,
-        key: started.key,
         key_alias: key.and_then(|key| key.row.alias.clone()),
-        user: started.user,
-        end_user: inbound.end_user(),
-        model_group: started.model_group,
-        model: String::new(),
-        deployment: None,
-        provider: String::new(),
-        api_base: None,
-        stream: started.stream,
-        started_at: started.started_at,
-        first_content_at: None,
-        ended_at: UnixMs(0),
-        usage: UsageParts::default(),
-        usage_estimated: false,
-        cost: None,
-        price_version: None,
-        cache_hit: false,
-        attempts: 0,
-        error_code: None,
-        tags: inbound.tags(),
-        budgets: started.budgets,
+        client_ip: inbound.client_ip.map(|ip| ip.to_string()),
+        ..SpendRecord::of(started)
     };
     Ok(Settlement::new(
         Arc::clone(shared),

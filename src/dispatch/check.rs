@@ -124,6 +124,7 @@ impl Dispatcher {
             model: target.config.id.clone(),
             upstream_model: checks.model.clone(),
             end_user: None,
+            client_ip: None,
             header_tags: vec![TAG.to_owned()],
             anthropic_version: None,
             anthropic_betas: Vec::new(),

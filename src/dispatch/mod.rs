@@ -32,6 +32,7 @@ mod timers;
 mod upstream;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,6 +127,8 @@ pub struct Inbound {
     pub upstream_model: Option<String>,
     /// Customer id from a header.
     pub end_user: Option<String>,
+    /// Where it came from.
+    pub client_ip: Option<IpAddr>,
     /// Tags from a header.
     pub header_tags: Vec<String>,
     /// The client's `anthropic-version`; on Anthropic's endpoints only.

@@ -281,6 +281,13 @@ impl Settlement {
         record.price_version = breakdown
             .as_ref()
             .map(|_| self.shared.prices.version().to_owned());
+        record.service_tier = open
+            .answering
+            .as_ref()
+            .filter(|_| breakdown.is_some())
+            .map(|answering| answering.service.name())
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned);
         record.error_code = code.map(str::to_owned);
         if let Some((cost, id)) = cost.zip(record.deployment.as_ref())
             && cost != Usd::ZERO

@@ -171,6 +171,7 @@ fn inbound(
         model,
         upstream_model: None,
         end_user,
+        client_ip: call.request.peer_addr().map(|peer| peer.ip()),
         header_tags,
         anthropic_version,
         anthropic_betas,

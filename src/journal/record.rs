@@ -4,7 +4,7 @@
 //! record that is too large is not refused: what clients and providers wrote into it is cut until it fits.
 
 use serde::Serialize;
-use trunkline_actors::ports::{JournalError, SpendRecord, SpendStatus, StartedRecord, UsageParts};
+use trunkline_actors::ports::{JournalError, SpendRecord, StartedRecord, UsageParts};
 
 use super::frame::MAX_PAYLOAD_BYTES;
 
@@ -54,6 +54,12 @@ pub(super) fn started(record: &StartedRecord) -> Result<Vec<u8>, JournalError> {
     fit(STARTED, record, |cut| {
         let mut record = record.clone();
         cut.shorten(&mut record.call_type);
+        record
+            .end_user
+            .iter_mut()
+            .for_each(|text| cut.shorten(text));
+        record.tags.truncate(cut.tags);
+        record.tags.iter_mut().for_each(|tag| cut.shorten(tag));
         record.budgets.truncate(cut.budgets);
         record
     })
@@ -98,39 +104,19 @@ pub(super) fn decode(payload: &[u8]) -> Option<Record> {
 /// The row for a request whose process died before it settled: it may have reached the provider, so it is charged its
 /// estimated input.
 pub(super) fn unknown(started: StartedRecord) -> SpendRecord {
-    let usage = UsageParts {
-        input_uncached: started.estimated_prompt_tokens,
-        prompt_tokens: started.estimated_prompt_tokens,
-        total_tokens: started.estimated_prompt_tokens,
-        ..UsageParts::default()
-    };
+    let prompt_tokens = started.estimated_prompt_tokens;
     SpendRecord {
-        id: started.id,
-        provider_request_id: None,
-        call_type: started.call_type,
-        status: SpendStatus::Unknown,
-        key: started.key,
-        key_alias: None,
-        user: started.user,
-        end_user: None,
         model: started.model_group.as_str().to_owned(),
-        model_group: started.model_group,
-        deployment: None,
-        provider: String::new(),
-        api_base: None,
-        stream: started.stream,
-        started_at: started.started_at,
-        first_content_at: None,
-        ended_at: started.started_at,
-        usage,
+        usage: UsageParts {
+            input_uncached: prompt_tokens,
+            prompt_tokens,
+            total_tokens: prompt_tokens,
+            ..UsageParts::default()
+        },
         usage_estimated: true,
         cost: started.estimated_input_cost,
-        price_version: None,
-        cache_hit: false,
         attempts: 1,
-        error_code: None,
-        tags: Vec::new(),
-        budgets: started.budgets,
+        ..SpendRecord::of(started)
     }
 }
 

@@ -1,9 +1,15 @@
 //! What a batch of rows does to the books, whichever database keeps them: its daily sums and what its budgets are charged.
 //! No SQL here.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
-use trunkline_actors::ids::{KeyId, RequestId, SubjectKind, UserId};
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+use serde::{Serialize, Serializer};
+use trunkline_actors::ids::{
+    DeploymentId, KeyId, OrganisationId, RequestId, SubjectKind, TeamId, UserId,
+};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BudgetKey, SpendRecord, SpendStatus, StoreError};
 
@@ -25,70 +31,145 @@ pub(super) struct Sum {
     pub(super) unpriced: i64,
 }
 
-/// What the rows that were new add to the books.
+/// What the rows that were new add to the books. Each roll-up is in the order of its primary key.
 #[derive(Debug, Default)]
 pub(super) struct Additions<'a> {
-    /// Lines of the roll-up.
-    pub(super) days: BTreeMap<DayKey<'a>, DayCounts>,
+    /// By subject.
+    pub(super) subjects: BTreeMap<SubjectDay<'a>, Counts>,
+    /// By every combination of who and what.
+    pub(super) details: BTreeMap<DetailDay<'a>, Counts>,
+    /// By the labels that clients put on requests.
+    pub(super) labels: BTreeMap<LabelDay<'a>, Counts>,
     /// Balances.
     pub(super) charges: BTreeMap<&'a BudgetKey, Sum>,
 }
 
-/// One line of the roll-up, ordered as its primary key.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct DayKey<'a> {
-    /// Days since 1970-01-01 UTC.
-    pub(super) day: i64,
+/// Key of a line of `daily_subject_spend`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct SubjectDay<'a> {
+    pub(super) kind: &'static str,
+    pub(super) subject: Cow<'a, str>,
+    pub(super) day: Day,
+}
+
+/// Key of a line of `daily_spend`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct DetailDay<'a> {
+    pub(super) day: Day,
+    #[serde(rename = "key_id")]
     pub(super) key: &'a str,
+    #[serde(rename = "user_id")]
     pub(super) user: &'a str,
+    #[serde(rename = "team_id")]
+    pub(super) team: &'a str,
+    #[serde(rename = "organization_id")]
+    pub(super) organisation: &'a str,
     pub(super) model_group: &'a str,
     pub(super) model: &'a str,
     pub(super) provider: &'a str,
+    pub(super) call_type: &'a str,
 }
 
-/// The counts of one line of the roll-up.
-#[derive(Debug, Default)]
-pub(super) struct DayCounts {
+/// Key of a line of `daily_label_spend`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct LabelDay<'a> {
+    pub(super) kind: &'static str,
+    pub(super) label: &'a str,
+    pub(super) day: Day,
+    #[serde(rename = "key_id")]
+    pub(super) key: &'a str,
+    pub(super) model_group: &'a str,
+    pub(super) model: &'a str,
+    pub(super) provider: &'a str,
+    pub(super) call_type: &'a str,
+}
+
+/// Days since 1970-01-01 UTC; the date, where it is serialised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Day(pub(super) i64);
+
+/// The columns of a roll-up that are no key, in the order of [`COUNTS`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
     pub(super) requests: i64,
     pub(super) successful: i64,
     pub(super) failed: i64,
+    pub(super) cache_hits: i64,
     pub(super) prompt_tokens: i64,
     pub(super) completion_tokens: i64,
     pub(super) cache_read_tokens: i64,
     pub(super) cache_write_tokens: i64,
+    pub(super) duration_ms: i64,
     pub(super) sum: Sum,
 }
 
-/// Where the books name the subjects of a kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
-    /// Every row counts.
-    Everywhere,
-    /// In this column of the rows and of the roll-up.
-    InRollUp(&'static str),
-    /// In this column of the rows; the roll-up does not know that kind.
-    InRows(&'static str),
-    /// Among the rows' tags; the roll-up does not know them.
-    InTags,
+/// The columns of [`Counts`].
+pub(super) const COUNTS: [&str; 11] = [
+    "requests",
+    "successful",
+    "failed",
+    "unpriced",
+    "cache_hits",
+    "prompt_tokens",
+    "completion_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "duration_ms",
+    "spend",
+];
+
+/// The key columns of `daily_subject_spend`.
+pub(super) const SUBJECT_KEY: &[&str] = &["kind", "subject", "day"];
+/// The key columns of `daily_spend`.
+pub(super) const DETAIL_KEY: &[&str] = &[
+    "day",
+    "key_id",
+    "user_id",
+    "team_id",
+    "organization_id",
+    "model_group",
+    "model",
+    "provider",
+    "call_type",
+];
+/// The key columns of `daily_label_spend`.
+pub(super) const LABEL_KEY: &[&str] = &[
+    "kind",
+    "label",
+    "day",
+    "key_id",
+    "model_group",
+    "model",
+    "provider",
+    "call_type",
+];
+
+/// The condition that picks the rows of a subject whose id is the parameter `id`: `?1` or `$1::text`. `None` where it
+/// depends on the database: tags are a list.
+pub(super) fn rows_of(kind: SubjectKind, id: &str) -> Option<String> {
+    let column = match kind {
+        // Every row; the parameter is there all the same.
+        SubjectKind::Global => id,
+        SubjectKind::Organisation => "organization_id",
+        SubjectKind::Team => "team_id",
+        SubjectKind::User => "user_id",
+        SubjectKind::TeamMember => "team_id || ':' || user_id",
+        SubjectKind::EndUser => "end_user",
+        SubjectKind::Key => "key_id",
+        SubjectKind::Tag => return None,
+        SubjectKind::Model => "model_group",
+        SubjectKind::Provider => "provider",
+        SubjectKind::Deployment => "deployment",
+    };
+    Some(format!("{column} = {id}"))
 }
 
-// === impl Named ===
-
-impl Named {
-    /// `None`: teams, their members and organisations are not named in the rows.
-    pub(super) fn of(kind: SubjectKind) -> Option<Self> {
-        Some(match kind {
-            SubjectKind::Global => Self::Everywhere,
-            SubjectKind::User => Self::InRollUp("user_id"),
-            SubjectKind::Key => Self::InRollUp("key_id"),
-            SubjectKind::Model => Self::InRollUp("model_group"),
-            SubjectKind::Provider => Self::InRollUp("provider"),
-            SubjectKind::EndUser => Self::InRows("end_user"),
-            SubjectKind::Deployment => Self::InRows("deployment"),
-            SubjectKind::Tag => Self::InTags,
-            SubjectKind::Organisation | SubjectKind::Team | SubjectKind::TeamMember => return None,
-        })
-    }
+/// Whether `daily_spend` has a column that names the subjects of that kind.
+pub(super) fn in_details(kind: SubjectKind) -> bool {
+    !matches!(
+        kind,
+        SubjectKind::EndUser | SubjectKind::Tag | SubjectKind::Deployment
+    )
 }
 
 // === impl Additions ===
@@ -96,45 +177,148 @@ impl Named {
 impl<'a> Additions<'a> {
     /// Adds a row that was not there yet, with the cost that its column holds.
     pub(super) fn add(&mut self, row: &'a SpendRecord, cost: Option<Usd>) {
-        self.days.entry(DayKey::of(row)).or_default().add(row, cost);
+        let day = Day(day(row.id.unix_ms()));
+        let counts = Counts::of(row, cost);
+        let detail = DetailDay::of(row, day);
+        self.details.entry(detail).or_default().add(&counts);
+
+        let tags: BTreeSet<&str> = row.tags.iter().map(String::as_str).collect();
+        let tags = tags.into_iter().map(|tag| (SubjectKind::Tag, tag));
+        let end_user = row.end_user.as_deref();
+        let labels: Vec<(SubjectKind, &str)> = end_user
+            .map(|label| (SubjectKind::EndUser, label))
+            .into_iter()
+            .chain(tags)
+            .collect();
+        for (kind, label) in &labels {
+            let line = LabelDay {
+                kind: kind.as_str(),
+                label,
+                day,
+                key: detail.key,
+                model_group: detail.model_group,
+                model: detail.model,
+                provider: detail.provider,
+                call_type: detail.call_type,
+            };
+            self.labels.entry(line).or_default().add(&counts);
+        }
+
+        let deployment = row.deployment.as_ref().map_or("", DeploymentId::as_str);
+        let member = match (&row.team, &row.user) {
+            (Some(team), Some(user)) => Cow::Owned(format!("{team}:{user}")),
+            _ => Cow::Borrowed(""),
+        };
+        let named = [
+            (SubjectKind::Organisation, detail.organisation),
+            (SubjectKind::Team, detail.team),
+            (SubjectKind::User, detail.user),
+            (SubjectKind::Key, detail.key),
+            (SubjectKind::Model, detail.model_group),
+            (SubjectKind::Provider, detail.provider),
+            (SubjectKind::Deployment, deployment),
+        ];
+        let named = named
+            .into_iter()
+            .chain(labels)
+            .map(|(kind, id)| (kind, Cow::Borrowed(id)))
+            .chain([(SubjectKind::TeamMember, member)])
+            .filter(|(_, id)| !id.is_empty())
+            .chain([(SubjectKind::Global, Cow::Borrowed(""))]);
+        for (kind, subject) in named {
+            let line = SubjectDay {
+                kind: kind.as_str(),
+                subject,
+                day,
+            };
+            self.subjects.entry(line).or_default().add(&counts);
+        }
+
         for budget in &row.budgets {
             self.charges.entry(budget).or_default().add(cost);
         }
     }
 }
 
-// === impl DayKey ===
+// === impl DetailDay ===
 
-impl<'a> DayKey<'a> {
-    fn of(row: &'a SpendRecord) -> Self {
+impl<'a> DetailDay<'a> {
+    fn of(row: &'a SpendRecord, day: Day) -> Self {
         Self {
-            day: day(row.id.unix_ms()),
+            day,
             key: row.key.as_ref().map_or("", KeyId::as_str),
             user: row.user.as_ref().map_or("", UserId::as_str),
+            team: row.team.as_ref().map_or("", TeamId::as_str),
+            organisation: row.organisation.as_ref().map_or("", OrganisationId::as_str),
             model_group: row.model_group.as_str(),
             model: &row.model,
             provider: &row.provider,
+            call_type: &row.call_type,
         }
     }
 }
 
-// === impl DayCounts ===
+// === impl Day ===
 
-impl DayCounts {
-    fn add(&mut self, row: &SpendRecord, cost: Option<Usd>) {
+impl Day {
+    /// The date; of days that no calendar has, its last one.
+    pub(super) fn date(self) -> Date {
+        let epoch = Date::constant(1970, 1, 1);
+        i32::try_from(self.0)
+            .ok()
+            .and_then(|day| epoch.checked_add(day.days()).ok())
+            .unwrap_or(Date::MAX)
+    }
+}
+
+impl Serialize for Day {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.date().serialize(serializer)
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    fn of(row: &SpendRecord, cost: Option<Usd>) -> Self {
+        let mut sum = Sum::default();
+        sum.add(cost);
+        if row.status == SpendStatus::Adjustment {
+            return Self {
+                sum,
+                ..Self::default()
+            };
+        }
         let usage = &row.usage;
         let cache_write = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
-        self.requests += 1;
-        if row.status == SpendStatus::Success {
-            self.successful += 1;
-        } else {
-            self.failed += 1;
+        let successful = i64::from(row.status == SpendStatus::Success);
+        let duration = row.ended_at.0.saturating_sub(row.started_at.0);
+        Self {
+            requests: 1,
+            successful,
+            failed: 1 - successful,
+            cache_hits: row.cache_hit.into(),
+            prompt_tokens: tokens(usage.prompt_tokens),
+            completion_tokens: tokens(usage.completion_tokens),
+            cache_read_tokens: tokens(usage.cache_read),
+            cache_write_tokens: tokens(cache_write),
+            duration_ms: integer(duration.min(DAY_MS)),
+            sum,
         }
-        self.prompt_tokens += tokens(usage.prompt_tokens);
-        self.completion_tokens += tokens(usage.completion_tokens);
-        self.cache_read_tokens += tokens(usage.cache_read);
-        self.cache_write_tokens += tokens(cache_write);
-        self.sum.add(cost);
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.successful += other.successful;
+        self.failed += other.failed;
+        self.cache_hits += other.cache_hits;
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.cache_read_tokens += other.cache_read_tokens;
+        self.cache_write_tokens += other.cache_write_tokens;
+        self.duration_ms += other.duration_ms;
+        self.sum.spend += other.sum.spend;
+        self.sum.unpriced += other.sum.unpriced;
     }
 }
 
@@ -175,6 +359,7 @@ pub(super) fn status(status: SpendStatus) -> &'static str {
         SpendStatus::Success => "success",
         SpendStatus::Failure => "failure",
         SpendStatus::Unknown => "unknown",
+        SpendStatus::Adjustment => "adjustment",
     }
 }
 

@@ -6,9 +6,14 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use serde_json::json;
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{KeyId, ModelGroup, RequestId, Subject, SubjectKind, UserId};
+use trunkline_actors::ids::{
+    DeploymentId, KeyId, ModelGroup, OrganisationId, RequestId, Subject, SubjectKind, TeamId,
+    UserId,
+};
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::{BudgetKey, SpendRecord, SpendStatus, UsageParts};
+use trunkline_actors::ports::{
+    BudgetKey, BudgetName, Carry, SpendRecord, SpendStatus, StartedRecord, UsageParts,
+};
 
 use super::{KeyPage, KeyRow, KeySpend, StorageError, Store, UserRow};
 
@@ -18,7 +23,7 @@ const DAY: u64 = 86_400_000;
 
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.users, trunkline.virtual_keys, trunkline.spend_logs, \
-    trunkline.daily_spend, trunkline.balances";
+    trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_label_spend, trunkline.prices, trunkline.balances";
 
 macro_rules! suite {
     ($store:path; $($case:ident),* $(,)?) => {
@@ -51,7 +56,11 @@ macro_rules! all_cases {
             a_window_is_charged_what_its_rows_cost,
             a_budget_given_late_counts_what_was_spent_before,
             a_reset_starts_from_zero,
-            subjects_without_a_roll_up_are_summed_from_rows,
+            every_kind_of_subject_is_summed,
+            budgets_of_one_subject_are_told_apart,
+            a_window_takes_its_predecessors_excess_once,
+            a_new_generation_begins_with_what_it_is_told,
+            an_adjustment_corrects_sums_and_balances_and_is_no_request,
             impossible_figures_do_not_hold_up_the_rows_behind_them,
             balances_made_at_once_start_with_the_same_past,
             texts_that_no_index_takes_do_not_hold_up_the_rows_behind_them,
@@ -117,23 +126,28 @@ mod on_postgres {
 }
 
 pub(super) fn row(at: u64, n: u64, cost: Option<i64>) -> SpendRecord {
-    SpendRecord {
+    let started = StartedRecord {
         id: RequestId::generate(at, u128::from(n)),
-        provider_request_id: Some("chatcmpl-1".to_owned()),
-        call_type: "acompletion".to_owned(),
-        status: SpendStatus::Success,
-        key: Some(KeyId::from("key-a")),
-        key_alias: None,
-        user: Some(UserId::from("user-a")),
-        end_user: Some("customer-a".to_owned()),
-        model_group: ModelGroup::from("gpt"),
-        model: "gpt-5-2025-08-07".to_owned(),
-        deployment: None,
-        provider: "openai".to_owned(),
-        api_base: None,
-        stream: false,
         started_at: UnixMs(at),
-        first_content_at: None,
+        key: Some(KeyId::from("key-a")),
+        user: Some(UserId::from("user-a")),
+        team: Some(TeamId::from("team-a")),
+        organisation: Some(OrganisationId::from("org-a")),
+        end_user: Some("customer-a".to_owned()),
+        tags: vec!["batch".to_owned()],
+        model_group: ModelGroup::from("gpt"),
+        estimated_prompt_tokens: 0,
+        estimated_input_cost: None,
+        call_type: "acompletion".to_owned(),
+        stream: false,
+        budgets: Vec::new(),
+    };
+    SpendRecord {
+        provider_request_id: Some("chatcmpl-1".to_owned()),
+        status: SpendStatus::Success,
+        model: "gpt-5-2025-08-07".to_owned(),
+        provider: "openai".to_owned(),
+        deployment: Some(DeploymentId::from("deployment-a")),
         ended_at: UnixMs(at + 5),
         usage: UsageParts {
             input_uncached: 10,
@@ -143,20 +157,17 @@ pub(super) fn row(at: u64, n: u64, cost: Option<i64>) -> SpendRecord {
             total_tokens: 15,
             ..UsageParts::default()
         },
-        usage_estimated: false,
         cost: cost.map(Usd::from_pico),
         price_version: Some("2026-11-01".to_owned()),
-        cache_hit: false,
         attempts: 1,
-        error_code: None,
-        tags: vec!["batch".to_owned()],
-        budgets: Vec::new(),
+        ..SpendRecord::of(started)
     }
 }
 
 pub(super) fn window(subject: Subject, generation: u32, start: u64) -> BudgetKey {
     BudgetKey {
         subject,
+        budget: BudgetName::default(),
         generation,
         window_start: UnixMs(start),
     }
@@ -460,29 +471,145 @@ async fn a_reset_starts_from_zero(store: &Store) {
     assert_eq!(store.ledger.charged(old).await.unwrap(), pico(5));
 }
 
-async fn subjects_without_a_roll_up_are_summed_from_rows(store: &Store) {
-    let rows = vec![row(NOON, 1, Some(1)), row(NOON + DAY, 2, Some(10))];
+async fn every_kind_of_subject_is_summed(store: &Store) {
+    let mut second = row(NOON + DAY, 2, Some(10));
+    second.tags = vec!["batch".to_owned(), "batch".to_owned(), "night".to_owned()];
+    let rows = vec![row(NOON, 1, Some(1)), second];
     store.ledger.insert(rows).await.unwrap();
+    let team = TeamId::from("team-a");
     let cases = [
         (Subject::global(), 11),
+        (Subject::new(SubjectKind::Organisation, "org-a"), 11),
+        (Subject::from(&team), 11),
+        (Subject::new(SubjectKind::Team, "team-b"), 0),
         (Subject::new(SubjectKind::User, "user-a"), 11),
+        (Subject::team_member(&team, &UserId::from("user-a")), 11),
+        (Subject::team_member(&team, &UserId::from("user-b")), 0),
         (Subject::new(SubjectKind::EndUser, "customer-a"), 11),
         (Subject::new(SubjectKind::EndUser, "customer-b"), 0),
+        (Subject::new(SubjectKind::Key, "key-a"), 11),
         (Subject::new(SubjectKind::Tag, "batch"), 11),
+        (Subject::new(SubjectKind::Tag, "night"), 10),
         (Subject::new(SubjectKind::Tag, "bat"), 0),
         (Subject::new(SubjectKind::Model, "gpt"), 11),
         (Subject::new(SubjectKind::Provider, "openai"), 11),
-        (Subject::new(SubjectKind::Deployment, "one"), 0),
-        (Subject::new(SubjectKind::Team, "one"), 0),
+        (Subject::new(SubjectKind::Deployment, "deployment-a"), 11),
     ];
     for (subject, expected) in cases {
         let name = subject.to_string();
         let lifetime = store.ledger.charged(window(subject.clone(), 0, 0)).await;
         assert_eq!(lifetime.unwrap(), pico(expected), "{name}");
-        let second_day = window(subject, 0, NOON + 1);
-        let second_day = store.ledger.charged(second_day).await.unwrap();
-        assert_eq!(second_day, pico(expected.min(10)), "{name}, second day");
+        // From the middle of a day, and from the beginning of one.
+        for start in [NOON + 1, NOON + DAY / 2] {
+            let later = store
+                .ledger
+                .charged(window(subject.clone(), 0, start))
+                .await;
+            assert_eq!(
+                later.unwrap(),
+                pico(expected.min(10)),
+                "{name} since {start}"
+            );
+        }
+        for (group, share) in [("gpt", expected), ("other", 0)] {
+            let of_model = BudgetKey {
+                budget: BudgetName::model(group),
+                ..window(subject.clone(), 0, 0)
+            };
+            let charged = store.ledger.charged(of_model).await.unwrap();
+            assert_eq!(charged, pico(share), "{name}, {group}");
+        }
     }
+}
+
+async fn budgets_of_one_subject_are_told_apart(store: &Store) {
+    let own = window(key_subject(), 0, NOON);
+    let daily = BudgetKey {
+        budget: BudgetName::window("1d"),
+        ..own.clone()
+    };
+    let mut charged = row(NOON + 1, 1, Some(7));
+    charged.budgets = vec![daily.clone()];
+    store.ledger.insert(vec![charged]).await.unwrap();
+    assert_eq!(store.ledger.charged(daily).await.unwrap(), pico(7));
+    // Not charged itself, but its subject has spent that much since.
+    assert_eq!(store.ledger.charged(own).await.unwrap(), pico(7));
+}
+
+async fn a_window_takes_its_predecessors_excess_once(store: &Store) {
+    let first = window(key_subject(), 0, NOON);
+    let second = window(key_subject(), 0, NOON + DAY);
+    let mut spent = row(NOON + 1, 1, Some(130));
+    spent.budgets = vec![first.clone()];
+    store.ledger.insert(vec![spent]).await.unwrap();
+    let carry = Carry {
+        previous: first,
+        limit: pico(100),
+    };
+    // A charge may be shipped before the window is said to begin with anything.
+    let mut next = row(NOON + DAY + 1, 2, Some(5));
+    next.budgets = vec![second.clone()];
+    store.ledger.insert(vec![next.clone()]).await.unwrap();
+    for _ in 0..2 {
+        store
+            .ledger
+            .carry_over(second.clone(), carry.clone())
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        store.ledger.charged(second.clone()).await.unwrap(),
+        pico(35)
+    );
+    store.ledger.insert(vec![next]).await.unwrap();
+    assert_eq!(
+        store.ledger.charged(second.clone()).await.unwrap(),
+        pico(35)
+    );
+
+    let third = window(key_subject(), 0, NOON + 2 * DAY);
+    let nothing_left = Carry {
+        previous: second,
+        limit: pico(100),
+    };
+    store
+        .ledger
+        .carry_over(third.clone(), nothing_left)
+        .await
+        .unwrap();
+    assert_eq!(store.ledger.charged(third).await.unwrap(), pico(0));
+}
+
+async fn a_new_generation_begins_with_what_it_is_told(store: &Store) {
+    let mut before = row(NOON, 1, Some(500));
+    before.budgets = vec![window(key_subject(), 0, 0)];
+    store.ledger.insert(vec![before]).await.unwrap();
+    let next = window(key_subject(), 1, 0);
+    for spent in [20, 30] {
+        store
+            .ledger
+            .begin_with(next.clone(), pico(spent))
+            .await
+            .unwrap();
+    }
+    assert_eq!(store.ledger.charged(next.clone()).await.unwrap(), pico(20));
+    let mut after = row(NOON + 1, 2, Some(7));
+    after.budgets = vec![next.clone()];
+    store.ledger.insert(vec![after]).await.unwrap();
+    assert_eq!(store.ledger.charged(next).await.unwrap(), pico(27));
+}
+
+async fn an_adjustment_corrects_sums_and_balances_and_is_no_request(store: &Store) {
+    let lifetime = window(key_subject(), 0, 0);
+    let mut dear = row(NOON, 1, Some(100));
+    dear.budgets = vec![lifetime.clone()];
+    let mut less = row(NOON, 2, Some(-40));
+    less.status = SpendStatus::Adjustment;
+    less.adjusts = Some(dear.id);
+    less.budgets = vec![lifetime.clone()];
+    store.ledger.insert(vec![dear, less]).await.unwrap();
+    assert_eq!(store.ledger.charged(lifetime).await.unwrap(), pico(60));
+    assert_eq!(store.spend.total_spend(None).await.unwrap(), pico(60));
 }
 
 async fn impossible_figures_do_not_hold_up_the_rows_behind_them(store: &Store) {

@@ -22,7 +22,7 @@ use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::NoReplicas;
 use trunkline_actors::ports::{
-    BoxFuture, BudgetKey, JournalBatch, JournalError, JournalPosition, JournalReader,
+    BoxFuture, BudgetKey, Carry, JournalBatch, JournalError, JournalPosition, JournalReader,
     JournalWriter, SpendRecord, SpendStatus, SpendStore, StartedRecord, StoreError,
 };
 use trunkline_actors::rate_limiter::{self, LimiterSettings};
@@ -96,6 +96,14 @@ impl SpendStore for Nothing {
 
     fn charged(&self, _key: BudgetKey) -> BoxFuture<'_, Result<Usd, StoreError>> {
         Box::pin(async { Ok(Usd::ZERO) })
+    }
+
+    fn carry_over(&self, _key: BudgetKey, _carry: Carry) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn begin_with(&self, _key: BudgetKey, _spent: Usd) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
     }
 }
 
@@ -174,6 +182,7 @@ async fn ask(
         model: "m".to_owned(),
         upstream_model: None,
         end_user: None,
+        client_ip: None,
         header_tags: Vec::new(),
         anthropic_version: None,
         anthropic_betas: Vec::new(),

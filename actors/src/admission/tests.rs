@@ -9,7 +9,7 @@ use tokio::time::advance;
 use super::*;
 use crate::clock::UnixMs;
 use crate::ids::SubjectKind;
-use crate::ports::BudgetKey;
+use crate::ports::{BudgetKey, BudgetName};
 use crate::rate_limiter::Limits;
 
 fn bucket(id: &str, limits: Limits) -> Arc<Bucket> {
@@ -19,6 +19,7 @@ fn bucket(id: &str, limits: Limits) -> Arc<Bucket> {
 fn balance(id: &str, limit: i64) -> Arc<Balance> {
     let key = BudgetKey {
         subject: Subject::new(SubjectKind::Key, id),
+        budget: BudgetName::default(),
         generation: 0,
         window_start: UnixMs(0),
     };

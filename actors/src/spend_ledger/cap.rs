@@ -13,7 +13,7 @@ use super::handle::{LedgerHandle, SeedFailed};
 use crate::clock::{UnixMs, whole_millis};
 use crate::ids::{DeploymentId, Subject};
 use crate::money::Usd;
-use crate::ports::BudgetKey;
+use crate::ports::{BudgetKey, BudgetName};
 
 /// One cap.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,7 @@ impl Cap {
         let length = self.period.map_or(0, whole_millis);
         BudgetKey {
             subject: self.subject.clone(),
+            budget: BudgetName::default(),
             generation: 0,
             window_start: UnixMs(match length {
                 0 => 0,

@@ -9,7 +9,7 @@ use super::*;
 use crate::clock::UnixMs;
 use crate::ids::{Subject, SubjectKind};
 use crate::money::Usd;
-use crate::ports::{BudgetKey, JournalWriter};
+use crate::ports::{BudgetKey, BudgetName, JournalWriter};
 use crate::test_util::{RecordingJournal, RecordingStore, settle_down, spend_record};
 
 struct Books {
@@ -162,6 +162,7 @@ fn a_balance_is_seeded_from_the_store_with_what_the_journal_still_held() {
         |books| async move {
             let key = BudgetKey {
                 subject: Subject::new(SubjectKind::Key, "k"),
+                budget: BudgetName::default(),
                 generation: 0,
                 window_start: UnixMs(0),
             };
@@ -204,6 +205,7 @@ fn an_idle_balance_is_forgotten_only_when_the_store_has_its_charges() {
         |books| async move {
             let key = BudgetKey {
                 subject: Subject::new(SubjectKind::Key, "k"),
+                budget: BudgetName::default(),
                 generation: 0,
                 window_start: UnixMs(0),
             };
@@ -295,6 +297,7 @@ fn a_cap_begins_with_what_the_books_hold() {
             let mut record = spend_record(1);
             record.budgets.push(BudgetKey {
                 subject: Subject::new(SubjectKind::Provider, "p"),
+                budget: BudgetName::default(),
                 generation: 0,
                 window_start: UnixMs(0),
             });

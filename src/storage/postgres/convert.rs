@@ -3,22 +3,23 @@
 
 use std::borrow::Cow;
 
-use jiff::ToSpan as _;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use tokio_postgres::Row;
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{DeploymentId, KeyId, ModelGroup, Subject, UserId};
+use trunkline_actors::ids::{
+    DeploymentId, KeyId, ModelGroup, OrganisationId, Subject, TeamId, UserId,
+};
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::SpendRecord;
+use trunkline_actors::ports::{BudgetKey, BudgetName, SpendRecord};
 
 use crate::storage::StorageError;
-use crate::storage::books::integer;
+use crate::storage::books::{Day, integer};
 
 /// A larger cost or limit, in USD, is nonsense. What a decimal can hold ends far behind any sum of these.
 pub(super) const MOST_USD: u64 = 1_000_000_000_000;
-/// Texts are in indexes, whose entries end at 2704 bytes; the longest key holds five.
-const MOST_NAME: usize = 512;
+/// Texts are in indexes, whose entries end at 2704 bytes; the longest key holds seven that others choose.
+const MOST_NAME: usize = 360;
 
 /// Whether the column takes the amount and sums of it can be read.
 pub(super) fn fits(amount: &Usd) -> bool {
@@ -41,11 +42,7 @@ pub(super) fn limit(
 
 /// The date of a day counted from 1970-01-01. Days that no calendar has are its last one.
 pub(super) fn date(day: i64) -> Date {
-    let epoch = Date::constant(1970, 1, 1);
-    i32::try_from(day)
-        .ok()
-        .and_then(|day| epoch.checked_add(day.days()).ok())
-        .unwrap_or(Date::MAX)
+    Day(day).date()
 }
 
 /// Reads a number that is never negative.
@@ -93,6 +90,8 @@ pub(super) fn storable(mut row: SpendRecord) -> SpendRecord {
         &mut row.api_base,
         &mut row.price_version,
         &mut row.error_code,
+        &mut row.client_ip,
+        &mut row.service_tier,
     ];
     let required = [&mut row.call_type, &mut row.model, &mut row.provider];
     for text in optional
@@ -105,14 +104,27 @@ pub(super) fn storable(mut row: SpendRecord) -> SpendRecord {
     }
     row.key = row.key.map(|key| KeyId::new(name(key.as_str())));
     row.user = row.user.map(|user| UserId::new(name(user.as_str())));
+    row.team = row.team.map(|team| TeamId::new(name(team.as_str())));
+    row.organisation = row
+        .organisation
+        .map(|id| OrganisationId::new(name(id.as_str())));
     row.deployment = row
         .deployment
         .map(|id| DeploymentId::new(name(id.as_str())));
     row.model_group = ModelGroup::new(name(row.model_group.as_str()));
     for budget in &mut row.budgets {
-        budget.subject = subject(&budget.subject);
+        *budget = window(budget);
     }
     row
+}
+
+/// The window under the names that the books have for it.
+pub(super) fn window(key: &BudgetKey) -> BudgetKey {
+    BudgetKey {
+        subject: subject(&key.subject),
+        budget: BudgetName::new(name(key.budget.as_str())),
+        ..*key
+    }
 }
 
 /// The subject under the name that the books have for it.

@@ -3,12 +3,12 @@
 
 use jiff::civil::Date;
 use serde::Serialize;
-use trunkline_actors::ids::{DeploymentId, KeyId, UserId};
+use trunkline_actors::ids::{DeploymentId, KeyId, OrganisationId, RequestId, TeamId, UserId};
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::{BudgetKey, SpendRecord};
+use trunkline_actors::ports::{BudgetKey, Pieces, SpendRecord};
 
 use super::convert::date;
-use crate::storage::books::{DayCounts, DayKey, Sum, day, integer, status, tokens};
+use crate::storage::books::{Counts, Sum, day, integer, status, tokens};
 
 /// One row of `spend_logs`, by column.
 #[derive(Debug, Serialize)]
@@ -50,26 +50,39 @@ pub(super) struct RowColumns<'a> {
     attempts: u32,
     error_code: Option<&'a str>,
     tags: &'a [String],
+    team_id: Option<&'a str>,
+    organization_id: Option<&'a str>,
+    client_ip: Option<&'a str>,
+    pieces: Option<&'a Pieces>,
+    service_tier: Option<&'a str>,
+    price_id: Option<&'a str>,
+    adjusts: Option<RequestId>,
+    budgets: &'a [BudgetKey],
 }
 
-/// One line of `daily_spend`, by column.
+/// One line of a roll-up, by column.
 #[derive(Debug, Serialize)]
-pub(super) struct DayColumns<'a> {
-    day: Date,
-    key_id: &'a str,
-    user_id: &'a str,
-    model_group: &'a str,
-    model: &'a str,
-    provider: &'a str,
+pub(super) struct LineColumns<'a, K> {
+    #[serde(flatten)]
+    key: &'a K,
     requests: i64,
     successful: i64,
     failed: i64,
     unpriced: i64,
+    cache_hits: i64,
     prompt_tokens: i64,
     completion_tokens: i64,
     cache_read_tokens: i64,
     cache_write_tokens: i64,
+    duration_ms: i64,
     spend: Usd,
+}
+
+/// One line of `prices`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct PriceColumns<'a> {
+    id: &'a str,
+    sheet: &'a str,
 }
 
 /// One line of `balances`, by column.
@@ -77,11 +90,12 @@ pub(super) struct DayColumns<'a> {
 pub(super) struct BalanceColumns<'a> {
     subject_kind: &'static str,
     subject_id: &'a str,
-    budget_id: &'static str,
+    budget_id: &'a str,
     generation: u32,
     window_start: i64,
     charged: Usd,
     unpriced: i64,
+    seeded: Usd,
 }
 
 // === impl RowColumns ===
@@ -127,31 +141,48 @@ impl<'a> RowColumns<'a> {
             attempts: row.attempts,
             error_code: row.error_code.as_deref(),
             tags: &row.tags,
+            team_id: row.team.as_ref().map(TeamId::as_str),
+            organization_id: row.organisation.as_ref().map(OrganisationId::as_str),
+            client_ip: row.client_ip.as_deref(),
+            pieces: row.pieces.as_ref(),
+            service_tier: row.service_tier.as_deref(),
+            price_id: row.price_id.as_deref(),
+            adjusts: row.adjusts,
+            budgets: &row.budgets,
         }
     }
 }
 
-// === impl DayColumns ===
+// === impl LineColumns ===
 
-impl<'a> DayColumns<'a> {
-    pub(super) fn of(key: &DayKey<'a>, counts: &DayCounts) -> Self {
+impl<'a, K> LineColumns<'a, K> {
+    pub(super) fn of(key: &'a K, counts: &Counts) -> Self {
         Self {
-            day: date(key.day),
-            key_id: key.key,
-            user_id: key.user,
-            model_group: key.model_group,
-            model: key.model,
-            provider: key.provider,
+            key,
             requests: counts.requests,
             successful: counts.successful,
             failed: counts.failed,
             unpriced: counts.sum.unpriced,
+            cache_hits: counts.cache_hits,
             prompt_tokens: counts.prompt_tokens,
             completion_tokens: counts.completion_tokens,
             cache_read_tokens: counts.cache_read_tokens,
             cache_write_tokens: counts.cache_write_tokens,
+            duration_ms: counts.duration_ms,
             spend: counts.sum.spend,
         }
+    }
+}
+
+// === impl PriceColumns ===
+
+impl<'a> PriceColumns<'a> {
+    /// The price that the row was made with, where the row says what it is.
+    pub(super) fn of(row: &'a SpendRecord) -> Option<Self> {
+        Some(Self {
+            id: row.price_id.as_deref()?,
+            sheet: row.price_sheet.as_deref()?,
+        })
     }
 }
 
@@ -162,11 +193,12 @@ impl<'a> BalanceColumns<'a> {
         Self {
             subject_kind: key.subject.kind.as_str(),
             subject_id: &key.subject.id,
-            budget_id: "",
+            budget_id: key.budget.as_str(),
             generation: key.generation,
             window_start: integer(key.window_start.0),
             charged: charge.spend + seed.spend,
             unpriced: charge.unpriced.saturating_add(seed.unpriced),
+            seeded: seed.spend,
         }
     }
 }

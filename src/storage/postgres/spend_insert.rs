@@ -11,15 +11,18 @@ use deadpool_postgres::Transaction;
 use serde::Serialize;
 use tokio_postgres::types::Json;
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::{BoxFuture, BudgetKey, SpendRecord, SpendStore, StoreError};
+use trunkline_actors::ports::{BoxFuture, BudgetKey, Carry, SpendRecord, SpendStore, StoreError};
 
 use super::Postgres;
-use super::convert::{fits, storable, subject};
+use super::convert::{fits, storable, window};
 use super::pool::WorkError;
-use super::spend_columns::{BalanceColumns, DayColumns, RowColumns};
-use super::spend_queries::{balance, seed};
+use super::spend_columns::{BalanceColumns, LineColumns, PriceColumns, RowColumns};
+use super::spend_queries::{charged, seed};
 use crate::storage::StorageError;
-use crate::storage::books::{Additions, Sum, cost_that_fits, day, failed, integer};
+use crate::storage::books::{
+    Additions, COUNTS, Counts, DETAIL_KEY, LABEL_KEY, SUBJECT_KEY, Sum, cost_that_fits, day,
+    failed, integer,
+};
 
 /// Takes turns at making balances: "tl-seeds" in ASCII.
 const SEEDS_LOCK: i64 = 0x746c_2d73_6565_6473;
@@ -27,30 +30,24 @@ const SEEDS_LOCK: i64 = 0x746c_2d73_6565_6473;
 const ROW: &str = "day, id, request_id, call_type, status, key_id, key_alias, user_id, end_user, model_group, model, \
      deployment, provider, api_base, stream, started_at, first_content_at, ended_at, input_uncached, cache_read, \
      cache_write_5m, cache_write_1h, audio_input, image_input, output_text, reasoning, audio_output, prompt_tokens, \
-     completion_tokens, total_tokens, usage_estimated, cost, price_version, cache_hit, attempts, error_code, tags";
-
-const DAY: &str = "day, key_id, user_id, model_group, model, provider, requests, successful, failed, unpriced, \
-     prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, spend";
-
-const ADD_TO_DAY: &str = "ON CONFLICT (day, key_id, user_id, model_group, model, provider) DO UPDATE SET \
-     requests = old.requests + excluded.requests, successful = old.successful + excluded.successful, \
-     failed = old.failed + excluded.failed, unpriced = old.unpriced + excluded.unpriced, \
-     prompt_tokens = old.prompt_tokens + excluded.prompt_tokens, \
-     completion_tokens = old.completion_tokens + excluded.completion_tokens, \
-     cache_read_tokens = old.cache_read_tokens + excluded.cache_read_tokens, \
-     cache_write_tokens = old.cache_write_tokens + excluded.cache_write_tokens, \
-     spend = old.spend + excluded.spend";
+     completion_tokens, total_tokens, usage_estimated, cost, price_version, cache_hit, attempts, error_code, tags, \
+     team_id, organization_id, client_ip, pieces, service_tier, price_id, adjusts, budgets";
 
 const BALANCE: &str =
-    "subject_kind, subject_id, budget_id, generation, window_start, charged, unpriced";
+    "subject_kind, subject_id, budget_id, generation, window_start, charged, unpriced, seeded";
 
 const ADD_TO_BALANCE: &str = "ON CONFLICT (subject_kind, subject_id, budget_id, generation, window_start) DO UPDATE SET \
      charged = old.charged + excluded.charged, unpriced = old.unpriced + excluded.unpriced";
 
+const SET_CARRIED: &str = "UPDATE trunkline.balances SET carried = $6 \
+     WHERE subject_kind = $1 AND subject_id = $2 AND budget_id = $3 AND generation = $4 AND window_start = $5 \
+     AND carried IS NULL";
+
 const MISSING: &str = "SELECT place - 1 FROM \
-     unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS wanted (kind, id, generation, start, place) \
+     unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) \
+     WITH ORDINALITY AS wanted (kind, id, budget, generation, start, place) \
      WHERE NOT EXISTS (SELECT FROM trunkline.balances WHERE subject_kind = wanted.kind AND subject_id = wanted.id \
-     AND budget_id = '' AND balances.generation = wanted.generation AND window_start = wanted.start)";
+     AND budget_id = wanted.budget AND balances.generation = wanted.generation AND window_start = wanted.start)";
 
 impl SpendStore for Postgres {
     fn insert(&self, rows: Vec<SpendRecord>) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -65,25 +62,75 @@ impl SpendStore for Postgres {
     fn charged(&self, key: BudgetKey) -> BoxFuture<'_, Result<Usd, StoreError>> {
         Box::pin(async move {
             let operation = "read a balance";
-            let key = BudgetKey {
-                subject: subject(&key.subject),
-                ..key
-            };
+            let key = window(&key);
             let charged = self
                 .connections
                 .snapshot(operation, move |transaction| {
-                    Box::pin(async move {
-                        let sum = match balance(transaction, &key).await? {
-                            Some(sum) => sum,
-                            None => seed(transaction, &key).await?,
-                        };
-                        Ok(sum.spend)
-                    })
+                    Box::pin(async move { Ok(charged(transaction, &key).await?.spend) })
                 })
                 .await;
             charged.map_err(|err| failed(operation, err))
         })
     }
+
+    fn carry_over(&self, key: BudgetKey, carry: Carry) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let operation = "carry a budget over";
+            let (key, previous) = (window(&key), window(&carry.previous));
+            let carried = self
+                .connections
+                .write(operation, move |transaction| {
+                    Box::pin(async move {
+                        let before = charged(transaction, &previous).await?.spend;
+                        let excess = (before - carry.limit).max(Usd::ZERO);
+                        begin_with(transaction, &key, excess).await
+                    })
+                })
+                .await;
+            carried.map_err(|err| failed(operation, err))
+        })
+    }
+
+    fn begin_with(&self, key: BudgetKey, spent: Usd) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let operation = "begin a budget window";
+            let key = window(&key);
+            let begun = self
+                .connections
+                .write(operation, move |transaction| {
+                    Box::pin(async move { begin_with(transaction, &key, spent).await })
+                })
+                .await;
+            begun.map_err(|err| failed(operation, err))
+        })
+    }
+}
+
+/// Lets a window begin with that much, unless it has begun with something already.
+async fn begin_with(
+    transaction: &Transaction<'_>,
+    key: &BudgetKey,
+    spent: Usd,
+) -> Result<(), WorkError> {
+    let seeds = seeds(transaction, BTreeSet::from([key])).await?;
+    let seed = seeds.get(key).copied().unwrap_or_default();
+    let line = BalanceColumns::of(key, Sum::default(), seed);
+    add(transaction, "balances", BALANCE, ADD_TO_BALANCE, &[line]).await?;
+    let statement = transaction.prepare_cached(SET_CARRIED).await?;
+    transaction
+        .execute(
+            &statement,
+            &[
+                &key.subject.kind.as_str(),
+                &&*key.subject.id,
+                &key.budget.as_str(),
+                &i64::from(key.generation),
+                &integer(key.window_start.0),
+                &spent.as_decimal(),
+            ],
+        )
+        .await?;
+    Ok(())
 }
 
 impl Postgres {
@@ -110,7 +157,8 @@ impl Postgres {
 }
 
 async fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> Result<u64, WorkError> {
-    let seeds = seeds(transaction, rows).await?;
+    let windows: BTreeSet<&BudgetKey> = rows.iter().flat_map(|row| &row.budgets).collect();
+    let seeds = seeds(transaction, windows).await?;
     let costs: Vec<Option<Usd>> = rows.iter().map(|row| cost_that_fits(row, fits)).collect();
     let columns: Vec<RowColumns<'_>> = rows
         .iter()
@@ -136,12 +184,19 @@ async fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> Result<u
             added.add(row, *cost);
         }
     }
-    let days: Vec<DayColumns<'_>> = added
-        .days
-        .iter()
-        .map(|(key, counts)| DayColumns::of(key, counts))
-        .collect();
-    add(transaction, "daily_spend", DAY, ADD_TO_DAY, &days).await?;
+    let prices: BTreeSet<PriceColumns<'_>> = rows.iter().filter_map(PriceColumns::of).collect();
+    let prices: Vec<PriceColumns<'_>> = prices.into_iter().collect();
+    let known = "ON CONFLICT (id) DO NOTHING";
+    add(transaction, "prices", "id, sheet", known, &prices).await?;
+    add_lines(
+        transaction,
+        "daily_subject_spend",
+        SUBJECT_KEY,
+        &added.subjects,
+    )
+    .await?;
+    add_lines(transaction, "daily_spend", DETAIL_KEY, &added.details).await?;
+    add_lines(transaction, "daily_label_spend", LABEL_KEY, &added.labels).await?;
     let balances: Vec<BalanceColumns<'_>> = added
         .charges
         .iter()
@@ -152,6 +207,27 @@ async fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> Result<u
         .collect();
     add(transaction, "balances", BALANCE, ADD_TO_BALANCE, &balances).await?;
     Ok(u64::try_from(new.len()).unwrap_or(u64::MAX))
+}
+
+/// Adds lines to a roll-up.
+async fn add_lines(
+    transaction: &Transaction<'_>,
+    table: &str,
+    key: &[&str],
+    lines: &BTreeMap<impl Serialize + Debug + Sync, Counts>,
+) -> Result<(), WorkError> {
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(key, counts)| LineColumns::of(key, counts))
+        .collect();
+    let columns: Vec<&str> = key.iter().chain(&COUNTS).copied().collect();
+    let sums = COUNTS.map(|count| format!("{count} = old.{count} + excluded.{count}"));
+    let known = format!(
+        "ON CONFLICT ({}) DO UPDATE SET {}",
+        key.join(", "),
+        sums.join(", ")
+    );
+    add(transaction, table, &columns.join(", "), &known, &lines).await
 }
 
 /// Adds lines to a table, in their order.
@@ -180,14 +256,13 @@ fn insertion(table: &str, columns: &str, known: &str) -> String {
     )
 }
 
-/// What the balances of `rows` that do not exist yet start with. Read before the rows are inserted, so that no row is in
-/// its balance twice.
+/// What those of the windows begin with that have no balance yet. Read before rows are inserted, so that no row is in its
+/// balance twice.
 async fn seeds<'a>(
     transaction: &Transaction<'_>,
-    rows: &'a [SpendRecord],
+    windows: BTreeSet<&'a BudgetKey>,
 ) -> Result<BTreeMap<&'a BudgetKey, Sum>, WorkError> {
-    let keys: BTreeSet<&BudgetKey> = rows.iter().flat_map(|row| &row.budgets).collect();
-    let keys: Vec<&BudgetKey> = keys.into_iter().collect();
+    let keys: Vec<&BudgetKey> = windows.into_iter().collect();
     let mut seeds = BTreeMap::new();
     if missing(transaction, &keys).await?.is_empty() {
         return Ok(seeds);
@@ -213,11 +288,12 @@ async fn missing<'a>(
     }
     let kinds: Vec<&str> = keys.iter().map(|key| key.subject.kind.as_str()).collect();
     let ids: Vec<&str> = keys.iter().map(|key| &*key.subject.id).collect();
+    let budgets: Vec<&str> = keys.iter().map(|key| key.budget.as_str()).collect();
     let generations: Vec<i64> = keys.iter().map(|key| key.generation.into()).collect();
     let starts: Vec<i64> = keys.iter().map(|key| integer(key.window_start.0)).collect();
     let statement = transaction.prepare_cached(MISSING).await?;
     let places = transaction
-        .query(&statement, &[&kinds, &ids, &generations, &starts])
+        .query(&statement, &[&kinds, &ids, &budgets, &generations, &starts])
         .await?
         .iter()
         .map(|row| row.try_get(0))

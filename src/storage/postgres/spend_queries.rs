@@ -1,4 +1,4 @@
-//! Reads the books. Whole days come from `daily_spend`; only the part of a day that a window begins in is summed from rows.
+//! Reads the books. Whole days come from the roll-ups; only the part of a day that a window begins in is summed from rows.
 
 use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::Row;
@@ -10,7 +10,7 @@ use trunkline_actors::ports::{BoxFuture, BudgetKey};
 use super::Postgres;
 use super::convert::{date, money, name, subject};
 use super::pool::WorkError;
-use crate::storage::books::{DAY_MS, Named, Sum, day, first_id_at, integer};
+use crate::storage::books::{DAY_MS, Sum, day, first_id_at, in_details, integer, rows_of};
 use crate::storage::{KeySpend, SpendQueries, StorageError, UserSpend};
 
 /// What sums are cut to, in USD, so that a decimal holds them: unreadable books would hold up the rows behind them.
@@ -39,7 +39,9 @@ impl SpendQueries for Postgres {
 impl Postgres {
     fn spend_of(&self, of: Subject, since: UnixMs) -> BoxFuture<'_, Result<Usd, StorageError>> {
         Box::pin(self.connections.read("sum spend", move |client| {
-            Box::pin(async move { Ok(spend_since(client, &subject(&of), since).await?.spend) })
+            Box::pin(
+                async move { Ok(spend_since(client, &subject(&of), None, since).await?.spend) },
+            )
         }))
     }
 }
@@ -49,6 +51,7 @@ async fn user_spend(transaction: &Transaction<'_>, user: &UserId) -> Result<User
     let total = spend_since(
         transaction,
         &Subject::new(SubjectKind::User, &*user),
+        None,
         UnixMs(0),
     )
     .await?;
@@ -93,55 +96,57 @@ async fn user_spend(transaction: &Transaction<'_>, user: &UserId) -> Result<User
     })
 }
 
-/// What the books say a subject has spent on requests received at `since` or later, in one statement: no row that moves
-/// meanwhile is counted twice or not at all. Teams, their members and organisations are not named in the rows: zero.
+/// What the books say a subject has spent on requests received at `since` or later; with a model group, on that one alone. In
+/// one statement: no row that moves meanwhile is counted twice or not at all.
 ///
 /// Precondition: `subject` is what [`subject`](super::convert::subject) answers with.
 async fn spend_since(
     client: &impl GenericClient,
     subject: &Subject,
+    model_group: Option<&str>,
     since: UnixMs,
 ) -> Result<Sum, WorkError> {
-    let Some(named) = Named::of(subject.kind) else {
-        return Ok(Sum::default());
-    };
-    let (of, in_roll_up) = match named {
-        Named::Everywhere => ("$1::text = $1::text".to_owned(), true),
-        Named::InRollUp(column) => (format!("{column} = $1::text"), true),
-        Named::InRows(column) => (format!("{column} = $1::text"), false),
-        Named::InTags => ("tags ? $1::text".to_owned(), false),
-    };
-    let first_row = first_id_at(since.0);
-    let first_day = date(day(since.0)).to_string();
+    let of = rows_of(subject.kind, "$1::text").unwrap_or_else(|| "tags ? $1::text".to_owned());
     let rows = format!(
         "SELECT cost AS spend, CASE WHEN cost IS NULL THEN 1 ELSE 0 END AS unpriced FROM trunkline.spend_logs \
-         WHERE {of} AND id >= $2::text AND day >= $3::text::date"
+         WHERE {of} AND id >= $2::text AND day >= $3::text::date \
+         AND ($4::text IS NULL OR model_group = $4::text)"
     );
-    let sum = format!(
-        "SELECT least(coalesce(sum(spend), 0), {MOST_SUM}) AS spend, coalesce(sum(unpriced), 0)::bigint AS unpriced"
-    );
-    let found = if in_roll_up {
-        let whole_days = since.0.div_ceil(DAY_MS).saturating_mul(DAY_MS);
-        let whole_days = date(day(whole_days)).to_string();
-        let sql = format!(
-            "{sum} FROM ({rows} AND day < $4::text::date \
-             UNION ALL SELECT spend, unpriced FROM trunkline.daily_spend WHERE {of} AND day >= $4::text::date) AS books"
-        );
-        let statement = client.prepare_cached(&sql).await?;
-        client
-            .query_one(
-                &statement,
-                &[&&*subject.id, &first_row, &first_day, &whole_days],
-            )
-            .await?
-    } else {
-        let statement = client
-            .prepare_cached(&format!("{sum} FROM ({rows}) AS books"))
-            .await?;
-        client
-            .query_one(&statement, &[&&*subject.id, &first_row, &first_day])
-            .await?
+    let before = "AND day < $5::text::date UNION ALL SELECT spend, unpriced FROM";
+    let books = match model_group {
+        None => format!(
+            "{rows} {before} trunkline.daily_subject_spend \
+             WHERE kind = '{}' AND subject = $1::text AND day >= $5::text::date",
+            subject.kind
+        ),
+        Some(_) if in_details(subject.kind) => format!(
+            "{rows} {before} trunkline.daily_spend WHERE {of} AND day >= $5::text::date AND model_group = $4::text"
+        ),
+        // The combination of this kind of subject with a model is in the rows alone.
+        Some(_) => format!("{rows} AND $5::text IS NOT NULL"),
     };
+    let statement = client
+        .prepare_cached(&format!(
+            "SELECT least(coalesce(sum(spend), 0), {MOST_SUM}) AS spend, coalesce(sum(unpriced), 0)::bigint AS unpriced \
+             FROM ({books}) AS books"
+        ))
+        .await?;
+    let first_row = first_id_at(since.0);
+    let first_day = date(day(since.0)).to_string();
+    let whole_days = since.0.div_ceil(DAY_MS).saturating_mul(DAY_MS);
+    let whole_days = date(day(whole_days)).to_string();
+    let found = client
+        .query_one(
+            &statement,
+            &[
+                &&*subject.id,
+                &first_row,
+                &first_day,
+                &model_group,
+                &whole_days,
+            ],
+        )
+        .await?;
     Ok(Sum {
         spend: spend(&found)?,
         unpriced: found.try_get("unpriced")?,
@@ -152,21 +157,34 @@ async fn spend_since(
 /// After a reset (`generation` above 0) nothing: the rows before it lie in the same window.
 pub(super) async fn seed(client: &impl GenericClient, key: &BudgetKey) -> Result<Sum, WorkError> {
     if key.generation == 0 {
-        spend_since(client, &key.subject, key.window_start).await
+        spend_since(
+            client,
+            &key.subject,
+            key.budget.model_group(),
+            key.window_start,
+        )
+        .await
     } else {
         Ok(Sum::default())
     }
 }
 
-/// What was charged to a window, if anything was.
-pub(super) async fn balance(
+/// What was charged to a window, with what it began with.
+pub(super) async fn charged(
     client: &impl GenericClient,
     key: &BudgetKey,
-) -> Result<Option<Sum>, WorkError> {
+) -> Result<Sum, WorkError> {
+    match balance(client, key).await? {
+        Some(sum) => Ok(sum),
+        None => seed(client, key).await,
+    }
+}
+
+async fn balance(client: &impl GenericClient, key: &BudgetKey) -> Result<Option<Sum>, WorkError> {
     let statement = client
         .prepare_cached(&format!(
-            "SELECT least(charged, {MOST_SUM}) AS spend, unpriced FROM trunkline.balances \
-             WHERE subject_kind = $1 AND subject_id = $2 AND budget_id = '' AND generation = $3 AND window_start = $4"
+            "SELECT least(charged + coalesce(carried, 0), {MOST_SUM}) AS spend, unpriced FROM trunkline.balances \
+             WHERE subject_kind = $1 AND subject_id = $2 AND budget_id = $3 AND generation = $4 AND window_start = $5"
         ))
         .await?;
     let found = client
@@ -175,6 +193,7 @@ pub(super) async fn balance(
             &[
                 &key.subject.kind.as_str(),
                 &&*key.subject.id,
+                &key.budget.as_str(),
                 &i64::from(key.generation),
                 &integer(key.window_start.0),
             ],

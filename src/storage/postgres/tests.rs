@@ -7,14 +7,18 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use rusqlite::Connection;
 use rust_decimal::Decimal;
+use tempfile::TempDir;
 use tokio::runtime::Builder;
 use tokio::task::yield_now;
 use trunkline_actors::ids::KeyId;
 
 use crate::storage::conformance::{EMPTY, NOON, batches, row};
 use crate::storage::postgres_server::{DATABASE_PASSWORD, Postgres};
-use crate::storage::{PoolSettings, StorageError, Store, open_postgres, postgres_schema};
+use crate::storage::{
+    PoolSettings, StorageError, Store, open_postgres, open_sqlite, postgres_schema,
+};
 
 /// With time for a busy machine.
 async fn open(url: &str) -> Result<Store, StorageError> {
@@ -63,6 +67,38 @@ async fn the_schema_is_made_once_by_many_and_refused_when_it_is_newer() {
 }
 
 #[tokio::test]
+async fn both_databases_have_the_same_tables_and_columns() {
+    let server = Postgres::start();
+    let url = server.database("columns");
+    drop(open(&url).await.unwrap());
+    let postgres = server.sql(
+        "columns",
+        "SELECT table_name || '.' || column_name FROM information_schema.columns \
+         WHERE table_schema = 'trunkline' AND table_name NOT LIKE 'spend\\_logs\\_%' \
+         AND (table_name, column_name) <> ('spend_logs', 'day')",
+    );
+    let mut postgres: Vec<&str> = postgres.lines().collect();
+    postgres.sort_unstable();
+
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trunkline.db");
+    drop(open_sqlite(&path).await.unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let mut sqlite: Vec<String> = connection
+        .prepare(
+            "SELECT tables.name || '.' || columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns \
+             WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        )
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    sqlite.sort_unstable();
+    assert_eq!(sqlite, postgres);
+}
+
+#[tokio::test]
 async fn rows_lie_in_the_partition_of_their_day_or_in_the_default_one() {
     const DAY: u64 = 86_400_000;
     let server = Postgres::start();
@@ -90,8 +126,10 @@ async fn rows_lie_in_the_partition_of_their_day_or_in_the_default_one() {
     // A part of a day is read from that day alone, and through an index.
     for condition in [
         "id >= '01J9' AND id < '01JZ'",
-        "key_id = 'key-a' AND started_at > 1",
-        "user_id = 'user-a' AND started_at > 1",
+        "key_id = 'key-a' AND id > '01J9'",
+        "user_id = 'user-a' AND id > '01J9'",
+        "team_id = 'team-a' AND id > '01J9'",
+        "end_user = 'customer-a' AND id > '01J9'",
         "request_id = 'chatcmpl-1'",
     ] {
         let plan = server.sql(

@@ -4,47 +4,44 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
-use trunkline_actors::ids::{DeploymentId, KeyId, UserId};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, ToSql, Transaction, params, params_from_iter,
+};
+use trunkline_actors::ids::{DeploymentId, KeyId, OrganisationId, TeamId, UserId};
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::{BoxFuture, BudgetKey, SpendRecord, SpendStore, StoreError};
+use trunkline_actors::ports::{BoxFuture, BudgetKey, Carry, SpendRecord, SpendStore, StoreError};
 
 use super::Sqlite;
 use super::convert::{json, pico};
 use super::spend_queries::spend_since;
 use crate::storage::books::{
-    Additions, DayCounts, DayKey, Sum, cost_that_fits, failed, integer, status, tokens,
+    Additions, COUNTS, Counts, DETAIL_KEY, DetailDay, LABEL_KEY, LabelDay, SUBJECT_KEY, SubjectDay,
+    Sum, cost_that_fits, failed, integer, status, tokens,
 };
 
 const INSERT_ROW: &str = "INSERT INTO spend_logs (id, request_id, call_type, status, key_id, key_alias, user_id, end_user, \
      model_group, model, deployment, provider, api_base, stream, started_at, first_content_at, ended_at, \
      input_uncached, cache_read, cache_write_5m, cache_write_1h, audio_input, image_input, output_text, reasoning, \
      audio_output, prompt_tokens, completion_tokens, total_tokens, usage_estimated, cost, price_version, cache_hit, \
-     attempts, error_code, tags) \
+     attempts, error_code, tags, team_id, organization_id, client_ip, pieces, service_tier, price_id, adjusts, budgets) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-     ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36) ON CONFLICT (id) DO NOTHING";
+     ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44) \
+     ON CONFLICT (id) DO NOTHING";
 
-// `min` below: roll-ups and balances stop at 9 million USD instead of overflowing, because a batch that fails each time
-// it is tried would hold up everything behind it.
-const ADD_TO_DAY: &str = "INSERT INTO daily_spend (day, key_id, user_id, model_group, model, provider, requests, successful, \
-     failed, unpriced, prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, spend) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
-     ON CONFLICT (day, key_id, user_id, model_group, model, provider) DO UPDATE SET \
-     requests = requests + excluded.requests, successful = successful + excluded.successful, \
-     failed = failed + excluded.failed, unpriced = unpriced + excluded.unpriced, \
-     prompt_tokens = prompt_tokens + excluded.prompt_tokens, \
-     completion_tokens = completion_tokens + excluded.completion_tokens, \
-     cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens, \
-     cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens, \
-     spend = min(spend + excluded.spend, 9000000000000000000)";
-
-const ADD_TO_BALANCE: &str = "INSERT INTO balances (subject_kind, subject_id, budget_id, generation, window_start, charged, unpriced) \
-     VALUES (?1, ?2, '', ?3, ?4, ?5, ?6) \
+const ADD_TO_BALANCE: &str = "INSERT INTO balances (subject_kind, subject_id, budget_id, generation, window_start, charged, unpriced, seeded) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
      ON CONFLICT (subject_kind, subject_id, budget_id, generation, window_start) DO UPDATE SET \
      charged = min(charged + excluded.charged, 9000000000000000000), unpriced = unpriced + excluded.unpriced";
 
-const READ_BALANCE: &str = "SELECT charged, unpriced FROM balances \
-     WHERE subject_kind = ?1 AND subject_id = ?2 AND budget_id = '' AND generation = ?3 AND window_start = ?4";
+const SET_CARRIED: &str = "UPDATE balances SET carried = ?6 \
+     WHERE subject_kind = ?1 AND subject_id = ?2 AND budget_id = ?3 AND generation = ?4 AND window_start = ?5 \
+     AND carried IS NULL";
+
+const READ_BALANCE: &str = "SELECT min(charged, 9000000000000000000) + coalesce(carried, 0), unpriced FROM balances \
+     WHERE subject_kind = ?1 AND subject_id = ?2 AND budget_id = ?3 AND generation = ?4 AND window_start = ?5";
+
+const KEEP_PRICE: &str =
+    "INSERT INTO prices (id, sheet) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
 
 impl SpendStore for Sqlite {
     fn insert(&self, rows: Vec<SpendRecord>) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -65,16 +62,52 @@ impl SpendStore for Sqlite {
                 .connections
                 .read("read a balance", move |connection| {
                     let snapshot = connection.transaction()?;
-                    let sum = match balance(&snapshot, &key)? {
-                        Some(sum) => sum,
-                        None => seed(&snapshot, &key)?,
-                    };
-                    Ok(sum.spend)
+                    Ok(charged(&snapshot, &key)?.spend)
                 })
                 .await;
             charged.map_err(|err| failed("read a balance", err))
         })
     }
+
+    fn carry_over(&self, key: BudgetKey, carry: Carry) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let operation = "carry a budget over";
+            let carried = self.connections.write(operation, move |transaction| {
+                let before = charged(transaction, &carry.previous)?.spend;
+                let excess = (before - carry.limit).max(Usd::ZERO);
+                Ok(begin_with(transaction, &key, excess)?)
+            });
+            carried.await.map_err(|err| failed(operation, err))
+        })
+    }
+
+    fn begin_with(&self, key: BudgetKey, spent: Usd) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let operation = "begin a budget window";
+            let begun = self.connections.write(operation, move |transaction| {
+                Ok(begin_with(transaction, &key, spent)?)
+            });
+            begun.await.map_err(|err| failed(operation, err))
+        })
+    }
+}
+
+/// Lets a window begin with that much, unless it has begun with something already.
+fn begin_with(transaction: &Transaction<'_>, key: &BudgetKey, spent: Usd) -> rusqlite::Result<()> {
+    let seed = match balance(transaction, key)? {
+        Some(_) => Sum::default(),
+        None => seed(transaction, key)?,
+    };
+    add_to_balance(transaction, key, Sum::default(), seed)?;
+    transaction.prepare_cached(SET_CARRIED)?.execute(params![
+        key.subject.kind.as_str(),
+        key.subject.id,
+        key.budget.as_str(),
+        key.generation,
+        integer(key.window_start.0),
+        pico(spent),
+    ])?;
+    Ok(())
 }
 
 fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> rusqlite::Result<u64> {
@@ -84,28 +117,50 @@ fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> rusqlite::Resu
     let mut statement = transaction.prepare_cached(INSERT_ROW)?;
     for row in rows {
         let cost = cost_that_fits(row, |cost| cost.to_pico().is_some());
+        if let (Some(id), Some(sheet)) = (&row.price_id, &row.price_sheet) {
+            let mut keep = transaction.prepare_cached(KEEP_PRICE)?;
+            keep.execute(params![id, sheet])?;
+        }
         if insert_row(&mut statement, row, cost)? {
             inserted += 1;
             added.add(row, cost);
         }
     }
-    for (key, counts) in added.days {
-        add_to_day(transaction, &key, &counts)?;
-    }
+    add_lines(
+        transaction,
+        "daily_subject_spend",
+        SUBJECT_KEY,
+        &added.subjects,
+    )?;
+    add_lines(transaction, "daily_spend", DETAIL_KEY, &added.details)?;
+    add_lines(transaction, "daily_label_spend", LABEL_KEY, &added.labels)?;
     for (key, charge) in added.charges {
         let seed = seeds.get(key).copied().unwrap_or_default();
-        transaction
-            .prepare_cached(ADD_TO_BALANCE)?
-            .execute(params![
-                key.subject.kind.as_str(),
-                key.subject.id,
-                key.generation,
-                integer(key.window_start.0),
-                pico(charge.spend + seed.spend),
-                charge.unpriced.saturating_add(seed.unpriced),
-            ])?;
+        add_to_balance(transaction, key, charge, seed)?;
     }
     Ok(inserted)
+}
+
+/// Adds to a window's balance; `seed` is what it begins with, and zero if it is there.
+fn add_to_balance(
+    transaction: &Transaction<'_>,
+    key: &BudgetKey,
+    charge: Sum,
+    seed: Sum,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(ADD_TO_BALANCE)?
+        .execute(params![
+            key.subject.kind.as_str(),
+            key.subject.id,
+            key.budget.as_str(),
+            key.generation,
+            integer(key.window_start.0),
+            pico(charge.spend + seed.spend),
+            charge.unpriced.saturating_add(seed.unpriced),
+            pico(seed.spend),
+        ])?;
+    Ok(())
 }
 
 /// Whether the row was not there yet.
@@ -152,32 +207,103 @@ fn insert_row(
         row.attempts,
         row.error_code,
         json(&row.tags),
+        row.team.as_ref().map(TeamId::as_str),
+        row.organisation.as_ref().map(OrganisationId::as_str),
+        row.client_ip,
+        row.pieces.as_ref().map(json),
+        row.service_tier,
+        row.price_id,
+        row.adjusts.map(|id| id.to_string()),
+        json(&row.budgets),
     ])?;
     Ok(changed == 1)
 }
 
-fn add_to_day(
+/// A key of a roll-up, as values of its columns.
+trait LineKey {
+    fn values(&self) -> Vec<&dyn ToSql>;
+}
+
+impl LineKey for SubjectDay<'_> {
+    fn values(&self) -> Vec<&dyn ToSql> {
+        vec![&self.kind, &self.subject, &self.day.0]
+    }
+}
+
+impl LineKey for DetailDay<'_> {
+    fn values(&self) -> Vec<&dyn ToSql> {
+        vec![
+            &self.day.0,
+            &self.key,
+            &self.user,
+            &self.team,
+            &self.organisation,
+            &self.model_group,
+            &self.model,
+            &self.provider,
+            &self.call_type,
+        ]
+    }
+}
+
+impl LineKey for LabelDay<'_> {
+    fn values(&self) -> Vec<&dyn ToSql> {
+        vec![
+            &self.kind,
+            &self.label,
+            &self.day.0,
+            &self.key,
+            &self.model_group,
+            &self.model,
+            &self.provider,
+            &self.call_type,
+        ]
+    }
+}
+
+/// Adds lines to a roll-up. Sums of money stop at 9 million USD, as balances do, instead of overflowing: a batch that fails
+/// each time it is tried would hold up everything behind it.
+fn add_lines(
     transaction: &Transaction<'_>,
-    key: &DayKey<'_>,
-    counts: &DayCounts,
+    table: &str,
+    key: &[&str],
+    lines: &BTreeMap<impl LineKey, Counts>,
 ) -> rusqlite::Result<()> {
-    transaction.prepare_cached(ADD_TO_DAY)?.execute(params![
-        key.day,
-        key.key,
-        key.user,
-        key.model_group,
-        key.model,
-        key.provider,
-        counts.requests,
-        counts.successful,
-        counts.failed,
-        counts.sum.unpriced,
-        counts.prompt_tokens,
-        counts.completion_tokens,
-        counts.cache_read_tokens,
-        counts.cache_write_tokens,
-        pico(counts.sum.spend),
-    ])?;
+    let columns: Vec<&str> = key.iter().chain(&COUNTS).copied().collect();
+    let places: Vec<String> = (1..=columns.len()).map(|at| format!("?{at}")).collect();
+    let sums: Vec<String> = COUNTS
+        .iter()
+        .map(|count| match *count {
+            "spend" => "spend = min(spend + excluded.spend, 9000000000000000000)".to_owned(),
+            count => format!("{count} = {count} + excluded.{count}"),
+        })
+        .collect();
+    let mut statement = transaction.prepare_cached(&format!(
+        "INSERT INTO {table} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}",
+        columns.join(", "),
+        places.join(", "),
+        key.join(", "),
+        sums.join(", "),
+    ))?;
+    for (key, counts) in lines {
+        let spend = pico(counts.sum.spend);
+        let mut values = key.values();
+        let counts: [&dyn ToSql; COUNTS.len()] = [
+            &counts.requests,
+            &counts.successful,
+            &counts.failed,
+            &counts.sum.unpriced,
+            &counts.cache_hits,
+            &counts.prompt_tokens,
+            &counts.completion_tokens,
+            &counts.cache_read_tokens,
+            &counts.cache_write_tokens,
+            &counts.duration_ms,
+            &spend,
+        ];
+        values.extend(counts);
+        statement.execute(params_from_iter(values))?;
+    }
     Ok(())
 }
 
@@ -204,9 +330,22 @@ fn seeds<'a>(
 /// After a reset (`generation` above 0) nothing: the rows before it lie in the same window.
 fn seed(connection: &Connection, key: &BudgetKey) -> rusqlite::Result<Sum> {
     if key.generation == 0 {
-        spend_since(connection, &key.subject, key.window_start)
+        spend_since(
+            connection,
+            &key.subject,
+            key.budget.model_group(),
+            key.window_start,
+        )
     } else {
         Ok(Sum::default())
+    }
+}
+
+/// What was charged to a window, with what it began with.
+fn charged(connection: &Connection, key: &BudgetKey) -> rusqlite::Result<Sum> {
+    match balance(connection, key)? {
+        Some(sum) => Ok(sum),
+        None => seed(connection, key),
     }
 }
 
@@ -217,6 +356,7 @@ fn balance(connection: &Connection, key: &BudgetKey) -> rusqlite::Result<Option<
             params![
                 key.subject.kind.as_str(),
                 key.subject.id,
+                key.budget.as_str(),
                 key.generation,
                 integer(key.window_start.0),
             ],

@@ -1,13 +1,13 @@
-//! Reads the books. Whole days come from `daily_spend`; only the part of a day that a window begins in is summed from rows.
+//! Reads the books. Whole days come from the roll-ups; only the part of a day that a window begins in is summed from rows.
 
 use rusqlite::{Connection, params};
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{KeyId, Subject, SubjectKind, UserId};
+use trunkline_actors::ids::{KeyId, Subject, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BoxFuture;
 
 use super::Sqlite;
-use crate::storage::books::{DAY_MS, Named, Sum, day, first_id_at};
+use crate::storage::books::{DAY_MS, Sum, day, first_id_at, in_details, rows_of};
 use crate::storage::{KeySpend, SpendQueries, StorageError, UserSpend};
 
 impl SpendQueries for Sqlite {
@@ -39,7 +39,7 @@ impl Sqlite {
     ) -> BoxFuture<'_, Result<Usd, StorageError>> {
         Box::pin(self.connections.read("sum spend", move |connection| {
             let snapshot = connection.transaction()?;
-            Ok(spend_since(&snapshot, &subject, since)?.spend)
+            Ok(spend_since(&snapshot, &subject, None, since)?.spend)
         }))
     }
 }
@@ -47,7 +47,8 @@ impl Sqlite {
 fn user_spend(connection: &Connection, user: &UserId) -> rusqlite::Result<UserSpend> {
     let sum = sum(
         connection,
-        "SELECT coalesce(sum(spend), 0), coalesce(sum(unpriced), 0) FROM daily_spend WHERE user_id = ?1",
+        "SELECT coalesce(sum(spend), 0), coalesce(sum(unpriced), 0) FROM daily_subject_spend \
+         WHERE kind = 'user' AND subject = ?1",
         [user.as_str()],
     )?;
     let models = connection
@@ -85,76 +86,55 @@ fn user_spend(connection: &Connection, user: &UserId) -> rusqlite::Result<UserSp
     })
 }
 
-/// What the books say a subject has spent on requests received at `since` or later. Teams, their members and
-/// organisations are not named in the rows: zero.
+/// What the books say a subject has spent on requests received at `since` or later; with a model group, on that one alone.
 ///
 /// Precondition: `connection` is in a transaction, or rows may be counted twice or not at all.
 pub(super) fn spend_since(
     connection: &Connection,
     subject: &Subject,
+    model_group: Option<&str>,
     since: UnixMs,
 ) -> rusqlite::Result<Sum> {
-    let Some(books) = Books::of(subject.kind) else {
-        return Ok(Sum::default());
-    };
-    let first_row = first_id_at(since.0);
-    if !books.in_daily {
-        return sum(
+    let of = rows_of(subject.kind, "?1")
+        .unwrap_or_else(|| "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?1)".to_owned());
+    let rows = |until: Option<u64>| {
+        let ids = [Some(since.0), until].map(|at| at.map(first_id_at));
+        sum(
             connection,
             &format!(
-                "SELECT coalesce(sum(cost), 0), count(*) - count(cost) FROM spend_logs WHERE {} AND id >= ?2",
-                books.rows
+                "SELECT coalesce(sum(cost), 0), count(*) - count(cost) FROM spend_logs \
+                 WHERE {of} AND id >= ?2 AND (?3 IS NULL OR id < ?3) AND (?4 IS NULL OR model_group = ?4)"
             ),
-            params![subject.id, first_row],
-        );
-    }
+            params![subject.id, ids[0], ids[1], model_group],
+        )
+    };
     let first_whole_day = since.0.div_ceil(DAY_MS).saturating_mul(DAY_MS);
-    let days = sum(
-        connection,
-        &format!(
-            "SELECT coalesce(sum(spend), 0), coalesce(sum(unpriced), 0) FROM daily_spend WHERE {} AND day >= ?2",
-            books.rows
-        ),
-        params![subject.id, day(first_whole_day)],
-    )?;
+    let days = match model_group {
+        None => sum(
+            connection,
+            "SELECT coalesce(sum(spend), 0), coalesce(sum(unpriced), 0) FROM daily_subject_spend \
+             WHERE kind = ?1 AND subject = ?2 AND day >= ?3",
+            params![subject.kind.as_str(), subject.id, day(first_whole_day)],
+        )?,
+        // The combination of a subject with a model is in the details, for those that are a column there.
+        Some(_) if !in_details(subject.kind) => return rows(None),
+        Some(group) => sum(
+            connection,
+            &format!(
+                "SELECT coalesce(sum(spend), 0), coalesce(sum(unpriced), 0) FROM daily_spend \
+                 WHERE {of} AND day >= ?2 AND model_group = ?3"
+            ),
+            params![subject.id, day(first_whole_day), group],
+        )?,
+    };
     if first_whole_day == since.0 {
         return Ok(days);
     }
-    let part = sum(
-        connection,
-        &format!(
-            "SELECT coalesce(sum(cost), 0), count(*) - count(cost) FROM spend_logs \
-             WHERE {} AND id >= ?2 AND id < ?3",
-            books.rows
-        ),
-        params![subject.id, first_row, first_id_at(first_whole_day)],
-    )?;
+    let part = rows(Some(first_whole_day))?;
     Ok(Sum {
         spend: days.spend + part.spend,
         unpriced: days.unpriced.saturating_add(part.unpriced),
     })
-}
-
-/// Conditions that pick the rows of subject `?1`.
-struct Books {
-    rows: String,
-    /// The roll-up knows that kind too.
-    in_daily: bool,
-}
-
-impl Books {
-    fn of(kind: SubjectKind) -> Option<Self> {
-        let (rows, in_daily) = match Named::of(kind)? {
-            Named::Everywhere => ("?1 = ?1".to_owned(), true),
-            Named::InRollUp(column) => (format!("{column} = ?1"), true),
-            Named::InRows(column) => (format!("{column} = ?1"), false),
-            Named::InTags => (
-                "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?1)".to_owned(),
-                false,
-            ),
-        };
-        Some(Self { rows, in_daily })
-    }
 }
 
 fn sum(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<Sum> {
