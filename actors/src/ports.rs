@@ -23,7 +23,8 @@ use crate::money::Usd;
 /// A boxed future that may go to another thread: what makes an async trait usable behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Names one budget window. A reset is a new `generation`, a new period a new `window_start`: never a write to zero.
+/// Names one budget window. A reset is a new `generation`, a new period a new `window_start`: never a write to zero. What was
+/// spent in a window counts from the later of both, so the books can tell it without a line for the window.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct BudgetKey {
     /// Whose budget it is.
@@ -31,8 +32,8 @@ pub struct BudgetKey {
     /// Which of the subject's budgets.
     #[serde(default, skip_serializing_if = "BudgetName::is_own")]
     pub budget: BudgetName,
-    /// Counts manual resets, from 0.
-    pub generation: u32,
+    /// When it was last reset by hand, in unix milliseconds; 0: never.
+    pub generation: u64,
     /// When the window began; 0 for a budget that never resets.
     pub window_start: UnixMs,
 }

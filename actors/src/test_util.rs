@@ -152,6 +152,13 @@ impl JournalReader for RecordingJournal {
 // === impl RecordingStore ===
 
 impl RecordingStore {
+    /// What windows were told to begin with, by window.
+    pub fn begun(&self) -> Vec<(BudgetKey, Usd)> {
+        let mut begun: Vec<_> = lock(&self.state).begun.clone().into_iter().collect();
+        begun.sort();
+        begun
+    }
+
     /// The next inserts fail, that many times, with nothing inserted.
     pub fn fail(&self, times: u32) {
         lock(&self.state).failures = times;

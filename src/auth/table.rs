@@ -15,10 +15,9 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis, UnixMs};
-use trunkline_actors::ids::{KeyId, Subject, SubjectKind};
-use trunkline_actors::ports::{BudgetKey, BudgetName};
+use trunkline_actors::ids::{KeyId, Subject};
 use trunkline_actors::rate_limiter::Limits;
-use trunkline_actors::spend_ledger::LedgerHandle;
+use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
 
 use super::credential::Credential;
 use super::error::AuthError;
@@ -230,13 +229,9 @@ impl KeyTable {
         let balance = match row.max_budget {
             None => None,
             Some(limit) => {
-                let window = BudgetKey {
-                    subject: Subject::new(SubjectKind::Key, row.id.shared()),
-                    budget: BudgetName::default(),
-                    generation: 0,
-                    window_start: UnixMs(0),
-                };
-                Some(self.ledger.load_balance(window, limit).await?)
+                let terms = BudgetTerms::endless(Subject::from(&row.id), limit);
+                let budget = Budget::load(&self.ledger, terms, UnixMs::now()).await?;
+                Some(budget.at(UnixMs::now()))
             }
         };
         let limits = Limits {

@@ -466,6 +466,7 @@ impl From<Refusal> for ApiError {
             .retry_after(retry_after),
             Refusal::BudgetExceeded {
                 subject,
+                budget: _,
                 spent,
                 limit,
             } => Self::new(

@@ -59,6 +59,7 @@ macro_rules! all_cases {
             every_kind_of_subject_is_summed,
             budgets_of_one_subject_are_told_apart,
             a_window_takes_its_predecessors_excess_once,
+            a_reset_window_counts_what_was_spent_since,
             a_new_generation_begins_with_what_it_is_told,
             an_adjustment_corrects_sums_and_balances_and_is_no_request,
             impossible_figures_do_not_hold_up_the_rows_behind_them,
@@ -164,7 +165,7 @@ pub(super) fn row(at: u64, n: u64, cost: Option<i64>) -> SpendRecord {
     }
 }
 
-pub(super) fn window(subject: Subject, generation: u32, start: u64) -> BudgetKey {
+pub(super) fn window(subject: Subject, generation: u64, start: u64) -> BudgetKey {
     BudgetKey {
         subject,
         budget: BudgetName::default(),
@@ -177,7 +178,7 @@ pub(super) fn window(subject: Subject, generation: u32, start: u64) -> BudgetKey
 pub(super) fn batches() -> impl Strategy<Value = Vec<Vec<SpendRecord>>> {
     let cost = prop::option::weighted(0.8, 0..1_000_000_000_000_i64);
     // `n` alone makes the id.
-    let row = (0..40_u64, 0..3_u32, 0..4_u8, cost).prop_map(|(n, generation, who, cost)| {
+    let row = (0..40_u64, 0..3_u64, 0..4_u8, cost).prop_map(|(n, generation, who, cost)| {
         let mut row = row(NOON + n * 20_000_000, n, cost);
         let key = KeyId::from(format!("key-{who}"));
         row.budgets = vec![
@@ -458,7 +459,7 @@ async fn a_reset_starts_from_zero(store: &Store) {
     let mut before = row(NOON, 1, Some(5));
     before.budgets = vec![window(key_subject(), 0, 0)];
     store.ledger.insert(vec![before]).await.unwrap();
-    let after_reset = window(key_subject(), 1, 0);
+    let after_reset = window(key_subject(), NOON + 1, 0);
     assert_eq!(
         store.ledger.charged(after_reset.clone()).await.unwrap(),
         Usd::ZERO
@@ -580,11 +581,21 @@ async fn a_window_takes_its_predecessors_excess_once(store: &Store) {
     assert_eq!(store.ledger.charged(third).await.unwrap(), pico(0));
 }
 
+async fn a_reset_window_counts_what_was_spent_since(store: &Store) {
+    let rows = vec![row(NOON, 1, Some(5)), row(NOON + 2, 2, Some(70))];
+    store.ledger.insert(rows).await.unwrap();
+    // Given a budget of another period after the reset: what lies between counts, what lies before does not.
+    let reset = window(key_subject(), NOON + 1, 0);
+    assert_eq!(store.ledger.charged(reset).await.unwrap(), pico(70));
+    let later_window = window(key_subject(), NOON + 1, NOON + 3);
+    assert_eq!(store.ledger.charged(later_window).await.unwrap(), pico(0));
+}
+
 async fn a_new_generation_begins_with_what_it_is_told(store: &Store) {
     let mut before = row(NOON, 1, Some(500));
     before.budgets = vec![window(key_subject(), 0, 0)];
     store.ledger.insert(vec![before]).await.unwrap();
-    let next = window(key_subject(), 1, 0);
+    let next = window(key_subject(), NOON + 1, 0);
     for spent in [20, 30] {
         store
             .ledger

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::USUAL;
 use crate::ids::Subject;
+use crate::ports::BudgetName;
 use crate::rate_limiter::{Bucket, BucketState};
 use crate::spend_ledger::{Balance, BalanceState};
 
@@ -62,6 +63,14 @@ impl Target<'_> {
         match self {
             Self::Bucket(bucket) => bucket.subject(),
             Self::Balance(balance) => &balance.key().subject,
+        }
+    }
+
+    /// Which of the subject's budgets; a bucket has no name.
+    pub(super) fn budget(&self) -> BudgetName {
+        match self {
+            Self::Bucket(_) => BudgetName::default(),
+            Self::Balance(balance) => balance.key().budget.clone(),
         }
     }
 

@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 use crate::clock::{Clock, Millis};
 use crate::ids::Subject;
 use crate::money::Usd;
+use crate::ports::BudgetName;
 use crate::rate_limiter::{Bucket, BucketTake, LimitType, Remaining};
 use crate::spend_ledger::{Balance, Hold, NoMoney};
 
@@ -76,6 +77,8 @@ pub enum Refusal {
     BudgetExceeded {
         /// Whose.
         subject: Subject,
+        /// Which of the subject's.
+        budget: BudgetName,
         /// Charged in this window.
         spent: Usd,
         /// The budget.
@@ -187,6 +190,7 @@ fn refusal(entry: &Entry<'_>, guard: &mut Guard<'_>, ask: Ask, now: Millis) -> O
         Guard::Balance(state) => state.check(ask.hold).map(|why| match why {
             NoMoney::Exceeded { spent, limit } => Refusal::BudgetExceeded {
                 subject: subject(),
+                budget: entry.target.budget(),
                 spent,
                 limit,
             },
@@ -286,7 +290,14 @@ impl Taken {
         }
         let cost = actual.cost.unwrap_or(self.ask.hold);
         for (balance, hold) in &self.balances {
-            balance.lock().charge(hold, cost, now);
+            let crossed = balance.lock().charge(hold, cost, now);
+            if let Some(soft_limit) = crossed {
+                let key = balance.key();
+                log::warn!(
+                    subject:% = key.subject, budget = key.budget.as_str(), soft_budget_usd:% = soft_limit;
+                    "a soft budget is crossed; requests go on"
+                );
+            }
         }
     }
 }

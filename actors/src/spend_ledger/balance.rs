@@ -33,6 +33,7 @@ pub struct BalanceSnapshot {
 #[derive(Debug)]
 pub(crate) struct BalanceState {
     limit: Usd,
+    soft_limit: Option<Usd>,
     spent: Usd,
     held: Usd,
     live_holds: u64,
@@ -60,6 +61,7 @@ impl Balance {
             key,
             state: Mutex::new(BalanceState {
                 limit,
+                soft_limit: None,
                 spent: seed,
                 held: Usd::ZERO,
                 live_holds: 0,
@@ -93,6 +95,10 @@ impl Balance {
 
     pub(crate) fn set_limit(&self, limit: Usd) {
         self.lock().limit = limit;
+    }
+
+    pub(crate) fn set_soft_limit(&self, soft_limit: Option<Usd>) {
+        self.lock().soft_limit = soft_limit;
     }
 
     /// No hold is live and nothing was charged since `since`.
@@ -142,10 +148,13 @@ impl BalanceState {
         }
     }
 
-    /// A charge ends its hold.
-    pub(crate) fn charge(&mut self, hold: &Hold, cost: Usd, now: Millis) {
+    /// A charge ends its hold. Answers with the soft limit if this charge has crossed it.
+    pub(crate) fn charge(&mut self, hold: &Hold, cost: Usd, now: Millis) -> Option<Usd> {
         self.release(hold);
+        let before = self.spent;
         self.spent += cost;
         self.charged_at = now;
+        self.soft_limit
+            .filter(|soft| before < *soft && *soft <= self.spent)
     }
 }

@@ -5,15 +5,16 @@
 //! the caller. Windows of one length follow each other from 1970 on, which needs no state and is the same everywhere.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::balance::Balance;
+use super::budget::{Budget, BudgetTerms};
 use super::handle::{LedgerHandle, SeedFailed};
-use crate::clock::{UnixMs, whole_millis};
+use super::period::Windows;
+use crate::clock::UnixMs;
 use crate::ids::{DeploymentId, Subject};
 use crate::money::Usd;
-use crate::ports::{BudgetKey, BudgetName};
+use crate::ports::BudgetKey;
 
 /// One cap.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,14 +53,13 @@ pub struct CapState {
 #[derive(Debug)]
 pub struct Caps {
     ledger: LedgerHandle,
-    of: HashMap<DeploymentId, Vec<Arc<Window>>>,
+    of: HashMap<DeploymentId, Vec<Arc<Capped>>>,
 }
 
-/// A cap and its balance of the moment.
 #[derive(Debug)]
-struct Window {
+struct Capped {
     cap: Cap,
-    current: Mutex<Arc<Balance>>,
+    budget: Budget,
 }
 
 // === impl Cap ===
@@ -67,21 +67,11 @@ struct Window {
 impl Cap {
     /// When the window that `now` lies in ends; `None`: never.
     pub fn resets_at(&self, now: UnixMs) -> Option<UnixMs> {
-        let length = whole_millis(self.period?);
-        Some(UnixMs(self.key(now).window_start.0.saturating_add(length)))
+        self.windows().at(now).end
     }
 
-    fn key(&self, now: UnixMs) -> BudgetKey {
-        let length = self.period.map_or(0, whole_millis);
-        BudgetKey {
-            subject: self.subject.clone(),
-            budget: BudgetName::default(),
-            generation: 0,
-            window_start: UnixMs(match length {
-                0 => 0,
-                length => now.0 / length * length,
-            }),
-        }
+    fn windows(&self) -> Windows {
+        self.period.map_or(Windows::Endless, Windows::Fixed)
     }
 }
 
@@ -98,21 +88,23 @@ impl Caps {
         caps: Vec<(DeploymentId, Cap)>,
         now: UnixMs,
     ) -> Result<Self, SeedFailed> {
-        let mut known: HashMap<Subject, Arc<Window>> = HashMap::new();
-        let mut of: HashMap<DeploymentId, Vec<Arc<Window>>> = HashMap::new();
+        let mut known: HashMap<Subject, Arc<Capped>> = HashMap::new();
+        let mut of: HashMap<DeploymentId, Vec<Arc<Capped>>> = HashMap::new();
         for (deployment, cap) in caps {
-            let window = if let Some(window) = known.get(&cap.subject) {
-                Arc::clone(window)
+            let capped = if let Some(capped) = known.get(&cap.subject) {
+                Arc::clone(capped)
             } else {
-                let balance = ledger.load_balance(cap.key(now), cap.limit).await?;
-                let window = Arc::new(Window {
-                    current: Mutex::new(balance),
-                    cap: cap.clone(),
-                });
-                known.insert(cap.subject, Arc::clone(&window));
-                window
+                let terms = BudgetTerms {
+                    windows: cap.windows(),
+                    ..BudgetTerms::endless(cap.subject.clone(), cap.limit)
+                };
+                let budget = Budget::load(&ledger, terms, now).await?;
+                let subject = cap.subject.clone();
+                let capped = Arc::new(Capped { cap, budget });
+                known.insert(subject, Arc::clone(&capped));
+                capped
             };
-            of.entry(deployment).or_default().push(window);
+            of.entry(deployment).or_default().push(capped);
         }
         Ok(Self { ledger, of })
     }
@@ -120,13 +112,13 @@ impl Caps {
     /// Every deployment that a spent cap leaves out at `now`; mostly none.
     pub fn spent(&self, now: UnixMs) -> Vec<SpentCap> {
         let mut spent = Vec::new();
-        for (deployment, windows) in &self.of {
-            for window in windows {
-                let balance = window.at(now, &self.ledger).snapshot();
+        for (deployment, caps) in &self.of {
+            for capped in caps {
+                let balance = capped.budget.at(now).snapshot();
                 if balance.spent >= balance.limit {
                     spent.push(SpentCap {
                         deployment: deployment.clone(),
-                        subject: window.cap.subject.clone(),
+                        subject: capped.cap.subject.clone(),
                         spent: balance.spent,
                         limit: balance.limit,
                     });
@@ -139,16 +131,16 @@ impl Caps {
     /// How every cap stands at `now`, each once, by subject.
     pub fn states(&self, now: UnixMs) -> Vec<CapState> {
         let mut states: Vec<CapState> = Vec::new();
-        for window in self.of.values().flatten() {
+        for capped in self.of.values().flatten() {
             if states
                 .iter()
-                .any(|state| state.cap.subject == window.cap.subject)
+                .any(|state| state.cap.subject == capped.cap.subject)
             {
                 continue;
             }
             states.push(CapState {
-                spent: window.at(now, &self.ledger).snapshot().spent,
-                cap: window.cap.clone(),
+                spent: capped.budget.at(now).snapshot().spent,
+                cap: capped.cap.clone(),
             });
         }
         states.sort_by(|a, b| a.cap.subject.cmp(&b.cap.subject));
@@ -157,33 +149,12 @@ impl Caps {
 
     /// Charges the caps of that deployment, and answers the windows that the settled record must name.
     pub fn charge(&self, deployment: &DeploymentId, cost: Usd, now: UnixMs) -> Vec<BudgetKey> {
-        let windows = self.of.get(deployment).into_iter().flatten();
-        windows
-            .map(|window| {
-                let balance = window.at(now, &self.ledger);
-                balance.charge_unheld(cost, self.ledger.clock.now());
-                balance.key().clone()
-            })
-            .collect()
-    }
-}
-
-// === impl Window ===
-
-impl Window {
-    /// The balance of the window that `now` lies in; a new window begins at nothing.
-    fn at(&self, now: UnixMs, ledger: &LedgerHandle) -> Arc<Balance> {
-        let key = self.cap.key(now);
-        let mut current = self.lock();
-        // A clock that was set back does not bring an old window back.
-        if current.key().window_start < key.window_start {
-            *current = ledger.open_balance(key, self.cap.limit, Usd::ZERO);
-        }
-        Arc::clone(&current)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<Balance>> {
-        // Nothing panics under this lock; if it did, it would still hold a balance.
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        let caps = self.of.get(deployment).into_iter().flatten();
+        caps.map(|capped| {
+            let balance = capped.budget.at(now);
+            balance.charge_unheld(cost, self.ledger.clock.now());
+            balance.key().clone()
+        })
+        .collect()
     }
 }

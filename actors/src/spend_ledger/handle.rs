@@ -9,11 +9,11 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
 use super::balance::Balance;
-use super::messages::{Flush, FlushFailed, JournalHasMore, LedgerStatus};
+use super::messages::{CarryOver, Flush, FlushFailed, JournalHasMore, LedgerStatus};
 use super::{Drain, SpendLedger};
 use crate::clock::Clock;
 use crate::money::Usd;
-use crate::ports::{BudgetKey, SpendStore, StoreError};
+use crate::ports::{BudgetKey, Carry, SpendStore, StoreError};
 
 /// Balances, flushing and the ledger's status. Cheap to clone; the same ledger for every clone.
 #[derive(Clone)]
@@ -68,23 +68,46 @@ impl LedgerHandle {
         Arc::clone(&balance)
     }
 
-    /// As [`open_balance`](Self::open_balance), seeded from the store. What the journal still holds is shipped first,
-    /// or it would be forgotten in the seed. Safe to cancel.
+    /// As [`open_balance`](Self::open_balance), seeded from the store: with what was charged to the window, and what it takes
+    /// over from the one before it. What the journal still holds is shipped first, or it would be forgotten in the seed. Safe
+    /// to cancel.
     ///
     /// # Errors
     /// [`SeedFailed`]; no balance is opened then.
-    pub async fn load_balance(
+    pub(super) async fn load_balance(
         &self,
         key: BudgetKey,
         limit: Usd,
+        carry: Option<Carry>,
     ) -> Result<Arc<Balance>, SeedFailed> {
         if let Some(balance) = self.balance(&key) {
             balance.set_limit(limit);
             return Ok(balance);
         }
         self.flush().await?;
+        if let Some(carry) = carry {
+            self.store.carry_over(key.clone(), carry).await?;
+        }
         let seed = self.store.charged(key.clone()).await?;
         Ok(self.open_balance(key, limit, seed))
+    }
+
+    /// Begins a new generation of a budget with that much spent already, and answers when the store knows.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn begin_with(&self, key: BudgetKey, spent: Usd) -> Result<(), StoreError> {
+        self.store.begin_with(key, spent).await
+    }
+
+    /// Has the store told, in time, that a window takes over what the one before it was exceeded by. If that fails, whoever
+    /// loads the window next does it.
+    pub(super) fn carry_over_later(&self, key: BudgetKey, carry: Carry) {
+        if self.addr.try_send(CarryOver { key, carry }).is_err() {
+            log::debug!(
+                "the spend ledger's mailbox is full or gone; the window is carried over when it is loaded"
+            );
+        }
     }
 
     /// Counts a record that was just settled in the journal. Each full batch wakes the ledger once; a full mailbox

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::Message;
 
 use crate::clock::{Millis, UnixMs};
+use crate::ports::{BudgetKey, Carry};
 
 /// A batch's worth of records was settled since the last hint. Losing it costs at most one flush interval.
 #[derive(Debug, Clone, Copy, Message)]
@@ -16,6 +17,14 @@ pub struct JournalHasMore;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<(), FlushFailed>")]
 pub struct Flush;
+
+/// Tell the store what a window begins with. Losing it costs nothing: whoever loads the window next does it.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub(super) struct CarryOver {
+    pub(super) key: BudgetKey,
+    pub(super) carry: Carry,
+}
 
 /// As [`Flush`], with a deadline, then stop. What is left stays in the journal for the next start.
 #[derive(Debug, Clone, Copy, Message)]

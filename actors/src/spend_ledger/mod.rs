@@ -21,9 +21,13 @@ use crate::ports::{JournalReader, SpendStore};
 
 mod balance;
 mod batch;
+mod budget;
+#[cfg(test)]
+mod budget_tests;
 mod cap;
 mod handle;
 mod messages;
+mod period;
 mod ship;
 #[cfg(test)]
 mod tests;
@@ -31,10 +35,13 @@ mod tests;
 pub use balance::{Balance, BalanceSnapshot};
 pub(crate) use balance::{BalanceState, Hold, NoMoney};
 pub use batch::{Batching, Next};
+pub use budget::{Budget, BudgetTerms, Increase};
 pub use cap::{Cap, CapState, Caps, SpentCap};
 use handle::Shared;
 pub use handle::{LedgerHandle, SeedFailed};
+use messages::CarryOver;
 pub use messages::{Drain, Flush, FlushFailed, JournalHasMore, LedgerStatus};
+pub use period::{Calendar, InvalidPeriod, Period, Window, Windows};
 use ship::{NotShipped, Shipped, ship_batch};
 
 /// Flushes that may wait at a time.
@@ -285,6 +292,22 @@ impl Handler<JournalHasMore> for SpendLedger {
 
     fn handle(&mut self, _hint: JournalHasMore, ctx: &mut Self::Context) {
         self.ship(ctx);
+    }
+}
+
+impl Handler<CarryOver> for SpendLedger {
+    type Result = ();
+
+    fn handle(&mut self, CarryOver { key, carry }: CarryOver, ctx: &mut Self::Context) {
+        let store = Arc::clone(&self.store);
+        let carried = async move {
+            if let Err(err) = store.carry_over(key, carry).await {
+                log::warn!(
+                    "a budget's excess is carried over when its window is loaded next: {err}"
+                );
+            }
+        };
+        ctx.spawn(carried.into_actor(self));
     }
 }
 

@@ -12,14 +12,14 @@ use crate::money::Usd;
 use crate::ports::{BudgetKey, BudgetName, JournalWriter};
 use crate::test_util::{RecordingJournal, RecordingStore, settle_down, spend_record};
 
-struct Books {
-    journal: Arc<RecordingJournal>,
-    store: Arc<RecordingStore>,
-    ledger: LedgerHandle,
+pub(super) struct Books {
+    pub(super) journal: Arc<RecordingJournal>,
+    pub(super) store: Arc<RecordingStore>,
+    pub(super) ledger: LedgerHandle,
 }
 
 /// Runs a test on a paused clock, with a ledger of ten-row batches on its own thread.
-fn with_books<F: Future<Output = ()>>(
+pub(super) fn with_books<F: Future<Output = ()>>(
     prepare: impl Fn(&RecordingJournal, &RecordingStore),
     test: impl FnOnce(Books) -> F,
 ) {
@@ -171,7 +171,11 @@ fn a_balance_is_seeded_from_the_store_with_what_the_journal_still_held() {
             record.budgets.push(key.clone());
             books.journal.settled(&record).unwrap();
             let limit = Usd::from_pico(10);
-            let balance = books.ledger.load_balance(key.clone(), limit).await.unwrap();
+            let balance = books
+                .ledger
+                .load_balance(key.clone(), limit, None)
+                .await
+                .unwrap();
             assert_eq!(balance.snapshot().spent, Usd::from_pico(7));
             let same = books.ledger.open_balance(key, limit, Usd::ZERO);
             assert!(Arc::ptr_eq(&balance, &same));

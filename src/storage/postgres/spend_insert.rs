@@ -124,7 +124,7 @@ async fn begin_with(
                 &key.subject.kind.as_str(),
                 &&*key.subject.id,
                 &key.budget.as_str(),
-                &i64::from(key.generation),
+                &integer(key.generation),
                 &integer(key.window_start.0),
                 &spent.as_decimal(),
             ],
@@ -289,7 +289,7 @@ async fn missing<'a>(
     let kinds: Vec<&str> = keys.iter().map(|key| key.subject.kind.as_str()).collect();
     let ids: Vec<&str> = keys.iter().map(|key| &*key.subject.id).collect();
     let budgets: Vec<&str> = keys.iter().map(|key| key.budget.as_str()).collect();
-    let generations: Vec<i64> = keys.iter().map(|key| key.generation.into()).collect();
+    let generations: Vec<i64> = keys.iter().map(|key| integer(key.generation)).collect();
     let starts: Vec<i64> = keys.iter().map(|key| integer(key.window_start.0)).collect();
     let statement = transaction.prepare_cached(MISSING).await?;
     let places = transaction

@@ -153,20 +153,11 @@ async fn spend_since(
     })
 }
 
-/// What was spent in a window before its first charge came. A budget is often given to a key that has spent already.
-/// After a reset (`generation` above 0) nothing: the rows before it lie in the same window.
+/// What was spent in a window, or since it was reset, before its first charge came. A budget is often given to a key that
+/// has spent already.
 pub(super) async fn seed(client: &impl GenericClient, key: &BudgetKey) -> Result<Sum, WorkError> {
-    if key.generation == 0 {
-        spend_since(
-            client,
-            &key.subject,
-            key.budget.model_group(),
-            key.window_start,
-        )
-        .await
-    } else {
-        Ok(Sum::default())
-    }
+    let since = key.window_start.max(UnixMs(key.generation));
+    spend_since(client, &key.subject, key.budget.model_group(), since).await
 }
 
 /// What was charged to a window, with what it began with.
@@ -194,7 +185,7 @@ async fn balance(client: &impl GenericClient, key: &BudgetKey) -> Result<Option<
                 &key.subject.kind.as_str(),
                 &&*key.subject.id,
                 &key.budget.as_str(),
-                &i64::from(key.generation),
+                &integer(key.generation),
                 &integer(key.window_start.0),
             ],
         )

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use rusqlite::{
     CachedStatement, Connection, OptionalExtension, ToSql, Transaction, params, params_from_iter,
 };
+use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{DeploymentId, KeyId, OrganisationId, TeamId, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey, Carry, SpendRecord, SpendStore, StoreError};
@@ -103,7 +104,7 @@ fn begin_with(transaction: &Transaction<'_>, key: &BudgetKey, spent: Usd) -> rus
         key.subject.kind.as_str(),
         key.subject.id,
         key.budget.as_str(),
-        key.generation,
+        integer(key.generation),
         integer(key.window_start.0),
         pico(spent),
     ])?;
@@ -154,7 +155,7 @@ fn add_to_balance(
             key.subject.kind.as_str(),
             key.subject.id,
             key.budget.as_str(),
-            key.generation,
+            integer(key.generation),
             integer(key.window_start.0),
             pico(charge.spend + seed.spend),
             charge.unpriced.saturating_add(seed.unpriced),
@@ -326,19 +327,11 @@ fn seeds<'a>(
     Ok(seeds)
 }
 
-/// What was spent in a window before its first charge came. A budget is often given to a key that has spent already.
-/// After a reset (`generation` above 0) nothing: the rows before it lie in the same window.
+/// What was spent in a window, or since it was reset, before its first charge came. A budget is often given to a key that
+/// has spent already.
 fn seed(connection: &Connection, key: &BudgetKey) -> rusqlite::Result<Sum> {
-    if key.generation == 0 {
-        spend_since(
-            connection,
-            &key.subject,
-            key.budget.model_group(),
-            key.window_start,
-        )
-    } else {
-        Ok(Sum::default())
-    }
+    let since = key.window_start.max(UnixMs(key.generation));
+    spend_since(connection, &key.subject, key.budget.model_group(), since)
 }
 
 /// What was charged to a window, with what it began with.
@@ -357,7 +350,7 @@ fn balance(connection: &Connection, key: &BudgetKey) -> rusqlite::Result<Option<
                 key.subject.kind.as_str(),
                 key.subject.id,
                 key.budget.as_str(),
-                key.generation,
+                integer(key.generation),
                 integer(key.window_start.0),
             ],
             |row| {
