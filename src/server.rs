@@ -33,13 +33,13 @@ use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
 
 use crate::app::{App, Worker};
-use crate::auth::{Identity, KeyTable, KeyTerms};
+use crate::auth::{BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader};
 use crate::config::{Config, DatabaseUrl, NoticeKind};
 use crate::dispatch::{self, Dispatcher, Draining, Shared, Targets};
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{Journal, JournalOptions};
-use crate::storage::{self, PoolSettings, SchemaVersion, StorageError, Store, UserRow};
+use crate::storage::{self, PoolSettings, SchemaVersion, StorageError, Store, TenantRow, Terms};
 use crate::telemetry::metrics::Metrics;
 
 /// How long an idle client connection is kept: longer than clients keep theirs (5 s to 60 s in the usual SDKs and proxies),
@@ -144,6 +144,12 @@ impl Process {
             .await
             .context("the supervisor did not start")?;
 
+        let payers = PayerReader::new(
+            store.clone(),
+            ledger.clone(),
+            BudgetRules::of(&config.budgets),
+        );
+        let labels = LabelTable::new(payers.clone(), config.general.user_api_key_cache_ttl, clock);
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let shared = Arc::new(Shared {
             targets: Targets::build(&config, &prices, &metrics)?,
@@ -152,6 +158,9 @@ impl Process {
             caps: Caps::load(ledger.clone(), dispatch::caps(&config), UnixMs::now())
                 .await
                 .context("the budgets of deployments and providers cannot be read")?,
+            labels: labels
+                .await
+                .context("what was spent of the gateway's budget cannot be read")?,
             ledger: ledger.clone(),
             prices,
             metrics,
@@ -173,7 +182,7 @@ impl Process {
                 default_parallel: config.general.max_parallel_requests,
             },
             store.clone(),
-            ledger.clone(),
+            payers,
             clock,
         );
         let key_header = config
@@ -333,16 +342,30 @@ impl Process {
 /// The file's users: its values win over what was stored, what they spent stays.
 async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Error> {
     for user in &config.users {
-        let row = UserRow {
-            id: UserId::new(user.user_id.as_str()),
-            email: user.email.clone(),
-            role: user.role.clone(),
-            max_budget: user.max_budget.map(Usd::rounded),
-            created_at: UnixMs::now(),
+        let now = UnixMs::now();
+        let id = UserId::new(user.user_id.as_str());
+        let stored = store.tenants.ensure(TenantRow::user(&id, now)).await;
+        let declare = async {
+            let stored = stored?;
+            let terms = Terms {
+                max_budget: user.max_budget.map(Usd::rounded),
+                budget_duration: user.budget_duration.clone(),
+                rpm_limit: user.rpm_limit,
+                tpm_limit: user.tpm_limit,
+                since: Some(stored.created_at),
+                ..stored.terms.clone()
+            };
+            let row = TenantRow {
+                email: user.email.clone(),
+                role: Some(user.role.clone()),
+                models: user.models.clone(),
+                terms,
+                updated_at: now,
+                ..stored
+            };
+            store.tenants.put(row).await
         };
-        store
-            .users
-            .declare(row)
+        declare
             .await
             .with_context(|| format!("user {} of user_config cannot be stored", user.user_id))?;
     }

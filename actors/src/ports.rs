@@ -341,6 +341,11 @@ impl BudgetName {
         self.0.strip_prefix("model/")
     }
 
+    /// The period, for one of several windows.
+    pub fn period(&self) -> Option<&str> {
+        self.0.strip_prefix("window/")
+    }
+
     /// The subject's own budget.
     pub fn is_own(&self) -> bool {
         self.0.is_empty()

@@ -45,6 +45,16 @@ pub enum AuthError {
     /// Blocked by an administrator.
     #[error("Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.")]
     Blocked,
+    /// The key's team is blocked.
+    #[error(
+        "Authentication Error, Team={0} is blocked. Update via `/team/unblock` if you're an admin."
+    )]
+    TeamBlocked(String),
+    /// The customer that the request names is blocked.
+    #[error(
+        "Authentication Error, End User={0} is blocked. Update via `/customer/unblock` if you're an admin."
+    )]
+    EndUserBlocked(String),
     /// The key's model list does not hold the model.
     #[error(
         "The requested model '{model}' is not available for this API key, or the model name is invalid. Check the models available to you and try again."

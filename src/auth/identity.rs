@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use trunkline_actors::clock::Millis;
-use trunkline_actors::ids::{KeyId, UserId};
+use trunkline_actors::ids::{KeyId, OrganisationId, SubjectKind, TeamId, UserId};
 use trunkline_actors::rate_limiter::Limits;
-use trunkline_actors::spend_ledger::Balance;
+use trunkline_actors::spend_ledger::Budget;
 
 use super::access::may_use_model;
 use super::error::AuthError;
@@ -36,8 +37,15 @@ pub struct KeyEntry {
     pub row: KeyRow,
     /// Limits of the key, defaults applied.
     pub limits: Limits,
-    /// The key's budget window, when it has a budget.
-    pub balance: Option<Arc<Balance>>,
+    /// Every budget that counts for each of its requests, its own ones first: those of its user, team, membership and
+    /// organisation too.
+    pub budgets: Vec<Arc<Budget>>,
+    /// Budgets that count for requests of one model group.
+    pub model_budgets: Vec<(String, Arc<Budget>)>,
+    /// The team's organisation, else the key's.
+    pub organisation: Option<OrganisationId>,
+    /// Its team is blocked.
+    pub team_is_blocked: bool,
     /// When the row was read.
     pub loaded_at: Millis,
 }
@@ -109,6 +117,16 @@ impl Identity {
         }
     }
 
+    /// The team that the caller belongs to.
+    pub fn team(&self) -> Option<TeamId> {
+        self.key()?.row.team.clone()
+    }
+
+    /// The organisation that the caller belongs to.
+    pub fn organisation(&self) -> Option<OrganisationId> {
+        self.key()?.organisation.clone()
+    }
+
     /// Whether the caller may use a deployment's model group.
     pub fn may_use(&self, deployment: &DeploymentConfig) -> bool {
         self.may_use_as(&deployment.model_name, deployment)
@@ -128,6 +146,24 @@ impl Identity {
             Self::Key(entry) => Some(entry),
             Self::Master | Self::Open => None,
         }
+    }
+}
+
+// === impl KeyEntry ===
+
+impl KeyEntry {
+    /// Tags that each of its requests carries: `tags` of its metadata.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        let tags = self.row.metadata.get("tags").and_then(Value::as_array);
+        tags.into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// The key's own budget, when it has one.
+    pub fn own_budget(&self) -> Option<&Arc<Budget>> {
+        self.budgets.iter().find(|budget| {
+            let terms = budget.terms();
+            terms.subject.kind == SubjectKind::Key && terms.budget.is_own()
+        })
     }
 }
 

@@ -4,17 +4,23 @@
 //! [`KeyTable::identify`] and then [`Identity::authorise`].
 
 mod access;
+mod budgets;
 mod credential;
 mod error;
 mod identity;
 pub mod key;
+mod labels;
 mod new_key;
 mod outage;
+mod payer;
 mod table;
 
 pub use access::may_use_model;
+pub use budgets::BudgetRules;
 pub use credential::{Credential, present};
 pub use error::AuthError;
 pub use identity::{Identity, KeyEntry, Permission, Role};
+pub use labels::LabelTable;
 pub use new_key::{MadeKey, NewKey, NewKeyError};
+pub use payer::PayerReader;
 pub use table::{KeyTable, KeyTerms};

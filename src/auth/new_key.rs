@@ -10,7 +10,7 @@ use trunkline_actors::money::Usd;
 
 use super::key;
 use crate::config::Secret;
-use crate::storage::{KeyRow, StorageError, Store, UserRow};
+use crate::storage::{KeyRow, StorageError, Store, TenantRow, Terms};
 
 /// Longest name of a user or key, in characters.
 const MAX_NAME: usize = 256;
@@ -124,16 +124,25 @@ impl NewKey {
             key_name: key::short_name(secret.expose()),
             alias: self.alias,
             user: self.user_id.map(UserId::new),
+            team: None,
+            organisation: None,
+            budget_id: None,
             models: self.models,
-            max_budget,
-            rpm_limit: self.rpm_limit,
-            tpm_limit: self.tpm_limit,
-            max_parallel_requests: self.max_parallel_requests,
+            terms: Terms {
+                max_budget,
+                rpm_limit: self.rpm_limit,
+                tpm_limit: self.tpm_limit,
+                max_parallel_requests: self.max_parallel_requests,
+                since: Some(now),
+                ..Terms::default()
+            },
             expires_at,
             blocked: false,
             metadata: self.metadata,
+            settings: Map::new(),
             created_at: now,
             created_by: self.created_by,
+            updated_at: now,
         };
         Ok(MadeKey { secret, row })
     }
@@ -148,16 +157,8 @@ impl MadeKey {
     /// [`StorageError::AlreadyExists`] when the alias is taken.
     pub async fn store(&self, store: &Store) -> Result<(), StorageError> {
         if let Some(user) = &self.row.user {
-            store
-                .users
-                .ensure(UserRow {
-                    id: user.clone(),
-                    email: None,
-                    role: "internal_user".to_owned(),
-                    max_budget: None,
-                    created_at: self.row.created_at,
-                })
-                .await?;
+            let user = TenantRow::user(user, self.row.created_at);
+            store.tenants.ensure(user).await?;
         }
         store.keys.insert(self.row.clone()).await
     }
@@ -254,7 +255,7 @@ mod tests {
             ..NewKey::default()
         };
         let row = made.make(UnixMs(0)).unwrap().row;
-        assert_eq!(row.max_budget.unwrap().to_string(), "0.000000300001");
+        assert_eq!(row.terms.max_budget.unwrap().to_string(), "0.000000300001");
         let tiny = NewKey {
             max_budget: Some("1e-6".to_owned()),
             ..NewKey::default()
@@ -263,6 +264,7 @@ mod tests {
             tiny.make(UnixMs(0))
                 .unwrap()
                 .row
+                .terms
                 .max_budget
                 .unwrap()
                 .to_string(),

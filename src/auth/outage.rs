@@ -1,6 +1,6 @@
-//! Whether the store confirms keys at the moment, and when to ask it again.
+//! Whether the store confirms what is known at the moment, and when to ask it again.
 //!
-//! Known keys are served without it for a while; this keeps them from waiting for it one by one, and says once that it began
+//! What is known is believed without it for a while; this keeps them from waiting for it one by one, and says once that it began
 //! and once that it is over. Anybody writes; nothing hangs on the order.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,12 +11,14 @@ use trunkline_actors::clock::Millis;
 
 use super::error::AuthError;
 
-/// Known keys are not read again for so long after a failure.
+/// Nothing is read again for so long after a failure.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outage {
+    /// What is said when it begins.
+    says: &'static str,
     is_on: AtomicBool,
     ask_again_at: AtomicU64,
 }
@@ -24,14 +26,22 @@ pub(super) struct Outage {
 // === impl Outage ===
 
 impl Outage {
-    /// A known key could not be read again and is served all the same. `None`: the store gave no answer in time.
+    pub(super) fn saying(says: &'static str) -> Self {
+        Self {
+            says,
+            is_on: AtomicBool::new(false),
+            ask_again_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Something could not be read, and requests are served all the same. `None`: the store gave no answer in time.
     pub(super) fn failed(&self, err: Option<&AuthError>, now: Millis) {
         let ask_again_at = now.after(PAUSE);
         self.ask_again_at
             .fetch_max(ask_again_at.0, Ordering::Relaxed);
         if !self.is_on.swap(true, Ordering::Relaxed) {
             let reason = err.map_or_else(|| "no answer in time".to_owned(), ToString::to_string);
-            warn!(reason; "keys are served from memory: the database does not confirm them");
+            warn!(reason; "{}", self.says);
         }
     }
 
@@ -40,7 +50,7 @@ impl Outage {
         // Mostly it was none: no write then.
         if self.is_on.load(Ordering::Relaxed) && self.is_on.swap(false, Ordering::Relaxed) {
             self.ask_again_at.store(0, Ordering::Relaxed);
-            info!("the database confirms keys again");
+            info!("the database answers again");
         }
     }
 
@@ -60,7 +70,7 @@ mod tests {
 
     #[test]
     fn after_a_failure_the_store_has_a_pause_and_its_answer_ends_all() {
-        let outage = Outage::default();
+        let outage = Outage::saying("");
         assert!(!outage.is_on() && !outage.pauses(Millis(0)));
         outage.failed(None, Millis(1_000));
         assert!(outage.is_on() && outage.pauses(Millis(2_999)));

@@ -7,6 +7,7 @@
 //! database is none of the gateway. Its expiry, limits and budget hold; that it was blocked or changed meanwhile is seen when the
 //! store is back.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +16,15 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis, UnixMs};
-use trunkline_actors::ids::{KeyId, Subject};
+use trunkline_actors::ids::KeyId;
 use trunkline_actors::rate_limiter::Limits;
-use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
 
 use super::credential::Credential;
 use super::error::AuthError;
 use super::identity::{Identity, KeyEntry};
 use super::key::{self, KeyDigest};
 use super::outage::Outage;
+use super::payer::PayerReader;
 use crate::config::Secret;
 use crate::storage::{KeyRow, Store};
 
@@ -52,7 +53,7 @@ pub struct KeyTable {
     terms: KeyTerms,
     outage: Outage,
     store: Store,
-    ledger: LedgerHandle,
+    payers: PayerReader,
     clock: Clock,
     known: DashMap<KeyId, Arc<KeyEntry>>,
     unknown: DashMap<KeyId, Millis>,
@@ -68,15 +69,17 @@ impl KeyTable {
         master: Option<&Secret>,
         terms: KeyTerms,
         store: Store,
-        ledger: LedgerHandle,
+        payers: PayerReader,
         clock: Clock,
     ) -> Self {
         Self {
             master: master.map(|master| KeyDigest::of(master.expose())),
             terms,
-            outage: Outage::default(),
+            outage: Outage::saying(
+                "keys are served from memory: the database does not confirm them",
+            ),
             store,
-            ledger,
+            payers,
             clock,
             known: DashMap::new(),
             unknown: DashMap::new(),
@@ -116,6 +119,11 @@ impl KeyTable {
     pub fn forget(&self, id: &KeyId) {
         self.known.remove(id);
         self.unknown.remove(id);
+    }
+
+    /// Forgets every key, after somebody was changed whom keys belong to. What a key has spent is not forgotten.
+    pub fn forget_all(&self) {
+        self.known.clear();
     }
 
     /// Keys are served that the store could not confirm.
@@ -226,18 +234,14 @@ impl KeyTable {
 
     /// Opens the row's handles.
     async fn open(&self, row: KeyRow) -> Result<Arc<KeyEntry>, AuthError> {
-        let balance = match row.max_budget {
-            None => None,
-            Some(limit) => {
-                let terms = BudgetTerms::endless(Subject::from(&row.id), limit);
-                let budget = Budget::load(&self.ledger, terms, UnixMs::now()).await?;
-                Some(budget.at(UnixMs::now()))
-            }
-        };
+        // Before it is read whom the key belongs to: a change meanwhile is seen at the next reading.
+        let loaded_at = self.clock.now();
+        let payers = self.payers.of_key(&row).await?;
         let limits = Limits {
-            rpm: row.rpm_limit,
-            tpm: row.tpm_limit,
+            rpm: row.terms.rpm_limit,
+            tpm: row.terms.tpm_limit,
             max_parallel: row
+                .terms
                 .max_parallel_requests
                 .map(|slots| u32::try_from(slots).unwrap_or(u32::MAX))
                 .or(self.terms.default_parallel),
@@ -245,8 +249,11 @@ impl KeyTable {
         Ok(Arc::new(KeyEntry {
             row,
             limits,
-            balance,
-            loaded_at: self.clock.now(),
+            budgets: payers.budgets,
+            model_budgets: payers.model_budgets,
+            organisation: payers.organisation,
+            team_is_blocked: payers.team_is_blocked,
+            loaded_at,
         }))
     }
 }
@@ -289,6 +296,9 @@ fn admit(entry: Arc<KeyEntry>) -> Result<Identity, AuthError> {
     if entry.row.blocked {
         return Err(AuthError::Blocked);
     }
+    if let (true, Some(team)) = (entry.team_is_blocked, &entry.row.team) {
+        return Err(AuthError::TeamBlocked(team.as_str().to_owned()));
+    }
     let now = UnixMs::now();
     match entry.row.expires_at {
         Some(expires) if expires <= now => Err(AuthError::Expired {
@@ -300,7 +310,7 @@ fn admit(entry: Arc<KeyEntry>) -> Result<Identity, AuthError> {
 }
 
 /// Makes room in a full table by dropping a tenth of it, whichever comes first: what is still wanted is read again.
-fn make_room<V>(table: &DashMap<KeyId, V>) {
+pub(super) fn make_room<K: Eq + Hash, V>(table: &DashMap<K, V>) {
     if table.len() < CAPACITY {
         return;
     }

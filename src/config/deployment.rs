@@ -182,7 +182,7 @@ pub(super) fn read(
                 allowed_fails: info.allowed_fails,
                 allowed_fails_policy: (&info.allowed_fails_policy).into(),
                 tags: params.tags.clone(),
-                budget,
+                budget: budget.clone(),
                 stream_resume,
                 drop_params: params.drop_params,
                 additional_drop_params: params.additional_drop_params.clone(),

@@ -304,7 +304,7 @@ fn users_are_checked() {
             "user_config[0].max_budget: is not an amount; write USD, 0 or more, such as 100.0",
         ),
         (
-            "{user_id: u, budget_duration: monthly}",
+            "{user_id: u, budget_duration: yearly}",
             "user_config[0].budget_duration: is not a length of time; write a number and a unit, such as 30s, 30m, 12h, 30d, 4w or 1mo",
         ),
         (

@@ -12,7 +12,9 @@ use serde_json::{Map, Value, json};
 
 use super::excerpt::scrub;
 use super::health::{DeploymentChecks, HealthSettings};
-use super::model::{Budget, ByError, ClientGone, Config, DeploymentConfig, UserConfig};
+use super::model::{
+    Budget, BudgetSettings, ByError, ClientGone, Config, DeploymentConfig, UserConfig,
+};
 use super::secret::Secret;
 use crate::cost::PriceBook;
 
@@ -105,7 +107,7 @@ pub fn diff(old: &Config, new: &Config) -> Difference {
     Difference(changes)
 }
 
-fn spendable(budget: Budget) -> String {
+fn spendable(budget: &Budget) -> String {
     let limit = budget.limit.normalize();
     match budget.period {
         Some(period) => format!("{limit} USD in {}", shown(period)),
@@ -219,7 +221,7 @@ impl Facts {
             by_error(one.allowed_fails_policy),
         );
         self.say(&subject, "tags", list(&one.tags));
-        self.say(&subject, "max_budget", one.budget.map(spendable));
+        self.say(&subject, "max_budget", one.budget.as_ref().map(spendable));
         self.say(&subject, "drop_params", one.drop_params);
         self.say(
             &subject,
@@ -315,7 +317,7 @@ impl Facts {
         );
         for (provider, budget) in &router.provider_budgets {
             let name = format!("budget of {provider}");
-            self.say(&subject, &name, Some(spendable(*budget)));
+            self.say(&subject, &name, Some(spendable(budget)));
         }
         self.say(&subject, "drop_params", Some(config.litellm.drop_params));
         let aliases = (Part::Routes, "aliases".to_owned());
@@ -436,6 +438,7 @@ impl Facts {
             "block_requests_for_models_without_pricing",
             Some(litellm.block_requests_for_models_without_pricing),
         );
+        self.budgets(&gateway, &config.budgets);
         let server = &config.server;
         self.say(&gateway, "host", server.host.as_ref());
         self.say(&gateway, "port", Some(server.port));
@@ -472,6 +475,36 @@ impl Facts {
                 Some("yes"),
             );
         }
+    }
+
+    fn budgets(&mut self, gateway: &Subject, budgets: &BudgetSettings) {
+        for (name, budget) in [
+            ("max_budget", &budgets.global),
+            ("max_internal_user_budget", &budgets.default_user),
+            ("max_end_user_budget", &budgets.default_end_user),
+        ] {
+            self.say(gateway, name, budget.as_ref().map(spendable));
+        }
+        self.say(
+            gateway,
+            "max_end_user_budget_id",
+            budgets.default_end_user_id.as_ref(),
+        );
+        for (tag, budget) in &budgets.tags {
+            let name = format!("budget of tag {tag}");
+            self.say(gateway, &name, Some(spendable(budget)));
+        }
+        for (name, switch) in [
+            ("apply_user_budget_to_team_keys", budgets.users_on_team_keys),
+            ("budget_rollover", budgets.carries_over),
+        ] {
+            self.say(gateway, name, Some(switch));
+        }
+        let status = budgets.exceeded_status;
+        self.say(gateway, "budget_exceeded_status_code", Some(status));
+        let zone = budgets.zone.iana_name().unwrap_or("UTC");
+        self.say(gateway, "timezone", Some(zone));
+        self.say(gateway, "budget_reset_time", Some(budgets.day_begins));
     }
 
     fn health(&mut self, health: &HealthSettings) {

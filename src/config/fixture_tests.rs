@@ -272,6 +272,7 @@ fn the_example_holds_the_defaults() {
                 &example.general,
                 &example.router,
                 &example.litellm,
+                &example.budgets,
                 &example.server
             )
         ),
@@ -281,6 +282,7 @@ fn the_example_holds_the_defaults() {
                 &defaults.general,
                 &defaults.router,
                 &defaults.litellm,
+                &defaults.budgets,
                 &defaults.server
             )
         )

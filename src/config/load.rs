@@ -18,8 +18,8 @@ use super::support::{self, Within};
 use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
 use super::{
-    cost_terms, credentials, environment, general, health, include, limits, planned, price_list,
-    references, section, settings, tree, users,
+    budgets, cost_terms, credentials, environment, general, health, include, limits, planned,
+    price_list, references, section, settings, tree, users,
 };
 
 /// No gateway serves so many deployments; checks between entries stay quick.
@@ -133,6 +133,7 @@ fn load_text(
     let log_exports = planned::log_exports(&root, &mut report);
     let users = users::users(&root, &mut report);
     let router = settings::router(&router, &litellm, &mapping, &env, &mut report);
+    let budgets = budgets::budgets(&litellm, &general_raw, &mut report);
     let litellm = settings::litellm(&litellm, &env, &mut report);
 
     validate::unique_ids(&mut deployments, &mut report);
@@ -154,6 +155,7 @@ fn load_text(
         router,
         litellm,
         server,
+        budgets,
         users,
         redis,
         cache,

@@ -3,6 +3,7 @@
 //! The stages, in [`load`]: read, include, resolve `os.environ/NAME`, typed, command line and environment,
 //! validate, frozen. All problems are reported at once, with file, line and key.
 
+mod budgets;
 pub mod check;
 mod connection;
 mod cost_terms;
@@ -58,9 +59,10 @@ pub use excerpt::Excerpt;
 pub use health::{CheckBy, DeploymentChecks, HealthSettings};
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
-    Budget, ByError, CacheSettings, ClientGone, Config, DeploymentConfig, DrainBounds,
-    GeneralSettings, LitellmSettings, LogExport, ModelInfo, PriceOverrides, RedisSettings,
-    RouterSettings, RoutingHint, RoutingStrategy, ServerSettings, Timeouts, UserConfig,
+    Budget, BudgetSettings, ByError, CacheSettings, ClientGone, Config, DeploymentConfig,
+    DrainBounds, GeneralSettings, LitellmSettings, LogExport, ModelInfo, PriceOverrides,
+    RedisSettings, RouterSettings, RoutingHint, RoutingStrategy, ServerSettings, Timeouts,
+    UserConfig,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
 pub use routing::StrategyArgs;

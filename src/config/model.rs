@@ -3,10 +3,13 @@
 //! Nothing here parses. [`super::load`] makes a [`Config`] or says everything that is wrong; afterwards no field needs
 //! a second check. Units stand in the names; a bare number is a count.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 use url::Url;
@@ -35,6 +38,8 @@ pub struct Config {
     pub litellm: LitellmSettings,
     /// The process itself: address, workers, sizes, timers.
     pub server: ServerSettings,
+    /// Budgets of callers.
+    pub budgets: BudgetSettings,
     /// `user_config`: users that there must be, each id once.
     pub users: Vec<UserConfig>,
     /// Where limits and cooldowns are to be shared; not acted on yet.
@@ -171,7 +176,7 @@ pub enum RoutingHint {
     LoadBalance,
 }
 
-/// One user of `user_config`. What it may use and spend is kept, and not acted on yet.
+/// One user of `user_config`. Its budget counts for its keys; its models and limits are kept, and not acted on yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserConfig {
     /// Not empty; unique in the file.
@@ -324,12 +329,39 @@ pub struct RouterSettings {
 }
 
 /// What may be spent in each of the windows that follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
     /// USD, zero or more.
     pub limit: Decimal,
-    /// The window's length; `None`: one that never ends.
+    /// The window's length, a month being 30 days; `None`: one that never ends.
     pub period: Option<Duration>,
+    /// The same as written: `30d`, `monthly`.
+    pub written_period: Option<String>,
+}
+
+/// Budgets of callers, and when their windows begin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BudgetSettings {
+    /// Of all callers together, but the master key.
+    pub global: Option<Budget>,
+    /// Of each internal user that has none of its own.
+    pub default_user: Option<Budget>,
+    /// Of each customer that has none of its own.
+    pub default_end_user: Option<Budget>,
+    /// The same, by the id of a stored budget; wins.
+    pub default_end_user_id: Option<String>,
+    /// Of tags.
+    pub tags: BTreeMap<String, Budget>,
+    /// A user's budget counts for keys of a team too. Default false.
+    pub users_on_team_keys: bool,
+    /// What was spent beyond a limit counts in the next window. Default false.
+    pub carries_over: bool,
+    /// Status where a budget is used up. Default 422.
+    pub exceeded_status: u16,
+    /// Where days, weeks and months begin. Default UTC.
+    pub zone: TimeZone,
+    /// When they begin. Default midnight.
+    pub day_begins: Time,
 }
 
 /// `routing_strategy`.

@@ -128,11 +128,11 @@ pub(super) fn budget(
     report: &mut Report<'_>,
 ) -> Option<Budget> {
     let period = period.map(str::trim).and_then(|text| {
-        let period = span::parse(text);
-        if period.is_none() {
+        let length = span::parse(text);
+        if length.is_none() {
             report.problem(period_path, "is not a length of time", span::FIX);
         }
-        period
+        Some((length?, text.to_owned()))
     });
     let limit = parse_price(limit?);
     if limit.is_none() {
@@ -142,7 +142,12 @@ pub(super) fn budget(
             "write USD, 0 or more, such as 100.0",
         );
     }
-    limit.map(|limit| Budget { limit, period })
+    let (period, written_period) = period.unzip();
+    limit.map(|limit| Budget {
+        limit,
+        period,
+        written_period,
+    })
 }
 
 // === impl RoutingStrategy ===

@@ -11,6 +11,13 @@ pub(super) const FIX: &str = "write a number and a unit, such as 30s, 30m, 12h, 
 
 /// A number above zero and a unit.
 pub(super) fn parse(text: &str) -> Option<Duration> {
+    let text = match text {
+        "hourly" => "1h",
+        "daily" => "1d",
+        "weekly" => "7d",
+        "monthly" => "1mo",
+        text => text,
+    };
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
     let seconds = match unit {
@@ -36,6 +43,7 @@ mod tests {
             ("2h", Some(7_200)),
             ("1w", Some(604_800)),
             ("1mo", Some(2_592_000)),
+            ("daily", Some(86_400)),
             ("0d", None),
             ("d", None),
             ("5", None),

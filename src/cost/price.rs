@@ -55,6 +55,17 @@ impl Price {
         Self::flat([(Part::Input, Decimal::ZERO), (Part::Output, Decimal::ZERO)])
     }
 
+    /// Whether a call costs nothing, whatever is used.
+    pub fn is_free(&self) -> bool {
+        let fixed = self
+            .terms
+            .as_ref()
+            .map_or(Decimal::ZERO, |terms| terms.fixed);
+        !self.figures.is_empty()
+            && fixed.is_zero()
+            && self.figures.iter().all(|figure| figure.usd.is_zero())
+    }
+
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.figures.is_empty()

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use log::error;
 use trunkline_actors::admission::{Ask, Permit, Reserved, admit as take};
-use trunkline_actors::ids::{ModelGroup, RequestId, Subject, SubjectKind};
+use trunkline_actors::ids::{ModelGroup, RequestId, Subject};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{
     JournalError, JournalWriter, SpendRecord, SpendStatus, StartedRecord,
 };
 use trunkline_actors::rate_limiter::Limits;
+use trunkline_actors::spend_ledger::Balance;
+use trunkline_actors::supervisor::Resolved;
 use trunkline_wire::request::Endpoint;
 
 use super::error::DispatchError;
 use super::settle::Settlement;
 use super::{Candidate, Inbound, Shared, service};
-use crate::auth::Identity;
+use crate::auth::{AuthError, Identity};
 use crate::cost;
 
 /// English text has about four bytes a token in every current vocabulary; a learned ratio per model comes with limits.
@@ -29,6 +31,15 @@ pub(super) struct Estimate {
     /// `None` when no candidate has a price.
     pub(super) input_cost: Option<Usd>,
     pub(super) hold: Usd,
+}
+
+/// Whom a request is charged to, beyond its key.
+#[derive(Debug)]
+pub(super) struct Payers {
+    end_user: Option<String>,
+    tags: Vec<String>,
+    /// Every budget that must admit it.
+    pub(super) balances: Vec<Arc<Balance>>,
 }
 
 /// Tokens that so many bytes of text are, roughly.
@@ -77,23 +88,53 @@ pub(super) fn estimate(inbound: &Inbound, candidates: &[Candidate]) -> Estimate 
     }
 }
 
+impl Payers {
+    /// Reads whom a request names, and what is left of their budgets.
+    pub(super) async fn of(
+        shared: &Shared,
+        identity: &Identity,
+        inbound: &Inbound,
+        resolved: &Resolved,
+    ) -> Result<Self, AuthError> {
+        let end_user = inbound.end_user();
+        let mut tags = inbound.tags();
+        if let Some(key) = identity.key() {
+            tags.extend(
+                key.tags()
+                    .filter(|tag| !inbound.has_tag(tag))
+                    .map(str::to_owned),
+            );
+        }
+        let models = [inbound.model.as_str(), resolved.group.as_str()];
+        let balances = shared
+            .labels
+            .balances(identity, end_user.as_deref(), &tags, &models)
+            .await?;
+        Ok(Self {
+            end_user,
+            tags,
+            balances,
+        })
+    }
+}
+
 /// Takes the caller's limits and budgets in one step. Nothing is on the journal yet: the permit's drop gives all back.
 pub(super) fn admit(
     shared: &Shared,
     identity: &Identity,
+    payers: &Payers,
     estimate: &Estimate,
 ) -> Result<Permit<Reserved>, DispatchError> {
-    let Some(key) = identity.key() else {
-        return Ok(take(&[], &[], estimate.ask(), shared.clock)?);
-    };
-    let bucket = (key.limits != Limits::default()).then(|| {
-        let subject = Subject::new(SubjectKind::Key, key.row.id.shared());
+    let key = identity.key().filter(|key| key.limits != Limits::default());
+    let bucket = key.map(|key| {
+        let subject = Subject::from(&key.row.id);
         shared.limiter.bucket(subject, key.limits)
     });
+    let ask = estimate.ask();
     Ok(take(
         bucket.as_slice(),
-        key.balance.as_slice(),
-        estimate.ask(),
+        &payers.balances,
+        ask,
         shared.clock,
     )?)
 }
@@ -104,28 +145,29 @@ pub(super) fn start(
     journal: &Arc<dyn JournalWriter>,
     permit: Permit<Reserved>,
     identity: &Identity,
+    payers: Payers,
     inbound: &Inbound,
     estimate: &Estimate,
 ) -> Result<Settlement, DispatchError> {
     let key = identity.key();
-    let balance = key.and_then(|key| key.balance.as_ref());
     let started = StartedRecord {
         id: RequestId::generate(inbound.arrived_at.0, rand::random()),
         started_at: inbound.arrived_at,
         key: identity.key_id(),
         user: identity.user_id(),
-        team: None,
-        organisation: None,
-        end_user: inbound.end_user(),
-        tags: inbound.tags(),
+        team: identity.team(),
+        organisation: identity.organisation(),
+        end_user: payers.end_user,
+        tags: payers.tags,
         model_group: ModelGroup::new(inbound.model.as_str()),
         estimated_prompt_tokens: estimate.prompt_tokens,
         estimated_input_cost: estimate.input_cost,
         call_type: inbound.endpoint.call_type().to_owned(),
         stream: inbound.peek.stream,
-        budgets: balance
+        budgets: payers
+            .balances
+            .iter()
             .map(|balance| balance.key().clone())
-            .into_iter()
             .collect(),
     };
     journal.started(&started).map_err(|err| {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use awc::http::header::{HeaderMap, HeaderName, HeaderValue};
 use trunkline_actors::admission::{Permit, Reserved};
+use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::SubjectKind;
 use trunkline_actors::money::Usd;
 use trunkline_actors::rate_limiter::{Limits, Remaining};
@@ -185,8 +186,8 @@ impl CallerLimits {
                 out.push((HeaderName::from_static(name), HeaderValue::from(limit)));
             }
         }
-        if let Some(balance) = &key.balance {
-            let balance = balance.snapshot();
+        if let Some(budget) = key.own_budget() {
+            let balance = budget.at(UnixMs::now()).snapshot();
             let limit = balance.limit.to_string();
             push(out, "x-litellm-key-max-budget", &limit);
             push(out, "x-litellm-key-spend", &balance.spent.to_string());

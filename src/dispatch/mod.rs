@@ -55,10 +55,11 @@ pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
 pub use target::{Target, Targets};
 
+use self::admit::Payers;
 use self::attempt::Journey;
 use self::headers::CallerLimits;
 use self::upstream::Upstream;
-use crate::auth::{AuthError, Identity, KeyEntry, may_use_model};
+use crate::auth::{AuthError, Identity, KeyEntry, LabelTable, may_use_model};
 use crate::config::{ClientGone, LitellmSettings, RouterSettings, Timeouts};
 use crate::cost::{Price, PriceBook};
 use crate::telemetry::metrics::Metrics;
@@ -77,6 +78,8 @@ pub struct Shared {
     pub routing: RoutingHandle,
     /// The `RateLimiter`'s buckets.
     pub limiter: LimiterHandle,
+    /// Budgets of customers, tags and the gateway.
+    pub labels: LabelTable,
     /// Told of every settled record.
     pub ledger: LedgerHandle,
     /// Budgets of deployments and providers.
@@ -175,6 +178,12 @@ impl fmt::Debug for Reply {
 // === impl Inbound ===
 
 impl Inbound {
+    /// Whether the request itself carries that tag.
+    fn has_tag(&self, tag: &str) -> bool {
+        let own = self.peek.tags.iter().chain(&self.header_tags);
+        own.take(MAX_TAGS).any(|own| own == tag)
+    }
+
     /// The first tags of the body and of the header.
     fn tags(&self) -> Vec<String> {
         self.peek
@@ -259,9 +268,10 @@ impl Dispatcher {
         let mut within_reach = candidates(&shared, &resolved);
         let key = identity.key();
         check_access(&shared, key, &inbound, &table, &resolved, &within_reach)?;
+        let mut payers = Payers::of(&shared, identity, &inbound, &resolved).await?;
         // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
         let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
-        let must_know = refuses_unpriced || key.is_some_and(|key| key.balance.is_some());
+        let must_know = refuses_unpriced || !payers.balances.is_empty();
         if must_know && !inbound.peek.disable_fallbacks {
             let fallbacks = table.within_reach(&resolved, inbound.peek.fallbacks.as_deref());
             within_reach.extend(
@@ -277,7 +287,14 @@ impl Dispatcher {
         }
 
         let estimate = admit::estimate(&inbound, &within_reach);
-        let permit = admit::admit(&shared, identity, &estimate)?;
+        // What is free is served whatever was spent (contract `auth-budgets-limits` §5.3).
+        if within_reach
+            .iter()
+            .all(|(_, price)| price.as_ref().is_some_and(|price| price.is_free()))
+        {
+            payers.balances.clear();
+        }
+        let permit = admit::admit(&shared, identity, &payers, &estimate)?;
         let too_long = pre_call::too_long(&shared, &inbound, &table, &resolved).await;
         let mut plan = table.plan(
             resolved,
@@ -293,6 +310,7 @@ impl Dispatcher {
             &self.journal,
             permit,
             identity,
+            payers,
             &inbound,
             &estimate,
         )?;

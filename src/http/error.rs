@@ -21,6 +21,9 @@ use bytes::Bytes;
 use log::error;
 use serde::Serialize;
 use trunkline_actors::admission::Refusal;
+use trunkline_actors::ids::{Subject, SubjectKind};
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::BudgetName;
 use trunkline_actors::spend_ledger::SpentCap;
 use trunkline_wire::anthropic::reply;
 
@@ -205,6 +208,13 @@ impl ApiError {
         self
     }
 
+    /// With another status: the operator may choose it.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
     /// Adds a response header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -296,6 +306,8 @@ impl From<AuthError> for ApiError {
             | AuthError::Malformed
             | AuthError::NotVirtualKey { .. }
             | AuthError::Blocked
+            | AuthError::TeamBlocked(_)
+            | AuthError::EndUserBlocked(_)
             | AuthError::NoMasterKey
             | AuthError::ForeignHost => Code::Auth,
             AuthError::Unknown { .. } => Code::UnknownKey,
@@ -443,6 +455,48 @@ fn over_budget(spent: &[SpentCap]) -> String {
     )
 }
 
+/// Contract `auth-budgets-limits` §5.2.
+fn over_own_budget(subject: &Subject, budget: &BudgetName, spent: Usd, limit: Usd) -> String {
+    let id = &subject.id;
+    if let Some(model) = budget.model_group() {
+        let owner = match subject.kind {
+            SubjectKind::Key => "LiteLLM Virtual Key".to_owned(),
+            kind => kind.to_string(),
+        };
+        return format!(
+            "{owner}: {id}, exceeded budget for model={model}. Current cost: {spent}, Max budget: {limit}"
+        );
+    }
+    if let Some(period) = budget.period() {
+        return format!(
+            "ExceededBudget: {} {id} over {period} budget. Spend=${spent}, Limit=${limit}",
+            subject.kind
+        );
+    }
+    match subject.kind {
+        SubjectKind::User => {
+            format!("ExceededBudget: User={id} over budget. Spend={spent}, Budget={limit}")
+        }
+        SubjectKind::EndUser => {
+            format!("ExceededBudget: End User={id} over budget. Spend={spent}, Budget={limit}")
+        }
+        kind => {
+            let whose = match (kind, id.split_once(':')) {
+                (SubjectKind::Global, _) => String::new(),
+                (SubjectKind::TeamMember, Some((team, user))) => {
+                    format!("User={user} in Team={team} ")
+                }
+                (SubjectKind::Key, _) => format!("Key={id} "),
+                (SubjectKind::Team, _) => format!("Team={id} "),
+                (SubjectKind::Organisation, _) => format!("Organization={id} "),
+                (SubjectKind::Tag, _) => format!("Tag={id} "),
+                (kind, _) => format!("{kind}={id} "),
+            };
+            format!("Budget has been exceeded! {whose}Current cost: {spent}, Max budget: {limit}")
+        }
+    }
+}
+
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -466,15 +520,12 @@ impl From<Refusal> for ApiError {
             .retry_after(retry_after),
             Refusal::BudgetExceeded {
                 subject,
-                budget: _,
+                budget,
                 spent,
                 limit,
             } => Self::new(
                 Code::BudgetExceeded,
-                format!(
-                    "Budget has been exceeded! {}={} Current cost: {spent}, Max budget: {limit}",
-                    subject.kind, subject.id
-                ),
+                over_own_budget(&subject, &budget, spent, limit),
             ),
             Refusal::BudgetHeld {
                 subject,

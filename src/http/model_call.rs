@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError as _};
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use trunkline_wire::request::{Endpoint, RequestPeek};
 
 use super::error::{ApiError, Code};
 use super::extract::{AnyKey, Call, Caller};
+use crate::app::App;
 use crate::dispatch::{DispatchError, Inbound, LateFailure, Reply};
 
 /// Longest caller-given id that is echoed.
@@ -54,6 +56,18 @@ pub fn late_error(err: DispatchError) -> LateFailure {
     ApiError::from(err).into_late_failure()
 }
 
+/// The operator chooses the status where a budget is used up.
+fn refused(app: &App, err: DispatchError) -> ApiError {
+    let err = ApiError::from(err);
+    match (err.code(), app.config.budgets.exceeded_status) {
+        (Code::BudgetExceeded, status) => match StatusCode::from_u16(status) {
+            Ok(status) => err.status(status),
+            Err(_) => err,
+        },
+        _ => err,
+    }
+}
+
 async fn answer(
     endpoint: Endpoint,
     caller: &Caller<AnyKey>,
@@ -70,9 +84,10 @@ async fn answer(
     let inbound = inbound(endpoint, call, body, arrived)?;
     let dispatcher = Rc::clone(&call.worker.dispatcher);
     let reply = match endpoint {
-        Endpoint::CountTokens => dispatcher.count_tokens(&caller.identity, inbound).await?,
-        _ => dispatcher.run(&caller.identity, inbound).await?,
+        Endpoint::CountTokens => dispatcher.count_tokens(&caller.identity, inbound).await,
+        _ => dispatcher.run(&caller.identity, inbound).await,
     };
+    let reply = reply.map_err(|err| refused(call.app(), err))?;
     Ok(match reply {
         Reply::Whole { headers, body } => {
             let mut response = HttpResponse::Ok();

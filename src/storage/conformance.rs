@@ -1,5 +1,6 @@
 //! What every store must do. A case takes a fresh, empty [`Store`]; `suite!` runs all cases over one implementation.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,14 +16,17 @@ use trunkline_actors::ports::{
     BudgetKey, BudgetName, Carry, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
 
-use super::{KeyPage, KeyRow, KeySpend, StorageError, Store, UserRow};
+use super::{
+    KeyPage, KeyRow, KeySpend, ModelBudget, StorageError, Store, TemporaryIncrease, TenantKind,
+    TenantPage, TenantRow, Terms, WindowBudget,
+};
 
 /// Noon of a day: neither the start of a day nor near one.
 pub(super) const NOON: u64 = 20_000 * 86_400_000 + 43_200_000;
 const DAY: u64 = 86_400_000;
 
 /// Leaves a Postgres database as it was made.
-pub(super) const EMPTY: &str = "TRUNCATE trunkline.users, trunkline.virtual_keys, trunkline.spend_logs, \
+pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_label_spend, trunkline.prices, trunkline.balances";
 
 macro_rules! suite {
@@ -46,8 +50,10 @@ macro_rules! all_cases {
             a_key_comes_back_as_it_was_stored,
             a_taken_key_or_alias_is_refused,
             keys_are_listed_page_by_page,
-            a_user_is_stored_once,
-            a_declared_user_replaces_what_was_stored_but_its_beginning,
+            a_key_is_changed_but_for_its_beginning,
+            a_tenant_comes_back_as_it_was_stored,
+            a_tenant_is_made_once_and_changed_but_for_its_beginning,
+            tenants_are_listed_page_by_page_and_deleted,
             a_row_counts_once_however_often_it_is_inserted,
             overlapping_batches_at_once_count_each_row_once,
             spend_since_a_time_counts_from_that_millisecond,
@@ -206,15 +212,58 @@ fn key(id: &str, alias: Option<&str>) -> KeyRow {
         alias: alias.map(str::to_owned),
         user: Some(UserId::from("user-a")),
         models: vec!["gpt".to_owned(), "openai/*".to_owned()],
+        team: Some(TeamId::from("team-a")),
+        organisation: None,
+        budget_id: Some("shared".to_owned()),
+        terms: terms(),
+        expires_at: Some(UnixMs(NOON)),
+        blocked: true,
+        metadata: json!({"team": {"n": 1}}).as_object().unwrap().clone(),
+        settings: json!({"aliases": {"a": "b"}}).as_object().unwrap().clone(),
+        created_at: UnixMs(NOON - 1),
+        created_by: None,
+        updated_at: UnixMs(NOON),
+    }
+}
+
+fn terms() -> Terms {
+    Terms {
         max_budget: Some("12.5".parse().map(Usd::rounded).unwrap()),
         rpm_limit: Some(60),
         tpm_limit: None,
         max_parallel_requests: Some(0),
-        expires_at: Some(UnixMs(NOON)),
-        blocked: true,
-        metadata: json!({"team": {"n": 1}}).as_object().unwrap().clone(),
-        created_at: UnixMs(NOON - 1),
-        created_by: None,
+        soft_budget: Some(pico(1)),
+        budget_duration: Some("30d".to_owned()),
+        budget_limits: vec![WindowBudget {
+            budget_duration: "1d".to_owned(),
+            max_budget: pico(3),
+        }],
+        model_max_budget: BTreeMap::from([(
+            "gpt".to_owned(),
+            ModelBudget {
+                budget_limit: pico(2),
+                time_period: None,
+            },
+        )]),
+        increase: Some(TemporaryIncrease {
+            amount: pico(4),
+            until: UnixMs(NOON),
+        }),
+        reset_at: NOON,
+        since: Some(UnixMs(NOON - 2)),
+    }
+}
+
+fn tenant(kind: TenantKind, id: &str) -> TenantRow {
+    TenantRow {
+        alias: Some("the alias".to_owned()),
+        role: Some("internal_user".to_owned()),
+        organisation: Some(OrganisationId::from("org-a")),
+        models: vec!["gpt".to_owned()],
+        terms: terms(),
+        settings: json!({"members": ["x"]}).as_object().unwrap().clone(),
+        created_by: Some("admin".to_owned()),
+        ..TenantRow::new(kind, id, UnixMs(NOON))
     }
 }
 
@@ -270,48 +319,107 @@ async fn keys_are_listed_page_by_page(store: &Store) {
     }
 }
 
-async fn a_user_is_stored_once(store: &Store) {
-    let first = UserRow {
-        id: UserId::from("user-a"),
-        email: Some("a@example.com".to_owned()),
-        role: "internal_user".to_owned(),
-        max_budget: Some(pico(1)),
-        created_at: UnixMs(NOON),
-    };
-    let second = UserRow {
-        email: None,
-        ..first.clone()
-    };
-    assert_eq!(store.users.ensure(first.clone()).await.unwrap(), first);
-    assert_eq!(store.users.ensure(second).await.unwrap(), first);
-    let found = store.users.by_id(first.id.clone()).await.unwrap();
-    assert_eq!(found, Some(first));
-    let other = store.users.by_id(UserId::from("user-b")).await.unwrap();
-    assert_eq!(other, None);
-}
-
-async fn a_declared_user_replaces_what_was_stored_but_its_beginning(store: &Store) {
-    let before = UserRow {
-        id: UserId::from("user-a"),
-        email: None,
-        role: "internal_user".to_owned(),
-        max_budget: None,
-        created_at: UnixMs(NOON),
-    };
-    let declared = UserRow {
-        email: Some("a@example.com".to_owned()),
-        max_budget: Some(pico(5)),
-        created_at: UnixMs(NOON + DAY),
+async fn a_key_is_changed_but_for_its_beginning(store: &Store) {
+    let before = key("key-a", Some("mine"));
+    store.keys.insert(before.clone()).await.unwrap();
+    store
+        .keys
+        .insert(key("key-b", Some("taken")))
+        .await
+        .unwrap();
+    let changed = KeyRow {
+        team: None,
+        models: Vec::new(),
+        terms: Terms::default(),
+        blocked: false,
+        created_at: UnixMs(1),
+        updated_at: UnixMs(NOON + 1),
         ..before.clone()
     };
-    store.users.ensure(before.clone()).await.unwrap();
-    store.users.declare(declared.clone()).await.unwrap();
-    let found = store.users.by_id(before.id.clone()).await.unwrap();
-    let wanted = UserRow {
+    assert!(store.keys.update(changed.clone()).await.unwrap());
+    let wanted = KeyRow {
         created_at: before.created_at,
-        ..declared
+        ..changed.clone()
     };
+    let found = store.keys.by_id(before.id).await.unwrap();
     assert_eq!(found, Some(wanted));
+    let taken = KeyRow {
+        alias: Some("taken".to_owned()),
+        ..changed.clone()
+    };
+    let refused = store.keys.update(taken).await;
+    assert!(matches!(refused, Err(StorageError::AlreadyExists { .. })));
+    let unknown = KeyRow {
+        id: KeyId::from("key-c"),
+        ..changed
+    };
+    assert!(!store.keys.update(unknown).await.unwrap());
+}
+
+async fn a_tenant_comes_back_as_it_was_stored(store: &Store) {
+    let row = tenant(TenantKind::Team, "a");
+    store.tenants.insert(row.clone()).await.unwrap();
+    let again = store.tenants.insert(row.clone()).await;
+    assert!(matches!(
+        again,
+        Err(StorageError::AlreadyExists { what: "team", .. })
+    ));
+    let found = |kind, id: &str| store.tenants.by_id(kind, id.to_owned());
+    assert_eq!(found(TenantKind::Team, "a").await.unwrap(), Some(row));
+    assert_eq!(found(TenantKind::Tag, "a").await.unwrap(), None);
+    assert!(store.tenants.any(TenantKind::Team).await.unwrap());
+    assert!(!store.tenants.any(TenantKind::Tag).await.unwrap());
+}
+
+async fn a_tenant_is_made_once_and_changed_but_for_its_beginning(store: &Store) {
+    let first = tenant(TenantKind::User, "user-a");
+    let second = TenantRow {
+        email: Some("a@example.com".to_owned()),
+        terms: Terms::default(),
+        created_at: UnixMs(NOON + DAY),
+        created_by: None,
+        updated_at: UnixMs(NOON + DAY),
+        ..first.clone()
+    };
+    assert_eq!(store.tenants.ensure(first.clone()).await.unwrap(), first);
+    assert_eq!(store.tenants.ensure(second.clone()).await.unwrap(), first);
+    store.tenants.put(second.clone()).await.unwrap();
+    let wanted = TenantRow {
+        created_at: first.created_at,
+        created_by: first.created_by,
+        ..second
+    };
+    let found = store.tenants.by_id(TenantKind::User, "user-a".to_owned());
+    assert_eq!(found.await.unwrap(), Some(wanted));
+}
+
+async fn tenants_are_listed_page_by_page_and_deleted(store: &Store) {
+    for id in ["a", "a:1", "a:2", "ab:1", "b:1"] {
+        let mut row = tenant(TenantKind::TeamMember, id);
+        row.organisation = (id != "a:2").then(|| OrganisationId::from("org-a"));
+        store.tenants.insert(row).await.unwrap();
+    }
+    let list = async |prefix: &str, after: Option<&str>, organisation: Option<&str>, limit| {
+        let page = TenantPage {
+            kind: TenantKind::TeamMember,
+            organisation: organisation.map(OrganisationId::from),
+            prefix: prefix.to_owned(),
+            after: after.map(str::to_owned),
+            limit,
+        };
+        let rows = store.tenants.list(page).await.unwrap();
+        rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(list("", None, None, 3).await, ["a", "a:1", "a:2"]);
+    assert_eq!(list("", Some("a:2"), None, 3).await, ["ab:1", "b:1"]);
+    assert_eq!(list("a:", None, None, 9).await, ["a:1", "a:2"]);
+    assert_eq!(list("a:", None, Some("org-a"), 9).await, ["a:1"]);
+    let gone = store.tenants.delete(
+        TenantKind::TeamMember,
+        vec!["a:1".to_owned(), "nobody".to_owned()],
+    );
+    assert_eq!(gone.await.unwrap(), ["a:1"]);
+    assert_eq!(list("a:", None, None, 9).await, ["a:2"]);
 }
 
 async fn a_row_counts_once_however_often_it_is_inserted(store: &Store) {

@@ -1,4 +1,4 @@
-//! What outlives the process: keys, users and the books, one trait per domain, so that the rest of the gateway knows no SQL.
+//! What outlives the process: keys, tenants and the books, one trait per domain, so that the rest of the gateway knows no SQL.
 //!
 //! [`Store`] bundles the traits of one opened database. Implementations live in folders of their own (`sqlite`, `postgres`);
 //! every one of them passes the same suite, `conformance`; what they share of the books' arithmetic is in `books`. The books are written through the port
@@ -8,6 +8,7 @@ mod books;
 mod error;
 mod postgres;
 mod sqlite;
+mod tenants;
 
 #[cfg(test)]
 mod conformance;
@@ -22,19 +23,23 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{KeyId, UserId};
+use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, SpendStore};
 
 pub use self::error::StorageError;
+pub use self::tenants::{
+    ModelBudget, TemporaryIncrease, TenantKind, TenantPage, TenantRow, TenantStore, Terms,
+    WindowBudget,
+};
 
 /// One opened database, by domain. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     /// Virtual keys.
     pub keys: Arc<dyn KeyStore>,
-    /// Internal users.
-    pub users: Arc<dyn UserStore>,
+    /// Whoever a budget or a limit can be given to.
+    pub tenants: Arc<dyn TenantStore>,
     /// Reads the books.
     pub spend: Arc<dyn SpendQueries>,
     /// Writes the books; for the spend ledger.
@@ -73,26 +78,30 @@ pub struct KeyRow {
     pub alias: Option<String>,
     /// Whose key it is.
     pub user: Option<UserId>,
+    /// The team that it belongs to.
+    pub team: Option<TeamId>,
+    /// The organisation that it belongs to, where its team does not say.
+    pub organisation: Option<OrganisationId>,
+    /// The shared budget that counts where it has no figure of its own.
+    pub budget_id: Option<String>,
     /// Model groups that it may ask for; empty means all.
     pub models: Vec<String>,
-    /// The most it may spend; `None` is no limit.
-    pub max_budget: Option<Usd>,
-    /// Requests a minute.
-    pub rpm_limit: Option<u64>,
-    /// Tokens a minute.
-    pub tpm_limit: Option<u64>,
-    /// Requests at the same time.
-    pub max_parallel_requests: Option<u64>,
+    /// What it may spend, and how fast.
+    pub terms: Terms,
     /// When it stops working; `None` is never.
     pub expires_at: Option<UnixMs>,
     /// Refused while set.
     pub blocked: bool,
     /// The operator's own notes; kept as they are.
     pub metadata: Map<String, Value>,
+    /// What else LiteLLM's fields say; kept as it is.
+    pub settings: Map<String, Value>,
     /// When it was made.
     pub created_at: UnixMs,
     /// Who made it.
     pub created_by: Option<String>,
+    /// When it was last changed.
+    pub updated_at: UnixMs,
 }
 
 /// Which keys to list.
@@ -104,21 +113,6 @@ pub struct KeyPage {
     pub after: Option<KeyId>,
     /// The most keys to answer with.
     pub limit: u32,
-}
-
-/// An internal user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserRow {
-    /// The operator's id for the user.
-    pub id: UserId,
-    /// Where to write to.
-    pub email: Option<String>,
-    /// LiteLLM's role name, such as `internal_user`.
-    pub role: String,
-    /// The most all of the user's keys may spend together; `None` is no limit.
-    pub max_budget: Option<Usd>,
-    /// When the user was first seen.
-    pub created_at: UnixMs,
 }
 
 /// What one user has spent, from the first day on.
@@ -161,32 +155,17 @@ pub trait KeyStore: Send + Sync {
     /// The database's, or [`StorageError::Unreadable`].
     fn by_id(&self, id: KeyId) -> BoxFuture<'_, Result<Option<KeyRow>, StorageError>>;
 
+    /// Stores the key over what was stored under its id, but for when and by whom it was made. False when there is none.
+    ///
+    /// # Errors
+    /// [`StorageError::AlreadyExists`] when its alias is taken; [`StorageError::OutOfRange`]; the database's.
+    fn update(&self, row: KeyRow) -> BoxFuture<'_, Result<bool, StorageError>>;
+
     /// One page of keys, in order of id.
     ///
     /// # Errors
     /// The database's, or [`StorageError::Unreadable`].
     fn list(&self, page: KeyPage) -> BoxFuture<'_, Result<Vec<KeyRow>, StorageError>>;
-}
-
-/// Internal users.
-pub trait UserStore: Send + Sync {
-    /// Stores the user unless the id is known, and answers with what is stored.
-    ///
-    /// # Errors
-    /// [`StorageError::OutOfRange`], or the database's.
-    fn ensure(&self, row: UserRow) -> BoxFuture<'_, Result<UserRow, StorageError>>;
-
-    /// Stores the user as declared, over what was stored; when it was first seen, and its spend, stay.
-    ///
-    /// # Errors
-    /// [`StorageError::OutOfRange`], or the database's.
-    fn declare(&self, row: UserRow) -> BoxFuture<'_, Result<(), StorageError>>;
-
-    /// The user with that id.
-    ///
-    /// # Errors
-    /// The database's.
-    fn by_id(&self, id: UserId) -> BoxFuture<'_, Result<Option<UserRow>, StorageError>>;
 }
 
 /// Reads the books. What the ledger has not shipped yet is not in any answer.

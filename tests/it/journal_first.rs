@@ -9,14 +9,17 @@ use actix_rt::{Arbiter, System};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::time::Instant;
 use trunkline::auth::Identity;
+use trunkline::auth::{BudgetRules, LabelTable, PayerReader};
 use trunkline::config::{CliOverrides, ConfigSource, MapEnv, load};
 use trunkline::dispatch::{
     DispatchError, Dispatcher, Draining, Inbound, Reply, Shared, Targets, routing_config,
     tls_config,
 };
 use trunkline::http::model_call;
+use trunkline::storage::open_sqlite;
 use trunkline::telemetry::metrics::Metrics;
 use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::money::Usd;
@@ -144,7 +147,17 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
     );
     let caps = Caps::load(ledger.clone(), Vec::new(), UnixMs(0)).await;
     let caps = caps.expect("no cap needs the books");
+    // Nobody is named whose budget it would be asked for.
+    let dir = TempDir::new().expect("a directory");
+    let store = open_sqlite(&dir.path().join("trunkline.db")).await;
+    let payers = PayerReader::new(
+        store.expect("a database"),
+        ledger.clone(),
+        BudgetRules::of(&config.budgets),
+    );
+    let labels = LabelTable::new(payers, config.general.user_api_key_cache_ttl, clock).await;
     let shared = Shared {
+        labels: labels.expect("no budget needs the books"),
         targets: Targets::build(&config, &prices, &metrics).expect("the targets are good"),
         routing: supervisor.routing().clone(),
         limiter: rate_limiter::start(&actors, LimiterSettings::default(), clock),

@@ -1,3 +1,5 @@
+//! Budgets on a paused clock, with a store in memory.
+
 use std::time::Duration;
 
 use super::tests::{Books, with_books};

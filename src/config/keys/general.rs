@@ -530,12 +530,11 @@ pub(super) const GENERAL: Section = Section {
             "",
             "a key must be allowed the fallback too",
         ),
-        planned(
-            Budgets,
+        on(
             "apply_user_budget_to_team_keys",
             Switch,
             "false",
-            "both budgets count",
+            "a user's budget counts for the user's team keys too",
         ),
         on(
             "cancel_on_disconnect",

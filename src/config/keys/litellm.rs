@@ -125,19 +125,17 @@ pub(super) const LITELLM: Section = Section {
             "false",
             "keys shared between processes",
         ),
-        planned(
-            Budgets,
+        on(
             "max_budget",
             Usd,
             "",
-            "budget of the whole gateway",
+            "budget of all callers but the master key",
         ),
-        planned(Budgets, "budget_duration", Span, "", "its period"),
-        planned(
-            Budgets,
+        on("budget_duration", Span, "for ever", "its period"),
+        on(
             "budget_exceeded_status_code",
             Whole,
-            "",
+            "422",
             "status where a budget is used up",
         ),
         planned(
@@ -147,21 +145,24 @@ pub(super) const LITELLM: Section = Section {
             "",
             "slow down instead of refusing",
         ),
-        planned(
-            Budgets,
+        on(
             "budget_rollover",
             Switch,
             "false",
             "overspend counts in the next period",
         ),
-        planned(
-            Budgets,
+        on(
             "timezone",
             Text,
             "UTC",
-            "when days, weeks and months begin",
+            "where days, weeks and months of budgets begin: `Europe/Berlin`",
         ),
-        planned(Budgets, "budget_reset_time", Text, "00:00", "the same"),
+        on(
+            "budget_reset_time",
+            Text,
+            "00:00",
+            "when they begin, in that zone",
+        ),
         planned(
             Access,
             "default_key_generate_params",
@@ -190,18 +191,16 @@ pub(super) const LITELLM: Section = Section {
             "",
             "fields of new users",
         ),
-        planned(
-            Budgets,
+        on(
             "max_internal_user_budget",
             Usd,
             "",
-            "budget of new users",
+            "budget of users without one of their own",
         ),
-        planned(
-            Budgets,
+        on(
             "internal_user_budget_duration",
             Span,
-            "",
+            "for ever",
             "its period",
         ),
         planned(
@@ -218,22 +217,19 @@ pub(super) const LITELLM: Section = Section {
             "",
             "callbacks by team",
         ),
-        planned(
-            Budgets,
+        on(
             "max_end_user_budget",
             Usd,
             "",
-            "budget of end users",
+            "budget of customers without one of their own",
         ),
-        planned(
-            Budgets,
+        on(
             "max_end_user_budget_id",
             Text,
             "",
-            "the same, by id",
+            "the same by the id of a budget, which wins",
         ),
-        planned(
-            Budgets,
+        on(
             "tag_budget_config",
             Map,
             "",

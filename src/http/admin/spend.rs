@@ -21,6 +21,7 @@ use super::PlainUsd;
 use crate::auth::{Identity, Role};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AdminOnly, AnyKey, Call, Caller};
+use crate::storage::TenantKind;
 
 /// `/global/spend` looks this far back (LiteLLM's view is called monthly and is 30 days).
 const GLOBAL_DAYS: u64 = 30;
@@ -58,9 +59,12 @@ pub(crate) async fn of_user(caller: Caller<AnyKey>, call: Call) -> Result<HttpRe
     let user = whose(&caller.identity, call.query("user_id"))?;
     ship(&call).await;
     let store = &call.app().store;
-    let row = store.users.by_id(user.clone()).await?;
+    let row = store
+        .tenants
+        .by_id(TenantKind::User, user.as_str().to_owned())
+        .await?;
     let spend = store.spend.user_spend(user.clone()).await?;
-    let max_budget = row.and_then(|row| row.max_budget);
+    let max_budget = row.and_then(|row| row.terms.max_budget);
     Ok(HttpResponse::Ok().json(UserAnswer {
         user_id: user.as_str(),
         total_spend: PlainUsd(spend.total),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{
     DeploymentId, KeyId, ModelGroup, OrganisationId, Subject, TeamId, UserId,
@@ -13,8 +14,8 @@ use trunkline_actors::ids::{
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BudgetKey, BudgetName, SpendRecord};
 
-use crate::storage::StorageError;
 use crate::storage::books::{Day, integer};
+use crate::storage::{StorageError, Terms};
 
 /// A larger cost or limit, in USD, is nonsense. What a decimal can hold ends far behind any sum of these.
 pub(super) const MOST_USD: u64 = 1_000_000_000_000;
@@ -60,6 +61,18 @@ pub(super) fn time(row: &Row, column: &str) -> Result<UnixMs, tokio_postgres::Er
 pub(super) fn money(row: &Row, column: &str) -> Result<Option<Usd>, tokio_postgres::Error> {
     let stored: Option<Decimal> = row.try_get(column)?;
     Ok(stored.map(Usd::rounded))
+}
+
+/// Reads what somebody may spend, and how fast.
+pub(super) fn terms(row: &Row) -> Result<Terms, tokio_postgres::Error> {
+    let Json(rest): Json<Terms> = row.try_get("terms")?;
+    Ok(Terms {
+        max_budget: money(row, "max_budget")?,
+        rpm_limit: unsigned(row, "rpm_limit")?,
+        tpm_limit: unsigned(row, "tpm_limit")?,
+        max_parallel_requests: unsigned(row, "max_parallel")?,
+        ..rest
+    })
 }
 
 /// A number for a column or parameter.

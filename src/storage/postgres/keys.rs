@@ -6,17 +6,17 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Json;
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{KeyId, UserId};
+use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 use trunkline_actors::ports::BoxFuture;
 
 use super::Postgres;
-use super::convert::{limit, money, time, unsigned, whole};
+use super::convert::{limit, terms, time, unsigned, whole};
 use super::pool::WorkError;
 use crate::storage::books::integer;
 use crate::storage::{KeyPage, KeyRow, KeyStore, StorageError};
 
-const COLUMNS: &str = "id, key_name, alias, user_id, models, max_budget, rpm_limit, tpm_limit, max_parallel, \
-     expires_at, blocked, metadata, created_at, created_by";
+const COLUMNS: &str = "id, key_name, alias, user_id, team_id, organization_id, budget_id, models, max_budget, rpm_limit, \
+     tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, created_by, updated_at";
 
 impl KeyStore for Postgres {
     fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>> {
@@ -40,6 +40,23 @@ impl KeyStore for Postgres {
                 Ok(found.as_ref().map(read).transpose()?)
             })
         }))
+    }
+
+    fn update(&self, row: KeyRow) -> BoxFuture<'_, Result<bool, StorageError>> {
+        Box::pin(
+            self.connections
+                .write("change a virtual key", move |transaction| {
+                    Box::pin(async move {
+                        // The parameters of what does not change are bound all the same.
+                        let sql = "UPDATE trunkline.virtual_keys SET key_name = $2, alias = $3, user_id = $4, team_id = $5, \
+                             organization_id = $6, budget_id = $7, models = $8, max_budget = $9, rpm_limit = $10, \
+                             tpm_limit = $11, max_parallel = $12, terms = $13, expires_at = $14, blocked = $15, \
+                             metadata = $16, settings = $17, created_at = coalesce(created_at, $18), \
+                             created_by = coalesce(created_by, $19), updated_at = $20 WHERE id = $1";
+                        Ok(write(transaction, &row, sql).await? == 1)
+                    })
+                }),
+        )
     }
 
     fn list(&self, page: KeyPage) -> BoxFuture<'_, Result<Vec<KeyRow>, StorageError>> {
@@ -73,13 +90,17 @@ async fn list(client: &impl GenericClient, page: &KeyPage) -> Result<Vec<KeyRow>
 }
 
 async fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
-    let statement = transaction
-        .prepare_cached(&format!(
-            "INSERT INTO trunkline.virtual_keys ({COLUMNS}) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
-        ))
-        .await?;
-    let inserted = transaction
+    let sql = format!(
+        "INSERT INTO trunkline.virtual_keys ({COLUMNS}) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
+    );
+    write(transaction, row, &sql).await.map(drop)
+}
+
+/// Runs a statement on the values of [`COLUMNS`], and answers how many rows it changed.
+async fn write(transaction: &Transaction<'_>, row: &KeyRow, sql: &str) -> Result<u64, WorkError> {
+    let statement = transaction.prepare_cached(sql).await?;
+    let written = transaction
         .execute(
             &statement,
             &[
@@ -87,23 +108,26 @@ async fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkE
                 &row.key_name,
                 &row.alias,
                 &row.user.as_ref().map(UserId::as_str),
+                &row.team.as_ref().map(TeamId::as_str),
+                &row.organisation.as_ref().map(OrganisationId::as_str),
+                &row.budget_id,
                 &Json(&row.models),
-                &limit("max_budget", row.max_budget)?,
-                &whole(row.rpm_limit),
-                &whole(row.tpm_limit),
-                &whole(row.max_parallel_requests),
+                &limit("max_budget", row.terms.max_budget)?,
+                &whole(row.terms.rpm_limit),
+                &whole(row.terms.tpm_limit),
+                &whole(row.terms.max_parallel_requests),
+                &Json(&row.terms),
                 &row.expires_at.map(|at| integer(at.0)),
                 &row.blocked,
                 &Json(&row.metadata),
+                &Json(&row.settings),
                 &integer(row.created_at.0),
                 &row.created_by,
+                &integer(row.updated_at.0),
             ],
         )
         .await;
-    match inserted {
-        Ok(_) => Ok(()),
-        Err(err) => Err(taken(&err, row).map_or(WorkError::Driver(err), WorkError::Storage)),
-    }
+    written.map_err(|err| taken(&err, row).map_or(WorkError::Driver(err), WorkError::Storage))
 }
 
 /// The id is the table's primary key, the alias its only other unique column.
@@ -130,20 +154,27 @@ fn read(row: &Row) -> Result<KeyRow, tokio_postgres::Error> {
     let user: Option<String> = row.try_get("user_id")?;
     let Json(models): Json<Vec<String>> = row.try_get("models")?;
     let Json(metadata): Json<Map<String, Value>> = row.try_get("metadata")?;
+    let Json(settings): Json<Map<String, Value>> = row.try_get("settings")?;
     Ok(KeyRow {
         id: KeyId::from(id),
         key_name: row.try_get("key_name")?,
         alias: row.try_get("alias")?,
         user: user.map(UserId::from),
+        team: row
+            .try_get::<_, Option<String>>("team_id")?
+            .map(TeamId::from),
+        organisation: row
+            .try_get::<_, Option<String>>("organization_id")?
+            .map(OrganisationId::from),
+        budget_id: row.try_get("budget_id")?,
         models,
-        max_budget: money(row, "max_budget")?,
-        rpm_limit: unsigned(row, "rpm_limit")?,
-        tpm_limit: unsigned(row, "tpm_limit")?,
-        max_parallel_requests: unsigned(row, "max_parallel")?,
+        terms: terms(row)?,
         expires_at: unsigned(row, "expires_at")?.map(UnixMs),
         blocked: row.try_get("blocked")?,
         metadata,
+        settings,
         created_at: time(row, "created_at")?,
         created_by: row.try_get("created_by")?,
+        updated_at: time(row, "updated_at")?,
     })
 }

@@ -13,9 +13,9 @@ mod pool;
 mod spend_columns;
 mod spend_insert;
 mod spend_queries;
+mod tenants;
 mod thread;
 mod tls;
-mod users;
 
 #[cfg(test)]
 mod tests;
@@ -59,7 +59,7 @@ pub(super) async fn open(
     });
     Ok(Store {
         keys: Arc::clone(&postgres) as _,
-        users: Arc::clone(&postgres) as _,
+        tenants: Arc::clone(&postgres) as _,
         spend: Arc::clone(&postgres) as _,
         ledger: Arc::clone(&postgres) as _,
         lifecycle: postgres,

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::money::Usd;
 
-use crate::storage::StorageError;
+use super::pool::WorkError;
+use crate::storage::{StorageError, Terms};
 
 /// An amount on the books; what no column holds is cut to what one does.
 pub(super) fn pico(amount: Usd) -> i64 {
@@ -59,5 +60,17 @@ pub(super) fn parse_json<T: DeserializeOwned>(
         table,
         column,
         source: err.into(),
+    })
+}
+
+/// Reads what somebody may spend, and how fast.
+pub(super) fn terms(row: &Row<'_>, table: &'static str) -> Result<Terms, WorkError> {
+    let rest: String = row.get("terms")?;
+    Ok(Terms {
+        max_budget: money(row, "max_budget")?,
+        rpm_limit: unsigned(row, "rpm_limit")?,
+        tpm_limit: unsigned(row, "tpm_limit")?,
+        max_parallel_requests: unsigned(row, "max_parallel")?,
+        ..parse_json(&rest, table, "terms")?
     })
 }

@@ -3,11 +3,11 @@
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Row, Transaction, named_params};
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{KeyId, UserId};
+use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 use trunkline_actors::ports::BoxFuture;
 
 use super::Sqlite;
-use super::convert::{json, limit, money, parse_json, time, unsigned};
+use super::convert::{json, limit, parse_json, terms, time, unsigned};
 use super::pool::WorkError;
 use crate::storage::books::integer;
 use crate::storage::{KeyPage, KeyRow, KeyStore, StorageError};
@@ -32,6 +32,26 @@ impl KeyStore for Sqlite {
                         connection.prepare_cached("SELECT * FROM virtual_keys WHERE id = ?1")?;
                     let mut rows = statement.query([id.as_str()])?;
                     rows.next()?.map(read).transpose()
+                }),
+        )
+    }
+
+    fn update(&self, row: KeyRow) -> BoxFuture<'_, Result<bool, StorageError>> {
+        Box::pin(
+            self.connections
+                .write("change a virtual key", move |transaction| {
+                    // The parameters of what does not change are bound all the same.
+                    let changed = write(
+                        transaction,
+                        &row,
+                        "UPDATE virtual_keys SET key_name = :key_name, alias = :alias, user_id = :user, team_id = :team, \
+                         organization_id = :organisation, budget_id = :budget, models = :models, \
+                         max_budget = :max_budget, rpm_limit = :rpm, tpm_limit = :tpm, max_parallel = :parallel, \
+                         terms = :terms, expires_at = :expires_at, blocked = :blocked, metadata = :metadata, \
+                         settings = :settings, created_at = coalesce(created_at, :created_at), \
+                         created_by = coalesce(created_by, :created_by), updated_at = :updated_at WHERE id = :id",
+                    )?;
+                    Ok(changed == 1)
                 }),
         )
     }
@@ -66,32 +86,46 @@ impl KeyStore for Sqlite {
 }
 
 fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
-    let inserted = transaction.execute(
-        "INSERT INTO virtual_keys (id, key_name, alias, user_id, models, max_budget, rpm_limit, tpm_limit, \
-         max_parallel, expires_at, blocked, metadata, created_at, created_by) \
-         VALUES (:id, :key_name, :alias, :user, :models, :max_budget, :rpm, :tpm, \
-         :parallel, :expires_at, :blocked, :metadata, :created_at, :created_by)",
+    write(
+        transaction,
+        row,
+        "INSERT INTO virtual_keys (id, key_name, alias, user_id, team_id, organization_id, budget_id, models, max_budget, \
+         rpm_limit, tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, created_by, \
+         updated_at) \
+         VALUES (:id, :key_name, :alias, :user, :team, :organisation, :budget, :models, :max_budget, :rpm, :tpm, \
+         :parallel, :terms, :expires_at, :blocked, :metadata, :settings, :created_at, :created_by, :updated_at)",
+    )
+    .map(drop)
+}
+
+/// Runs a statement on the columns of a key, and answers how many rows it changed.
+fn write(transaction: &Transaction<'_>, row: &KeyRow, sql: &str) -> Result<usize, WorkError> {
+    let written = transaction.execute(
+        sql,
         named_params! {
             ":id": row.id.as_str(),
             ":key_name": row.key_name,
             ":alias": row.alias,
             ":user": row.user.as_ref().map(UserId::as_str),
+            ":team": row.team.as_ref().map(TeamId::as_str),
+            ":organisation": row.organisation.as_ref().map(OrganisationId::as_str),
+            ":budget": row.budget_id,
             ":models": json(&row.models),
-            ":max_budget": limit("max_budget", row.max_budget)?,
-            ":rpm": row.rpm_limit.map(integer),
-            ":tpm": row.tpm_limit.map(integer),
-            ":parallel": row.max_parallel_requests.map(integer),
+            ":max_budget": limit("max_budget", row.terms.max_budget)?,
+            ":rpm": row.terms.rpm_limit.map(integer),
+            ":tpm": row.terms.tpm_limit.map(integer),
+            ":parallel": row.terms.max_parallel_requests.map(integer),
+            ":terms": json(&row.terms),
             ":expires_at": row.expires_at.map(|at| integer(at.0)),
             ":blocked": row.blocked,
             ":metadata": json(&row.metadata),
+            ":settings": json(&row.settings),
             ":created_at": integer(row.created_at.0),
             ":created_by": row.created_by,
+            ":updated_at": integer(row.updated_at.0),
         },
     );
-    match inserted {
-        Ok(_) => Ok(()),
-        Err(err) => Err(taken(&err, row).map_or(WorkError::Driver(err), WorkError::Storage)),
-    }
+    written.map_err(|err| taken(&err, row).map_or(WorkError::Driver(err), WorkError::Storage))
 }
 
 /// The id is the table's primary key, the alias its only other unique column.
@@ -119,15 +153,19 @@ fn read(row: &Row<'_>) -> Result<KeyRow, WorkError> {
         key_name: row.get("key_name")?,
         alias: row.get("alias")?,
         user: user.map(UserId::from),
+        team: row.get::<_, Option<String>>("team_id")?.map(TeamId::from),
+        organisation: row
+            .get::<_, Option<String>>("organization_id")?
+            .map(OrganisationId::from),
+        budget_id: row.get("budget_id")?,
         models: parse_json(&models, TABLE, "models")?,
-        max_budget: money(row, "max_budget")?,
-        rpm_limit: unsigned(row, "rpm_limit")?,
-        tpm_limit: unsigned(row, "tpm_limit")?,
-        max_parallel_requests: unsigned(row, "max_parallel")?,
+        terms: terms(row, TABLE)?,
         expires_at: unsigned(row, "expires_at")?.map(UnixMs),
         blocked: row.get("blocked")?,
         metadata: parse_json(&metadata, TABLE, "metadata")?,
+        settings: parse_json(&row.get::<_, String>("settings")?, TABLE, "settings")?,
         created_at: time(row, "created_at")?,
         created_by: row.get("created_by")?,
+        updated_at: time(row, "updated_at")?,
     })
 }

@@ -1,6 +1,6 @@
 //! The default store: one SQLite file, embedded, in WAL mode.
 //!
-//! A second process may use the same file at any time. Statements of one domain are in one file: `keys`, `users`,
+//! A second process may use the same file at any time. Statements of one domain are in one file: `keys`, `tenants`,
 //! `spend_insert` (the books' only writer), `spend_queries`. How columns and values correspond is in `convert`.
 
 mod convert;
@@ -9,7 +9,7 @@ mod migrate;
 mod pool;
 mod spend_insert;
 mod spend_queries;
-mod users;
+mod tenants;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +45,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
     });
     Ok(Store {
         keys: Arc::clone(&sqlite) as _,
-        users: Arc::clone(&sqlite) as _,
+        tenants: Arc::clone(&sqlite) as _,
         spend: Arc::clone(&sqlite) as _,
         ledger: Arc::clone(&sqlite) as _,
         lifecycle: sqlite,

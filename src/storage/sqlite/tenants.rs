@@ -1,0 +1,197 @@
+//! Statements on `tenants`.
+
+use rusqlite::{Connection, Row, Transaction, named_params, params};
+use trunkline_actors::ids::OrganisationId;
+use trunkline_actors::ports::BoxFuture;
+
+use super::Sqlite;
+use super::convert::{json, limit, parse_json, terms, time};
+use super::pool::WorkError;
+use crate::storage::books::integer;
+use crate::storage::{StorageError, TenantKind, TenantPage, TenantRow, TenantStore};
+
+const TABLE: &str = "tenants";
+
+const INSERT: &str = "INSERT INTO tenants (kind, id, alias, email, role, organization_id, budget_id, blocked, models, \
+     max_budget, rpm_limit, tpm_limit, max_parallel, terms, settings, created_at, created_by, updated_at) \
+     VALUES (:kind, :id, :alias, :email, :role, :organisation, :budget, :blocked, :models, \
+     :max_budget, :rpm, :tpm, :parallel, :terms, :settings, :created_at, :created_by, :updated_at) \
+     ON CONFLICT (kind, id)";
+
+const REPLACE: &str = "DO UPDATE SET alias = excluded.alias, email = excluded.email, role = excluded.role, \
+     organization_id = excluded.organization_id, budget_id = excluded.budget_id, blocked = excluded.blocked, \
+     models = excluded.models, max_budget = excluded.max_budget, rpm_limit = excluded.rpm_limit, \
+     tpm_limit = excluded.tpm_limit, max_parallel = excluded.max_parallel, terms = excluded.terms, \
+     settings = excluded.settings, updated_at = excluded.updated_at";
+
+impl TenantStore for Sqlite {
+    fn insert(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(
+            self.connections
+                .write("insert a tenant", move |transaction| {
+                    if insert(transaction, &row, "DO NOTHING")? {
+                        return Ok(());
+                    }
+                    Err(WorkError::Storage(StorageError::AlreadyExists {
+                        what: row.kind.as_str(),
+                        id: row.id,
+                    }))
+                }),
+        )
+    }
+
+    fn ensure(&self, row: TenantRow) -> BoxFuture<'_, Result<TenantRow, StorageError>> {
+        Box::pin(
+            self.connections
+                .write("store a tenant", move |transaction| {
+                    insert(transaction, &row, "DO NOTHING")?;
+                    let stored = by_id(transaction, row.kind, &row.id)?;
+                    Ok(stored.unwrap_or(row))
+                }),
+        )
+    }
+
+    fn put(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(
+            self.connections
+                .write("change a tenant", move |transaction| {
+                    insert(transaction, &row, REPLACE).map(drop)
+                }),
+        )
+    }
+
+    fn by_id(
+        &self,
+        kind: TenantKind,
+        id: String,
+    ) -> BoxFuture<'_, Result<Option<TenantRow>, StorageError>> {
+        Box::pin(self.connections.read("read a tenant", move |connection| {
+            by_id(connection, kind, &id)
+        }))
+    }
+
+    fn list(&self, page: TenantPage) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>> {
+        Box::pin(
+            self.connections
+                .read("list tenants", move |connection| list(connection, &page)),
+        )
+    }
+
+    fn delete(
+        &self,
+        kind: TenantKind,
+        ids: Vec<String>,
+    ) -> BoxFuture<'_, Result<Vec<String>, StorageError>> {
+        Box::pin(
+            self.connections
+                .write("delete tenants", move |transaction| {
+                    let mut statement = transaction
+                        .prepare_cached("DELETE FROM tenants WHERE kind = ?1 AND id = ?2")?;
+                    let mut deleted = Vec::new();
+                    for id in ids {
+                        if statement.execute(params![kind.as_str(), id])? == 1 {
+                            deleted.push(id);
+                        }
+                    }
+                    Ok(deleted)
+                }),
+        )
+    }
+
+    fn any(&self, kind: TenantKind) -> BoxFuture<'_, Result<bool, StorageError>> {
+        Box::pin(
+            self.connections
+                .read("look for tenants", move |connection| {
+                    let mut statement = connection
+                        .prepare_cached("SELECT 1 FROM tenants WHERE kind = ?1 LIMIT 1")?;
+                    Ok(statement.exists([kind.as_str()])?)
+                }),
+        )
+    }
+}
+
+/// `known` is what happens to one that is stored already. Answers whether anything was written.
+fn insert(
+    transaction: &Transaction<'_>,
+    row: &TenantRow,
+    known: &'static str,
+) -> Result<bool, WorkError> {
+    let written = transaction
+        .prepare_cached(&format!("{INSERT} {known}"))?
+        .execute(named_params! {
+            ":kind": row.kind.as_str(),
+            ":id": row.id,
+            ":alias": row.alias,
+            ":email": row.email,
+            ":role": row.role,
+            ":organisation": row.organisation.as_ref().map(OrganisationId::as_str),
+            ":budget": row.budget_id,
+            ":blocked": row.blocked,
+            ":models": json(&row.models),
+            ":max_budget": limit("max_budget", row.terms.max_budget)?,
+            ":rpm": row.terms.rpm_limit.map(integer),
+            ":tpm": row.terms.tpm_limit.map(integer),
+            ":parallel": row.terms.max_parallel_requests.map(integer),
+            ":terms": json(&row.terms),
+            ":settings": json(&row.settings),
+            ":created_at": integer(row.created_at.0),
+            ":created_by": row.created_by,
+            ":updated_at": integer(row.updated_at.0),
+        })?;
+    Ok(written == 1)
+}
+
+fn by_id(
+    connection: &Connection,
+    kind: TenantKind,
+    id: &str,
+) -> Result<Option<TenantRow>, WorkError> {
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM tenants WHERE kind = ?1 AND id = ?2")?;
+    let mut rows = statement.query([kind.as_str(), id])?;
+    rows.next()?.map(|row| read(kind, row)).transpose()
+}
+
+fn list(connection: &Connection, page: &TenantPage) -> Result<Vec<TenantRow>, WorkError> {
+    let after = page.after.as_deref().unwrap_or_default();
+    let organisation = page.organisation.as_ref().map(OrganisationId::as_str);
+    // Of ids with a prefix the first is the prefix itself; `substr` ends the page where they end.
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM tenants WHERE kind = ?1 AND id > ?2 AND id >= ?3 AND substr(id, 1, length(?3)) = ?3 \
+         AND (?4 IS NULL OR organization_id = ?4) ORDER BY id LIMIT ?5",
+    )?;
+    let mut rows = statement.query(params![
+        page.kind.as_str(),
+        after,
+        page.prefix,
+        organisation,
+        page.limit
+    ])?;
+    let mut tenants = Vec::new();
+    while let Some(row) = rows.next()? {
+        tenants.push(read(page.kind, row)?);
+    }
+    Ok(tenants)
+}
+
+fn read(kind: TenantKind, row: &Row<'_>) -> Result<TenantRow, WorkError> {
+    let models: String = row.get("models")?;
+    let settings: String = row.get("settings")?;
+    let organisation: Option<String> = row.get("organization_id")?;
+    Ok(TenantRow {
+        kind,
+        id: row.get("id")?,
+        alias: row.get("alias")?,
+        email: row.get("email")?,
+        role: row.get("role")?,
+        organisation: organisation.map(OrganisationId::from),
+        budget_id: row.get("budget_id")?,
+        blocked: row.get("blocked")?,
+        models: parse_json(&models, TABLE, "models")?,
+        terms: terms(row, TABLE)?,
+        settings: parse_json(&settings, TABLE, "settings")?,
+        created_at: time(row, "created_at")?,
+        created_by: row.get("created_by")?,
+        updated_at: time(row, "updated_at")?,
+    })
+}
