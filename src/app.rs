@@ -8,7 +8,7 @@ use actix_web::http::header::HeaderName;
 use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::SupervisorHandle;
 
-use crate::auth::KeyTable;
+use crate::auth::{KeyTable, PayerReader};
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, Shared};
 use crate::health::CheckBoard;
@@ -23,7 +23,9 @@ pub struct App {
     pub shared: Arc<Shared>,
     /// Who may call.
     pub keys: KeyTable,
-    /// Keys, users, books.
+    /// Reads and resets budgets.
+    pub payers: PayerReader,
+    /// Keys, tenants, books.
     pub store: Store,
     /// The `SpendLedger`'s handle.
     pub ledger: LedgerHandle,

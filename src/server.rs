@@ -148,6 +148,7 @@ impl Process {
             store.clone(),
             ledger.clone(),
             BudgetRules::of(&config.budgets),
+            config.general.max_parallel_requests,
         );
         let labels = LabelTable::new(payers.clone(), config.general.user_api_key_cache_ttl, clock);
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
@@ -179,10 +180,9 @@ impl Process {
             KeyTerms {
                 ttl: config.general.user_api_key_cache_ttl,
                 stale: config.server.stale_keys,
-                default_parallel: config.general.max_parallel_requests,
             },
             store.clone(),
-            payers,
+            payers.clone(),
             clock,
         );
         let key_header = config
@@ -202,6 +202,7 @@ impl Process {
                 config,
                 shared,
                 keys,
+                payers,
                 store,
                 ledger,
                 supervisor,

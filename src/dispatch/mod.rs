@@ -271,7 +271,7 @@ impl Dispatcher {
         let mut payers = Payers::of(&shared, identity, &inbound, &resolved).await?;
         // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
         let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
-        let must_know = refuses_unpriced || !payers.balances.is_empty();
+        let must_know = refuses_unpriced || !payers.asked.balances.is_empty();
         if must_know && !inbound.peek.disable_fallbacks {
             let fallbacks = table.within_reach(&resolved, inbound.peek.fallbacks.as_deref());
             within_reach.extend(
@@ -292,9 +292,9 @@ impl Dispatcher {
             .iter()
             .all(|(_, price)| price.as_ref().is_some_and(|price| price.is_free()))
         {
-            payers.balances.clear();
+            payers.asked.balances.clear();
         }
-        let permit = admit::admit(&shared, identity, &payers, &estimate)?;
+        let permit = admit::admit(&shared, &payers, &estimate)?;
         let too_long = pre_call::too_long(&shared, &inbound, &table, &resolved).await;
         let mut plan = table.plan(
             resolved,

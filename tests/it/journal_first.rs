@@ -154,6 +154,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         store.expect("a database"),
         ledger.clone(),
         BudgetRules::of(&config.budgets),
+        None,
     );
     let labels = LabelTable::new(payers, config.general.user_api_key_cache_ttl, clock).await;
     let shared = Shared {

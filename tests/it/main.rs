@@ -14,6 +14,8 @@ mod bad_input;
 #[cfg(test)]
 mod breaker;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod chat;
