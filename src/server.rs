@@ -34,11 +34,11 @@ use trunkline_actors::supervisor::{self, SupervisorSettings};
 
 use crate::app::{App, Worker};
 use crate::auth::{BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader};
-use crate::config::{Config, DatabaseUrl, NoticeKind};
-use crate::dispatch::{self, Dispatcher, Draining, Shared, Targets};
+use crate::config::{Config, DatabaseUrl, Fsync, NoticeKind};
+use crate::dispatch::{self, Dispatcher, Draining, Recording, Shared, Targets};
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
-use crate::journal::{Journal, JournalOptions};
+use crate::journal::{FsyncPolicy, Journal, JournalOptions};
 use crate::storage::{self, PoolSettings, SchemaVersion, StorageError, Store, TenantRow, Terms};
 use crate::telemetry::metrics::Metrics;
 
@@ -103,6 +103,25 @@ fn pool_settings(config: &Config) -> PoolSettings {
     }
 }
 
+fn workers(config: &Config) -> usize {
+    let workers = config.server.workers;
+    workers.unwrap_or_else(|| available_parallelism().map_or(2, usize::from))
+}
+
+fn journal_options(config: &Config) -> JournalOptions {
+    let settings = config.server.journal;
+    // The health checks write as well.
+    let writers = workers(config) + 1;
+    JournalOptions {
+        fsync: match settings.fsync {
+            Fsync::Always => FsyncPolicy::Always,
+            Fsync::Interval(every) => FsyncPolicy::Interval(every),
+            Fsync::Never => FsyncPolicy::Never,
+        },
+        ..JournalOptions::sized(settings.max_bytes, writers)
+    }
+}
+
 /// What lives as long as the process and is not a worker's.
 struct Process {
     app: Arc<App>,
@@ -115,7 +134,8 @@ struct Process {
 impl Process {
     async fn start(config: Config, closed: bool) -> Result<Self, anyhow::Error> {
         let data_dir = config.server.data_dir.clone();
-        let journal = spawn_blocking(move || Journal::open(&data_dir, JournalOptions::default()))
+        let options = journal_options(&config);
+        let journal = spawn_blocking(move || Journal::open(&data_dir, options))
             .await
             .context("opening the journal panicked")??;
         let journal = Arc::new(journal);
@@ -172,6 +192,7 @@ impl Process {
             allow_mock_testing: config.general.allow_mock_testing,
             client_gone: config.server.client_gone,
             draining: Draining::default(),
+            recording: Recording::new(config.server.journal.when_full),
             late_error: model_call::late_error,
         });
         let keys = KeyTable::new(
@@ -204,6 +225,7 @@ impl Process {
                 keys,
                 store,
                 ledger,
+                journal: Arc::clone(&journal),
                 supervisor,
                 checks,
                 key_header,
@@ -220,9 +242,7 @@ impl Process {
         let (app, journal) = (Arc::clone(&self.app), Arc::clone(&self.journal));
         let worker_tls = Arc::clone(&tls);
         let settings = &self.app.config.server;
-        let workers = settings
-            .workers
-            .unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
+        let workers = workers(&self.app.config);
         let mut server = HttpServer::new(move || {
             let worker = Worker {
                 app: Arc::clone(&app),

@@ -15,8 +15,8 @@ use trunkline::auth::Identity;
 use trunkline::auth::{BudgetRules, LabelTable, PayerReader};
 use trunkline::config::{CliOverrides, ConfigSource, MapEnv, load};
 use trunkline::dispatch::{
-    DispatchError, Dispatcher, Draining, Inbound, Reply, Shared, Targets, routing_config,
-    tls_config,
+    DispatchError, Dispatcher, Draining, Inbound, Recording, Reply, Shared, Targets,
+    routing_config, tls_config,
 };
 use trunkline::http::model_call;
 use trunkline::storage::open_sqlite;
@@ -173,6 +173,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         caps,
         client_gone: config.server.client_gone,
         draining: Draining::default(),
+        recording: Recording::new(config.server.journal.when_full),
         late_error: model_call::late_error,
     };
     let writer: Arc<dyn JournalWriter> = Arc::<Journal>::clone(journal);
