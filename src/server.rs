@@ -53,6 +53,9 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(2);
 /// How long the ledger may ship at the end.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
+/// Its number on Linux and macOS.
+const SIGXFSZ: i32 = 25;
+
 /// Runs the gateway until it is told to stop.
 ///
 /// # Errors
@@ -275,6 +278,10 @@ impl Process {
         .h1_allow_half_closed(false)
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
         .disable_signals();
+        // A file that reaches the process's size limit is an error of that write, which the journal answers for, and not
+        // the end of the process.
+        let _file_too_large =
+            signal(SignalKind::from_raw(SIGXFSZ)).context("SIGXFSZ cannot be received")?;
         // Before anybody is told that the gateway listens: a signal from then on is an ordered stop.
         let mut stop_asked_for = StopSignals::new().context("signals cannot be received")?;
         for address in addresses {

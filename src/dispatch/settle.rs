@@ -307,17 +307,7 @@ impl Settlement {
             record.budgets.extend(caps);
         }
 
-        let written = match self.journal.settled(record) {
-            Ok(()) => {
-                self.shared.ledger.note_settled();
-                Ok(())
-            }
-            Err(err) if self.shared.recording.goes_on_without(&err) => {
-                self.shared.metrics.unrecorded();
-                Ok(())
-            }
-            Err(err) => Err(err),
-        };
+        let written = self.write(record);
 
         let answering = open.answering.as_ref().map(|answering| &answering.target);
         if status == SpendStatus::Success
@@ -352,6 +342,18 @@ impl Settlement {
             cost: Some(cost.unwrap_or(Usd::ZERO)),
         });
         written.map(|()| Settled { cost: breakdown })
+    }
+
+    /// Puts the record on the journal; where the operator prefers answers to books, a full one is no error.
+    fn write(&self, record: &SpendRecord) -> Result<(), JournalError> {
+        match self.journal.settled(record) {
+            Ok(()) => self.shared.ledger.note_settled(),
+            Err(err) if self.shared.recording.goes_on_without(&err) => {
+                self.shared.metrics.unrecorded();
+            }
+            Err(err) => return Err(err),
+        }
+        Ok(())
     }
 }
 
