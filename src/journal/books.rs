@@ -156,7 +156,7 @@ impl Books {
         if percent >= ALARM_ABOVE && !self.filling.swap(true, Ordering::Relaxed) {
             log::warn!(
                 bytes, limit;
-                "the journal is filling up: the database does not take rows as fast as requests settle"
+                "the journal is filling up: rows wait for the database, or very many requests are under way"
             );
         } else if percent <= ALARM_BELOW && self.filling.swap(false, Ordering::Relaxed) {
             log::info!(bytes, limit; "the journal has room again");

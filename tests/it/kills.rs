@@ -274,7 +274,9 @@ impl<'a> World<'a> {
                 })
             })
             .collect();
-        let goal = before + 1 + usize::try_from(chance(0) % 120).expect("a small number");
+        // Some rounds are long enough for several rotations.
+        let most = [20, 120, 500][usize::try_from(chance(3) % 3).expect("an index")];
+        let goal = before + 1 + usize::try_from(chance(0) % most).expect("a small number");
         eventually("so many requests have come", &true, || {
             self.upstream.request_count() >= goal
         });
