@@ -274,9 +274,18 @@ impl<'a> World<'a> {
                 })
             })
             .collect();
-        // Some rounds are long enough for several rotations.
-        let most = [20, 120, 500][usize::try_from(chance(3) % 3).expect("an index")];
-        let goal = before + 1 + usize::try_from(chance(0) % most).expect("a small number");
+        // Asking for the spend ships what there is: so batches are under way at the kill, and segments are deleted.
+        let address = gateway.address();
+        let shipping = thread::spawn(move || {
+            let spend = Request::get("/global/spend").bearer(MASTER_KEY);
+            while let Ok(live) = spend.open(address) {
+                live.read_to_end();
+            }
+        });
+        // Every third round is long enough for several rotations.
+        let least = [0, 20, 250][usize::try_from(round % 3).expect("an index")];
+        let more = usize::try_from(chance(0) % 150).expect("a small number");
+        let goal = before + 1 + least + more;
         eventually("so many requests have come", &true, || {
             self.upstream.request_count() >= goal
         });
@@ -291,6 +300,7 @@ impl<'a> World<'a> {
             gateway.kill();
         }
         drop(held);
+        shipping.join().expect("shipping ends");
         for client in clients {
             self.completed.extend(client.join().expect("a client ends"));
         }
