@@ -19,7 +19,7 @@ use actix_rt::task::spawn_blocking;
 use actix_web::http::header::HeaderName;
 use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App as WebApp, HttpServer, web};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use log::{error, info, warn};
 use rustls::ClientConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -111,18 +111,25 @@ fn workers(config: &Config) -> usize {
     workers.unwrap_or_else(|| available_parallelism().map_or(2, usize::from))
 }
 
-fn journal_options(config: &Config) -> JournalOptions {
+fn journal_options(config: &Config) -> Result<JournalOptions, anyhow::Error> {
     let settings = config.server.journal;
     // The health checks write as well.
     let writers = workers(config) + 1;
-    JournalOptions {
+    let least = JournalOptions::min_bytes(writers);
+    ensure!(
+        settings.max_bytes >= least,
+        "trunkline.journal.max_bytes is {}, too small for {} workers: write {least} or more",
+        settings.max_bytes,
+        writers - 1
+    );
+    Ok(JournalOptions {
         fsync: match settings.fsync {
             Fsync::Always => FsyncPolicy::Always,
             Fsync::Interval(every) => FsyncPolicy::Interval(every),
             Fsync::Never => FsyncPolicy::Never,
         },
         ..JournalOptions::sized(settings.max_bytes, writers)
-    }
+    })
 }
 
 /// What lives as long as the process and is not a worker's.
@@ -137,7 +144,7 @@ struct Process {
 impl Process {
     async fn start(config: Config, closed: bool) -> Result<Self, anyhow::Error> {
         let data_dir = config.server.data_dir.clone();
-        let options = journal_options(&config);
+        let options = journal_options(&config)?;
         let journal = spawn_blocking(move || Journal::open(&data_dir, options))
             .await
             .context("opening the journal panicked")??;

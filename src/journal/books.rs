@@ -91,13 +91,25 @@ impl Books {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// A request that started on another lane has settled on `here`.
+    /// Appends the `settled` of a request that ends on the writer of `here`.
     ///
     /// Precondition: no lane is locked by the caller.
-    pub(super) fn settled_elsewhere(&self, here: &Arc<Lane>, id: RequestId) {
+    pub(super) fn settled(
+        &self,
+        here: &Arc<Lane>,
+        id: RequestId,
+        frame: &[u8],
+    ) -> Result<(), JournalError> {
+        if here.settled(self, id, frame)? {
+            return Ok(());
+        }
         let lanes = self.lanes().clone();
-        let mut others = lanes.iter().filter(|lane| !Arc::ptr_eq(lane, here));
-        others.any(|lane| lane.forget(id));
+        for lane in lanes.iter().filter(|lane| !Arc::ptr_eq(lane, here)) {
+            if lane.settled(self, id, frame)? {
+                return Ok(());
+            }
+        }
+        here.settled_alone(self, frame)
     }
 
     /// Makes an empty segment, if there is room for one.

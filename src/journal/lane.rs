@@ -25,7 +25,7 @@ use super::segment::Segment;
 /// `started` records that are copied forward at one rotation: about half a millisecond's work.
 const COPIES_PER_ROTATION: usize = 256;
 
-/// See the module. Only its own writer appends; others only tell it of requests that settled with them.
+/// See the module. A request settles where it started, because its room is there, whichever writer it ends on.
 #[derive(Debug)]
 pub(super) struct Lane {
     index: usize,
@@ -96,9 +96,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Appends a `settled`. False: the request did not start on this lane.
-    ///
-    /// When the write itself fails, as it can on a broken disk, the next segment is tried once.
+    /// Appends the `settled` of a request that started here; false: it did not, and nothing is written.
     pub(super) fn settled(
         &self,
         books: &Books,
@@ -106,21 +104,47 @@ impl Lane {
         frame: &[u8],
     ) -> Result<bool, JournalError> {
         let mut files = self.lock();
+        let Some(others) = (files.open.len() as u64).checked_sub(1) else {
+            return Ok(false);
+        };
+        if !files.open.contains_key(&id) {
+            return Ok(false);
+        }
+        self.append_settled(books, &mut files, frame, others)?;
+        if let Some(place) = files.open.remove(&id) {
+            place.segment.note_settled();
+        }
+        files.give_back_spares(books);
+        Ok(true)
+    }
+
+    /// Appends the `settled` of a request that was let in without a `started`. Nothing is reserved for it.
+    pub(super) fn settled_alone(&self, books: &Books, frame: &[u8]) -> Result<(), JournalError> {
+        let mut files = self.lock();
+        let reserved = files.open.len() as u64;
+        self.append_settled(books, &mut files, frame, reserved)
+    }
+
+    /// When the write itself fails, as it can on a broken disk, the next segment is tried once.
+    fn append_settled(
+        &self,
+        books: &Books,
+        files: &mut Files,
+        frame: &[u8],
+        reserved: u64,
+    ) -> Result<(), JournalError> {
         if books.is_closed() {
             return Err(JournalError::Closed);
         }
         let bytes = frame.len() as u64;
-        let started_here = files.open.contains_key(&id);
-        // Its own reservation is used up by it; without one it must leave everybody else's alone.
-        let reserved = files.open.len() as u64 - u64::from(started_here);
         let mut retried = false;
         loop {
             while !files.takes(bytes, reserved) {
-                self.add_spare(books, &mut files)?;
+                self.add_spare(books, files)?;
             }
             files.prepare(books, bytes)?;
             match files.append(frame) {
-                Ok(_) => break,
+                Ok(_) => return Ok(()),
                 Err(_) if !retried => {
                     retried = true;
                     files.leave_current();
@@ -133,20 +157,6 @@ impl Lane {
                 }
             }
         }
-        if let Some(place) = files.open.remove(&id) {
-            place.segment.note_settled();
-            files.give_back_spares(books);
-        }
-        Ok(started_here)
-    }
-
-    /// The request settled with another writer. False: it did not start here.
-    pub(super) fn forget(&self, id: RequestId) -> bool {
-        let place = self.lock().open.remove(&id);
-        place.is_some_and(|place| {
-            place.segment.note_settled();
-            true
-        })
     }
 
     /// Ends the current segment, so that it can be deleted once it is shipped, and removes the spares.

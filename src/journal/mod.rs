@@ -220,6 +220,11 @@ impl Journal {
 // === impl JournalOptions ===
 
 impl JournalOptions {
+    /// The smallest limit with which so many writers can work at the same time.
+    pub fn min_bytes(writers: usize) -> u64 {
+        4 * MIN_SEGMENT_BYTES * writers as u64
+    }
+
     /// A journal of at most `max_bytes`, shared by so many writers. Each has room for several segments, or one that fills
     /// up could take what another one needs.
     pub fn sized(max_bytes: u64, writers: usize) -> Self {

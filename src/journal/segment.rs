@@ -16,8 +16,8 @@ use super::frame::MAX_FRAME_BYTES;
 
 /// One file of frames.
 ///
-/// Who writes what: the counters that grow with the file (`len`, `dirty`) and `sealed` by its one writer, under its
-/// lane's lock; `open` by any writer; `suspect` by the writer and the syncing thread; `shipped` by the reader, under its lock.
+/// Who writes what: the counters that grow with the file (`len`, `dirty`), `sealed` and `open` by whoever holds its lane's
+/// lock; `suspect` by that one and the syncing thread; `shipped` by the reader, under its lock.
 #[derive(Debug)]
 pub(super) struct Segment {
     path: PathBuf,
@@ -100,7 +100,7 @@ impl Segment {
 
     /// Appends one frame by one `pwrite(2)`; answers where it lies.
     ///
-    /// Precondition: the caller is the segment's one writer and holds its lane's lock, and the frame fits.
+    /// Precondition: the caller holds the lane's lock, and the frame fits.
     ///
     /// What a failed write left behind is overwritten by the next frame, and is no frame if there is none: no frame's
     /// header can lie within the text of another.

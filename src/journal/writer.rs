@@ -41,10 +41,7 @@ impl JournalWriter for Writer {
 
     fn settled(&self, settled: &SpendRecord) -> Result<(), JournalError> {
         let frame = frame::encode(&record::settled(settled)?);
-        if !self.lane.settled(&self.books, settled.id, &frame)? {
-            self.books.settled_elsewhere(&self.lane, settled.id);
-        }
-        Ok(())
+        self.books.settled(&self.lane, settled.id, &frame)
     }
 
     fn synced(&self) -> Option<BoxFuture<'static, Result<(), JournalError>>> {

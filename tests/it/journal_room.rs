@@ -293,3 +293,22 @@ fn a_torn_segment_costs_what_was_torn_and_nothing_else() {
     );
     gateway.stop();
 }
+
+#[test]
+fn a_limit_that_is_too_small_for_the_workers_is_refused_at_the_start() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::one("m", &upstream)
+        .with_master_key()
+        .trunkline("workers: 64")
+        .trunkline("journal: {max_bytes: 1048576}");
+    let home = Home::with(&config);
+
+    let output = home.run(&["--config", "config.yaml", "--host", "127.0.0.1"]);
+
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("too small for 64 workers: write 8536320 or more"),
+        "{said}"
+    );
+}

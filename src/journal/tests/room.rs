@@ -166,6 +166,18 @@ fn several_writers_share_the_room_and_each_settles_what_it_started() {
 }
 
 #[test]
+fn a_request_that_ends_on_another_writer_has_its_room_where_it_started() {
+    let data_dir = TempDir::new().unwrap();
+    let (disk, journal) = on_faulty_disk(&data_dir, small());
+    let (writer, other) = (journal.writer(), journal.writer());
+    writer.started(&started(1)).unwrap();
+    disk.is_full.store(true, Ordering::SeqCst);
+    other.settled(&largest(1)).unwrap();
+    assert!(other.settled(&settled(2)).is_err(), "it has no segment");
+    assert_eq!(ids(&drain(&journal, 10)), [id(1)]);
+}
+
+#[test]
 fn room_that_many_requests_needed_is_given_back_when_they_are_gone() {
     let data_dir = TempDir::new().unwrap();
     let journal = open(&data_dir);
