@@ -111,6 +111,15 @@ fn workers(config: &Config) -> usize {
     workers.unwrap_or_else(|| available_parallelism().map_or(2, usize::from))
 }
 
+async fn open_journal(config: &Config) -> Result<Journal, anyhow::Error> {
+    let data_dir = config.server.data_dir.clone();
+    let options = journal_options(config)?;
+    let journal = spawn_blocking(move || Journal::open(&data_dir, options))
+        .await
+        .context("opening the journal panicked")??;
+    Ok(journal)
+}
+
 fn journal_options(config: &Config) -> Result<JournalOptions, anyhow::Error> {
     let settings = config.server.journal;
     // The health checks write as well.
@@ -143,12 +152,7 @@ struct Process {
 
 impl Process {
     async fn start(config: Config, closed: bool) -> Result<Self, anyhow::Error> {
-        let data_dir = config.server.data_dir.clone();
-        let options = journal_options(&config)?;
-        let journal = spawn_blocking(move || Journal::open(&data_dir, options))
-            .await
-            .context("opening the journal panicked")??;
-        let journal = Arc::new(journal);
+        let journal = Arc::new(open_journal(&config).await?);
         let store = open_store(&config).await?;
         declare_users(&config, &store).await?;
 
