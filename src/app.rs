@@ -12,6 +12,7 @@ use crate::auth::{KeyTable, PayerReader};
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, Shared};
 use crate::health::CheckBoard;
+use crate::journal::Journal;
 use crate::storage::Store;
 
 /// Everything that all workers share. Built once, by [`crate::server::serve`].
@@ -29,6 +30,8 @@ pub struct App {
     pub store: Store,
     /// The `SpendLedger`'s handle.
     pub ledger: LedgerHandle,
+    /// What requests are written to.
+    pub journal: Arc<Journal>,
     /// The Supervisor's handle.
     pub supervisor: SupervisorHandle,
     /// What background checks found; `None` without them.

@@ -290,6 +290,7 @@ pub(super) struct RawTrunkline {
     pub(super) timeouts: RawTimeouts,
     pub(super) model_prices_file: Option<String>,
     pub(super) client_gone: RawClientGone,
+    pub(super) journal: RawJournal,
     pub(super) health_checks: Option<String>,
 }
 
@@ -301,6 +302,16 @@ pub(super) struct RawClientGone {
     pub(super) drain_secs: Option<f64>,
     pub(super) drain_bytes: Option<u64>,
     pub(super) drain_requests: Option<u32>,
+}
+
+/// `trunkline.journal`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawJournal {
+    pub(super) fsync: Option<String>,
+    pub(super) fsync_interval_secs: Option<f64>,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) when_full: Option<String>,
 }
 
 /// `trunkline.timeouts`, in seconds.

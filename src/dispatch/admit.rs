@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use log::error;
 use trunkline_actors::admission::{Ask, Permit, Reserved, admit as take};
 use trunkline_actors::ids::{ModelGroup, RequestId};
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::{
-    JournalError, JournalWriter, SpendRecord, SpendStatus, StartedRecord,
-};
+use trunkline_actors::ports::{JournalWriter, SpendRecord, SpendStatus, StartedRecord};
 use trunkline_actors::rate_limiter::Bucket;
 use trunkline_actors::supervisor::Resolved;
 use trunkline_wire::request::Endpoint;
@@ -163,12 +160,7 @@ pub(super) fn start(
             .map(|balance| balance.key().clone())
             .collect(),
     };
-    journal.started(&started).map_err(|err| {
-        if !matches!(err, JournalError::NoRoom) {
-            error!(err:% = err; "the journal cannot be written");
-        }
-        DispatchError::JournalFull
-    })?;
+    shared.recording.started(journal.started(&started))?;
     let record = SpendRecord {
         status: SpendStatus::Failure,
         key_alias: key.and_then(|key| key.row.alias.clone()),

@@ -21,6 +21,7 @@ mod headers;
 mod mock;
 mod mock_testing;
 mod pre_call;
+mod recording;
 mod resume;
 mod route;
 mod routing;
@@ -39,6 +40,7 @@ use std::time::Duration;
 
 use awc::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
+use log::error;
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout};
 use trunkline_actors::clock::{Clock, UnixMs};
@@ -51,6 +53,7 @@ use trunkline_wire::request::{Endpoint, RequestPeek};
 pub use caps::{caps, provider_caps};
 pub use drain::Draining;
 pub use error::{DispatchError, UpstreamFailure};
+pub use recording::{Recording, RecordingState};
 pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
 pub use target::{Target, Targets};
@@ -100,6 +103,8 @@ pub struct Shared {
     pub client_gone: ClientGone,
     /// Answers that are read on without a client.
     pub draining: Draining,
+    /// What happens to requests that the journal does not take.
+    pub recording: Recording,
     /// Streams end with a usage chunk even for clients that did not ask.
     pub always_include_stream_usage: bool,
     /// `mock_testing_*` in bodies is acted on.
@@ -305,7 +310,7 @@ impl Dispatcher {
         let first = route::next_call(&mut plan, shared.clock)
             .await
             .map_err(|reason| route::refused(reason, &shared))?;
-        let settlement = admit::start(
+        let mut settlement = admit::start(
             &shared,
             &self.journal,
             permit,
@@ -314,6 +319,11 @@ impl Dispatcher {
             &inbound,
             &estimate,
         )?;
+        if let Err(err) = settlement.synced().await {
+            error!(err:% = err; "a request is refused because its record may not outlive a power loss");
+            settlement.fail(503, "journal_full");
+            return Err(DispatchError::JournalFull);
+        }
 
         let (stream, endpoint) = (inbound.peek.stream, inbound.endpoint);
         let header_wait = shared.timeouts.header_wait;

@@ -196,6 +196,17 @@ impl Settlement {
         self.settle(SpendStatus::Success, usage, 200, None)
     }
 
+    /// Waits until what is on the journal survives a power loss, where that is promised.
+    ///
+    /// # Errors
+    /// When it may not: then what rests on the record must not happen.
+    pub(super) async fn synced(&self) -> Result<(), JournalError> {
+        match self.journal.synced() {
+            None => Ok(()),
+            Some(synced) => synced.await,
+        }
+    }
+
     /// The answer broke off after a part of it was delivered, which is charged.
     pub(super) fn broke_off(&mut self, usage: Option<&Usage>, status: u16, code: &str) {
         self.settle_logged(SpendStatus::Failure, usage, status, Some(code));
@@ -296,10 +307,7 @@ impl Settlement {
             record.budgets.extend(caps);
         }
 
-        let written = self.journal.settled(record);
-        if written.is_ok() {
-            self.shared.ledger.note_settled();
-        }
+        let written = self.write(record);
 
         let answering = open.answering.as_ref().map(|answering| &answering.target);
         if status == SpendStatus::Success
@@ -334,6 +342,18 @@ impl Settlement {
             cost: Some(cost.unwrap_or(Usd::ZERO)),
         });
         written.map(|()| Settled { cost: breakdown })
+    }
+
+    /// Puts the record on the journal; where the operator prefers answers to books, a full one is no error.
+    fn write(&self, record: &SpendRecord) -> Result<(), JournalError> {
+        match self.journal.settled(record) {
+            Ok(()) => self.shared.ledger.note_settled(),
+            Err(err) if self.shared.recording.goes_on_without(&err) => {
+                self.shared.metrics.unrecorded();
+            }
+            Err(err) => return Err(err),
+        }
+        Ok(())
     }
 }
 

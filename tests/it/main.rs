@@ -34,7 +34,11 @@ mod health_checks;
 #[cfg(test)]
 mod journal_first;
 #[cfg(test)]
+mod journal_room;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
