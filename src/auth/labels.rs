@@ -141,6 +141,11 @@ impl LabelTable {
         }
     }
 
+    /// The store was found to answer: customers and tags are read from it again.
+    pub fn store_answers(&self) {
+        self.outage.over();
+    }
+
     /// Customers and tags go without budgets that the database could not tell.
     pub fn is_weakened(&self) -> bool {
         self.outage.is_on()

@@ -41,6 +41,7 @@ pub struct Metrics {
     refused: Family<RefusalLabels, Counter>,
     cooldowns: Family<DeploymentLabels, Counter>,
     keys_weakened: Gauge,
+    budgets_weakened: Gauge,
     healthy: Family<DeploymentLabels, Gauge>,
     journal_bytes: Gauge,
     journal_limit: Gauge,
@@ -158,6 +159,7 @@ impl Metrics {
             refused: Family::default(),
             cooldowns: Family::default(),
             keys_weakened: Gauge::default(),
+            budgets_weakened: Gauge::default(),
             healthy: Family::default(),
             journal_bytes: Gauge::default(),
             journal_limit: Gauge::default(),
@@ -220,6 +222,11 @@ impl Metrics {
             metrics.keys_weakened.clone(),
         );
         registry.register(
+            "budgets_weakened",
+            "1 while customers and tags go without budgets that the database could not tell",
+            metrics.budgets_weakened.clone(),
+        );
+        registry.register(
             "deployment_healthy",
             "Whether a deployment's last background health check passed (1) or failed (0)",
             metrics.healthy.clone(),
@@ -269,6 +276,11 @@ impl Metrics {
     /// Takes over whether keys are served that the database could not confirm.
     pub fn keys_weakened(&self, weakened: bool) {
         self.keys_weakened.set(weakened.into());
+    }
+
+    /// Takes over whether customers and tags go without budgets that the database could not tell.
+    pub fn budgets_weakened(&self, weakened: bool) {
+        self.budgets_weakened.set(weakened.into());
     }
 
     /// Takes over how much room the journal takes, in bytes.

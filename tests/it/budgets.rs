@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use crate::keys::generate_key;
 use crate::spend::{COST_PICO, pico, whole_or_streamed};
 use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
-use crate::support::gateway::{Gateway, Home, chat_request_body, start};
+use crate::support::gateway::{Gateway, Home, Pending, chat_request_body, start};
 use crate::support::http::{Answer, Request};
+use crate::support::reply::{Gate, Reply};
 use crate::support::upstream::Upstream;
+use crate::support::wait::eventually;
 
 /// Less than one answer costs, in USD: the first request is admitted, the second is not.
 const LITTLE: f64 = 0.000_02;
@@ -372,5 +374,111 @@ fn what_makes_no_sense_in_terms_is_refused_by_name() {
             "{path} {body}: {status} {error}"
         );
         assert_eq!(error["error"]["param"], param, "{path} {body}");
+    }
+}
+
+/// What one answer may cost at most is 1 USD, and what it costs is 0.7.
+fn dear(upstream: &Upstream) -> Deployment {
+    Deployment::of("m", upstream)
+        .param("input_cost_per_token: 0")
+        .param("output_cost_per_token: 0.1")
+}
+
+fn of_ten_tokens(key: &str) -> Request {
+    let mut body = chat_request_body("m");
+    body["max_tokens"] = json!(10);
+    Request::post("/v1/chat/completions", &body).bearer(key)
+}
+
+#[test]
+fn of_500_requests_at_once_a_budget_worth_10_admits_10() {
+    let gate = Gate::closed();
+    let upstream = Upstream::always(Reply::chat("hi").after(&gate));
+    let config = ConfigText::new()
+        .deployment(dear(&upstream))
+        .with_master_key();
+    let (_home, gateway) = start(&config);
+    admin(
+        &gateway,
+        "/team/new",
+        &json!({"team_id": "t", "max_budget": 10}),
+    );
+    let keys: Vec<String> = (0..5)
+        .map(|_| generate_key(&gateway, &json!({"team_id": "t"})))
+        .collect();
+
+    let pending: Vec<_> = (0..500)
+        .map(|n| gateway.begin(&of_ten_tokens(&keys[n % keys.len()])))
+        .collect();
+    upstream.wait_for_requests(10);
+    // Whoever is not among the ten has its answer before they have theirs.
+    eventually("the others are refused", &490, || {
+        let metrics = gateway.get("/metrics").text();
+        counter(
+            &metrics,
+            "trunkline_refused_requests_total{code=\"rate_limited\"}",
+        )
+    });
+    gate.open();
+    let answers: Vec<Answer> = pending.into_iter().map(Pending::answer).collect();
+
+    let served = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!((served, upstream.request_count()), (10, 10));
+    let held = answers.iter().find(|answer| answer.status != 200);
+    let held = held.expect("some are refused");
+    held.assert_error(429, "throttling_error");
+    assert!(held.header("retry-after").is_some());
+    // 7 USD are spent and nothing is held: one after the other goes on until 10 are.
+    let mut more = 0;
+    while gateway.send(&of_ten_tokens(&keys[0])).status == 200 {
+        more += 1;
+    }
+    assert_eq!(more, 5);
+    gateway
+        .send(&of_ten_tokens(&keys[1]))
+        .assert_error(422, "budget_exceeded");
+}
+
+/// The value of a counter, 0 before it is there.
+fn counter(metrics: &str, name: &str) -> u64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or(0, |value| value.trim().parse().expect("a number"))
+}
+
+#[test]
+fn every_end_of_a_request_ends_its_hold() {
+    let gate = Gate::closed();
+    let upstream = Upstream::scripted([
+        Reply::error(500, "server_error", "no"),
+        Reply::never(),
+        Reply::never(),
+        Reply::chat("hi").after(&gate),
+        Reply::chat("hi").after(&gate),
+    ]);
+    let config = ConfigText::new()
+        .deployment(dear(&upstream).param("timeout: 1"))
+        .one_attempt()
+        .router("disable_cooldowns: true")
+        .with_master_key();
+    let (_home, gateway) = start(&config);
+    let key = generate_key(&gateway, &json!({"max_budget": 2}));
+
+    gateway.send(&of_ten_tokens(&key)).assert_status(500);
+    gateway.send(&of_ten_tokens(&key)).assert_status(408);
+    let left = gateway.begin(&of_ten_tokens(&key));
+    upstream.wait_for_requests(3);
+    left.leave();
+    eventually("the client's leaving is noticed", &1, || {
+        let metrics = gateway.get("/metrics").text();
+        let name = "trunkline_requests_total{endpoint=\"chat_completions\",model_group=\"m\",status=\"499\"}";
+        counter(&metrics, name)
+    });
+
+    // Both fit only if nothing is held any more.
+    let both = [(); 2].map(|()| gateway.begin(&of_ten_tokens(&key)));
+    upstream.wait_for_requests(5);
+    gate.open();
+    for request in both {
+        request.answer().assert_status(200);
     }
 }

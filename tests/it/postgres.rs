@@ -251,6 +251,47 @@ fn known_keys_outlive_the_server_and_what_is_known_of_them_holds() {
 }
 
 #[test]
+fn a_customers_budget_holds_without_the_server_and_strangers_are_served() {
+    let mut server = Postgres::start();
+    server.database("books");
+    let (_upstream, _home, gateway) = with_quick_keys(&server, "3600");
+    let key = generate_key(&gateway, &json!({}));
+    for (customer, budget) in [("poor", 0), ("rich", 5)] {
+        let customer = json!({"user_id": customer, "max_budget": budget});
+        let made = Request::post("/customer/new", &customer).bearer(MASTER_KEY);
+        gateway.send(&made).assert_status(200);
+    }
+    let status = |customer: &str| {
+        let request = chat_request("m").bearer(&key);
+        gateway
+            .send(&request.header("x-litellm-customer-id", customer))
+            .status
+    };
+    assert_eq!((status("poor"), status("rich")), (422, 200));
+
+    server.stop();
+
+    assert_eq!(
+        (status("poor"), status("rich"), status("stranger")),
+        (422, 200, 200)
+    );
+    let readiness = gateway.get("/health/readiness").json();
+    assert_eq!(readiness["budgets"], "weakened", "{readiness}");
+    let metrics = gateway.get("/metrics").text();
+    assert!(
+        metrics.contains("trunkline_budgets_weakened 1"),
+        "{metrics}"
+    );
+
+    server.resume();
+    eventually("the gateway is ready again", &200, || {
+        gateway.get("/health/readiness").status
+    });
+    assert_eq!(gateway.get("/health/readiness").json()["budgets"], "kept");
+    assert_eq!((status("poor"), status("rich")), (422, 200));
+}
+
+#[test]
 fn known_keys_outlive_the_server_no_longer_than_the_operator_says() {
     let mut server = Postgres::start();
     server.database("books");

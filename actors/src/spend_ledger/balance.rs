@@ -158,3 +158,33 @@ impl BalanceState {
             .filter(|soft| before < *soft && *soft <= self.spent)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixMs;
+    use crate::ids::Subject;
+    use crate::ports::BudgetName;
+
+    #[test]
+    fn a_soft_limit_is_told_once_by_the_charge_that_crosses_it() {
+        let key = BudgetKey {
+            subject: Subject::global(),
+            budget: BudgetName::default(),
+            generation: 0,
+            window_start: UnixMs(0),
+        };
+        let pico = Usd::from_pico;
+        let balance = Balance::new(key, pico(100), Usd::ZERO, Millis::ZERO);
+        balance.set_soft_limit(Some(pico(10)));
+        let told: Vec<Option<Usd>> = [9, 1, 5, 200]
+            .into_iter()
+            .map(|cost| {
+                let mut state = balance.lock();
+                let hold = state.hold(pico(1));
+                state.charge(&hold, pico(cost), Millis::ZERO)
+            })
+            .collect();
+        assert_eq!(told, [None, Some(pico(10)), None, None]);
+    }
+}

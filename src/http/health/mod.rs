@@ -37,6 +37,8 @@ struct Readiness {
     actors: &'static str,
     /// `weakened`: keys are served that the database could not confirm.
     keys: &'static str,
+    /// `weakened`: customers and tags go without budgets that the database could not tell.
+    budgets: &'static str,
     /// `filling` from 80 % of its limit on; `full`: requests are refused; `weakened`: they go on without a record.
     journal: &'static str,
     /// Age of the oldest record that is on the journal and not yet in the database.
@@ -117,6 +119,7 @@ async fn is_ready(app: &App) -> Readiness {
     let db = app.store.lifecycle.ping(PING).await.is_ok();
     if db {
         app.keys.store_answers();
+        app.shared.labels.store_answers();
     }
     let actors = actors_live(app);
     Readiness {
@@ -131,6 +134,11 @@ async fn is_ready(app: &App) -> Readiness {
             "weakened"
         } else {
             "confirmed"
+        },
+        budgets: if app.shared.labels.is_weakened() {
+            "weakened"
+        } else {
+            "kept"
         },
         journal: match app.shared.recording.state() {
             RecordingState::Refused => "full",
