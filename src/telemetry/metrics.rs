@@ -211,45 +211,50 @@ impl Metrics {
             "Requests refused before any provider was called, by error code",
             metrics.refused.clone(),
         );
-        registry.register(
-            "deployment_cooldowns",
-            "Cooldowns of a deployment",
-            metrics.cooldowns.clone(),
-        );
-        registry.register(
-            "keys_weakened",
-            "1 while keys are served that the database could not confirm",
-            metrics.keys_weakened.clone(),
-        );
-        registry.register(
-            "budgets_weakened",
-            "1 while customers and tags go without budgets that the database could not tell",
-            metrics.budgets_weakened.clone(),
-        );
-        registry.register(
-            "deployment_healthy",
-            "Whether a deployment's last background health check passed (1) or failed (0)",
-            metrics.healthy.clone(),
-        );
-        registry.register(
-            "journal_bytes",
-            "Bytes of disk that the journal takes",
-            metrics.journal_bytes.clone(),
-        );
-        registry.register(
-            "journal_limit_bytes",
-            "Bytes of disk that the journal may take",
-            metrics.journal_limit.clone(),
-        );
-        registry.register(
-            "unrecorded_requests",
-            "Requests that are on no books because the journal took no records",
-            metrics.unrecorded.clone(),
-        );
+        metrics.register_states(&mut registry);
         Self {
             registry,
             ..metrics
         }
+    }
+
+    /// Registers what is told of the gateway itself and of its deployments.
+    fn register_states(&self, registry: &mut Registry) {
+        registry.register(
+            "deployment_cooldowns",
+            "Cooldowns of a deployment",
+            self.cooldowns.clone(),
+        );
+        registry.register(
+            "keys_weakened",
+            "1 while keys are served that the database could not confirm",
+            self.keys_weakened.clone(),
+        );
+        registry.register(
+            "budgets_weakened",
+            "1 while customers and tags go without budgets that the database could not tell",
+            self.budgets_weakened.clone(),
+        );
+        registry.register(
+            "deployment_healthy",
+            "Whether a deployment's last background health check passed (1) or failed (0)",
+            self.healthy.clone(),
+        );
+        registry.register(
+            "journal_bytes",
+            "Bytes of disk that the journal takes",
+            self.journal_bytes.clone(),
+        );
+        registry.register(
+            "journal_limit_bytes",
+            "Bytes of disk that the journal may take",
+            self.journal_limit.clone(),
+        );
+        registry.register(
+            "unrecorded_requests",
+            "Requests that are on no books because the journal took no records",
+            self.unrecorded.clone(),
+        );
     }
 
     /// Counts a request as in flight until the guard is dropped.
