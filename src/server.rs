@@ -171,6 +171,7 @@ impl Process {
             always_include_stream_usage: config.general.always_include_stream_usage,
             allow_mock_testing: config.general.allow_mock_testing,
             client_gone: config.server.client_gone,
+            receipts: config.server.receipts,
             draining: Draining::default(),
             late_error: model_call::late_error,
         });

@@ -60,7 +60,7 @@ pub use health::{CheckBy, DeploymentChecks, HealthSettings};
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
     Budget, BudgetSettings, ByError, CacheSettings, ClientGone, Config, DeploymentConfig,
-    DrainBounds, GeneralSettings, LitellmSettings, LogExport, ModelInfo, PriceOverrides,
+    DrainBounds, GeneralSettings, LitellmSettings, LogExport, ModelInfo, PriceOverrides, Receipts,
     RedisSettings, RouterSettings, RoutingHint, RoutingStrategy, ServerSettings, Timeouts,
     UserConfig,
 };

@@ -119,9 +119,8 @@ fn bill(
     };
     // A reranker's tokens are counted, but the query was billed.
     let required = !pieces.billed;
-    let mut tokens = |part, count: Option<u64>| {
-        rate.tokens(part, count.unwrap_or(0), required, pieces.lines)
-    };
+    let mut tokens =
+        |part, count: Option<u64>| rate.tokens(part, count.unwrap_or(0), required, pieces.lines);
     cost.input = tokens(Part::Input, usage.input_uncached)?;
     cost.cache_read = tokens(Part::CacheRead, usage.cache_read)?;
     cost.cache_write = tokens(Part::CacheWrite5m, usage.cache_write_5m)?
@@ -253,8 +252,7 @@ struct Pieces<'a, L> {
 
 impl Rate<'_> {
     fn at(&self, part: Part) -> Option<Figure> {
-        self.price
-            .figure_at(part, self.prompt_tokens, self.service)
+        self.price.figure_at(part, self.prompt_tokens, self.service)
     }
 
     /// Nothing used costs nothing, whatever its price. `required`: without a price the whole cost is unknown.
@@ -291,12 +289,7 @@ impl Rate<'_> {
 }
 
 /// Count × figure, and a line for it.
-fn listed(
-    part: Part,
-    count: Decimal,
-    figure: Figure,
-    lines: &mut impl Lines,
-) -> Option<Decimal> {
+fn listed(part: Part, count: Decimal, figure: Figure, lines: &mut impl Lines) -> Option<Decimal> {
     let amount = count.checked_mul(figure.usd)?;
     lines.add(|| Line {
         part,

@@ -21,6 +21,8 @@ mod headers;
 mod mock;
 mod mock_testing;
 mod pre_call;
+mod priced;
+mod receipt;
 mod resume;
 mod route;
 mod routing;
@@ -51,6 +53,7 @@ use trunkline_wire::request::{Endpoint, RequestPeek};
 pub use caps::{caps, provider_caps};
 pub use drain::Draining;
 pub use error::{DispatchError, UpstreamFailure};
+pub use priced::Priced;
 pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
 pub use target::{Target, Targets};
@@ -60,8 +63,8 @@ use self::attempt::Journey;
 use self::headers::CallerLimits;
 use self::upstream::Upstream;
 use crate::auth::{AuthError, Identity, KeyEntry, LabelTable, may_use_model};
-use crate::config::{ClientGone, LitellmSettings, RouterSettings, Timeouts};
-use crate::cost::{Price, PriceBook};
+use crate::config::{ClientGone, LitellmSettings, Receipts, RouterSettings, Timeouts};
+use crate::cost::PriceBook;
 use crate::telemetry::metrics::Metrics;
 
 /// Client tags that are put on the books.
@@ -98,6 +101,8 @@ pub struct Shared {
     pub litellm: LitellmSettings,
     /// What happens to answers whose client has left.
     pub client_gone: ClientGone,
+    /// What answers say of their cost.
+    pub receipts: Receipts,
     /// Answers that are read on without a client.
     pub draining: Draining,
     /// Streams end with a usage chunk even for clients that did not ask.
@@ -338,7 +343,7 @@ impl Dispatcher {
 }
 
 /// A deployment that may answer, with its price for the model in question.
-type Candidate = (Arc<Target>, Option<Arc<Price>>);
+type Candidate = (Arc<Target>, Option<Arc<Priced>>);
 
 fn candidates(shared: &Shared, resolved: &Resolved) -> Vec<Candidate> {
     resolved
