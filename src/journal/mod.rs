@@ -10,10 +10,11 @@
 //! ([`JournalReader`]); a released segment is deleted. A process that starts adopts the directories of dead ones.
 //! Every record may be shipped more than once; the store takes each id once.
 //!
-//! `frame` is the bytes, `record` their meaning, `segment` one file, `lock` the ownership, `replay` the adoption.
+//! `inspect` reads all of it from outside. `frame` is the bytes, `record` their meaning, `segment` one file, `lock` the ownership, `replay` the adoption.
 //! Not here: when to ship (`actors::spend_ledger`) and what to do when the journal is full (`dispatch`: a 503).
 
 mod frame;
+mod inspect;
 mod lock;
 mod reader;
 mod record;
@@ -34,6 +35,8 @@ use std::time::Duration;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::RequestId;
 use trunkline_actors::ports::{JournalReader, JournalWriter};
+
+pub use self::inspect::{Inspection, inspect};
 
 use self::lock::BootLock;
 use self::reader::Reader;
