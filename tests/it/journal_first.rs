@@ -172,6 +172,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         allow_mock_testing: false,
         caps,
         client_gone: config.server.client_gone,
+        receipts: config.server.receipts,
         draining: Draining::default(),
         late_error: model_call::late_error,
     };
