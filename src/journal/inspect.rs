@@ -44,7 +44,7 @@ pub fn inspect(data_dir: &Path, mut settled: impl FnMut(SpendRecord)) -> io::Res
     let mut found = Inspection::default();
     for directory in listed(&data_dir.join("journal"))? {
         let name = directory.file_name().and_then(|name| name.to_str());
-        if !name.is_some_and(|name| name.parse::<RequestId>().is_ok()) {
+        if name.is_none_or(|name| name.parse::<RequestId>().is_err()) {
             continue;
         }
         found.directories += 1;
