@@ -374,7 +374,7 @@ async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Err
 }
 
 /// Response headers that a page may read.
-const EXPOSED: [&str; 7] = [
+const EXPOSED: [&str; 11] = [
     "retry-after",
     "x-litellm-call-id",
     "x-litellm-model-id",
@@ -382,6 +382,10 @@ const EXPOSED: [&str; 7] = [
     "x-litellm-response-cost",
     "x-litellm-attempted-retries",
     "x-litellm-attempted-fallbacks",
+    "x-trunkline-request-id",
+    "x-trunkline-usage",
+    "x-trunkline-price-version",
+    "x-trunkline-budget-remaining",
 ];
 
 /// LiteLLM's default: any page may call, with a key. Credentials are never cookies here.

@@ -13,7 +13,7 @@ use crate::ledger::{Explanation, explain};
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// The row's id (`x-litellm-call-id` of the answer, `id` of its receipt), or the provider's id of the answer.
+    /// The row's id (`x-trunkline-request-id` of the answer, `id` of a stream's receipt), or the provider's id of the answer.
     id: String,
     #[command(flatten)]
     config: ConfigArgs,

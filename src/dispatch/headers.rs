@@ -109,7 +109,8 @@ pub(super) fn of_answer(
         of_cost(settled, &mut out);
     }
     if journey.dispatcher.shared.receipts.headers {
-        receipt::headers(settled, journey.caller.tightest.as_deref(), &mut out);
+        let tightest = journey.caller.tightest.as_deref();
+        receipt::headers(journey.settlement.id, settled, tightest, &mut out);
     }
     if !arrived.dropped.is_empty() {
         let names = arrived.dropped.join(",");

@@ -1,6 +1,7 @@
 //! What an answer says of its cost: headers where it is whole, a comment before the last event where it is a stream.
 //!
 //! ```text
+//! x-trunkline-request-id: 01JD…
 //! x-trunkline-usage: input=12;cache_read=3;output=40
 //! x-trunkline-price-version: 2026-11-22
 //! x-trunkline-budget-remaining: api_key;remaining=1.25
@@ -16,6 +17,7 @@ use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
+use trunkline_actors::ids::RequestId;
 use trunkline_actors::spend_ledger::Balance;
 use trunkline_wire::usage::Usage;
 
@@ -28,8 +30,17 @@ thread_local! {
 }
 
 /// Adds the headers; `settled` is known for whole answers only, `tightest` is the budget with the least left in it.
-pub(super) fn headers(settled: Option<&Settled>, tightest: Option<&Balance>, out: &mut Headers) {
+pub(super) fn headers(
+    id: RequestId,
+    settled: Option<&Settled>,
+    tightest: Option<&Balance>,
+    out: &mut Headers,
+) {
     SCRATCH.with_borrow_mut(|text| {
+        text.clear();
+        // Writing to a string cannot fail.
+        write!(text, "{id}").ok();
+        push(out, "x-trunkline-request-id", text);
         if let Some(settled) = settled {
             text.clear();
             usage(text, &settled.usage);
@@ -58,17 +69,26 @@ pub(super) fn headers(settled: Option<&Settled>, tightest: Option<&Balance>, out
 }
 
 /// The comment and behind it `last`, the last event of the stream.
-pub(super) fn comment(settled: &Settled, tightest: Option<&Balance>, last: &[u8]) -> Bytes {
+pub(super) fn comment(
+    id: RequestId,
+    settled: &Settled,
+    tightest: Option<&Balance>,
+    last: &[u8],
+) -> Bytes {
     SCRATCH.with_borrow_mut(|text| {
         text.clear();
-        // Writing to a string cannot fail.
-        comment_text(text, settled, tightest).ok();
+        comment_text(text, id, settled, tightest).ok();
         Bytes::from([text.as_bytes(), last].concat())
     })
 }
 
-fn comment_text(text: &mut String, settled: &Settled, tightest: Option<&Balance>) -> fmt::Result {
-    write!(text, ": trunkline {{\"id\":\"{}\",\"cost\":", settled.id)?;
+fn comment_text(
+    text: &mut String,
+    id: RequestId,
+    settled: &Settled,
+    tightest: Option<&Balance>,
+) -> fmt::Result {
+    write!(text, ": trunkline {{\"id\":\"{id}\",\"cost\":")?;
     match &settled.cost {
         Some(cost) => write!(text, "{}", cost.total)?,
         None => text.push_str("null"),

@@ -36,6 +36,8 @@ const WITHHELD: u16 = 503;
 pub(super) struct Settlement {
     shared: Arc<Shared>,
     journal: Arc<dyn JournalWriter>,
+    /// Of the request on the books.
+    pub(super) id: RequestId,
     /// `None` once settled.
     open: Option<Open>,
     endpoint: Endpoint,
@@ -72,7 +74,6 @@ struct Answering {
 /// What a settled request cost, and by what.
 #[derive(Debug, Clone)]
 pub(super) struct Settled {
-    pub(super) id: RequestId,
     /// `None`: no price is known.
     pub(super) cost: Option<CostBreakdown>,
     pub(super) usage: Usage,
@@ -96,6 +97,7 @@ impl Settlement {
         Self {
             shared,
             journal,
+            id: record.id,
             open: Some(Open {
                 permit,
                 record,
@@ -305,7 +307,6 @@ impl Settlement {
             }
             self.shared.ledger.note_settled();
         }
-        let id = record.id;
 
         let answering = open.answering.as_ref().map(|answering| &answering.target);
         if status == SpendStatus::Success
@@ -341,7 +342,6 @@ impl Settlement {
         });
         written.map(|()| {
             Some(Settled {
-                id,
                 cost: breakdown,
                 usage: *usage,
                 usage_estimated: is_estimate,

@@ -468,7 +468,10 @@ impl Running {
     fn with_receipt(&self, settled: Option<&Settled>, last: &[u8]) -> Bytes {
         let journey = &self.journey;
         match settled.filter(|_| journey.dispatcher.shared.receipts.stream_comment) {
-            Some(settled) => receipt::comment(settled, journey.caller.tightest.as_deref(), last),
+            Some(settled) => {
+                let tightest = journey.caller.tightest.as_deref();
+                receipt::comment(journey.settlement.id, settled, tightest, last)
+            }
             None => Bytes::copy_from_slice(last),
         }
     }

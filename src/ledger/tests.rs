@@ -16,7 +16,7 @@ use trunkline_actors::ports::{
 
 use super::recompute::at_price;
 use super::*;
-use crate::cost::{Price, PriceBook, PricedModel, ServiceTier, Sheet, Terms};
+use crate::cost::{Part, Price, PriceBook, PricedModel, ServiceTier, Sheet, Terms};
 use crate::storage::{Store, open_sqlite};
 
 const NOON: u64 = 20_000 * 86_400_000 + 43_200_000;
@@ -82,19 +82,18 @@ fn drawn() -> impl Strategy<Value = Vec<Drawn>> {
     );
     let one = one.prop_map(|((provider, model), counts, pieces, tier, terms)| {
         let mut row = bare(0);
-        let [a, b, c, d, e, f, g, h, i] = counts;
         row.usage = UsageParts {
-            input_uncached: a,
-            cache_read: b,
-            cache_write_5m: c,
-            cache_write_1h: d,
-            audio_input: e,
-            image_input: f,
-            output_text: g,
-            reasoning: h,
-            audio_output: i,
-            prompt_tokens: a + b + c + d + e + f,
-            completion_tokens: g + h + i,
+            input_uncached: counts[0],
+            cache_read: counts[1],
+            cache_write_5m: counts[2],
+            cache_write_1h: counts[3],
+            audio_input: counts[4],
+            image_input: counts[5],
+            output_text: counts[6],
+            reasoning: counts[7],
+            audio_output: counts[8],
+            prompt_tokens: counts[..6].iter().sum(),
+            completion_tokens: counts[6..].iter().sum(),
             total_tokens: counts.iter().sum(),
         };
         row.pieces = pieces.map(|(images_out, tenths)| Pieces {
@@ -265,7 +264,7 @@ async fn an_unknown_cost_becomes_known_and_a_span_bounds_what_is_adjusted() {
     };
     let rows: Vec<SpendRecord> = (0..3).map(unpriced).collect();
     store.ledger.insert(rows.clone()).await.unwrap();
-    let price = Price::flat([(crate::cost::Part::Input, "0.000001".parse().unwrap())]);
+    let price = Price::flat([(Part::Input, "0.000001".parse().unwrap())]);
     let entry = PricedModel {
         price: Arc::new(price),
         ..PricedModel::default()

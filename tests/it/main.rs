@@ -56,6 +56,7 @@ mod prices;
 #[cfg(test)]
 mod provider_errors;
 #[cfg(test)]
+mod receipts;
 mod resume;
 #[cfg(test)]
 mod routing;
