@@ -295,7 +295,7 @@ impl Dispatcher {
         // What is free is served whatever was spent (contract `auth-budgets-limits` §5.3).
         if within_reach
             .iter()
-            .all(|(_, price)| price.as_ref().is_some_and(|price| price.is_free()))
+            .all(|(_, price)| price.as_ref().is_some_and(|price| price.price.is_free()))
         {
             payers.balances.clear();
         }

@@ -19,8 +19,8 @@ use trunkline_actors::ports::{
 };
 
 use super::{
-    KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store, TemporaryIncrease, TenantKind,
-    TenantPage, TenantRow, Terms, WindowBudget,
+    KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store, TemporaryIncrease,
+    TenantKind, TenantPage, TenantRow, Terms, WindowBudget,
 };
 
 /// Noon of a day: neither the start of a day nor near one.

@@ -208,7 +208,7 @@ pub(super) fn differing_windows(words: &Words) -> String {
          UNION ALL \
          SELECT subject_kind, subject_id, budget_id, generation, window_start, seeded - charged, \
          coalesce(seeded_unpriced, 0) - unpriced, \
-         CASE WHEN seeded_unpriced IS NULL AND generation = 0 THEN 0 ELSE 1 END FROM {schema}balances) AS both_sides \
+         CASE WHEN seeded_unpriced IS NULL THEN 0 ELSE 1 END FROM {schema}balances) AS both_sides \
          GROUP BY 1, 2, 3, 4, 5 \
          HAVING sum(spend) <> 0 OR (min(counted) = 1 AND sum(unpriced) <> 0) ORDER BY 1, 2, 3, 4, 5"
     )

@@ -57,6 +57,7 @@ mod prices;
 mod provider_errors;
 #[cfg(test)]
 mod receipts;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod routing;

@@ -283,7 +283,10 @@ async fn compare_windows(
     let mut lines = pin!(transaction.query_raw(&sql, none).await?);
     while let Some(line) = lines.try_next().await? {
         let start: i64 = line.try_get("start")?;
-        if horizon.is_some_and(|horizon| start < horizon) {
+        let generation: String = line.try_get("generation")?;
+        // A window that was reset counts from then on.
+        let began = start.max(generation.parse().unwrap_or_default());
+        if horizon.is_some_and(|horizon| began < horizon) {
             audit.windows_without_rows += 1;
         } else if audit.balances.len() <= most {
             let key: Vec<String> = WINDOW_KEY

@@ -277,7 +277,10 @@ fn compare_windows(
     let mut lines = statement.query([])?;
     while let Some(line) = lines.next()? {
         let start: i64 = line.get("start")?;
-        if horizon.is_some_and(|horizon| start < horizon) {
+        let generation: String = line.get("generation")?;
+        // A window that was reset counts from then on.
+        let began = start.max(generation.parse().unwrap_or_default());
+        if horizon.is_some_and(|horizon| began < horizon) {
             audit.windows_without_rows += 1;
         } else if audit.balances.len() <= most {
             let key: Vec<String> = WINDOW_KEY
