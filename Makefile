@@ -3,8 +3,10 @@
 
 CARGO ?= cargo
 ARGS ?=
+ROUNDS ?= 2000
+SEED ?= $(shell date +%s)
 
-.PHONY: help run build test e2e fmt lint deny
+.PHONY: help run build test soak e2e fmt lint deny
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -17,6 +19,9 @@ build: ## Build the release binary
 
 test: ## Every test: format, lints, unit, integration, docs, SDKs
 	bash tests/run.sh
+
+soak: ## Kills the gateway thousands of times and checks its books (ROUNDS=2000 SEED=1)
+	TRUNKLINE_SOAK_ROUNDS=$(ROUNDS) TRUNKLINE_SOAK_SEED=$(SEED) $(CARGO) test --locked --test it -- --nocapture killed_at_any_moment
 
 e2e: ## A real small language model behind the gateway
 	bash tests/e2e/run.sh

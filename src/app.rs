@@ -8,10 +8,11 @@ use actix_web::http::header::HeaderName;
 use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::SupervisorHandle;
 
-use crate::auth::KeyTable;
+use crate::auth::{KeyTable, PayerReader};
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, Shared};
 use crate::health::CheckBoard;
+use crate::journal::Journal;
 use crate::storage::Store;
 
 /// Everything that all workers share. Built once, by [`crate::server::serve`].
@@ -23,10 +24,14 @@ pub struct App {
     pub shared: Arc<Shared>,
     /// Who may call.
     pub keys: KeyTable,
-    /// Keys, users, books.
+    /// Reads and resets budgets.
+    pub payers: PayerReader,
+    /// Keys, tenants, books.
     pub store: Store,
     /// The `SpendLedger`'s handle.
     pub ledger: LedgerHandle,
+    /// What requests are written to.
+    pub journal: Arc<Journal>,
     /// The Supervisor's handle.
     pub supervisor: SupervisorHandle,
     /// What background checks found; `None` without them.

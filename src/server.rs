@@ -19,7 +19,7 @@ use actix_rt::task::spawn_blocking;
 use actix_web::http::header::HeaderName;
 use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App as WebApp, HttpServer, web};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use log::{error, info, warn};
 use rustls::ClientConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -34,11 +34,11 @@ use trunkline_actors::supervisor::{self, SupervisorSettings};
 
 use crate::app::{App, Worker};
 use crate::auth::{BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader};
-use crate::config::{Config, DatabaseUrl, NoticeKind};
-use crate::dispatch::{self, Dispatcher, Draining, Shared, Targets};
+use crate::config::{Config, DatabaseUrl, Fsync, NoticeKind};
+use crate::dispatch::{self, Dispatcher, Draining, Recording, Shared, Targets};
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
-use crate::journal::{Journal, JournalOptions};
+use crate::journal::{FsyncPolicy, Journal, JournalOptions};
 use crate::storage::{self, PoolSettings, SchemaVersion, StorageError, Store, TenantRow, Terms};
 use crate::telemetry::metrics::Metrics;
 
@@ -52,6 +52,9 @@ const HEAD_WITHIN: Duration = Duration::from_mins(1);
 const SETTLE_WITHIN: Duration = Duration::from_secs(2);
 /// How long the ledger may ship at the end.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Its number on Linux and macOS.
+const SIGXFSZ: i32 = 25;
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -103,6 +106,41 @@ fn pool_settings(config: &Config) -> PoolSettings {
     }
 }
 
+fn workers(config: &Config) -> usize {
+    let workers = config.server.workers;
+    workers.unwrap_or_else(|| available_parallelism().map_or(2, usize::from))
+}
+
+async fn open_journal(config: &Config) -> Result<Journal, anyhow::Error> {
+    let data_dir = config.server.data_dir.clone();
+    let options = journal_options(config)?;
+    let journal = spawn_blocking(move || Journal::open(&data_dir, options))
+        .await
+        .context("opening the journal panicked")??;
+    Ok(journal)
+}
+
+fn journal_options(config: &Config) -> Result<JournalOptions, anyhow::Error> {
+    let settings = config.server.journal;
+    // The health checks write as well.
+    let writers = workers(config) + 1;
+    let least = JournalOptions::min_bytes(writers);
+    ensure!(
+        settings.max_bytes >= least,
+        "trunkline.journal.max_bytes is {}, too small for {} workers: write {least} or more",
+        settings.max_bytes,
+        writers - 1
+    );
+    Ok(JournalOptions {
+        fsync: match settings.fsync {
+            Fsync::Always => FsyncPolicy::Always,
+            Fsync::Interval(every) => FsyncPolicy::Interval(every),
+            Fsync::Never => FsyncPolicy::Never,
+        },
+        ..JournalOptions::sized(settings.max_bytes, writers)
+    })
+}
+
 /// What lives as long as the process and is not a worker's.
 struct Process {
     app: Arc<App>,
@@ -114,11 +152,7 @@ struct Process {
 
 impl Process {
     async fn start(config: Config, closed: bool) -> Result<Self, anyhow::Error> {
-        let data_dir = config.server.data_dir.clone();
-        let journal = spawn_blocking(move || Journal::open(&data_dir, JournalOptions::default()))
-            .await
-            .context("opening the journal panicked")??;
-        let journal = Arc::new(journal);
+        let journal = Arc::new(open_journal(&config).await?);
         let store = open_store(&config).await?;
         declare_users(&config, &store).await?;
 
@@ -148,6 +182,7 @@ impl Process {
             store.clone(),
             ledger.clone(),
             BudgetRules::of(&config.budgets),
+            config.general.max_parallel_requests,
         );
         let labels = LabelTable::new(payers.clone(), config.general.user_api_key_cache_ttl, clock);
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
@@ -173,6 +208,7 @@ impl Process {
             client_gone: config.server.client_gone,
             receipts: config.server.receipts,
             draining: Draining::default(),
+            recording: Recording::new(config.server.journal.when_full),
             late_error: model_call::late_error,
         });
         let keys = KeyTable::new(
@@ -180,10 +216,9 @@ impl Process {
             KeyTerms {
                 ttl: config.general.user_api_key_cache_ttl,
                 stale: config.server.stale_keys,
-                default_parallel: config.general.max_parallel_requests,
             },
             store.clone(),
-            payers,
+            payers.clone(),
             clock,
         );
         let key_header = config
@@ -203,8 +238,10 @@ impl Process {
                 config,
                 shared,
                 keys,
+                payers,
                 store,
                 ledger,
+                journal: Arc::clone(&journal),
                 supervisor,
                 checks,
                 key_header,
@@ -221,9 +258,7 @@ impl Process {
         let (app, journal) = (Arc::clone(&self.app), Arc::clone(&self.journal));
         let worker_tls = Arc::clone(&tls);
         let settings = &self.app.config.server;
-        let workers = settings
-            .workers
-            .unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
+        let workers = workers(&self.app.config);
         let mut server = HttpServer::new(move || {
             let worker = Worker {
                 app: Arc::clone(&app),
@@ -256,6 +291,10 @@ impl Process {
         .h1_allow_half_closed(false)
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
         .disable_signals();
+        // A file that reaches the process's size limit is an error of that write, which the journal answers for, and not
+        // the end of the process.
+        let _file_too_large =
+            signal(SignalKind::from_raw(SIGXFSZ)).context("SIGXFSZ cannot be received")?;
         // Before anybody is told that the gateway listens: a signal from then on is an ordered stop.
         let mut stop_asked_for = StopSignals::new().context("signals cannot be received")?;
         for address in addresses {

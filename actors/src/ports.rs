@@ -429,6 +429,14 @@ pub trait JournalWriter: Send + Sync {
     /// # Errors
     /// Any error means that the record is not on the books.
     fn settled(&self, record: &SpendRecord) -> Result<(), JournalError>;
+
+    /// What to wait for until all that this writer has appended survives a power loss; `None` where that is not promised,
+    /// which costs nothing.
+    ///
+    /// Dropping the future is harmless. An error means that the disk may not hold what was appended.
+    fn synced(&self) -> Option<BoxFuture<'static, Result<(), JournalError>>> {
+        None
+    }
 }
 
 /// Reads the journal for shipping. May block on the disk: the ledger calls it on a blocking thread, one call at a time.

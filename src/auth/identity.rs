@@ -10,6 +10,7 @@ use trunkline_actors::spend_ledger::Budget;
 
 use super::access::may_use_model;
 use super::error::AuthError;
+use super::payer::Charges;
 use crate::config::DeploymentConfig;
 use crate::storage::KeyRow;
 
@@ -35,13 +36,8 @@ pub enum Identity {
 pub struct KeyEntry {
     /// As stored.
     pub row: KeyRow,
-    /// Limits of the key, defaults applied.
-    pub limits: Limits,
-    /// Every budget that counts for each of its requests, its own ones first: those of its user, team, membership and
-    /// organisation too.
-    pub budgets: Vec<Arc<Budget>>,
-    /// Budgets that count for requests of one model group.
-    pub model_budgets: Vec<(String, Arc<Budget>)>,
+    /// What counts for each of its requests, its own first: that of its user, team, membership and organisation too.
+    pub charges: Charges,
     /// The team's organisation, else the key's.
     pub organisation: Option<OrganisationId>,
     /// Its team is blocked.
@@ -152,6 +148,15 @@ impl Identity {
 // === impl KeyEntry ===
 
 impl KeyEntry {
+    /// The key's own limits.
+    pub fn own_limits(&self) -> Limits {
+        let own = self.charges.limits.iter();
+        own.filter(|(subject, _)| subject.kind == SubjectKind::Key)
+            .map(|(_, limits)| *limits)
+            .next()
+            .unwrap_or_default()
+    }
+
     /// Tags that each of its requests carries: `tags` of its metadata.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
         let tags = self.row.metadata.get("tags").and_then(Value::as_array);
@@ -160,7 +165,7 @@ impl KeyEntry {
 
     /// The key's own budget, when it has one.
     pub fn own_budget(&self) -> Option<&Arc<Budget>> {
-        self.budgets.iter().find(|budget| {
+        self.charges.budgets.iter().find(|budget| {
             let terms = budget.terms();
             terms.subject.kind == SubjectKind::Key && terms.budget.is_own()
         })

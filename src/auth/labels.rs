@@ -11,12 +11,14 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis, UnixMs};
+use trunkline_actors::ids::Subject;
+use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::{Balance, Budget};
 
 use super::error::AuthError;
 use super::identity::Identity;
 use super::outage::Outage;
-use super::payer::{Label, PayerReader};
+use super::payer::{Charges, Label, PayerReader};
 use super::table::make_room;
 use crate::storage::TenantKind;
 
@@ -24,6 +26,15 @@ use crate::storage::TenantKind;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it is believed that no customer, or no tag, has terms.
 const NONE_TTL: Duration = Duration::from_secs(5);
+
+/// Everything that must admit a request, in the order in which it is asked.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// The windows of the moment.
+    pub balances: Vec<Arc<Balance>>,
+    /// Limits of requests and tokens.
+    pub limits: Vec<(Subject, Limits)>,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -79,37 +90,29 @@ impl LabelTable {
         })
     }
 
-    /// Every balance that a request is charged to: the caller's, those of the customer and tags that it names, and the
-    /// gateway's. `models` are the names of what it asks for. The master key is charged for nothing (contract
+    /// Whom a request asks: the caller, the customer and the tags that it names, and the gateway. `models` are the names of what it asks for. The master key is charged for nothing (contract
     /// `auth-budgets-limits` §2).
     ///
     /// # Errors
     /// [`AuthError::EndUserBlocked`].
-    pub async fn balances(
+    pub async fn asked(
         &self,
         identity: &Identity,
         end_user: Option<&str>,
         tags: &[String],
         models: &[&str],
-    ) -> Result<Vec<Arc<Balance>>, AuthError> {
-        let mut balances = Vec::new();
+    ) -> Result<Asked, AuthError> {
+        let mut asked = Asked::default();
         if matches!(identity, Identity::Master) {
-            return Ok(balances);
+            return Ok(asked);
         }
         let now = UnixMs::now();
-        let mut charge = |budgets: &[Arc<Budget>], by_model: &[(String, Arc<Budget>)]| {
-            let of_models = by_model
-                .iter()
-                .filter(|(group, _)| models.contains(&&**group));
-            let of_models = of_models.map(|(_, budget)| budget);
-            balances.extend(budgets.iter().chain(of_models).map(|budget| budget.at(now)));
-        };
         if let Some(key) = identity.key() {
-            charge(&key.budgets, &key.model_budgets);
+            asked.add(&key.charges, models, now);
         }
         for tag in tags {
             if let Some(label) = self.label(&self.tags, tag).await {
-                charge(&label.budgets, &label.model_budgets);
+                asked.add(&label.charges, models, now);
             }
         }
         if let Some(id) = end_user
@@ -118,10 +121,11 @@ impl LabelTable {
             if label.is_blocked {
                 return Err(AuthError::EndUserBlocked(id.to_owned()));
             }
-            charge(&label.budgets, &label.model_budgets);
+            asked.add(&label.charges, models, now);
         }
-        charge(self.global.as_slice(), &[]);
-        Ok(balances)
+        let global = self.global.iter().map(|budget| budget.at(now));
+        asked.balances.extend(global);
+        Ok(asked)
     }
 
     /// The gateway's own budget.
@@ -196,6 +200,19 @@ impl LabelTable {
         labels.any.store(any, Ordering::Relaxed);
         labels.looked_at.store(now.0.max(1), Ordering::Relaxed);
         Ok(any)
+    }
+}
+
+// === impl Asked ===
+
+impl Asked {
+    fn add(&mut self, charges: &Charges, models: &[&str], now: UnixMs) {
+        let of_models = charges.model_budgets.iter();
+        let of_models = of_models.filter(|(group, _)| models.contains(&&**group));
+        let of_models = of_models.map(|(_, budget)| budget);
+        let budgets = charges.budgets.iter().chain(of_models);
+        self.balances.extend(budgets.map(|budget| budget.at(now)));
+        self.limits.extend_from_slice(&charges.limits);
     }
 }
 

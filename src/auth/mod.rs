@@ -14,13 +14,14 @@ mod new_key;
 mod outage;
 mod payer;
 mod table;
+pub mod terms;
 
 pub use access::may_use_model;
 pub use budgets::BudgetRules;
 pub use credential::{Credential, present};
 pub use error::AuthError;
 pub use identity::{Identity, KeyEntry, Permission, Role};
-pub use labels::LabelTable;
-pub use new_key::{MadeKey, NewKey, NewKeyError};
-pub use payer::PayerReader;
+pub use labels::{Asked, LabelTable};
+pub use new_key::{MadeKey, NewKey, expiry};
+pub use payer::{BudgetState, Charges, PayerReader};
 pub use table::{KeyTable, KeyTerms};

@@ -1,4 +1,4 @@
-//! Reads the terms of whoever a request is charged to, and opens their budgets.
+//! Reads the terms of whoever a request is charged to, and opens their budgets and limits.
 //!
 //! A request is charged to its key, to the key's user, team, membership and organisation, to the customer and the tags that
 //! it names, and to the gateway as a whole. What has no terms has no budget and costs nothing here.
@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{OrganisationId, Subject, UserId};
+use trunkline_actors::ids::{OrganisationId, Subject, SubjectKind, UserId};
+use trunkline_actors::money::Usd;
+use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
 
 use super::budgets::BudgetRules;
@@ -19,13 +21,13 @@ pub struct PayerReader {
     store: Store,
     ledger: LedgerHandle,
     rules: Arc<BudgetRules>,
+    default_parallel: Option<u32>,
 }
 
 /// Whom all requests of a key are charged to.
 #[derive(Debug, Default)]
 pub(super) struct KeyPayers {
-    pub(super) budgets: Vec<Arc<Budget>>,
-    pub(super) model_budgets: Vec<(String, Arc<Budget>)>,
+    pub(super) charges: Charges,
     pub(super) organisation: Option<OrganisationId>,
     pub(super) team_is_blocked: bool,
 }
@@ -33,20 +35,46 @@ pub(super) struct KeyPayers {
 /// A customer or tag.
 #[derive(Debug, Default)]
 pub(super) struct Label {
-    pub(super) budgets: Vec<Arc<Budget>>,
-    pub(super) model_budgets: Vec<(String, Arc<Budget>)>,
+    pub(super) charges: Charges,
     pub(super) is_blocked: bool,
+}
+
+/// What counts for the requests of somebody.
+#[derive(Debug, Default)]
+pub struct Charges {
+    /// Budgets, in the order in which they are asked.
+    pub budgets: Vec<Arc<Budget>>,
+    /// Budgets that count for requests of one model group.
+    pub model_budgets: Vec<(String, Arc<Budget>)>,
+    /// Limits of requests and tokens, in the same order.
+    pub limits: Vec<(Subject, Limits)>,
+}
+
+/// How a budget stands.
+#[derive(Debug)]
+pub struct BudgetState {
+    /// What was spent in the window of the moment.
+    pub spent: Usd,
+    /// When it ends; `None`: never.
+    pub resets_at: Option<UnixMs>,
 }
 
 // === impl PayerReader ===
 
 impl PayerReader {
-    /// Over that database and those books.
-    pub fn new(store: Store, ledger: LedgerHandle, rules: BudgetRules) -> Self {
+    /// Over that database and those books. `default_parallel` is `general_settings.max_parallel_requests`, for keys without
+    /// a number of their own.
+    pub fn new(
+        store: Store,
+        ledger: LedgerHandle,
+        rules: BudgetRules,
+        default_parallel: Option<u32>,
+    ) -> Self {
         Self {
             store,
             ledger,
             rules: Arc::new(rules),
+            default_parallel,
         }
     }
 
@@ -92,13 +120,7 @@ impl PayerReader {
             terms.push((Subject::from(user), self.user_terms(user).await?));
         }
         for (subject, terms) in &terms {
-            self.open(
-                subject,
-                terms,
-                &mut payers.budgets,
-                &mut payers.model_budgets,
-            )
-            .await?;
+            self.open(subject, terms, &mut payers.charges).await?;
         }
         Ok(payers)
     }
@@ -127,13 +149,7 @@ impl PayerReader {
             is_blocked,
             ..Label::default()
         };
-        self.open(
-            &subject,
-            &terms,
-            &mut label.budgets,
-            &mut label.model_budgets,
-        )
-        .await?;
+        self.open(&subject, &terms, &mut label.charges).await?;
         Ok(label)
     }
 
@@ -142,10 +158,84 @@ impl PayerReader {
         let Some(terms) = &self.rules.global else {
             return Ok(None);
         };
-        let mut budgets = Vec::new();
-        self.open(&Subject::global(), terms, &mut budgets, &mut Vec::new())
-            .await?;
-        Ok(budgets.pop())
+        let mut charges = Charges::default();
+        self.open(&Subject::global(), terms, &mut charges).await?;
+        Ok(charges.budgets.pop())
+    }
+
+    /// How somebody's own budget stands; without one, what was spent ever, or since the last reset. `budget_id` names the
+    /// shared budget that completes the terms.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn state(
+        &self,
+        subject: &Subject,
+        terms: &Terms,
+        budget_id: Option<&str>,
+    ) -> Result<BudgetState, AuthError> {
+        let terms = self.with_shared(terms.clone(), budget_id).await?;
+        let now = UnixMs::now();
+        let Some(own) = self.own(subject, &terms) else {
+            let endless = BudgetTerms {
+                generation: terms.reset_at,
+                ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
+            };
+            let charged = self.store.ledger.charged(endless.key_at(now)).await;
+            return Ok(BudgetState {
+                spent: charged.map_err(|err| AuthError::Seed(err.into()))?,
+                resets_at: None,
+            });
+        };
+        let budget = Budget::load(&self.ledger, own, now).await?;
+        Ok(BudgetState {
+            spent: budget.at(now).snapshot().spent,
+            resets_at: budget.resets_at(now),
+        })
+    }
+
+    /// Resets somebody's budgets in `terms`, which are to be stored: from now on that much is spent of its own one, and
+    /// nothing of the others. What requests under way cost is charged to what was before.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn reset(
+        &self,
+        subject: &Subject,
+        terms: &mut Terms,
+        budget_id: Option<&str>,
+        spent: Usd,
+    ) -> Result<(), AuthError> {
+        let now = UnixMs::now();
+        terms.reset_at = now.0.max(terms.reset_at.saturating_add(1));
+        if spent.is_zero() {
+            return Ok(());
+        }
+        let terms = self.with_shared(terms.clone(), budget_id).await?;
+        let own = self.own(subject, &terms).unwrap_or_else(|| BudgetTerms {
+            generation: terms.reset_at,
+            ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
+        });
+        let begun = self.ledger.begin_with(own.key_at(now), spent).await;
+        begun.map_err(|err| AuthError::Seed(err.into()))
+    }
+
+    fn own(&self, subject: &Subject, terms: &Terms) -> Option<BudgetTerms> {
+        let budgets = self.rules.plain(subject, terms);
+        budgets.into_iter().find(|terms| terms.budget.is_own())
+    }
+
+    fn limits(&self, subject: &Subject, terms: &Terms) -> Limits {
+        let slots = |slots| u32::try_from(slots).unwrap_or(u32::MAX);
+        let default = match subject.kind {
+            SubjectKind::Key => self.default_parallel,
+            _ => None,
+        };
+        Limits {
+            rpm: terms.rpm_limit,
+            tpm: terms.tpm_limit,
+            max_parallel: terms.max_parallel_requests.map(slots).or(default),
+        }
     }
 
     async fn member_terms(&self, row: &KeyRow) -> Result<Option<(Subject, Terms)>, AuthError> {
@@ -188,14 +278,17 @@ impl PayerReader {
         &self,
         subject: &Subject,
         terms: &Terms,
-        budgets: &mut Vec<Arc<Budget>>,
-        model_budgets: &mut Vec<(String, Arc<Budget>)>,
+        charges: &mut Charges,
     ) -> Result<(), AuthError> {
         for terms in self.rules.plain(subject, terms) {
-            budgets.push(self.load(terms).await?);
+            charges.budgets.push(self.load(terms).await?);
         }
         for (group, terms) in self.rules.by_model(subject, terms) {
-            model_budgets.push((group, self.load(terms).await?));
+            charges.model_budgets.push((group, self.load(terms).await?));
+        }
+        let limits = self.limits(subject, terms);
+        if limits != Limits::default() {
+            charges.limits.push((subject.clone(), limits));
         }
         Ok(())
     }

@@ -17,7 +17,6 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis, UnixMs};
 use trunkline_actors::ids::KeyId;
-use trunkline_actors::rate_limiter::Limits;
 
 use super::credential::Credential;
 use super::error::AuthError;
@@ -42,8 +41,6 @@ pub struct KeyTerms {
     pub ttl: Duration,
     /// How much longer it is used while the store fails: `trunkline.stale_keys_secs`. Zero: not at all.
     pub stale: Duration,
-    /// `general_settings.max_parallel_requests`, for keys without a number of their own.
-    pub default_parallel: Option<u32>,
 }
 
 /// See the module.
@@ -237,20 +234,9 @@ impl KeyTable {
         // Before it is read whom the key belongs to: a change meanwhile is seen at the next reading.
         let loaded_at = self.clock.now();
         let payers = self.payers.of_key(&row).await?;
-        let limits = Limits {
-            rpm: row.terms.rpm_limit,
-            tpm: row.terms.tpm_limit,
-            max_parallel: row
-                .terms
-                .max_parallel_requests
-                .map(|slots| u32::try_from(slots).unwrap_or(u32::MAX))
-                .or(self.terms.default_parallel),
-        };
         Ok(Arc::new(KeyEntry {
             row,
-            limits,
-            budgets: payers.budgets,
-            model_budgets: payers.model_budgets,
+            charges: payers.charges,
             organisation: payers.organisation,
             team_is_blocked: payers.team_is_blocked,
             loaded_at,

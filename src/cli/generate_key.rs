@@ -6,9 +6,10 @@ use clap::Args;
 use trunkline_actors::clock::UnixMs;
 
 use super::{ConfigArgs, load_config, print_line};
-use crate::auth::NewKey;
+use crate::auth::{NewKey, terms};
 use crate::config::{CliOverrides, ProcessEnv};
 use crate::server::open_store;
+use crate::storage::Terms;
 
 #[derive(Debug, Args)]
 pub(super) struct GenerateKeyArgs {
@@ -64,14 +65,22 @@ impl GenerateKeyArgs {
 
 pub(super) fn run(args: &GenerateKeyArgs, env: ProcessEnv) -> Result<(), anyhow::Error> {
     let config = load_config(&args.config, &CliOverrides::default(), env)?;
+    let max_budget = args.max_budget.as_deref();
+    let limit =
+        |field, limit: Option<u64>| limit.map(|limit| terms::limit(field, limit)).transpose();
     let made = NewKey {
         alias: args.key_alias.clone(),
         user_id: Some(args.user_id.clone()),
         models: args.models.clone(),
-        max_budget: args.max_budget.clone(),
-        rpm_limit: args.rpm_limit,
-        tpm_limit: args.tpm_limit,
-        max_parallel_requests: args.max_parallel_requests,
+        terms: Terms {
+            max_budget: max_budget
+                .map(|text| terms::usd("max_budget", text))
+                .transpose()?,
+            rpm_limit: limit("rpm_limit", args.rpm_limit)?,
+            tpm_limit: limit("tpm_limit", args.tpm_limit)?,
+            max_parallel_requests: limit("max_parallel_requests", args.max_parallel_requests)?,
+            ..Terms::default()
+        },
         duration: args.duration.clone(),
         created_by: Some("generate-key".to_owned()),
         ..NewKey::default()

@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 use super::excerpt::scrub;
 use super::health::{DeploymentChecks, HealthSettings};
 use super::model::{
-    Budget, BudgetSettings, ByError, ClientGone, Config, DeploymentConfig, UserConfig,
+    Budget, BudgetSettings, ByError, ClientGone, Config, DeploymentConfig, Fsync, JournalSettings,
+    UserConfig, WhenFull,
 };
 use super::secret::Secret;
 use crate::cost::PriceBook;
@@ -392,6 +393,22 @@ impl Facts {
         self.gateway(config);
     }
 
+    fn journal(&mut self, journal: JournalSettings) {
+        let here = (Part::Gateway, "journal".to_owned());
+        let fsync = match journal.fsync {
+            Fsync::Always => "always".to_owned(),
+            Fsync::Interval(every) => format!("every {}", shown(every)),
+            Fsync::Never => "never".to_owned(),
+        };
+        let when_full = match journal.when_full {
+            WhenFull::Refuse => "refuse",
+            WhenFull::Unrecorded => "unrecorded",
+        };
+        self.say(&here, "fsync", Some(fsync));
+        self.say(&here, "max_bytes", Some(journal.max_bytes));
+        self.say(&here, "when_full", Some(when_full));
+    }
+
     fn gateway(&mut self, config: &Config) {
         let general = &config.general;
         let gateway = (Part::Gateway, "gateway".to_owned());
@@ -453,6 +470,7 @@ impl Facts {
         self.say(&gateway, "port", Some(server.port));
         self.say(&gateway, "workers", server.workers);
         self.say(&gateway, "data_dir", Some(server.data_dir.display()));
+        self.journal(server.journal);
         self.health(&config.health);
         let redis = config.redis.as_ref();
         self.say(

@@ -60,9 +60,9 @@ pub use health::{CheckBy, DeploymentChecks, HealthSettings};
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
     Budget, BudgetSettings, ByError, CacheSettings, ClientGone, Config, DeploymentConfig,
-    DrainBounds, GeneralSettings, LitellmSettings, LogExport, ModelInfo, PriceOverrides, Receipts,
-    RedisSettings, RouterSettings, RoutingHint, RoutingStrategy, ServerSettings, Timeouts,
-    UserConfig,
+    DrainBounds, Fsync, GeneralSettings, JournalSettings, LitellmSettings, LogExport, ModelInfo,
+    PriceOverrides, Receipts, RedisSettings, RouterSettings, RoutingHint, RoutingStrategy,
+    ServerSettings, Timeouts, UserConfig, WhenFull,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
 pub use routing::StrategyArgs;

@@ -445,6 +445,8 @@ pub struct ServerSettings {
     pub client_gone: ClientGone,
     /// What answers say of their cost.
     pub receipts: Receipts,
+    /// The books on their way to the database.
+    pub journal: JournalSettings,
 }
 
 /// What answers say of their cost, beside the headers that LiteLLM's clients know.
@@ -461,6 +463,47 @@ impl Default for Receipts {
         Self {
             headers: true,
             stream_comment: true,
+        }
+    }
+}
+
+/// How the journal is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalSettings {
+    /// Default: every 100 ms.
+    pub fsync: Fsync,
+    /// What it may take of the disk. Default 1 GiB, at least 1 MiB.
+    pub max_bytes: u64,
+    /// Default: refuse.
+    pub when_full: WhenFull,
+}
+
+/// When the journal is forced to the disk, which only a power loss tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// Before a provider is called, and before the end of an answer is released.
+    Always,
+    /// This often.
+    Interval(Duration),
+    /// When the operating system likes.
+    Never,
+}
+
+/// What happens to requests that the journal has no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// They get a 503.
+    Refuse,
+    /// They are served and are on no books.
+    Unrecorded,
+}
+
+impl Default for JournalSettings {
+    fn default() -> Self {
+        Self {
+            fsync: Fsync::Interval(Duration::from_millis(100)),
+            max_bytes: 1 << 30,
+            when_full: WhenFull::Refuse,
         }
     }
 }

@@ -292,6 +292,7 @@ pub(super) struct RawTrunkline {
     pub(super) model_prices_file: Option<String>,
     pub(super) client_gone: RawClientGone,
     pub(super) receipts: RawReceipts,
+    pub(super) journal: RawJournal,
     pub(super) health_checks: Option<String>,
 }
 
@@ -311,6 +312,16 @@ pub(super) struct RawClientGone {
 pub(super) struct RawReceipts {
     pub(super) headers: Option<bool>,
     pub(super) stream_comment: Option<bool>,
+}
+
+/// `trunkline.journal`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawJournal {
+    pub(super) fsync: Option<String>,
+    pub(super) fsync_interval_secs: Option<f64>,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) when_full: Option<String>,
 }
 
 /// `trunkline.timeouts`, in seconds.

@@ -9,17 +9,19 @@ use super::database_url::DatabaseUrl;
 use super::env::Env;
 use super::load::CliOverrides;
 use super::model::{
-    ClientGone, DrainBounds, LitellmSettings, Receipts, RouterSettings, ServerSettings, Timeouts,
+    ClientGone, DrainBounds, Fsync, JournalSettings, LitellmSettings, Receipts, RouterSettings,
+    ServerSettings, Timeouts, WhenFull,
 };
 use super::raw::{
-    ModelRef, RawClientGone, RawGeneral, RawLitellm, RawReceipts, RawRouter, RawTimeouts,
-    RawTrunkline,
+    ModelRef, RawClientGone, RawGeneral, RawJournal, RawLitellm, RawReceipts, RawRouter,
+    RawTimeouts, RawTrunkline,
 };
 use super::report::Report;
 use super::routing;
 use super::section::{seconds_above_zero, seconds_or_zero};
 use super::yaml::KeyPath;
 
+const MIN_JOURNAL_BYTES: u64 = 1 << 20;
 const DEFAULT_MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 
 /// `trunkline`, the command line and the variables of the process itself.
@@ -92,6 +94,7 @@ pub(super) fn server(
             report,
         ),
         receipts: receipts(&raw.receipts),
+        journal: journal(&raw.journal, &here.key("journal"), report),
     }
 }
 
@@ -100,6 +103,56 @@ fn receipts(raw: &RawReceipts) -> Receipts {
     Receipts {
         headers: raw.headers.unwrap_or(default.headers),
         stream_comment: raw.stream_comment.unwrap_or(default.stream_comment),
+    }
+}
+
+fn journal(raw: &RawJournal, path: &KeyPath, report: &mut Report<'_>) -> JournalSettings {
+    let default = JournalSettings::default();
+    seconds_above_zero(
+        raw.fsync_interval_secs,
+        &path.key("fsync_interval_secs"),
+        report,
+    );
+    let interval = match raw.fsync_interval_secs.and_then(duration) {
+        Some(every) => Fsync::Interval(every),
+        None => default.fsync,
+    };
+    let fsync = match raw.fsync.as_deref() {
+        None | Some("interval") => interval,
+        Some("always") => Fsync::Always,
+        Some("never") => Fsync::Never,
+        Some(other) => {
+            report.problem(
+                &path.key("fsync"),
+                format!("`{other}` is no policy"),
+                "write `always`, `interval` or `never`",
+            );
+            interval
+        }
+    };
+    let when_full = match raw.when_full.as_deref() {
+        None | Some("refuse") => WhenFull::Refuse,
+        Some("unrecorded") => WhenFull::Unrecorded,
+        Some(other) => {
+            report.problem(
+                &path.key("when_full"),
+                format!("`{other}` is no policy"),
+                "write `refuse` or `unrecorded`",
+            );
+            WhenFull::Refuse
+        }
+    };
+    if raw.max_bytes.is_some_and(|bytes| bytes < MIN_JOURNAL_BYTES) {
+        report.problem(
+            &path.key("max_bytes"),
+            "is too small to hold the requests under way",
+            "write 1048576 (1 MiB) or more",
+        );
+    }
+    JournalSettings {
+        fsync,
+        max_bytes: raw.max_bytes.unwrap_or(default.max_bytes),
+        when_full,
     }
 }
 

@@ -2,22 +2,18 @@
 
 use std::sync::Arc;
 
-use log::error;
 use trunkline_actors::admission::{Ask, Permit, Reserved, admit as take};
-use trunkline_actors::ids::{ModelGroup, RequestId, Subject};
+use trunkline_actors::ids::{ModelGroup, RequestId};
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::{
-    JournalError, JournalWriter, SpendRecord, SpendStatus, StartedRecord,
-};
-use trunkline_actors::rate_limiter::Limits;
-use trunkline_actors::spend_ledger::Balance;
+use trunkline_actors::ports::{JournalWriter, SpendRecord, SpendStatus, StartedRecord};
+use trunkline_actors::rate_limiter::Bucket;
 use trunkline_actors::supervisor::Resolved;
 use trunkline_wire::request::Endpoint;
 
 use super::error::DispatchError;
 use super::settle::Settlement;
 use super::{Candidate, Inbound, Shared, service};
-use crate::auth::{AuthError, Identity};
+use crate::auth::{Asked, AuthError, Identity};
 use crate::cost;
 
 /// English text has about four bytes a token in every current vocabulary; a learned ratio per model comes with limits.
@@ -38,8 +34,8 @@ pub(super) struct Estimate {
 pub(super) struct Payers {
     end_user: Option<String>,
     tags: Vec<String>,
-    /// Every budget that must admit it.
-    pub(super) balances: Vec<Arc<Balance>>,
+    /// Every budget and limit that must admit it.
+    pub(super) asked: Asked,
 }
 
 /// Tokens that so many bytes of text are, roughly.
@@ -106,14 +102,14 @@ impl Payers {
             );
         }
         let models = [inbound.model.as_str(), resolved.group.as_str()];
-        let balances = shared
+        let asked = shared
             .labels
-            .balances(identity, end_user.as_deref(), &tags, &models)
+            .asked(identity, end_user.as_deref(), &tags, &models)
             .await?;
         Ok(Self {
             end_user,
             tags,
-            balances,
+            asked,
         })
     }
 }
@@ -121,22 +117,15 @@ impl Payers {
 /// Takes the caller's limits and budgets in one step. Nothing is on the journal yet: the permit's drop gives all back.
 pub(super) fn admit(
     shared: &Shared,
-    identity: &Identity,
     payers: &Payers,
     estimate: &Estimate,
 ) -> Result<Permit<Reserved>, DispatchError> {
-    let key = identity.key().filter(|key| key.limits != Limits::default());
-    let bucket = key.map(|key| {
-        let subject = Subject::from(&key.row.id);
-        shared.limiter.bucket(subject, key.limits)
-    });
-    let ask = estimate.ask();
-    Ok(take(
-        bucket.as_slice(),
-        &payers.balances,
-        ask,
-        shared.clock,
-    )?)
+    let limits = payers.asked.limits.iter();
+    let buckets: Vec<Arc<Bucket>> = limits
+        .map(|(subject, limits)| shared.limiter.bucket(subject.clone(), *limits))
+        .collect();
+    let balances = &payers.asked.balances;
+    Ok(take(&buckets, balances, estimate.ask(), shared.clock)?)
 }
 
 /// Writes `started`, just before the first attempt. From here on a drop settles.
@@ -165,17 +154,13 @@ pub(super) fn start(
         call_type: inbound.endpoint.call_type().to_owned(),
         stream: inbound.peek.stream,
         budgets: payers
+            .asked
             .balances
             .iter()
             .map(|balance| balance.key().clone())
             .collect(),
     };
-    journal.started(&started).map_err(|err| {
-        if !matches!(err, JournalError::NoRoom) {
-            error!(err:% = err; "the journal cannot be written");
-        }
-        DispatchError::JournalFull
-    })?;
+    shared.recording.started(journal.started(&started))?;
     let record = SpendRecord {
         status: SpendStatus::Failure,
         key_alias: key.and_then(|key| key.row.alias.clone()),

@@ -28,10 +28,13 @@ impl Journey {
         self.settlement
             .provider_request_id(decoded.response_id.clone());
         self.settlement.delivered(decoded.output_bytes);
-        let settled = self.settlement.complete(decoded.usage.as_ref()).map_err(|err| {
+        let withheld = |err| {
             error!(err:% = err; "an answer is withheld because it cannot be written to the journal");
             DispatchError::JournalFull
-        })?;
+        };
+        let settled = self.settlement.complete(decoded.usage.as_ref());
+        let settled = settled.map_err(withheld)?;
+        self.settlement.synced().await.map_err(withheld)?;
         let headers = headers::of_answer(&self, &arrived, settled.as_ref());
         let body = decoded.body.clone();
         arrived.attempt.report(outcome, now);

@@ -187,8 +187,8 @@ impl CallerLimits {
         }
         let Some(key) = &self.key else { return };
         for (name, limit) in [
-            ("x-litellm-key-rpm-limit", key.limits.rpm),
-            ("x-litellm-key-tpm-limit", key.limits.tpm),
+            ("x-litellm-key-rpm-limit", key.own_limits().rpm),
+            ("x-litellm-key-tpm-limit", key.own_limits().tpm),
         ] {
             if let Some(limit) = limit {
                 out.push((HeaderName::from_static(name), HeaderValue::from(limit)));

@@ -23,6 +23,7 @@ mod mock_testing;
 mod pre_call;
 mod priced;
 mod receipt;
+mod recording;
 mod resume;
 mod route;
 mod routing;
@@ -41,6 +42,7 @@ use std::time::Duration;
 
 use awc::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
+use log::error;
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout};
 use trunkline_actors::clock::{Clock, UnixMs};
@@ -54,6 +56,7 @@ pub use caps::{caps, provider_caps};
 pub use drain::Draining;
 pub use error::{DispatchError, UpstreamFailure};
 pub use priced::Priced;
+pub use recording::{Recording, RecordingState};
 pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
 pub use target::{Target, Targets};
@@ -105,6 +108,8 @@ pub struct Shared {
     pub receipts: Receipts,
     /// Answers that are read on without a client.
     pub draining: Draining,
+    /// What happens to requests that the journal does not take.
+    pub recording: Recording,
     /// Streams end with a usage chunk even for clients that did not ask.
     pub always_include_stream_usage: bool,
     /// `mock_testing_*` in bodies is acted on.
@@ -276,7 +281,7 @@ impl Dispatcher {
         let mut payers = Payers::of(&shared, identity, &inbound, &resolved).await?;
         // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
         let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
-        let must_know = refuses_unpriced || !payers.balances.is_empty();
+        let must_know = refuses_unpriced || !payers.asked.balances.is_empty();
         if must_know && !inbound.peek.disable_fallbacks {
             let fallbacks = table.within_reach(&resolved, inbound.peek.fallbacks.as_deref());
             within_reach.extend(
@@ -297,9 +302,9 @@ impl Dispatcher {
             .iter()
             .all(|(_, price)| price.as_ref().is_some_and(|price| price.price.is_free()))
         {
-            payers.balances.clear();
+            payers.asked.balances.clear();
         }
-        let permit = admit::admit(&shared, identity, &payers, &estimate)?;
+        let permit = admit::admit(&shared, &payers, &estimate)?;
         let too_long = pre_call::too_long(&shared, &inbound, &table, &resolved).await;
         let mut plan = table.plan(
             resolved,
@@ -310,7 +315,7 @@ impl Dispatcher {
         let first = route::next_call(&mut plan, shared.clock)
             .await
             .map_err(|reason| route::refused(reason, &shared))?;
-        let settlement = admit::start(
+        let mut settlement = admit::start(
             &shared,
             &self.journal,
             permit,
@@ -319,6 +324,11 @@ impl Dispatcher {
             &inbound,
             &estimate,
         )?;
+        if let Err(err) = settlement.synced().await {
+            error!(err:% = err; "a request is refused because its record may not outlive a power loss");
+            settlement.fail(503, "journal_full");
+            return Err(DispatchError::JournalFull);
+        }
 
         let (stream, endpoint) = (inbound.peek.stream, inbound.endpoint);
         let header_wait = shared.timeouts.header_wait;

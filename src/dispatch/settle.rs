@@ -208,6 +208,17 @@ impl Settlement {
         self.settle(SpendStatus::Success, usage, 200, None)
     }
 
+    /// Waits until what is on the journal survives a power loss, where that is promised.
+    ///
+    /// # Errors
+    /// When it may not: then what rests on the record must not happen.
+    pub(super) async fn synced(&self) -> Result<(), JournalError> {
+        match self.journal.synced() {
+            None => Ok(()),
+            Some(synced) => synced.await,
+        }
+    }
+
     /// The answer broke off after a part of it was delivered, which is charged.
     pub(super) fn broke_off(
         &mut self,
@@ -299,14 +310,7 @@ impl Settlement {
         if let Some(priced) = &priced {
             priced.note_on(record);
         }
-
-        let written = self.journal.settled(record);
-        if written.is_ok() {
-            if let Some(priced) = &priced {
-                priced.kept(record);
-            }
-            self.shared.ledger.note_settled();
-        }
+        let written = self.write(record, priced.as_deref());
 
         let answering = open.answering.as_ref().map(|answering| &answering.target);
         if status == SpendStatus::Success
@@ -348,6 +352,23 @@ impl Settlement {
                 priced,
             })
         })
+    }
+
+    /// Puts the record on the journal; where the operator prefers answers to books, a full one is no error.
+    fn write(&self, record: &SpendRecord, priced: Option<&Priced>) -> Result<(), JournalError> {
+        match self.journal.settled(record) {
+            Ok(()) => {
+                if let Some(priced) = priced {
+                    priced.kept(record);
+                }
+                self.shared.ledger.note_settled();
+            }
+            Err(err) if self.shared.recording.goes_on_without(&err) => {
+                self.shared.metrics.unrecorded();
+            }
+            Err(err) => return Err(err),
+        }
+        Ok(())
     }
 }
 

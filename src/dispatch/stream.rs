@@ -25,6 +25,7 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use log::{error, warn};
 use tokio::time::{Instant, timeout};
 use trunkline_actors::deployment::Outcome;
+use trunkline_actors::ports::JournalError;
 use trunkline_wire::error::UpstreamError;
 use trunkline_wire::exchange::keep_alive;
 use trunkline_wire::relay::FrameKind;
@@ -99,6 +100,11 @@ enum Step {
     Again,
     /// The last bytes.
     Last(Bytes),
+    /// The stream is whole and settled: what comes before its end, and the end, which waits for the record to be safe.
+    End {
+        before: Bytes,
+        terminal: Bytes,
+    },
 }
 
 // === impl LateFailure ===
@@ -240,6 +246,13 @@ impl Pump {
                         running.release_connection();
                     }
                     return Some(bytes);
+                }
+                Step::End { before, terminal } => {
+                    // Taken: it is settled, so a client that leaves now ends nothing.
+                    let running = self.running.take()?;
+                    let last = running.safe_end(terminal).await;
+                    running.release_connection();
+                    return Some(Joined::of([before, last]));
                 }
             }
         }
@@ -393,8 +406,8 @@ impl Running {
                 let before = out.take();
                 let end = self.end(&frame.bytes);
                 return Ok(Some(match end {
-                    Step::Last(last) => Step::Last(Joined::of([before, last])),
-                    other => other,
+                    Ok(terminal) => Step::End { before, terminal },
+                    Err(withheld) => Step::Last(Joined::of([before, withheld])),
                 }));
             }
             if let Some(resumable) = &mut self.resumable {
@@ -431,17 +444,27 @@ impl Running {
         self.break_off(failed, failure.status)
     }
 
-    /// The stream is whole: settle, then release its end.
-    fn end(&mut self, terminal: &[u8]) -> Step {
+    /// The stream is whole: settle, then release its end, or the error event in its place.
+    fn end(&mut self, terminal: &[u8]) -> Result<Bytes, Bytes> {
         self.report_success();
         self.note();
         match self.journey.settlement.complete(self.events.relay.usage()) {
-            Ok(settled) => Step::Last(self.with_receipt(settled.as_ref(), terminal)),
-            Err(err) => {
-                error!(err:% = err; "the end of a stream is withheld because it cannot be written to the journal");
-                Step::Last(self.error_event(DispatchError::JournalFull))
-            }
+            Ok(settled) => Ok(self.with_receipt(settled.as_ref(), terminal)),
+            Err(err) => Err(self.withheld(&err)),
         }
+    }
+
+    /// The end of a settled stream once its record is as safe as promised, or the error event in its place.
+    async fn safe_end(&self, terminal: Bytes) -> Bytes {
+        match self.journey.settlement.synced().await {
+            Ok(()) => terminal,
+            Err(err) => self.withheld(&err),
+        }
+    }
+
+    fn withheld(&self, err: &JournalError) -> Bytes {
+        error!(err:% = err; "the end of a stream is withheld because it cannot be written to the journal");
+        self.error_event(DispatchError::JournalFull)
     }
 
     /// Charges what was delivered and says that the stream broke.

@@ -20,6 +20,8 @@ pub(crate) async fn show(_caller: Caller<Public>, call: Call) -> Result<HttpResp
         }
     }
     app.shared.metrics.keys_weakened(app.keys.is_weakened());
+    let journal = app.journal.status();
+    app.shared.metrics.journal(journal.bytes, journal.max_bytes);
     let text = app.shared.metrics.render().map_err(|err| {
         ApiError::new(
             Code::Internal,

@@ -7,8 +7,12 @@ use std::fmt;
 use actix_web::http::Method;
 use actix_web::{Handler, HttpResponse, Responder, Route, web};
 
+use super::admin::tenants::{
+    BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER, create, list, members, remove, reset,
+    set_blocked, show, show_named, update, users,
+};
 use super::error::{ApiError, Code};
-use super::extract::{Call, Caller, Demand};
+use super::extract::{AdminOnly, Call, Caller, Demand};
 use super::{admin, anthropic, docs, health, metrics, openai, utils};
 use crate::auth::Permission;
 
@@ -41,6 +45,9 @@ pub fn table() -> Vec<Entry> {
         model_calls(),
         about_models(),
         management(),
+        groups(),
+        people(),
+        labels(),
         about_the_gateway(),
     ]
     .into_iter()
@@ -129,7 +136,37 @@ fn management() -> Vec<Entry> {
         post(
             &["/key/generate"],
             "Make a virtual key; its secret is shown once",
-            admin::key_generate::create,
+            admin::keys::generate::create,
+        ),
+        post(
+            &["/key/update"],
+            "Change a virtual key; what is absent stays",
+            admin::keys::update::update,
+        ),
+        post(
+            &["/key/block"],
+            "Refuse a key from now on",
+            admin::keys::update::block,
+        ),
+        post(
+            &["/key/unblock"],
+            "Serve a blocked key again",
+            admin::keys::update::unblock,
+        ),
+        post(
+            &["/key/{key}/reset_spend"],
+            "Begin a key's budgets anew, with reset_to spent",
+            admin::keys::reset_spend::reset,
+        ),
+        get(
+            &["/key/info"],
+            "A key with its terms and what it has spent",
+            admin::keys::info::show,
+        ),
+        get(
+            &["/key/list"],
+            "Keys, page by page",
+            admin::keys::info::list,
         ),
         get(
             &["/user/spend"],
@@ -150,6 +187,191 @@ fn management() -> Vec<Entry> {
             &["/router/state"],
             "Model groups and the state of their deployments",
             admin::router_state::show,
+        ),
+    ]
+}
+
+type Admin = Caller<AdminOnly>;
+
+/// Organisations and teams.
+fn groups() -> Vec<Entry> {
+    vec![
+        post(
+            &["/organization/new"],
+            "Make an organisation",
+            |caller: Admin, call| create(&ORGANISATION, caller, call),
+        ),
+        patch(
+            &["/organization/update"],
+            "Change an organisation; what is absent stays",
+            |caller: Admin, call| update(&ORGANISATION, caller, call),
+        ),
+        get(
+            &["/organization/info"],
+            "An organisation with its terms and spend",
+            |caller: Admin, call| show(&ORGANISATION, caller, call),
+        ),
+        get(
+            &["/organization/list"],
+            "Organisations",
+            |caller: Admin, call| list(&ORGANISATION, caller, call),
+        ),
+        post(&["/team/new"], "Make a team", |caller: Admin, call| {
+            create(&TEAM, caller, call)
+        }),
+        post(
+            &["/team/update"],
+            "Change a team; what is absent stays",
+            |caller: Admin, call| update(&TEAM, caller, call),
+        ),
+        get(
+            &["/team/info"],
+            "A team with its terms, spend and members",
+            members::show_team,
+        ),
+        get(&["/team/list"], "Teams", |caller: Admin, call| {
+            list(&TEAM, caller, call)
+        }),
+        post(
+            &["/team/block"],
+            "Refuse a team's keys from now on",
+            |_: Admin, call| set_blocked(&TEAM, true, call),
+        ),
+        post(
+            &["/team/unblock"],
+            "Serve a blocked team again",
+            |_: Admin, call| set_blocked(&TEAM, false, call),
+        ),
+        post(&["/team/member_add"], "Add users to a team", members::add),
+        post(
+            &["/team/member_update"],
+            "Change a member's budget, limits or role",
+            members::update,
+        ),
+        post(
+            &["/team/member_delete"],
+            "Take a user out of a team",
+            members::remove,
+        ),
+    ]
+}
+
+/// Users and customers.
+fn people() -> Vec<Entry> {
+    vec![
+        post(
+            &["/user/new"],
+            "Make a user, and a key for it",
+            users::create,
+        ),
+        post(
+            &["/user/update"],
+            "Change a user; what is absent stays",
+            |caller: Admin, call| update(&USER, caller, call),
+        ),
+        get(
+            &["/user/info"],
+            "A user with its terms and spend",
+            |caller: Admin, call| show(&USER, caller, call),
+        ),
+        get(&["/user/list"], "Users", |caller: Admin, call| {
+            list(&USER, caller, call)
+        }),
+        post(
+            &["/user/reset_budget"],
+            "Begin a user's budgets anew",
+            reset::user,
+        ),
+        post(
+            &["/global/spend/reset"],
+            "Begin the budgets of all keys and teams anew; with the master key",
+            reset::everything,
+        ),
+        post(
+            &["/customer/new", "/end_user/new"],
+            "Make a customer with a budget or limits",
+            |caller: Admin, call| create(&CUSTOMER, caller, call),
+        ),
+        post(
+            &["/customer/update", "/end_user/update"],
+            "Change a customer; what is absent stays",
+            |caller: Admin, call| update(&CUSTOMER, caller, call),
+        ),
+        get(
+            &["/customer/info", "/end_user/info"],
+            "A customer with its terms and spend",
+            |caller: Admin, call| show(&CUSTOMER, caller, call),
+        ),
+        get(
+            &["/customer/list", "/end_user/list"],
+            "Customers that have terms",
+            |caller: Admin, call| list(&CUSTOMER, caller, call),
+        ),
+        post(
+            &["/customer/delete", "/end_user/delete"],
+            "Forget the terms of customers",
+            |caller: Admin, call| remove(&CUSTOMER, caller, call),
+        ),
+        post(
+            &["/customer/block", "/end_user/block"],
+            "Refuse requests that name these customers",
+            |_: Admin, call| set_blocked(&CUSTOMER, true, call),
+        ),
+        post(
+            &["/customer/unblock", "/end_user/unblock"],
+            "Serve blocked customers again",
+            |_: Admin, call| set_blocked(&CUSTOMER, false, call),
+        ),
+    ]
+}
+
+/// Tags and shared budgets.
+fn labels() -> Vec<Entry> {
+    vec![
+        post(
+            &["/tag/new"],
+            "Give a tag a budget or limits",
+            |caller: Admin, call| create(&TAG, caller, call),
+        ),
+        post(
+            &["/tag/update"],
+            "Change a tag; what is absent stays",
+            |caller: Admin, call| update(&TAG, caller, call),
+        ),
+        post(
+            &["/tag/info"],
+            "Tags with their terms and spend",
+            |caller: Admin, call| show_named(&TAG, caller, call),
+        ),
+        get(
+            &["/tag/list"],
+            "Tags that have terms",
+            |caller: Admin, call| list(&TAG, caller, call),
+        ),
+        post(
+            &["/tag/delete"],
+            "Forget the terms of a tag",
+            |caller: Admin, call| remove(&TAG, caller, call),
+        ),
+        post(
+            &["/budget/new"],
+            "Make a budget that others share by its id",
+            |caller: Admin, call| create(&BUDGET, caller, call),
+        ),
+        post(
+            &["/budget/update"],
+            "Change a shared budget; what is absent stays",
+            |caller: Admin, call| update(&BUDGET, caller, call),
+        ),
+        post(
+            &["/budget/info"],
+            "Shared budgets by their ids",
+            |caller: Admin, call| show_named(&BUDGET, caller, call),
+        ),
+        get(
+            &["/budget/list"],
+            "Shared budgets",
+            |caller: Admin, call| list(&BUDGET, caller, call),
         ),
     ]
 }
@@ -253,6 +475,15 @@ where
     F::Output: Responder + 'static,
 {
     entry(Method::POST, paths, summary, handler)
+}
+
+fn patch<P, F>(paths: &'static [&'static str], summary: &'static str, handler: F) -> Entry
+where
+    P: Demand,
+    F: Handler<(Caller<P>, Call)>,
+    F::Output: Responder + 'static,
+{
+    entry(Method::PATCH, paths, summary, handler)
 }
 
 fn entry<P, F>(

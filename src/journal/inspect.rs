@@ -12,8 +12,8 @@ use trunkline_actors::ids::RequestId;
 use trunkline_actors::ports::SpendRecord;
 
 use super::frame::{self, HEADER_BYTES, Parsed};
+use super::is_segment;
 use super::record::{self, Record};
-use super::writer::is_segment;
 
 /// How much of a segment is read at a time.
 const CHUNK_BYTES: usize = 256 * 1024;

@@ -52,14 +52,22 @@ impl BootLock {
         }
     }
 
-    /// Removes the lock file and its directory; the directory stays when something else is in it.
+    /// Removes the lock file and its directory; the directory stays when something else is in it, such as the lock file
+    /// of a process that looks for the dead at this very moment.
     ///
     /// Precondition: no record of the directory is needed any more.
     pub(super) fn remove_dir(&self) -> io::Result<()> {
         let removed = fs::remove_file(&self.path)
             .and_then(|()| self.path.parent().map_or(Ok(()), fs::remove_dir));
         match removed {
-            Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+            Err(err)
+                if !matches!(
+                    err.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
+                Err(err)
+            }
             _ => Ok(()),
         }
     }

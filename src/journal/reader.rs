@@ -1,33 +1,43 @@
 //! The ledger's end of the journal: settled records in, one batch at a time, and nothing forgotten before the store has it.
 //!
 //! Records are read back from the files; none waits in memory. Adopted directories come first, then this boot's segments.
-//! A segment of this boot is deleted when it is sealed, wholly shipped, and every request that started in it has settled; one slow
-//! request so keeps one segment, which is why open `started` records need not be copied forward. Adopted segments stay until
-//! the `unknown` rows made of them are in the store.
+//! A segment of this boot is deleted when it is sealed, wholly shipped, and each request that started in it has settled or
+//! has a copy of its `started` in a later segment (see `lane`). Adopted segments stay until the `unknown` rows made of them
+//! are in the store.
+//!
+//! Other processes on the same data directory may die while this one lives: now and then the reader looks for directories
+//! that nobody owns any more and adopts them, as the start does.
 
 use std::io;
-use std::sync::atomic::Ordering;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
 use trunkline_actors::ports::{
     JournalBatch, JournalError, JournalPosition, JournalReader, SpendRecord,
 };
 
+use super::FsyncPolicy;
+use super::books::Books;
 use super::record::{self, Record};
-use super::replay::Adopted;
-use super::segment::{Scanner, Segment};
-use super::writer::Books;
+use super::replay::{self, Adopted};
+use super::scanner::Scanner;
+use super::segment::Segment;
 
 /// Reads for the one ledger of the process.
 #[derive(Debug)]
 pub(super) struct Reader {
     books: Arc<Books>,
+    /// Where all boots have their directories.
+    root: PathBuf,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     adopted: Vec<Adopted>,
+    /// When directories without an owner were last looked for.
+    looked_at: Instant,
     /// The last batch that was handed out. Only its position can be released: an older batch is part of it.
     handed: Option<Handed>,
     last_position: u64,
@@ -46,17 +56,15 @@ struct Handed {
 // === impl Reader ===
 
 impl Reader {
-    pub(super) fn new(books: Arc<Books>, adopted: Vec<Adopted>) -> Self {
-        let bytes: u64 = adopted
-            .iter()
-            .flat_map(|dir| &dir.segments)
-            .map(|segment| segment.len())
-            .sum();
-        books.bytes.fetch_add(bytes, Ordering::AcqRel);
+    /// A reader that has adopted what earlier processes left in `root`.
+    pub(super) fn new(books: Arc<Books>, root: PathBuf, adopted: Vec<Adopted>) -> Self {
+        count(&books, &adopted);
         Self {
             books,
+            root,
             state: Mutex::new(State {
                 adopted,
+                looked_at: Instant::now(),
                 handed: None,
                 last_position: 0,
             }),
@@ -71,6 +79,25 @@ impl Reader {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Whatever a panic left half done is read again: the store ignores what it has.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adopts the directories of processes that died since the last look.
+    fn look_for_the_dead(&self, state: &mut State) {
+        if state.looked_at.elapsed() < self.books.options.adopt_every {
+            return;
+        }
+        state.looked_at = Instant::now();
+        match replay::adopt_all(&self.root, &self.books.disk) {
+            Ok(adopted) => {
+                count(&self.books, &adopted);
+                state.adopted.extend(adopted);
+            }
+            // What could be read until then is free again, and the next look finds it.
+            Err(err) => log::warn!(
+                err:% = err;
+                "the journal directories of other processes cannot be looked through; this is tried again"
+            ),
+        }
     }
 
     fn sweep_locked(&self, state: &mut State) -> io::Result<bool> {
@@ -90,13 +117,36 @@ impl Reader {
             }
             needed
         });
-        let mut live = self
+        let mut done: Vec<Arc<Segment>> = self
             .books
-            .segments
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.delete_done(&mut live)?;
-        Ok(live.is_empty())
+            .segments_lock()
+            .extract_if(.., |segment| segment.is_done())
+            .collect();
+        let deleted = if done.is_empty() {
+            Ok(())
+        } else {
+            self.sync_copies()
+                .and_then(|()| self.delete_done(&mut done))
+        };
+        let mut live = self.books.segments_lock();
+        // Those that are still there are tried again.
+        live.splice(0..0, done);
+        deleted.map(|()| live.is_empty())
+    }
+
+    /// What is left of a request whose `started` is about to be deleted, a copy or its `settled`, lies in segments that may
+    /// not be on the disk yet.
+    fn sync_copies(&self) -> io::Result<()> {
+        if self.books.options.fsync == FsyncPolicy::Never {
+            return Ok(());
+        }
+        let segments = self.books.segments();
+        let synced = segments.iter().try_for_each(|segment| segment.sync());
+        match (synced, self.books.options.fsync) {
+            (Err(err), FsyncPolicy::Always) => Err(err),
+            // The syncing thread has said it, and keeping more files does not help.
+            _ => Ok(()),
+        }
     }
 
     fn delete_done(&self, segments: &mut Vec<Arc<Segment>>) -> io::Result<()> {
@@ -107,7 +157,7 @@ impl Reader {
             }
             match segment.delete() {
                 Ok(()) => {
-                    self.books.bytes.fetch_sub(segment.len(), Ordering::AcqRel);
+                    self.books.give_back(segment.capacity());
                     false
                 }
                 Err(err) => {
@@ -140,6 +190,7 @@ impl Reader {
 impl JournalReader for Reader {
     fn next_batch(&self, max: usize) -> Result<JournalBatch, JournalError> {
         let mut state = self.lock();
+        self.look_for_the_dead(&mut state);
         let (records, mut handed) = self
             .collect(&state, max)
             .map_err(|source| io_error("read records back", source))?;
@@ -211,6 +262,11 @@ fn collect_segment(
         .segments
         .push((Arc::clone(segment), scanner.offset()));
     Ok(())
+}
+
+fn count(books: &Books, adopted: &[Adopted]) {
+    let segments = adopted.iter().flat_map(|dir| &dir.segments);
+    books.count_adopted(segments.map(|segment| segment.capacity()).sum());
 }
 
 fn io_error(operation: &'static str, source: io::Error) -> JournalError {

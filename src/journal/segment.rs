@@ -1,107 +1,124 @@
-//! One segment file: appended to by one writer, read back by the reader, deleted when nothing needs it.
+//! One segment file: made at its full size, appended to by one writer, read back by the reader, deleted when nothing
+//! needs it.
 //!
-//! A segment counts what keeps it alive: bytes not shipped yet, and `started` records whose `settled` has not come. It
-//! knows frames, not records.
+//! A segment counts what keeps it alive: bytes not shipped yet, and `started` records whose `settled` has not come and
+//! that no later segment has a copy of. It knows frames, not records. Behind the last frame there are zeroes.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::frame::{self, HEADER_BYTES, MAX_FRAME_BYTES, Parsed};
-
-/// How much of a segment is read at a time.
-const CHUNK_BYTES: usize = 64 * MAX_FRAME_BYTES;
+use super::disk::Disk;
+use super::frame::MAX_FRAME_BYTES;
 
 /// One file of frames.
 ///
-/// Who writes what: the counters that grow with the file (`len`, `dirty`) by its one writer, under that writer's lock;
-/// `open` by any writer; `sealed` once; `shipped` by the reader, under its lock.
+/// Who writes what: the counters that grow with the file (`len`, `dirty`), `sealed` and `open` by whoever holds its lane's
+/// lock; `suspect` by that one and the syncing thread; `shipped` by the reader, under its lock.
 #[derive(Debug)]
 pub(super) struct Segment {
     path: PathBuf,
     file: File,
-    /// Bytes that hold whole frames. Bytes behind it, if any, are the rest of a failed append.
+    disk: Arc<dyn Disk>,
+    /// Its place in its lane's order, from 0.
+    number: u64,
+    /// What it takes of the journal's limit: the file's size.
+    capacity: u64,
+    /// Bytes that hold whole frames. What is behind them, if not zero, is the rest of a failed append.
     len: AtomicU64,
     dirty: AtomicBool,
     /// The file's name is on the disk too.
     named: AtomicBool,
+    /// It could not be written or synced: the next record goes elsewhere.
+    suspect: AtomicBool,
     sealed: AtomicBool,
-    /// `started` records in this file that are not settled yet.
+    /// `started` records in this file that are not settled yet, nor copied to a later file.
     open: AtomicU64,
     shipped: AtomicU64,
-}
-
-/// Reads frames from one place to another, a chunk at a time.
-#[derive(Debug)]
-pub(super) struct Scanner {
-    file: File,
-    chunk: Vec<u8>,
-    /// The current frame in `chunk`, and where the next one starts.
-    frame_at: usize,
-    next_at: usize,
-    /// Where `next_at` lies in the file.
-    offset: u64,
-    /// Where the chunk ends in the file.
-    read_to: u64,
-    limit: u64,
 }
 
 // === impl Segment ===
 
 impl Segment {
-    /// Makes a new, empty segment to append to.
-    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
+    /// Makes a new, empty segment of `capacity` bytes. Nothing is left of it when that fails.
+    pub(super) fn create(
+        path: PathBuf,
+        number: u64,
+        capacity: u64,
+        disk: Arc<dyn Disk>,
+    ) -> io::Result<Self> {
         let file = OpenOptions::new()
-            .append(true)
+            .read(true)
+            .write(true)
             .create_new(true)
             .open(&path)?;
-        Ok(Self::new(path, file, 0, false))
+        if let Err(err) = disk.preallocate(&file, capacity) {
+            fs::remove_file(&path).ok();
+            return Err(err);
+        }
+        Ok(Self::new(path, file, disk, number, capacity, 0, false))
     }
 
-    /// A segment that a dead process left; `len` is where its whole frames end.
-    pub(super) fn adopted(path: PathBuf, len: u64) -> io::Result<Self> {
+    /// A segment that a dead process left; `len` is where its whole frames end, `capacity` how long it is.
+    pub(super) fn adopted(
+        path: PathBuf,
+        len: u64,
+        capacity: u64,
+        disk: Arc<dyn Disk>,
+    ) -> io::Result<Self> {
         let file = File::open(&path)?;
-        Ok(Self::new(path, file, len, true))
+        Ok(Self::new(path, file, disk, 0, capacity, len, true))
     }
 
-    /// A segment over a file that a test prepared.
-    #[cfg(test)]
-    pub(super) fn over_file(file: File) -> Self {
-        Self::new(PathBuf::new(), file, 0, false)
-    }
-
-    fn new(path: PathBuf, file: File, len: u64, sealed: bool) -> Self {
+    fn new(
+        path: PathBuf,
+        file: File,
+        disk: Arc<dyn Disk>,
+        number: u64,
+        capacity: u64,
+        len: u64,
+        sealed: bool,
+    ) -> Self {
         Self {
             path,
             file,
+            disk,
+            number,
+            capacity,
             len: AtomicU64::new(len),
             dirty: AtomicBool::new(false),
             named: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
             sealed: AtomicBool::new(sealed),
             open: AtomicU64::new(0),
             shipped: AtomicU64::new(0),
         }
     }
 
-    /// Appends one frame by one `write(2)`.
+    /// Appends one frame by one `pwrite(2)`; answers where it lies.
     ///
-    /// Precondition: the caller is the segment's one writer and holds its lock.
+    /// Precondition: the caller holds the lane's lock, and the frame fits.
     ///
-    /// A failed write (disk full) is cut off again, or later frames would lie behind garbage. When even that fails the
-    /// segment is sealed: `is_sealed` tells the writer to go on in another file.
-    pub(super) fn append(&self, frame: &[u8]) -> io::Result<()> {
-        let len = self.len();
-        if let Err(err) = (&self.file).write_all(frame) {
-            if self.file.set_len(len).is_err() {
-                self.seal();
-            }
-            return Err(err);
-        }
+    /// What a failed write left behind is overwritten by the next frame, and is no frame if there is none: no frame's
+    /// header can lie within the text of another.
+    pub(super) fn append(&self, frame: &[u8]) -> io::Result<u64> {
+        let offset = self.len();
+        self.disk.write_at(&self.file, frame, offset)?;
         // Release: who reads this length may read the bytes below it.
-        self.len.store(len + frame.len() as u64, Ordering::Release);
+        self.len
+            .store(offset + frame.len() as u64, Ordering::Release);
         self.dirty.store(true, Ordering::Release);
-        Ok(())
+        Ok(offset)
+    }
+
+    /// Reads bytes back that [`Segment::append`] wrote.
+    pub(super) fn read_at(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
     }
 
     /// Makes what was appended so far survive a power loss. Does nothing when nothing was appended since the last time.
@@ -116,10 +133,8 @@ impl Segment {
     }
 
     fn sync_now(&self) -> io::Result<()> {
-        self.file.sync_data()?;
-        // A directory can be opened, and has to be synced, on Unix only.
-        if cfg!(unix)
-            && !self.named.load(Ordering::Acquire)
+        self.disk.sync(&self.file)?;
+        if !self.named.load(Ordering::Acquire)
             && let Some(dir) = self.path.parent()
         {
             File::open(dir)?.sync_all()?;
@@ -132,17 +147,47 @@ impl Segment {
         &self.path
     }
 
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len.load(Ordering::Acquire)
     }
 
+    /// Bytes that can be appended.
+    pub(super) fn free(&self) -> u64 {
+        self.capacity.saturating_sub(self.len())
+    }
+
+    /// Records of whatever size that can be appended for sure, `bytes` once taken off.
+    pub(super) fn slots_after(&self, bytes: u64) -> u64 {
+        self.free().saturating_sub(bytes) / MAX_FRAME_BYTES as u64
+    }
+
     /// No frame is appended any more.
+    ///
+    /// Precondition: the caller holds the lane's lock, or an append could come after it.
     pub(super) fn seal(&self) {
         self.sealed.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_sealed(&self) -> bool {
+    fn is_sealed(&self) -> bool {
         self.sealed.load(Ordering::Acquire)
+    }
+
+    /// Nothing more should be appended: the disk failed here.
+    pub(super) fn distrust(&self) {
+        self.suspect.store(true, Ordering::Release);
+    }
+
+    /// Whether the writer should go on in another file.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::Acquire)
     }
 
     pub(super) fn note_started(&self) {
@@ -173,67 +218,5 @@ impl Segment {
             Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
             _ => Ok(()),
         }
-    }
-}
-
-// === impl Scanner ===
-
-impl Scanner {
-    /// Frames of `path` that lie between the offsets `from` and `limit`.
-    pub(super) fn open(path: &Path, from: u64, limit: u64) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(from))?;
-        Ok(Self {
-            file,
-            chunk: Vec::new(),
-            frame_at: 0,
-            next_at: 0,
-            offset: from,
-            read_to: from,
-            limit,
-        })
-    }
-
-    /// Goes to the next frame; false at the limit, and at the first bytes that are not a whole frame.
-    pub(super) fn advance(&mut self) -> io::Result<bool> {
-        loop {
-            let rest = self.chunk.get(self.next_at..).unwrap_or_default();
-            match frame::parse(rest) {
-                Parsed::Frame(payload) => {
-                    let size = HEADER_BYTES + payload.len();
-                    self.frame_at = self.next_at;
-                    self.next_at += size;
-                    self.offset += size as u64;
-                    return Ok(true);
-                }
-                Parsed::Incomplete if self.read_to < self.limit => {
-                    if !self.read_chunk()? {
-                        return Ok(false);
-                    }
-                }
-                Parsed::Incomplete | Parsed::Damaged => return Ok(false),
-            }
-        }
-    }
-
-    /// The payload of the frame that [`Scanner::advance`] went to.
-    pub(super) fn payload(&self) -> &[u8] {
-        self.chunk
-            .get(self.frame_at + HEADER_BYTES..self.next_at)
-            .unwrap_or_default()
-    }
-
-    /// Where the frame after the current one starts.
-    pub(super) fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    fn read_chunk(&mut self) -> io::Result<bool> {
-        self.chunk.drain(..self.next_at);
-        self.next_at = 0;
-        let wanted = (self.limit - self.read_to).min(CHUNK_BYTES as u64);
-        let read = (&mut self.file).take(wanted).read_to_end(&mut self.chunk)?;
-        self.read_to += read as u64;
-        Ok(read > 0)
     }
 }

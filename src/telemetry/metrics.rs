@@ -42,6 +42,9 @@ pub struct Metrics {
     cooldowns: Family<DeploymentLabels, Counter>,
     keys_weakened: Gauge,
     healthy: Family<DeploymentLabels, Gauge>,
+    journal_bytes: Gauge,
+    journal_limit: Gauge,
+    unrecorded: Counter,
 }
 
 /// The metrics of one model group: counting a request allocates nothing.
@@ -156,6 +159,9 @@ impl Metrics {
             cooldowns: Family::default(),
             keys_weakened: Gauge::default(),
             healthy: Family::default(),
+            journal_bytes: Gauge::default(),
+            journal_limit: Gauge::default(),
+            unrecorded: Counter::default(),
             registry: Registry::default(),
         };
         let build = Family::<Vec<(&'static str, &'static str)>, Gauge>::default();
@@ -218,6 +224,21 @@ impl Metrics {
             "Whether a deployment's last background health check passed (1) or failed (0)",
             metrics.healthy.clone(),
         );
+        registry.register(
+            "journal_bytes",
+            "Bytes of disk that the journal takes",
+            metrics.journal_bytes.clone(),
+        );
+        registry.register(
+            "journal_limit_bytes",
+            "Bytes of disk that the journal may take",
+            metrics.journal_limit.clone(),
+        );
+        registry.register(
+            "unrecorded_requests",
+            "Requests that are on no books because the journal took no records",
+            metrics.unrecorded.clone(),
+        );
         Self {
             registry,
             ..metrics
@@ -248,6 +269,18 @@ impl Metrics {
     /// Takes over whether keys are served that the database could not confirm.
     pub fn keys_weakened(&self, weakened: bool) {
         self.keys_weakened.set(weakened.into());
+    }
+
+    /// Takes over how much room the journal takes, in bytes.
+    pub fn journal(&self, bytes: u64, limit: u64) {
+        let shown = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.journal_bytes.set(shown(bytes));
+        self.journal_limit.set(shown(limit));
+    }
+
+    /// Counts a request that is on no books.
+    pub fn unrecorded(&self) {
+        self.unrecorded.inc();
     }
 
     /// Takes note of a background health check.

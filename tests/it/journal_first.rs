@@ -10,13 +10,14 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 use trunkline::auth::Identity;
 use trunkline::auth::{BudgetRules, LabelTable, PayerReader};
 use trunkline::config::{CliOverrides, ConfigSource, MapEnv, load};
 use trunkline::dispatch::{
-    DispatchError, Dispatcher, Draining, Inbound, Reply, Shared, Targets, routing_config,
-    tls_config,
+    DispatchError, Dispatcher, Draining, Inbound, Recording, Reply, Shared, Targets,
+    routing_config, tls_config,
 };
 use trunkline::http::model_call;
 use trunkline::storage::open_sqlite;
@@ -33,6 +34,7 @@ use trunkline_actors::spend_ledger::{self, Caps, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
+use crate::spend::whole_or_streamed;
 use crate::support::config::{ConfigText, Deployment};
 use crate::support::gateway::chat_request_body;
 use crate::support::reply;
@@ -44,6 +46,12 @@ struct Journal {
     settled: Mutex<Vec<SpendStatus>>,
     refuses_starts: AtomicBool,
     refuses_settlements: AtomicBool,
+    /// What was appended has to be waited for.
+    syncs: AtomicBool,
+    /// Waits that are over.
+    synced: Arc<AtomicUsize>,
+    /// This wait, counted from 1, ends with an error.
+    failing_sync: AtomicUsize,
 }
 
 /// Ships nothing and has nothing to ship.
@@ -76,6 +84,22 @@ impl JournalWriter for Journal {
             .unwrap_or_else(PoisonError::into_inner)
             .push(record.status);
         Ok(())
+    }
+
+    fn synced(&self) -> Option<BoxFuture<'static, Result<(), JournalError>>> {
+        if !self.syncs.load(Ordering::Relaxed) {
+            return None;
+        }
+        let synced = Arc::clone(&self.synced);
+        let failing = self.failing_sync.load(Ordering::Relaxed);
+        Some(Box::pin(async move {
+            // Whoever does not wait is through before the count goes up.
+            yield_now().await;
+            if synced.fetch_add(1, Ordering::Relaxed) + 1 == failing {
+                return Err(JournalError::Closed);
+            }
+            Ok(())
+        }))
     }
 }
 
@@ -154,6 +178,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         store.expect("a database"),
         ledger.clone(),
         BudgetRules::of(&config.budgets),
+        None,
     );
     let labels = LabelTable::new(payers, config.general.user_api_key_cache_ttl, clock).await;
     let shared = Shared {
@@ -174,6 +199,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         client_gone: config.server.client_gone,
         receipts: config.server.receipts,
         draining: Draining::default(),
+        recording: Recording::new(config.server.journal.when_full),
         late_error: model_call::late_error,
     };
     let writer: Arc<dyn JournalWriter> = Arc::<Journal>::clone(journal);
@@ -292,6 +318,79 @@ fn a_request_that_the_journal_has_no_room_for_reaches_no_provider() {
         journal.settled().is_empty(),
         "nothing is settled that never began"
     );
+}
+
+#[test]
+fn where_power_loss_is_provided_for_provider_and_client_wait_for_the_disk() {
+    let journal = Arc::new(Journal::default());
+    journal.syncs.store(true, Ordering::Relaxed);
+    let synced = Arc::clone(&journal.synced);
+    let seen = Arc::clone(&synced);
+    let upstream = Upstream::answering(move |request| {
+        assert_eq!(seen.load(Ordering::Relaxed) % 2, 1, "its `started` is safe");
+        if request.json()["stream"] == true {
+            reply::Reply::stream(&["a", "b"])
+        } else {
+            reply::Reply::chat("hi")
+        }
+    });
+
+    System::new().block_on(async {
+        let whole = ask(&upstream, &journal, false).await;
+        assert!(matches!(whole, Ok(Reply::Whole { .. })));
+        assert_eq!(synced.load(Ordering::Relaxed), 2);
+
+        let Ok(Reply::Stream { mut events, .. }) = ask(&upstream, &journal, true).await else {
+            panic!("a stream was asked for");
+        };
+        let mut text = String::new();
+        while let Some(Ok(piece)) = events.next().await {
+            text.push_str(&String::from_utf8_lossy(&piece));
+            let safe = synced.load(Ordering::Relaxed) == 4;
+            assert_eq!(text.contains("[DONE]"), safe, "{text}");
+        }
+        assert!(text.contains("[DONE]"), "{text}");
+    });
+    assert_eq!(journal.settled(), [SpendStatus::Success; 2]);
+}
+
+#[test]
+fn what_may_not_outlive_a_power_loss_reaches_neither_provider_nor_client() {
+    let upstream = Upstream::answering(whole_or_streamed);
+    let unsafe_at = |sync| {
+        let journal = Arc::new(Journal::default());
+        journal.syncs.store(true, Ordering::Relaxed);
+        journal.failing_sync.store(sync, Ordering::Relaxed);
+        journal
+    };
+    System::new().block_on(async {
+        for stream in [false, true] {
+            let journal = unsafe_at(1);
+            let refused = ask(&upstream, &journal, stream).await;
+            assert!(matches!(refused, Err(DispatchError::JournalFull)));
+            assert_eq!(upstream.request_count(), 0);
+            assert_eq!(journal.settled(), [SpendStatus::Failure]);
+        }
+
+        let withheld = ask(&upstream, &unsafe_at(2), false).await;
+        assert!(matches!(withheld, Err(DispatchError::JournalFull)));
+
+        let journal = unsafe_at(2);
+        let stream = ask(&upstream, &journal, true).await.expect("a stream");
+        let text: String = read(stream, &journal)
+            .await
+            .into_iter()
+            .map(|(text, _)| text)
+            .collect();
+        assert!(
+            text.contains("streamed") && !text.contains("[DONE]"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\"error\"") && text.contains("\"503\""),
+            "{text}"
+        );
+    });
 }
 
 #[test]

@@ -523,7 +523,7 @@ fn an_alias_of_a_key_is_taken_once() {
 fn a_wish_that_is_not_acted_on_is_refused_and_not_ignored() {
     let (_upstream, _home, gateway) = scene();
 
-    for field in ["budget_duration", "team_id", "no_such_field"] {
+    for field in ["guardrails", "permissions", "no_such_field"] {
         let wish = Request::post("/key/generate", &json!({field: "30d"})).bearer(MASTER_KEY);
         let error = gateway
             .send(&wish)

@@ -14,6 +14,8 @@ mod bad_input;
 #[cfg(test)]
 mod breaker;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod chat;
@@ -32,7 +34,11 @@ mod health_checks;
 #[cfg(test)]
 mod journal_first;
 #[cfg(test)]
+mod journal_room;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

@@ -111,7 +111,10 @@ fn ask_in_every_way(gateway: &Gateway, key: &str) -> Vec<String> {
         ("unpriced", &[]),
         (
             "own",
-            &[streamed(), ("stream_options", json!({"include_usage": true}))],
+            &[
+                streamed(),
+                ("stream_options", json!({"include_usage": true})),
+            ],
         ),
     ];
     let mut ids = Vec::new();

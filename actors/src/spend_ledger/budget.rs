@@ -83,6 +83,11 @@ impl BudgetTerms {
         }
     }
 
+    /// The window that `now` lies in.
+    pub fn key_at(&self, now: UnixMs) -> BudgetKey {
+        self.key(self.windows.at(now))
+    }
+
     fn key(&self, window: Window) -> BudgetKey {
         BudgetKey {
             subject: self.subject.clone(),

@@ -158,6 +158,7 @@ pub const SECTIONS: &[Section] = &[
     own::TIMEOUTS,
     own::CLIENT_GONE,
     own::RECEIPTS,
+    own::JOURNAL,
     tutorial::USERS,
     tutorial::RATE_LIMITS,
     tutorial::CACHE_SETTINGS,

@@ -197,6 +197,12 @@ pub(super) const TRUNKLINE: Section = Section {
         ),
         on("receipts", Map, "", "what answers say of their cost"),
         on(
+            "journal",
+            Map,
+            "",
+            "how requests are kept until the database has them",
+        ),
+        on(
             "health_checks",
             Text,
             "models",
@@ -251,6 +257,37 @@ pub(super) const RECEIPTS: Section = Section {
             Switch,
             "true",
             "a comment before the last event of a stream: cost, usage, price version, what is left of the budget; clients do not see comments",
+        ),
+    ],
+};
+
+pub(super) const JOURNAL: Section = Section {
+    path: "trunkline.journal",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "fsync",
+            Text,
+            "interval",
+            "what a power loss may cost (a killed process costs nothing): `interval` the last `fsync_interval_secs`; `always` nothing, each request waits for the disk twice, before a provider is called and before the end of its answer; `never` what the operating system has not written yet",
+        ),
+        on(
+            "fsync_interval_secs",
+            Seconds,
+            "0.1",
+            "how often `interval` syncs",
+        ),
+        on(
+            "max_bytes",
+            Bytes,
+            "1073741824",
+            "what it may take of the disk; at least 1 MiB. The log warns at 80 %",
+        ),
+        on(
+            "when_full",
+            Text,
+            "refuse",
+            "requests that it has no room for: `refuse` answers 503; `unrecorded` serves them, on no books and against no stored budget, and counts them in `trunkline_unrecorded_requests_total`",
         ),
     ],
 };

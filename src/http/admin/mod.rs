@@ -1,15 +1,38 @@
 //! Management endpoints.
 
-pub mod key_generate;
+mod fields;
+pub mod keys;
 pub mod model_info;
 pub mod provider_budgets;
 pub mod router_state;
 pub mod spend;
+pub mod tenants;
+mod terms;
 
+use std::time::Duration;
+
+use log::warn;
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 use trunkline_actors::money::Usd;
+
+use crate::http::extract::Call;
+
+/// How long a query waits for the journal; after that it answers with what the store has.
+const FLUSH_WAIT: Duration = Duration::from_secs(5);
+
+/// Ships what the journal holds, if that is possible in time: a request that was answered is in what is told of spend.
+async fn ship(call: &Call) {
+    match timeout(FLUSH_WAIT, call.app().ledger.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(err)) => warn!(err:% = err; "spend is answered without the newest requests"),
+        Err(_elapsed) => {
+            warn!("spend is answered without the newest requests: the ledger is behind");
+        }
+    }
+}
 
 /// An amount as a plain JSON number with exactly the digits it has (`0.0000003`, never `3e-7`).
 #[derive(Debug, Clone, Copy)]

@@ -7,17 +7,14 @@
 //! What the journal holds is shipped first, so that a request that was answered is in the answer.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use actix_web::HttpResponse;
-use log::warn;
 use serde::Serialize;
-use tokio::time::timeout;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::UserId;
 use trunkline_actors::money::Usd;
 
-use super::PlainUsd;
+use super::{PlainUsd, ship};
 use crate::auth::{Identity, Role};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AdminOnly, AnyKey, Call, Caller};
@@ -25,8 +22,6 @@ use crate::storage::TenantKind;
 
 /// `/global/spend` looks this far back (LiteLLM's view is called monthly and is 30 days).
 const GLOBAL_DAYS: u64 = 30;
-/// How long a query waits for the journal; after that it answers with what the store has.
-const FLUSH_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 struct UserAnswer<'a> {
@@ -121,15 +116,5 @@ fn whose(identity: &Identity, asked: Option<String>) -> Result<UserId, ApiError>
             )
             .param("user_id")
         }),
-    }
-}
-
-async fn ship(call: &Call) {
-    match timeout(FLUSH_WAIT, call.app().ledger.flush()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(err)) => warn!(err:% = err; "spend is answered without the newest requests"),
-        Err(_elapsed) => {
-            warn!("spend is answered without the newest requests: the ledger is behind");
-        }
     }
 }

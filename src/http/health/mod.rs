@@ -16,6 +16,7 @@ use trunkline_actors::clock::UnixMs;
 use super::error::ApiError;
 use super::extract::{AnyKey, Call, Caller, Public, identify};
 use crate::app::App;
+use crate::dispatch::RecordingState;
 
 pub(crate) use services::show as service;
 
@@ -36,6 +37,8 @@ struct Readiness {
     actors: &'static str,
     /// `weakened`: keys are served that the database could not confirm.
     keys: &'static str,
+    /// `filling` from 80 % of its limit on; `full`: requests are refused; `weakened`: they go on without a record.
+    journal: &'static str,
     /// Age of the oldest record that is on the journal and not yet in the database.
     spend_lag_ms: u128,
 }
@@ -128,6 +131,12 @@ async fn is_ready(app: &App) -> Readiness {
             "weakened"
         } else {
             "confirmed"
+        },
+        journal: match app.shared.recording.state() {
+            RecordingState::Refused => "full",
+            RecordingState::Unrecorded => "weakened",
+            RecordingState::Recorded if app.journal.status().is_filling => "filling",
+            RecordingState::Recorded => "ok",
         },
         spend_lag_ms: app.ledger.status().lag(UnixMs::now()).as_millis(),
     }

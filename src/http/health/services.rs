@@ -9,6 +9,7 @@ use serde::Serialize;
 use trunkline_actors::clock::UnixMs;
 
 use super::PING;
+use crate::dispatch::RecordingState;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AdminOnly, Call, Caller};
 
@@ -28,8 +29,13 @@ pub(crate) async fn show(_caller: Caller<AdminOnly>, call: Call) -> Result<HttpR
         },
         Some("journal") => {
             let lag = app.ledger.status().lag(UnixMs::now()).as_millis();
-            let message = format!("the oldest record that is not in the database is {lag} ms old");
-            (app.ledger.is_live(), message)
+            let room = app.journal.status();
+            let message = format!(
+                "the oldest record that is not in the database is {lag} ms old; {} of {} bytes are taken",
+                room.bytes, room.max_bytes
+            );
+            let recorded = app.shared.recording.state() == RecordingState::Recorded;
+            (app.ledger.is_live() && recorded, message)
         }
         _ => {
             let message = "Name a service that is here: ?service=database or ?service=journal.";

@@ -1,0 +1,190 @@
+//! Virtual keys over HTTP. Contract: `endpoints` §3, §8, §10.
+//!
+//! | file | endpoints |
+//! | --- | --- |
+//! | `generate` | `/key/generate` |
+//! | `update` | `/key/update`, `/key/block`, `/key/unblock` |
+//! | `info` | `/key/info`, `/key/list` |
+//! | `reset_spend` | `/key/{key}/reset_spend` |
+//!
+//! A key is named by its text or by its hash.
+
+pub mod generate;
+pub mod info;
+pub mod reset_spend;
+pub mod update;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
+use trunkline_actors::money::Usd;
+
+use super::fields::Fields;
+use super::terms::{Shown, iso};
+use super::{PlainUsd, ship};
+use crate::auth::key;
+use crate::http::error::{ApiError, Code};
+use crate::http::extract::Call;
+use crate::storage::{KeyRow, StorageError, TenantKind};
+
+/// Members of a body that say what a key is; its terms come on top.
+const FIELDS: &[&str] = &[
+    "key_alias",
+    "user_id",
+    "team_id",
+    "organization_id",
+    "budget_id",
+    "models",
+    "duration",
+    "blocked",
+    "metadata",
+    "tags",
+];
+
+/// A key as answers show it.
+#[derive(Debug, Serialize)]
+struct KeyAnswer<'a> {
+    key_name: &'a str,
+    key_alias: Option<&'a str>,
+    user_id: Option<&'a str>,
+    team_id: Option<&'a str>,
+    org_id: Option<&'a str>,
+    organization_id: Option<&'a str>,
+    budget_id: Option<&'a str>,
+    models: &'a [String],
+    spend: PlainUsd,
+    total_spend: PlainUsd,
+    #[serde(flatten)]
+    terms: Shown<'a>,
+    budget_reset_at: Option<String>,
+    blocked: bool,
+    metadata: &'a Map<String, Value>,
+    expires: Option<String>,
+    created_at: Option<String>,
+    created_by: Option<&'a str>,
+    updated_at: Option<String>,
+}
+
+/// What a key has spent.
+#[derive(Debug, Default)]
+struct Spent {
+    /// In the window of its budget that runs; without a budget, since the last reset.
+    window: Usd,
+    /// Ever.
+    total: Usd,
+    resets_at: Option<UnixMs>,
+}
+
+// === impl KeyAnswer ===
+
+impl<'a> KeyAnswer<'a> {
+    fn of(row: &'a KeyRow, spent: &Spent) -> Self {
+        let organisation = row.organisation.as_ref().map(OrganisationId::as_str);
+        Self {
+            key_name: &row.key_name,
+            key_alias: row.alias.as_deref(),
+            user_id: row.user.as_ref().map(UserId::as_str),
+            team_id: row.team.as_ref().map(TeamId::as_str),
+            org_id: organisation,
+            organization_id: organisation,
+            budget_id: row.budget_id.as_deref(),
+            models: &row.models,
+            spend: PlainUsd(spent.window),
+            total_spend: PlainUsd(spent.total),
+            terms: Shown::of(&row.terms),
+            budget_reset_at: spent.resets_at.and_then(iso),
+            blocked: row.blocked,
+            metadata: &row.metadata,
+            expires: row.expires_at.and_then(iso),
+            created_at: iso(row.created_at),
+            created_by: row.created_by.as_deref(),
+            updated_at: iso(row.updated_at),
+        }
+    }
+}
+
+/// The id of a key that is named by its text or by its id.
+fn id_of(named: &str) -> KeyId {
+    if named.starts_with(key::PREFIX) {
+        key::id_of(named)
+    } else {
+        KeyId::new(named)
+    }
+}
+
+async fn find(call: &Call, named: &str) -> Result<KeyRow, ApiError> {
+    let found = call.app().store.keys.by_id(id_of(named)).await?;
+    found.ok_or_else(|| ApiError::new(Code::NotFound, "Key not found in database").param("key"))
+}
+
+/// What a key has spent, once the newest requests are in the store.
+async fn spent(call: &Call, row: &KeyRow) -> Result<Spent, ApiError> {
+    ship(call).await;
+    let app = call.app();
+    let subject = Subject::from(&row.id);
+    let total = app.store.spend.key_spend(row.id.clone()).await?;
+    let budget_id = row.budget_id.as_deref();
+    let state = app.payers.state(&subject, &row.terms, budget_id).await?;
+    Ok(Spent {
+        window: state.spent,
+        total,
+        resets_at: state.resets_at,
+    })
+}
+
+/// Stores a changed key and has it read anew.
+async fn store(call: &Call, row: &KeyRow) -> Result<(), ApiError> {
+    let app = call.app();
+    let stored = app.store.keys.update(row.clone()).await;
+    if !stored.map_err(alias_taken)? {
+        return Err(ApiError::new(Code::NotFound, "Key not found in database").param("key"));
+    }
+    app.keys.forget(&row.id);
+    Ok(())
+}
+
+fn alias_taken(err: StorageError) -> ApiError {
+    match err {
+        StorageError::AlreadyExists { .. } => ApiError::new(
+            Code::BadRequest,
+            "A key with this key_alias exists already. Choose another alias.",
+        )
+        .param("key_alias"),
+        other => other.into(),
+    }
+}
+
+/// Whom a body names must be there, or the key would belong to nobody.
+async fn check_owners(call: &Call, fields: &Fields<'_>) -> Result<(), ApiError> {
+    for (name, kind) in [
+        ("team_id", TenantKind::Team),
+        ("organization_id", TenantKind::Organisation),
+        ("budget_id", TenantKind::Budget),
+    ] {
+        let Some(id) = fields.text(name)?.set() else {
+            continue;
+        };
+        let tenants = &call.app().store.tenants;
+        if tenants.by_id(kind, id.clone()).await?.is_none() {
+            let what = kind.as_str();
+            return Err(ApiError::new(
+                Code::BadRequest,
+                format!("There is no {what} '{id}'. Make it with POST /{what}/new first."),
+            )
+            .param(name));
+        }
+    }
+    Ok(())
+}
+
+/// `metadata`, with `tags` in it, as LiteLLM keeps them.
+fn change_metadata(fields: &Fields<'_>, metadata: &mut Map<String, Value>) -> Result<(), ApiError> {
+    fields
+        .get("metadata", "an object")?
+        .apply_or_default(metadata);
+    if let Some(tags) = fields.texts("tags")?.set() {
+        metadata.insert("tags".to_owned(), tags.into());
+    }
+    Ok(())
+}

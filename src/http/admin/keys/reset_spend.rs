@@ -1,0 +1,61 @@
+//! `POST /key/{key}/reset_spend`: the key's budgets begin anew, with `reset_to` spent already.
+//!
+//! ```json
+//! {"reset_to": 0.0}
+//! ```
+
+use actix_web::HttpResponse;
+use serde::Serialize;
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::Subject;
+use trunkline_actors::money::Usd;
+
+use super::super::PlainUsd;
+use super::super::fields::Fields;
+use super::super::terms::iso;
+use super::{find, spent, store};
+use crate::auth::terms::usd;
+use crate::http::error::ApiError;
+use crate::http::extract::{AdminOnly, Call, Caller};
+
+#[derive(Debug, Serialize)]
+struct Response<'a> {
+    key_hash: &'a str,
+    spend: PlainUsd,
+    previous_spend: PlainUsd,
+    max_budget: Option<PlainUsd>,
+    budget_reset_at: Option<String>,
+}
+
+/// Resets a key.
+pub(crate) async fn reset(
+    _caller: Caller<AdminOnly>,
+    mut call: Call,
+) -> Result<HttpResponse, ApiError> {
+    let body = call.json_body().await?;
+    let fields = Fields::parse(&body)?;
+    fields.only(&[&["reset_to"]])?;
+    let to = fields
+        .raw("reset_to")
+        .try_map(|text| usd("reset_to", text))?
+        .set()
+        .unwrap_or(Usd::ZERO);
+    let named = call.request.match_info().get("key").unwrap_or_default();
+    let mut row = find(&call, named).await?;
+    let before = spent(&call, &row).await?;
+    let subject = Subject::from(&row.id);
+    let budget_id = row.budget_id.clone();
+    let payers = &call.app().payers;
+    payers
+        .reset(&subject, &mut row.terms, budget_id.as_deref(), to)
+        .await?;
+    row.updated_at = UnixMs::now();
+    store(&call, &row).await?;
+    Ok(HttpResponse::Ok().json(Response {
+        key_hash: row.id.as_str(),
+        spend: PlainUsd(to),
+        previous_spend: PlainUsd(before.window),
+        max_budget: row.terms.max_budget.map(PlainUsd),
+        budget_reset_at: before.resets_at.and_then(iso),
+    }))
+}

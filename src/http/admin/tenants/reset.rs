@@ -1,0 +1,131 @@
+//! Budgets that begin anew by hand: `POST /user/reset_budget` (the tutorial's), `/team/…/member/…/reset_spend`,
+//! `/global/spend/reset`. What was spent stays on the books; what requests under way cost is charged to what was before.
+
+use actix_web::HttpResponse;
+use serde::Serialize;
+use serde_json::json;
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::Subject;
+use trunkline_actors::money::Usd;
+
+use super::super::fields::Fields;
+use super::super::terms::iso;
+use super::super::{PlainUsd, ship};
+use super::answer::state;
+use super::{Family, TEAM, USER, forget, put};
+use crate::auth::Identity;
+use crate::http::error::{ApiError, Code};
+use crate::http::extract::{AdminOnly, Call, Caller};
+use crate::storage::{KeyPage, KeyRow, TenantPage, TenantRow};
+
+/// Rows that are read at a time.
+const PAGE: u32 = 500;
+
+#[derive(Debug, Serialize)]
+struct Response<'a> {
+    user_id: &'a str,
+    spend: PlainUsd,
+    previous_spend: PlainUsd,
+    budget_reset_at: Option<String>,
+}
+
+/// `POST /user/reset_budget` with `{"user_id": "u1"}`.
+pub(crate) async fn user(
+    _caller: Caller<AdminOnly>,
+    mut call: Call,
+) -> Result<HttpResponse, ApiError> {
+    let body = call.json_body().await?;
+    let fields = Fields::parse(&body)?;
+    fields.only(&[&["user_id"]])?;
+    let row = USER.find(&call, &fields.required("user_id")?).await?;
+    ship(&call).await;
+    let before = state(&call, &row).await?;
+    let row = begin_anew(&call, row).await?;
+    let after = state(&call, &row).await?;
+    Ok(HttpResponse::Ok().json(Response {
+        user_id: &row.id,
+        spend: PlainUsd(Usd::ZERO),
+        previous_spend: PlainUsd(before.map_or(Usd::ZERO, |state| state.spent)),
+        budget_reset_at: after.and_then(|state| state.resets_at).and_then(iso),
+    }))
+}
+
+/// `POST /global/spend/reset`: every key and team. With the master key only.
+pub(crate) async fn everything(
+    caller: Caller<AdminOnly>,
+    call: Call,
+) -> Result<HttpResponse, ApiError> {
+    if !matches!(caller.identity, Identity::Master) {
+        return Err(ApiError::new(
+            Code::RouteDenied,
+            "Authentication Error, Tried to access route=/global/spend/reset, which is only for MASTER KEY",
+        ));
+    }
+    let app = call.app();
+    let mut after = None;
+    loop {
+        let page = KeyPage {
+            user: None,
+            after: after.take(),
+            limit: PAGE,
+        };
+        let rows = app.store.keys.list(page).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.id.clone());
+        for mut row in rows {
+            let subject = Subject::from(&row.id);
+            app.payers
+                .reset(&subject, &mut row.terms, None, Usd::ZERO)
+                .await?;
+            let row = KeyRow {
+                updated_at: UnixMs::now(),
+                ..row
+            };
+            app.store.keys.update(row).await?;
+        }
+    }
+    every_team(&call, &TEAM).await?;
+    forget(&call);
+    Ok(HttpResponse::Ok().json(json!({
+        "message": "Spend of all keys and teams begins anew.",
+        "status": "success",
+    })))
+}
+
+async fn every_team(call: &Call, family: &Family) -> Result<(), ApiError> {
+    let mut after = None;
+    loop {
+        let page = TenantPage {
+            kind: family.kind,
+            organisation: None,
+            prefix: String::new(),
+            after: after.take(),
+            limit: PAGE,
+        };
+        let rows = call.app().store.tenants.list(page).await?;
+        let Some(last) = rows.last() else {
+            return Ok(());
+        };
+        after = Some(last.id.clone());
+        for row in rows {
+            begin_anew(call, row).await?;
+        }
+    }
+}
+
+async fn begin_anew(call: &Call, mut row: TenantRow) -> Result<TenantRow, ApiError> {
+    if let Some(subject) = row.kind.subject(&row.id) {
+        let payers = &call.app().payers;
+        payers
+            .reset(
+                &subject,
+                &mut row.terms,
+                row.budget_id.as_deref(),
+                Usd::ZERO,
+            )
+            .await?;
+    }
+    row.updated_at = UnixMs::now();
+    put(call, row.clone()).await?;
+    Ok(row)
+}
