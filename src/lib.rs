@@ -10,6 +10,8 @@
 //! 7. Usage becomes [`cost`]; `settled` is journalled before the end of the answer is released.
 //! 8. The `SpendLedger` ships the journal to [`storage`]; [`telemetry`] counts.
 //!
+//! [`ledger`] checks, explains and corrects the books from the command line.
+//!
 //! `ARCHITECTURE.md` has the whole picture.
 
 pub mod app;
@@ -21,6 +23,7 @@ pub mod dispatch;
 pub mod health;
 pub mod http;
 pub mod journal;
+pub mod ledger;
 pub mod server;
 pub mod storage;
 pub mod telemetry;

@@ -206,6 +206,7 @@ impl Process {
             always_include_stream_usage: config.general.always_include_stream_usage,
             allow_mock_testing: config.general.allow_mock_testing,
             client_gone: config.server.client_gone,
+            receipts: config.server.receipts,
             draining: Draining::default(),
             recording: Recording::new(config.server.journal.when_full),
             late_error: model_call::late_error,
@@ -412,7 +413,7 @@ async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Err
 }
 
 /// Response headers that a page may read.
-const EXPOSED: [&str; 7] = [
+const EXPOSED: [&str; 11] = [
     "retry-after",
     "x-litellm-call-id",
     "x-litellm-model-id",
@@ -420,6 +421,10 @@ const EXPOSED: [&str; 7] = [
     "x-litellm-response-cost",
     "x-litellm-attempted-retries",
     "x-litellm-attempted-fallbacks",
+    "x-trunkline-request-id",
+    "x-trunkline-usage",
+    "x-trunkline-price-version",
+    "x-trunkline-budget-remaining",
 ];
 
 /// LiteLLM's default: any page may call, with a key. Credentials are never cookies here.

@@ -2,8 +2,10 @@
 
 mod check;
 mod config_schema;
+mod explain;
 mod generate_key;
 mod healthcheck;
+mod ledger;
 mod migrate;
 mod prices;
 mod serve;
@@ -59,6 +61,10 @@ enum Command {
     Config(config_schema::ConfigCommandArgs),
     /// About the built-in price list.
     Prices(prices::PricesArgs),
+    /// Say what a request cost and why, from what the books keep.
+    Explain(explain::ExplainArgs),
+    /// Check the books, or correct them by other prices.
+    Ledger(ledger::LedgerArgs),
     /// Bring the database's tables up to date and exit.
     Migrate(migrate::MigrateArgs),
     /// Ask a running gateway whether it is alive; for container health checks.
@@ -103,6 +109,14 @@ pub fn run() -> ExitCode {
         },
         Some(Command::Config(args)) => config_schema::run(&args),
         Some(Command::GenerateKey(args)) => generate_key::run(&args, env),
+        Some(Command::Explain(args)) => match explain::run(&args, env) {
+            Ok(code) => return code,
+            Err(err) => Err(err),
+        },
+        Some(Command::Ledger(args)) => match ledger::run(&args, env) {
+            Ok(code) => return code,
+            Err(err) => Err(err),
+        },
         Some(Command::Migrate(args)) => match migrate::run(&args, env) {
             Ok(code) => return code,
             Err(err) => Err(err),

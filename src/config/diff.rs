@@ -428,6 +428,10 @@ impl Facts {
         self.say(&gateway, "user_api_key_cache_ttl", Some(shown(ttl)));
         let stale = config.server.stale_keys;
         self.say(&gateway, "stale_keys_secs", Some(shown(stale)));
+        let receipts = config.server.receipts;
+        self.say(&gateway, "receipts.headers", Some(receipts.headers));
+        let comment = receipts.stream_comment;
+        self.say(&gateway, "receipts.stream_comment", Some(comment));
         self.say(
             &gateway,
             "litellm_key_header_name",
@@ -449,6 +453,11 @@ impl Facts {
             &gateway,
             "require_auth_for_metrics_endpoint",
             Some(litellm.require_auth_for_metrics_endpoint),
+        );
+        self.say(
+            &gateway,
+            "include_cost_in_streaming_usage",
+            Some(litellm.include_cost_in_streaming_usage),
         );
         self.say(
             &gateway,

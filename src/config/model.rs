@@ -416,6 +416,8 @@ pub struct LitellmSettings {
     pub require_auth_for_metrics_endpoint: bool,
     /// Refuses requests for models whose price is not known. Default false.
     pub block_requests_for_models_without_pricing: bool,
+    /// The usage chunk of a stream says what the answer cost. Default true.
+    pub include_cost_in_streaming_usage: bool,
     /// False: no spend is to be written; not acted on yet. Default true.
     pub cost_tracking: bool,
 }
@@ -441,8 +443,28 @@ pub struct ServerSettings {
     pub timeouts: Timeouts,
     /// What happens to answers whose client has left.
     pub client_gone: ClientGone,
+    /// What answers say of their cost.
+    pub receipts: Receipts,
     /// The books on their way to the database.
     pub journal: JournalSettings,
+}
+
+/// What answers say of their cost, beside the headers that LiteLLM's clients know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipts {
+    /// Usage, price version and what is left of the budget, in headers. Default true.
+    pub headers: bool,
+    /// The same and the cost in a comment before the last event of a stream. Default true.
+    pub stream_comment: bool,
+}
+
+impl Default for Receipts {
+    fn default() -> Self {
+        Self {
+            headers: true,
+            stream_comment: true,
+        }
+    }
 }
 
 /// How the journal is kept.

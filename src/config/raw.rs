@@ -203,6 +203,7 @@ pub(super) struct RawLitellm {
     pub(super) request_timeout: Option<f64>,
     pub(super) require_auth_for_metrics_endpoint: Option<bool>,
     pub(super) block_requests_for_models_without_pricing: Option<bool>,
+    pub(super) include_cost_in_streaming_usage: Option<bool>,
     /// Source text: money never passes through a float.
     pub(super) max_budget: Option<String>,
     pub(super) budget_duration: Option<String>,
@@ -290,6 +291,7 @@ pub(super) struct RawTrunkline {
     pub(super) timeouts: RawTimeouts,
     pub(super) model_prices_file: Option<String>,
     pub(super) client_gone: RawClientGone,
+    pub(super) receipts: RawReceipts,
     pub(super) journal: RawJournal,
     pub(super) health_checks: Option<String>,
 }
@@ -302,6 +304,14 @@ pub(super) struct RawClientGone {
     pub(super) drain_secs: Option<f64>,
     pub(super) drain_bytes: Option<u64>,
     pub(super) drain_requests: Option<u32>,
+}
+
+/// `trunkline.receipts`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawReceipts {
+    pub(super) headers: Option<bool>,
+    pub(super) stream_comment: Option<bool>,
 }
 
 /// `trunkline.journal`.

@@ -9,12 +9,12 @@ use super::database_url::DatabaseUrl;
 use super::env::Env;
 use super::load::CliOverrides;
 use super::model::{
-    ClientGone, DrainBounds, Fsync, JournalSettings, LitellmSettings, RouterSettings,
+    ClientGone, DrainBounds, Fsync, JournalSettings, LitellmSettings, Receipts, RouterSettings,
     ServerSettings, Timeouts, WhenFull,
 };
 use super::raw::{
-    ModelRef, RawClientGone, RawGeneral, RawJournal, RawLitellm, RawRouter, RawTimeouts,
-    RawTrunkline,
+    ModelRef, RawClientGone, RawGeneral, RawJournal, RawLitellm, RawReceipts, RawRouter,
+    RawTimeouts, RawTrunkline,
 };
 use super::report::Report;
 use super::routing;
@@ -93,7 +93,16 @@ pub(super) fn server(
             &here.key("client_gone"),
             report,
         ),
+        receipts: receipts(&raw.receipts),
         journal: journal(&raw.journal, &here.key("journal"), report),
+    }
+}
+
+fn receipts(raw: &RawReceipts) -> Receipts {
+    let default = Receipts::default();
+    Receipts {
+        headers: raw.headers.unwrap_or(default.headers),
+        stream_comment: raw.stream_comment.unwrap_or(default.stream_comment),
     }
 }
 
@@ -351,6 +360,7 @@ pub(super) fn litellm(raw: &RawLitellm, env: &dyn Env, report: &mut Report<'_>) 
             .request_timeout
             .or_else(|| seconds(env, "REQUEST_TIMEOUT", report).filter(|secs| *secs > 0.0)),
         require_auth_for_metrics_endpoint: raw.require_auth_for_metrics_endpoint.unwrap_or(false),
+        include_cost_in_streaming_usage: raw.include_cost_in_streaming_usage.unwrap_or(true),
         block_requests_for_models_without_pricing: raw
             .block_requests_for_models_without_pricing
             .unwrap_or(false),

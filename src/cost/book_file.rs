@@ -61,9 +61,7 @@ pub(super) fn parse(json: &str) -> Result<(String, HashMap<String, Models>), ser
 
 /// The figure called `name` in a book.
 pub(super) fn figure(name: &str, text: &str) -> Option<Figure> {
-    let end = name.find(['>', '/']).unwrap_or(name.len());
-    let (part, condition) = name.split_at_checked(end)?;
-    let part = Part::named(part)?;
+    let (part, when) = self::name(name)?;
     let factor = if part.unit().by_the_million() {
         Decimal::new(1, 6)
     } else {
@@ -71,9 +69,16 @@ pub(super) fn figure(name: &str, text: &str) -> Option<Figure> {
     };
     Some(Figure {
         part,
-        when: When::parse(condition)?,
+        when,
         usd: parse_price(text)?.checked_mul(factor)?.normalize(),
     })
+}
+
+/// What a figure's name stands for: `output>200k/batch`.
+pub(super) fn name(name: &str) -> Option<(Part, When)> {
+    let end = name.find(['>', '/']).unwrap_or(name.len());
+    let (part, condition) = name.split_at_checked(end)?;
+    Some((Part::named(part)?, When::parse(condition)?))
 }
 
 // === impl Row ===

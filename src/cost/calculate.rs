@@ -5,7 +5,7 @@ use trunkline_actors::money::Usd;
 use trunkline_wire::usage::Usage;
 
 use super::part::Part;
-use super::price::Price;
+use super::price::{Figure, Price};
 use super::terms::{Applied, Terms};
 use super::tier::ServiceTier;
 use super::units::Units;
@@ -77,6 +77,29 @@ pub fn cost(
     units: &Units,
     service: ServiceTier,
 ) -> Option<CostBreakdown> {
+    bill(usage, price, units, service, &mut Unlisted)
+}
+
+/// What a call costs, as [`cost`] says it, and the lines that make up its list price.
+pub fn itemised(
+    usage: &Usage,
+    price: &Price,
+    units: &Units,
+    service: ServiceTier,
+) -> Option<(CostBreakdown, Vec<Line>)> {
+    let mut lines = Vec::new();
+    let breakdown = bill(usage, price, units, service, &mut lines)?;
+    Some((breakdown, lines))
+}
+
+/// The one way from usage to cost. `lines` is told of every amount; where nobody listens that costs nothing.
+fn bill(
+    usage: &Usage,
+    price: &Price,
+    units: &Units,
+    service: ServiceTier,
+    lines: &mut impl Lines,
+) -> Option<CostBreakdown> {
     if usage.total_tokens() == 0 && units.is_none() {
         return Some(CostBreakdown::default());
     }
@@ -85,7 +108,10 @@ pub fn cost(
         prompt_tokens: usage.prompt_tokens(),
         service,
     };
-    let mut pieces = Pieces::default();
+    let mut pieces = Pieces {
+        billed: false,
+        lines,
+    };
     let mut cost = CostBreakdown {
         units_in: units_in(usage, units, rate, &mut pieces)?,
         units_out: units_out(usage, units, rate, &mut pieces)?,
@@ -93,7 +119,8 @@ pub fn cost(
     };
     // A reranker's tokens are counted, but the query was billed.
     let required = !pieces.billed;
-    let tokens = |part, count: Option<u64>| rate.tokens(part, count.unwrap_or(0), required);
+    let mut tokens =
+        |part, count: Option<u64>| rate.tokens(part, count.unwrap_or(0), required, pieces.lines);
     cost.input = tokens(Part::Input, usage.input_uncached)?;
     cost.cache_read = tokens(Part::CacheRead, usage.cache_read)?;
     cost.cache_write = tokens(Part::CacheWrite5m, usage.cache_write_5m)?
@@ -178,6 +205,37 @@ pub fn expected(
     )
 }
 
+/// One amount of a bill, at list price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// What was used.
+    pub part: Part,
+    /// How much of it.
+    pub count: Decimal,
+    /// What it was billed by: the part's own figure or that of the part that stands in for it, and its condition.
+    pub figure: Figure,
+    /// Count × figure, exact.
+    pub amount: Decimal,
+}
+
+/// Who is told of the lines of a bill.
+trait Lines {
+    fn add(&mut self, line: impl FnOnce() -> Line);
+}
+
+/// Nobody.
+struct Unlisted;
+
+impl Lines for Unlisted {
+    fn add(&mut self, _line: impl FnOnce() -> Line) {}
+}
+
+impl Lines for Vec<Line> {
+    fn add(&mut self, line: impl FnOnce() -> Line) {
+        self.push(line());
+    }
+}
+
 /// The price of one call.
 #[derive(Clone, Copy)]
 struct Rate<'a> {
@@ -187,41 +245,73 @@ struct Rate<'a> {
 }
 
 /// Whether anything of a call was billed by the piece.
-#[derive(Default)]
-struct Pieces {
+struct Pieces<'a, L> {
     billed: bool,
+    lines: &'a mut L,
 }
 
 impl Rate<'_> {
-    fn at(&self, part: Part) -> Option<Decimal> {
-        self.price.at(part, self.prompt_tokens, self.service)
+    fn at(&self, part: Part) -> Option<Figure> {
+        self.price.figure_at(part, self.prompt_tokens, self.service)
     }
 
     /// Nothing used costs nothing, whatever its price. `required`: without a price the whole cost is unknown.
-    fn tokens(&self, part: Part, tokens: u64, required: bool) -> Option<Decimal> {
+    fn tokens(
+        &self,
+        part: Part,
+        tokens: u64,
+        required: bool,
+        lines: &mut impl Lines,
+    ) -> Option<Decimal> {
         if tokens == 0 {
             return Some(Decimal::ZERO);
         }
         match self.at(part) {
-            Some(price) => Decimal::from(tokens).checked_mul(price),
+            Some(figure) => listed(part, tokens.into(), figure, lines),
             None => (!required).then_some(Decimal::ZERO),
         }
     }
 
     /// What has no price is not billed by the piece.
-    fn pieces(&self, part: Part, count: Decimal, pieces: &mut Pieces) -> Option<Decimal> {
-        let price = if count.is_zero() { None } else { self.at(part) };
-        let Some(price) = price else {
+    fn pieces(
+        &self,
+        part: Part,
+        count: Decimal,
+        pieces: &mut Pieces<'_, impl Lines>,
+    ) -> Option<Decimal> {
+        let figure = if count.is_zero() { None } else { self.at(part) };
+        let Some(figure) = figure else {
             return Some(Decimal::ZERO);
         };
         pieces.billed = true;
-        count.checked_mul(price)
+        listed(part, count, figure, pieces.lines)
     }
 }
 
-fn units_in(usage: &Usage, units: &Units, rate: Rate<'_>, pieces: &mut Pieces) -> Option<Decimal> {
+/// Count × figure, and a line for it.
+fn listed(part: Part, count: Decimal, figure: Figure, lines: &mut impl Lines) -> Option<Decimal> {
+    let amount = count.checked_mul(figure.usd)?;
+    lines.add(|| Line {
+        part,
+        count,
+        figure,
+        amount,
+    });
+    Some(amount)
+}
+
+fn units_in(
+    usage: &Usage,
+    units: &Units,
+    rate: Rate<'_>,
+    pieces: &mut Pieces<'_, impl Lines>,
+) -> Option<Decimal> {
     let counted = |tokens: Option<u64>| tokens.unwrap_or(0) > 0;
-    let mut sum = rate.price.of(Part::Request).unwrap_or_default();
+    // The fee for the call itself has no condition, and does not make a call known of which nothing else is.
+    let mut sum = match rate.price.plain(Part::Request) {
+        Some(fee) => listed(Part::Request, Decimal::ONE, fee, pieces.lines)?,
+        None => Decimal::ZERO,
+    };
     let mut add = |part, count: Decimal| {
         sum = sum.checked_add(rate.pieces(part, count, pieces)?)?;
         Some(())
@@ -239,7 +329,12 @@ fn units_in(usage: &Usage, units: &Units, rate: Rate<'_>, pieces: &mut Pieces) -
     Some(sum)
 }
 
-fn units_out(usage: &Usage, units: &Units, rate: Rate<'_>, pieces: &mut Pieces) -> Option<Decimal> {
+fn units_out(
+    usage: &Usage,
+    units: &Units,
+    rate: Rate<'_>,
+    pieces: &mut Pieces<'_, impl Lines>,
+) -> Option<Decimal> {
     let counted = |tokens: Option<u64>| tokens.unwrap_or(0) > 0;
     // One picture has three measures, of which a price mostly names one: the finest that it names counts.
     let picture = [

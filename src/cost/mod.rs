@@ -7,18 +7,20 @@ mod litellm;
 mod part;
 mod price;
 mod prices;
+mod sheet;
 mod terms;
 #[cfg(test)]
 mod tests;
 mod tier;
 mod units;
 
-pub use calculate::{CostBreakdown, cost, expected};
+pub use calculate::{CostBreakdown, Line, cost, expected, itemised};
 pub use compare::{Comparison, Difference, compare};
 pub use litellm::{MapError, figure_key, read_book, read_entry};
 pub use part::{Part, Unit};
 pub use price::{Figure, Price, parse_price};
 pub use prices::{PriceBook, PricedModel, Region};
+pub use sheet::{Sheet, SheetContents, SheetError};
 pub use terms::Terms;
 pub use tier::{ServiceTier, When};
 pub use units::Units;

@@ -78,9 +78,14 @@ impl Price {
 
     /// The figure of `part` for short prompts and the standard service.
     pub fn of(&self, part: Part) -> Option<Decimal> {
+        self.plain(part).map(|figure| figure.usd)
+    }
+
+    /// The same with its name.
+    pub(super) fn plain(&self, part: Part) -> Option<Figure> {
         self.own(part)
             .find(|figure| figure.when == When::default())
-            .map(|figure| figure.usd)
+            .copied()
     }
 
     /// What one of `part` costs in a call with so long a prompt, or what the part that stands in for it costs.
@@ -89,6 +94,17 @@ impl Price {
     /// service, the dearer of the standard one and the service's own for shorter prompts does: the books may say too
     /// much then, never too little.
     pub fn at(&self, part: Part, prompt_tokens: u64, service: ServiceTier) -> Option<Decimal> {
+        let figure = self.figure_at(part, prompt_tokens, service)?;
+        Some(figure.usd)
+    }
+
+    /// The figure that [`at`](Self::at) speaks of.
+    pub fn figure_at(
+        &self,
+        part: Part,
+        prompt_tokens: u64,
+        service: ServiceTier,
+    ) -> Option<Figure> {
         let mut part = Some(part);
         while let Some(wanted) = part {
             let known = self.own_at(wanted, prompt_tokens, service);
@@ -100,7 +116,7 @@ impl Price {
         None
     }
 
-    fn own_at(&self, part: Part, prompt_tokens: u64, service: ServiceTier) -> Option<Decimal> {
+    fn own_at(&self, part: Part, prompt_tokens: u64, service: ServiceTier) -> Option<Figure> {
         let longest = |service: ServiceTier| {
             self.own(part)
                 .filter(|figure| figure.when.service == service)
@@ -114,9 +130,13 @@ impl Price {
         };
         match (standard, wanted) {
             (Some(standard), Some(wanted)) if wanted.when.above < standard.when.above => {
-                Some(standard.usd.max(wanted.usd))
+                Some(if standard.usd > wanted.usd {
+                    *standard
+                } else {
+                    *wanted
+                })
             }
-            (standard, wanted) => wanted.or(standard).map(|figure| figure.usd),
+            (standard, wanted) => wanted.or(standard).copied(),
         }
     }
 

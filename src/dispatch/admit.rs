@@ -67,7 +67,7 @@ pub(super) fn estimate(inbound: &Inbound, candidates: &[Candidate]) -> Estimate 
             let service = service::sent(asked, &target.config);
             let price = price.as_ref()?;
             Some(cost::expected(
-                price,
+                &price.price,
                 prompt_tokens,
                 completion_tokens,
                 service,

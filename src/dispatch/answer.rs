@@ -6,7 +6,7 @@ use trunkline_wire::usage::Usage;
 
 use super::attempt::{Answer, Journey};
 use super::error::DispatchError;
-use super::{Reply, headers, service};
+use super::{Reply, headers};
 
 impl Journey {
     /// Fetches a whole answer, settles it and hands it over.
@@ -27,7 +27,6 @@ impl Journey {
         };
         self.settlement
             .provider_request_id(decoded.response_id.clone());
-        self.settlement.served(service::served(&decoded.body));
         self.settlement.delivered(decoded.output_bytes);
         let withheld = |err| {
             error!(err:% = err; "an answer is withheld because it cannot be written to the journal");
@@ -36,7 +35,7 @@ impl Journey {
         let settled = self.settlement.complete(decoded.usage.as_ref());
         let settled = settled.map_err(withheld)?;
         self.settlement.synced().await.map_err(withheld)?;
-        let headers = headers::of_answer(&self, &arrived, Some(&settled));
+        let headers = headers::of_answer(&self, &arrived, settled.as_ref());
         let body = decoded.body.clone();
         arrived.attempt.report(outcome, now);
         Ok(Reply::Whole { headers, body })

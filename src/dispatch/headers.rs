@@ -11,12 +11,13 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::SubjectKind;
 use trunkline_actors::money::Usd;
 use trunkline_actors::rate_limiter::{Limits, Remaining};
+use trunkline_actors::spend_ledger::Balance;
 use trunkline_wire::exchange::Dialect;
 
-use super::Inbound;
 use super::attempt::{Arrived, Journey};
 use super::settle::Settled;
 use super::target::Target;
+use super::{Inbound, receipt};
 use crate::auth::{Identity, KeyEntry};
 use crate::telemetry::redact::MASK;
 
@@ -27,6 +28,8 @@ pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
 pub(super) struct CallerLimits {
     remaining: Vec<Remaining>,
     key: Option<Arc<KeyEntry>>,
+    /// The budget with the least left in it.
+    pub(super) tightest: Option<Arc<Balance>>,
 }
 
 /// Limit and rest, of requests, tokens and parallel slots.
@@ -105,6 +108,10 @@ pub(super) fn of_answer(
         out.push((name, decimal(elapsed.as_secs_f64() * 1e3)));
         of_cost(settled, &mut out);
     }
+    if journey.dispatcher.shared.receipts.headers {
+        let tightest = journey.caller.tightest.as_deref();
+        receipt::headers(journey.settlement.id, settled, tightest, &mut out);
+    }
     if !arrived.dropped.is_empty() {
         let names = arrived.dropped.join(",");
         push(&mut out, "x-trunkline-dropped-params", &names);
@@ -144,6 +151,7 @@ impl CallerLimits {
     pub(super) fn of(identity: &Identity, permit: &Permit<Reserved>) -> Self {
         Self {
             remaining: permit.remaining(),
+            tightest: permit.tightest(),
             key: match identity {
                 Identity::Key(key) => Some(Arc::clone(key)),
                 Identity::Master | Identity::Open => None,
@@ -286,7 +294,7 @@ pub(super) fn decimal(number: f64) -> HeaderValue {
 
 /// Adds a header unless the value cannot be one, which is the case for no value that the config or a provider can give
 /// but for control characters.
-fn push(out: &mut Headers, name: &'static str, value: &str) {
+pub(super) fn push(out: &mut Headers, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         out.push((HeaderName::from_static(name), value));
     }

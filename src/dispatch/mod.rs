@@ -21,6 +21,8 @@ mod headers;
 mod mock;
 mod mock_testing;
 mod pre_call;
+mod priced;
+mod receipt;
 mod recording;
 mod resume;
 mod route;
@@ -53,6 +55,7 @@ use trunkline_wire::request::{Endpoint, RequestPeek};
 pub use caps::{caps, provider_caps};
 pub use drain::Draining;
 pub use error::{DispatchError, UpstreamFailure};
+pub use priced::Priced;
 pub use recording::{Recording, RecordingState};
 pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
@@ -63,8 +66,8 @@ use self::attempt::Journey;
 use self::headers::CallerLimits;
 use self::upstream::Upstream;
 use crate::auth::{AuthError, Identity, KeyEntry, LabelTable, may_use_model};
-use crate::config::{ClientGone, LitellmSettings, RouterSettings, Timeouts};
-use crate::cost::{Price, PriceBook};
+use crate::config::{ClientGone, LitellmSettings, Receipts, RouterSettings, Timeouts};
+use crate::cost::PriceBook;
 use crate::telemetry::metrics::Metrics;
 
 /// Client tags that are put on the books.
@@ -101,6 +104,8 @@ pub struct Shared {
     pub litellm: LitellmSettings,
     /// What happens to answers whose client has left.
     pub client_gone: ClientGone,
+    /// What answers say of their cost.
+    pub receipts: Receipts,
     /// Answers that are read on without a client.
     pub draining: Draining,
     /// What happens to requests that the journal does not take.
@@ -295,7 +300,7 @@ impl Dispatcher {
         // What is free is served whatever was spent (contract `auth-budgets-limits` §5.3).
         if within_reach
             .iter()
-            .all(|(_, price)| price.as_ref().is_some_and(|price| price.is_free()))
+            .all(|(_, price)| price.as_ref().is_some_and(|price| price.price.is_free()))
         {
             payers.asked.balances.clear();
         }
@@ -348,7 +353,7 @@ impl Dispatcher {
 }
 
 /// A deployment that may answer, with its price for the model in question.
-type Candidate = (Arc<Target>, Option<Arc<Price>>);
+type Candidate = (Arc<Target>, Option<Arc<Priced>>);
 
 fn candidates(shared: &Shared, resolved: &Resolved) -> Vec<Candidate> {
     resolved

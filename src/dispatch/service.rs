@@ -1,12 +1,8 @@
 //! Which service tier a call asks for, and which one the provider says it gave: it decides the price.
-//!
-//! Most answers do not speak of it, so they are searched for the word before anything is parsed.
 
-use memchr::memmem;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use trunkline_wire::json::Object;
 use trunkline_wire::request::RequestPeek;
+use trunkline_wire::usage::Served;
 
 use crate::config::{DeploymentConfig, Dialect};
 use crate::cost::ServiceTier;
@@ -37,26 +33,21 @@ pub(super) fn sent(asked: Option<ServiceTier>, config: &DeploymentConfig) -> Ser
         .unwrap_or_default()
 }
 
-/// What a whole answer says it was served with, OpenAI's at its top, Anthropic's within `usage`; `None` if it does not say.
-pub(super) fn served(body: &[u8]) -> Option<ServiceTier> {
-    memmem::find(body, KEY.as_bytes())?;
-    // Parsed in earnest: the word may be in what the model wrote, the input of a tool for one.
-    let object = Object::parse(body).ok()?;
-    let named = |value: &RawValue| {
-        let text: &str = serde_json::from_str(value.get()).ok()?;
-        Some(ServiceTier::named(text))
-    };
-    object.get(KEY).and_then(named).or_else(|| {
-        let usage = Object::parse_str(object.get("usage")?.get()).ok()?;
-        named(usage.get(KEY)?)
-    })
+/// What a provider says it gave, as prices name it.
+pub(super) fn served(said: Served) -> ServiceTier {
+    match said {
+        Served::Standard => ServiceTier::Standard,
+        Served::Batch => ServiceTier::Batch,
+        Served::Flex => ServiceTier::Flex,
+        Served::Priority => ServiceTier::Priority,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use trunkline_wire::request::{Endpoint, RequestPeek};
 
-    use super::{asked, served};
+    use super::asked;
     use crate::cost::ServiceTier::{Flex, Priority, Standard};
 
     #[test]
@@ -79,31 +70,6 @@ mod tests {
             (r#"{"model":"m"}"#, None),
         ] {
             assert_eq!(asked(body), want, "{body}");
-        }
-    }
-
-    #[test]
-    fn an_answer_says_what_it_was_served_with() {
-        for (body, want) in [
-            (r#"{"id":"x","service_tier":"default"}"#, Some(Standard)),
-            (r#"{"service_tier" : "priority","id":"x"}"#, Some(Priority)),
-            (
-                r#"{"usage":{"service_tier":"batch"}}"#,
-                Some(super::ServiceTier::Batch),
-            ),
-            (
-                r#"{"choices":[{"text":"\"service_tier\":\"flex\""}]}"#,
-                None,
-            ),
-            (
-                r#"{"content":[{"type":"tool_use","input":{"service_tier":"batch"}}],"usage":{}}"#,
-                None,
-            ),
-            (r#"{"service_tier":null}"#, None),
-            (r#"{"service_tier":"#, None),
-            ("{}", None),
-        ] {
-            assert_eq!(served(body.as_bytes()), want, "{body}");
         }
     }
 }

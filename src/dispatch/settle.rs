@@ -13,6 +13,7 @@ use rust_decimal::prelude::ToPrimitive as _;
 use tokio::time::Instant;
 use trunkline_actors::admission::{Actual, InFlight, Permit};
 use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::RequestId;
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{JournalError, JournalWriter, SpendRecord, SpendStatus, UsageParts};
 use trunkline_actors::supervisor::Attempt;
@@ -20,9 +21,10 @@ use trunkline_wire::request::Endpoint;
 use trunkline_wire::usage::Usage;
 
 use super::admit::tokens_of_bytes;
+use super::priced::Priced;
 use super::target::Target;
 use super::{Inbound, Shared, service};
-use crate::cost::{self, CostBreakdown, Price, ServiceTier, Units};
+use crate::cost::{self, CostBreakdown, ServiceTier, Units};
 use crate::telemetry::metrics::{Finished, InFlightGuard};
 
 /// Status under which a client that left is counted (LiteLLM's and nginx's number).
@@ -34,6 +36,8 @@ const WITHHELD: u16 = 503;
 pub(super) struct Settlement {
     shared: Arc<Shared>,
     journal: Arc<dyn JournalWriter>,
+    /// Of the request on the books.
+    pub(super) id: RequestId,
     /// `None` once settled.
     open: Option<Open>,
     endpoint: Endpoint,
@@ -63,15 +67,20 @@ struct Open {
 /// The deployment whose answer is being delivered.
 struct Answering {
     target: Arc<Target>,
-    price: Option<Arc<Price>>,
+    priced: Option<Arc<Priced>>,
     service: ServiceTier,
 }
 
-/// What a settled request cost.
+/// What a settled request cost, and by what.
 #[derive(Debug, Clone)]
 pub(super) struct Settled {
     /// `None`: no price is known.
     pub(super) cost: Option<CostBreakdown>,
+    pub(super) usage: Usage,
+    /// The provider did not say what was used.
+    pub(super) usage_estimated: bool,
+    /// The price; `None` like the cost.
+    pub(super) priced: Option<Arc<Priced>>,
 }
 
 impl Settlement {
@@ -88,6 +97,7 @@ impl Settlement {
         Self {
             shared,
             journal,
+            id: record.id,
             open: Some(Open {
                 permit,
                 record,
@@ -110,7 +120,7 @@ impl Settlement {
 
     /// A deployment is being tried; what follows is its doing until another one is.
     pub(super) fn trying(&mut self, target: &Arc<Target>, attempt: &Attempt) {
-        let price = target.price(&self.shared.prices, &attempt.upstream_model);
+        let priced = target.price(&self.shared.prices, &attempt.upstream_model);
         let Some(open) = &mut self.open else { return };
         open.reached = true;
         open.record.attempts += 1;
@@ -128,7 +138,7 @@ impl Settlement {
         open.record.api_base = Some(target.config.api_base.to_string());
         open.answering = Some(Answering {
             target: Arc::clone(target),
-            price,
+            priced,
             service: service::sent(self.asked, &target.config),
         });
     }
@@ -157,12 +167,11 @@ impl Settlement {
         }
     }
 
-    /// The service that the provider says it gave.
-    pub(super) fn served(&mut self, service: Option<ServiceTier>) {
-        let answering = self.open.as_mut().and_then(|open| open.answering.as_mut());
-        if let (Some(answering), Some(service)) = (answering, service) {
-            answering.service = service;
-        }
+    /// What an answer with that usage costs, before it is settled; `None` where no price is known.
+    pub(super) fn quote(&self, usage: &Usage) -> Option<Usd> {
+        let open = self.open.as_ref()?;
+        let usage = open.with_resumed(*usage);
+        open.answering.as_ref()?.cost(&usage).map(|cost| cost.total)
     }
 
     /// What was delivered so far: what a drop settles with.
@@ -192,7 +201,10 @@ impl Settlement {
     ///
     /// # Errors
     /// When the record is not on the journal: then the end must not be released.
-    pub(super) fn complete(&mut self, usage: Option<&Usage>) -> Result<Settled, JournalError> {
+    pub(super) fn complete(
+        &mut self,
+        usage: Option<&Usage>,
+    ) -> Result<Option<Settled>, JournalError> {
         self.settle(SpendStatus::Success, usage, 200, None)
     }
 
@@ -208,13 +220,23 @@ impl Settlement {
     }
 
     /// The answer broke off after a part of it was delivered, which is charged.
-    pub(super) fn broke_off(&mut self, usage: Option<&Usage>, status: u16, code: &str) {
-        self.settle_logged(SpendStatus::Failure, usage, status, Some(code));
+    pub(super) fn broke_off(
+        &mut self,
+        usage: Option<&Usage>,
+        status: u16,
+        code: &str,
+    ) -> Option<Settled> {
+        self.settle_logged(SpendStatus::Failure, usage, status, Some(code))
     }
 
     /// The client left after a part of the answer was delivered, which is charged.
     pub(super) fn client_left(&mut self, usage: Option<&Usage>) {
-        self.broke_off(usage, CLIENT_LEFT, "client_disconnected");
+        self.settle_logged(
+            SpendStatus::Failure,
+            usage,
+            CLIENT_LEFT,
+            Some("client_disconnected"),
+        );
     }
 
     /// No deployment answered: nothing was delivered, nothing is charged.
@@ -232,10 +254,12 @@ impl Settlement {
         usage: Option<&Usage>,
         http_status: u16,
         code: Option<&str>,
-    ) {
-        if let Err(err) = self.settle(status, usage, http_status, code) {
+    ) -> Option<Settled> {
+        let settled = self.settle(status, usage, http_status, code);
+        settled.unwrap_or_else(|err| {
             error!(err:% = err; "a settled request could not be written to the journal");
-        }
+            None
+        })
     }
 
     fn settle(
@@ -244,40 +268,19 @@ impl Settlement {
         usage: Option<&Usage>,
         http_status: u16,
         code: Option<&str>,
-    ) -> Result<Settled, JournalError> {
+    ) -> Result<Option<Settled>, JournalError> {
         let Some(mut open) = self.open.take() else {
-            return Ok(Settled { cost: None });
+            return Ok(None);
         };
-        let estimated = Usage::estimated(
-            if open.reached {
-                open.estimated_prompt
-            } else {
-                0
-            },
-            tokens_of_bytes(open.delivered_bytes),
-        );
-        let (usage, is_estimate) = match usage {
-            // The first event of a stream may count its input and next to no output: what was delivered since is not in
-            // it.
-            Some(usage)
-                if usage.completion_tokens() < estimated.completion_tokens()
-                    && status == SpendStatus::Failure =>
-            {
-                (usage.with_output(estimated.completion_tokens()), true)
-            }
-            Some(usage) => (*usage, false),
-            None => (estimated, estimated.total_tokens() > 0),
-        };
-        // The last attempt reports its own part of the answer only.
-        let (usage, is_estimate) = match open.resumed_tokens {
-            0 => (usage, is_estimate),
-            before => (usage.with_more_output(before), true),
-        };
+        let (usage, is_estimate) = open.used(status, usage);
         let usage = &usage;
-        let breakdown = open.answering.as_ref().and_then(|answering| {
-            let price = answering.price.as_ref()?;
-            cost::cost(usage, price, &Units::default(), answering.service)
-        });
+        let answering = open.answering.as_ref();
+        let breakdown = answering.and_then(|answering| answering.cost(usage));
+        let service = answering.map(|answering| answering.service(usage));
+        let priced = answering
+            .and_then(|answering| answering.priced.as_ref())
+            .filter(|_| breakdown.is_some())
+            .map(Arc::clone);
         let cost = match &breakdown {
             Some(breakdown) => Some(breakdown.total),
             None if usage.total_tokens() == 0 => Some(Usd::ZERO),
@@ -289,14 +292,11 @@ impl Settlement {
         record.usage = parts(usage);
         record.usage_estimated = is_estimate;
         record.cost = cost;
-        record.price_version = breakdown
+        record.price_version = priced
             .as_ref()
-            .map(|_| self.shared.prices.version().to_owned());
-        record.service_tier = open
-            .answering
-            .as_ref()
-            .filter(|_| breakdown.is_some())
-            .map(|answering| answering.service.name())
+            .map(|priced| priced.list_version().to_owned());
+        record.service_tier = service
+            .map(ServiceTier::name)
             .filter(|name| !name.is_empty())
             .map(str::to_owned);
         record.error_code = code.map(str::to_owned);
@@ -307,7 +307,10 @@ impl Settlement {
             record.budgets.extend(caps);
         }
 
-        let written = self.write(record);
+        if let Some(priced) = &priced {
+            priced.note_on(record);
+        }
+        let written = self.write(record, priced.as_deref());
 
         let answering = open.answering.as_ref().map(|answering| &answering.target);
         if status == SpendStatus::Success
@@ -341,19 +344,81 @@ impl Settlement {
             // An unknown price charges nothing: a budget cannot be kept for it, which the config check says.
             cost: Some(cost.unwrap_or(Usd::ZERO)),
         });
-        written.map(|()| Settled { cost: breakdown })
+        written.map(|()| {
+            Some(Settled {
+                cost: breakdown,
+                usage: *usage,
+                usage_estimated: is_estimate,
+                priced,
+            })
+        })
     }
 
     /// Puts the record on the journal; where the operator prefers answers to books, a full one is no error.
-    fn write(&self, record: &SpendRecord) -> Result<(), JournalError> {
+    fn write(&self, record: &SpendRecord, priced: Option<&Priced>) -> Result<(), JournalError> {
         match self.journal.settled(record) {
-            Ok(()) => self.shared.ledger.note_settled(),
+            Ok(()) => {
+                if let Some(priced) = priced {
+                    priced.kept(record);
+                }
+                self.shared.ledger.note_settled();
+            }
             Err(err) if self.shared.recording.goes_on_without(&err) => {
                 self.shared.metrics.unrecorded();
             }
             Err(err) => return Err(err),
         }
         Ok(())
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    /// What is put on the books as used, and whether it is an estimate.
+    fn used(&self, status: SpendStatus, reported: Option<&Usage>) -> (Usage, bool) {
+        let prompt = if self.reached {
+            self.estimated_prompt
+        } else {
+            0
+        };
+        let estimated = Usage::estimated(prompt, tokens_of_bytes(self.delivered_bytes));
+        let (usage, is_estimate) = match reported {
+            // The first event of a stream may count its input and next to no output: what was delivered since is not in
+            // it.
+            Some(usage)
+                if usage.completion_tokens() < estimated.completion_tokens()
+                    && status == SpendStatus::Failure =>
+            {
+                (usage.with_output(estimated.completion_tokens()), true)
+            }
+            Some(usage) => (*usage, false),
+            None => (estimated, estimated.total_tokens() > 0),
+        };
+        let is_estimate = is_estimate || self.resumed_tokens > 0;
+        (self.with_resumed(usage), is_estimate)
+    }
+
+    /// The last attempt reports its own part of the answer only.
+    fn with_resumed(&self, usage: Usage) -> Usage {
+        match self.resumed_tokens {
+            0 => usage,
+            before => usage.with_more_output(before),
+        }
+    }
+}
+
+// === impl Answering ===
+
+impl Answering {
+    /// The service that is billed: what the provider says it gave, else what it was asked for.
+    fn service(&self, usage: &Usage) -> ServiceTier {
+        usage.served.map_or(self.service, service::served)
+    }
+
+    fn cost(&self, usage: &Usage) -> Option<CostBreakdown> {
+        let price = &self.priced.as_ref()?.price;
+        cost::cost(usage, price, &Units::default(), self.service(usage))
     }
 }
 

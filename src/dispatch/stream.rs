@@ -40,8 +40,9 @@ use super::events::{Events, Joined, cut_off};
 use super::failure::AttemptError;
 use super::headers::Headers;
 use super::resume::Resumable;
+use super::settle::Settled;
 use super::timers::within;
-use super::{Reply, Shared, headers, route};
+use super::{Reply, Shared, headers, receipt, route};
 use crate::config::DrainBounds;
 
 /// The bytes of an answer. Dropping it ends the request.
@@ -412,7 +413,11 @@ impl Running {
             if let Some(resumable) = &mut self.resumable {
                 resumable.note(frame.kind, &frame.bytes);
             }
-            out.push(frame.bytes);
+            let with_cost = match frame.kind {
+                FrameKind::Usage => self.with_cost(&frame.bytes),
+                _ => None,
+            };
+            out.push(with_cost.unwrap_or(frame.bytes));
         }
         self.journey
             .settlement
@@ -444,7 +449,7 @@ impl Running {
         self.report_success();
         self.note();
         match self.journey.settlement.complete(self.events.relay.usage()) {
-            Ok(_settled) => Ok(Bytes::copy_from_slice(terminal)),
+            Ok(settled) => Ok(self.with_receipt(settled.as_ref(), terminal)),
             Err(err) => Err(self.withheld(&err)),
         }
     }
@@ -471,13 +476,42 @@ impl Running {
             "a stream broke off after a part of it was delivered"
         );
         let usage = self.events.relay.usage();
-        self.journey
+        let settled = self
+            .journey
             .settlement
             .broke_off(usage, status, "stream_broke_off");
         // Nothing more is wanted of this connection.
         self.events.body = None;
         let told = failed.told(&self.arrived.target, self.journey.inbound.endpoint);
-        Step::Last(self.error_event(told))
+        let event = self.error_event(told);
+        Step::Last(self.with_receipt(settled.as_ref(), &event))
+    }
+
+    /// The last event, after the receipt if there is to be one.
+    fn with_receipt(&self, settled: Option<&Settled>, last: &[u8]) -> Bytes {
+        let journey = &self.journey;
+        match settled.filter(|_| journey.dispatcher.shared.receipts.stream_comment) {
+            Some(settled) => {
+                let tightest = journey.caller.tightest.as_deref();
+                receipt::comment(journey.settlement.id, settled, tightest, last)
+            }
+            None => Bytes::copy_from_slice(last),
+        }
+    }
+
+    /// The usage chunk with what the answer costs, where the client sees one and the cost is known.
+    fn with_cost(&self, frame: &Bytes) -> Option<Bytes> {
+        let journey = &self.journey;
+        let says_cost = journey
+            .dispatcher
+            .shared
+            .litellm
+            .include_cost_in_streaming_usage;
+        if frame.is_empty() || !says_cost || journey.inbound.endpoint.is_anthropic() {
+            return None;
+        }
+        let cost = journey.settlement.quote(self.events.relay.usage()?)?;
+        openai::reply::with_cost(frame, &cost.to_string())
     }
 
     fn error_event(&self, err: DispatchError) -> Bytes {

@@ -14,8 +14,9 @@ use trunkline_actors::ids::DeploymentId;
 use trunkline_wire::exchange::Dialect;
 use trunkline_wire::request::Endpoint;
 
+use super::priced::{Priced, Remembered};
 use crate::config::{self, AuthScheme, Config, DeploymentConfig, Provider, Secret};
-use crate::cost::{Price, PriceBook};
+use crate::cost::PriceBook;
 use crate::telemetry::metrics::{GroupMetrics, Metrics};
 use crate::tokenizer::Tokenizer;
 
@@ -50,7 +51,9 @@ pub struct Target {
     /// Where the provider lists its models.
     pub(super) models: Uri,
     /// Known for every deployment whose upstream model is no pattern.
-    price: Option<Arc<Price>>,
+    price: Option<Arc<Priced>>,
+    /// Prices of what its pattern stood for.
+    looked_up: Remembered,
     /// Output tokens that its answers usually have.
     pub typical: Typical,
 }
@@ -136,10 +139,11 @@ impl Target {
                     .max_output_tokens
             }),
             price: if fixed {
-                config.price(prices, &config.upstream_model)
+                priced(config, prices, &config.upstream_model).map(Arc::new)
             } else {
                 None
             },
+            looked_up: Remembered::default(),
             typical: Typical::default(),
             config: config.clone(),
         })
@@ -162,12 +166,14 @@ impl Target {
     }
 
     /// What `upstream_model` costs here; `None` is unknown.
-    pub fn price(&self, prices: &PriceBook, upstream_model: &str) -> Option<Arc<Price>> {
+    pub fn price(&self, prices: &PriceBook, upstream_model: &str) -> Option<Arc<Priced>> {
         if upstream_model == self.config.upstream_model {
             return self.price.clone();
         }
         // What the pattern stands for, or the model of a health check.
-        self.config.price(prices, upstream_model)
+        self.looked_up.get(upstream_model, || {
+            priced(&self.config, prices, upstream_model)
+        })
     }
 
     /// The longest answer of `upstream_model`, in tokens, where known.
@@ -210,6 +216,11 @@ impl Target {
             .chain(headers)
             .map(Secret::expose)
     }
+}
+
+fn priced(config: &DeploymentConfig, prices: &PriceBook, upstream_model: &str) -> Option<Priced> {
+    let price = config.price(prices, upstream_model)?;
+    Some(Priced::new(price, prices.version()))
 }
 
 // === impl Addresses ===

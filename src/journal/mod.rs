@@ -12,7 +12,7 @@
 //! adopts the directories of dead ones, when it starts and now and then. Every record may be shipped more than once; the
 //! store takes each id once.
 //!
-//! `frame` is the bytes, `record` their meaning, `segment` one file and `scanner` its reading, `lane` one writer's files
+//! `inspect` reads all of it from outside. `frame` is the bytes, `record` their meaning, `segment` one file and `scanner` its reading, `lane` one writer's files
 //! with their room, `books` what all share, `disk` what can fail, `sync` the promise for a power loss, `lock` the ownership,
 //! `replay` the adoption. Not here: when to ship (`actors::spend_ledger`) and what to do when the journal is full
 //! (`dispatch`).
@@ -20,6 +20,7 @@
 mod books;
 mod disk;
 mod frame;
+mod inspect;
 mod lane;
 mod lock;
 mod reader;
@@ -42,6 +43,8 @@ use std::time::Duration;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::RequestId;
 use trunkline_actors::ports::{JournalReader, JournalWriter};
+
+pub use self::inspect::{Inspection, inspect};
 
 use self::books::Books;
 use self::disk::{Disk, OsDisk};

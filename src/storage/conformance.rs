@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{
@@ -13,12 +15,12 @@ use trunkline_actors::ids::{
 };
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{
-    BudgetKey, BudgetName, Carry, SpendRecord, SpendStatus, StartedRecord, UsageParts,
+    BudgetKey, BudgetName, Carry, Pieces, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
 
 use super::{
-    KeyPage, KeyRow, KeySpend, ModelBudget, StorageError, Store, TemporaryIncrease, TenantKind,
-    TenantPage, TenantRow, Terms, WindowBudget,
+    KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store, TemporaryIncrease,
+    TenantKind, TenantPage, TenantRow, Terms, WindowBudget,
 };
 
 /// Noon of a day: neither the start of a day nor near one.
@@ -71,6 +73,9 @@ macro_rules! all_cases {
             impossible_figures_do_not_hold_up_the_rows_behind_them,
             balances_made_at_once_start_with_the_same_past,
             texts_that_no_index_takes_do_not_hold_up_the_rows_behind_them,
+            a_row_is_read_back_as_it_was_kept,
+            rows_are_read_page_by_page_in_order_of_id,
+            sums_that_were_added_up_are_what_the_rows_say,
         }
     };
 }
@@ -795,4 +800,179 @@ async fn texts_that_no_index_takes_do_not_hold_up_the_rows_behind_them(store: &S
     let charged = store.ledger.charged(window(long_key, 0, 0)).await;
     assert_eq!(charged.unwrap(), pico(6));
     assert_eq!(store.spend.total_spend(None).await.unwrap(), pico(11));
+}
+
+/// A row with something in every column.
+fn full_row(n: u64) -> SpendRecord {
+    let mut row = row(NOON, n, Some(123_456_789));
+    row.key_alias = Some("alias".to_owned());
+    row.client_ip = Some("192.0.2.1".to_owned());
+    row.api_base = Some("https://api.example".to_owned());
+    row.stream = true;
+    row.first_content_at = Some(UnixMs(NOON + 3));
+    row.usage = UsageParts {
+        input_uncached: 1,
+        cache_read: 2,
+        cache_write_5m: 3,
+        cache_write_1h: 4,
+        audio_input: 5,
+        image_input: 6,
+        output_text: 7,
+        reasoning: 8,
+        audio_output: 9,
+        prompt_tokens: 21,
+        completion_tokens: 24,
+        total_tokens: 45,
+    };
+    row.pieces = Some(Pieces {
+        queries: 1,
+        seconds_in: "1.5".parse().unwrap(),
+        ..Pieces::default()
+    });
+    row.service_tier = Some("flex".to_owned());
+    row.price_id = Some("0123456789abcdef".into());
+    row.price_sheet = Some("trunkline-price 1\nlist \"x\"".into());
+    row.error_code = Some("stream_broke_off".to_owned());
+    row.tags = vec!["b".to_owned(), "a".to_owned(), "b".to_owned()];
+    row.budgets = vec![
+        window(key_subject(), 3, NOON),
+        BudgetKey {
+            budget: BudgetName::model("gpt"),
+            ..window(Subject::global(), 0, 0)
+        },
+    ];
+    row
+}
+
+async fn a_row_is_read_back_as_it_was_kept(store: &Store) {
+    let full = full_row(1);
+    let mut bare = row(NOON, 2, None);
+    bare.provider_request_id = None;
+    bare.user = None;
+    bare.tags.clear();
+    let mut huge = row(NOON, 3, Some(1));
+    huge.usage.prompt_tokens = u64::MAX;
+    huge.end_user = Some("\0customer".repeat(500));
+    let mut less = row(NOON, 4, Some(-5));
+    less.status = SpendStatus::Adjustment;
+    less.adjusts = Some(full.id);
+    let mut later = less.clone();
+    later.id = RequestId::generate(NOON, 0);
+    later.ended_at = UnixMs(less.ended_at.0 + 1);
+    let all = vec![full.clone(), bare, huge, less.clone(), later.clone()];
+    store.ledger.insert(all.clone()).await.unwrap();
+
+    for record in all {
+        let found = store.audit.rows_named(record.id.to_string()).await.unwrap();
+        assert_eq!(found, [store.audit.as_kept(record)]);
+    }
+    let lower = full.id.to_string().to_lowercase();
+    assert_eq!(store.audit.rows_named(lower).await.unwrap().len(), 1);
+    let by_provider = store.audit.rows_named("chatcmpl-1".to_owned());
+    let ids: Vec<RequestId> = by_provider
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.id)
+        .collect();
+    assert_eq!(ids.len(), 4);
+    assert!(ids.is_sorted_by(|a, b| a > b), "the newest first");
+    let none = store.audit.rows_named("nobody".to_owned()).await.unwrap();
+    assert_eq!(none, []);
+
+    let ids = vec![less.id, full.id, RequestId::generate(1, 1)];
+    let some = store.audit.rows(ids).await.unwrap();
+    assert_eq!(
+        some,
+        [full.clone(), less.clone()].map(|row| store.audit.as_kept(row))
+    );
+    let adjustments = store.audit.adjustments(vec![full.id]).await.unwrap();
+    assert_eq!(
+        adjustments,
+        [less, later],
+        "in the order in which they were made"
+    );
+
+    let id = full.price_id.unwrap().to_string();
+    let sheet = store.audit.price(id).await.unwrap();
+    assert_eq!(sheet.as_deref(), full.price_sheet.as_deref());
+    assert_eq!(store.audit.price("x".to_owned()).await.unwrap(), None);
+}
+
+async fn rows_are_read_page_by_page_in_order_of_id(store: &Store) {
+    let mut rows: Vec<SpendRecord> = (0..10)
+        .map(|n| row(NOON + (n % 3) * DAY, n, Some(1)))
+        .collect();
+    store.ledger.insert(rows.clone()).await.unwrap();
+    rows.sort_by_key(|row| row.id);
+    let mut span = RowSpan {
+        after: RequestId::generate(0, 0),
+        before: RequestId::generate(NOON + 2 * DAY, 8),
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = store.audit.page(span, 4).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 4);
+        span.after = last.id;
+        found.extend(page);
+    }
+    rows.retain(|row| row.id < span.before);
+    assert_eq!(found.len(), 9);
+    assert_eq!(found, rows);
+}
+
+async fn sums_that_were_added_up_are_what_the_rows_say(store: &Store) {
+    let empty = store.audit.sums(10).await.unwrap();
+    assert_eq!((empty.days, empty.windows), (0, 0));
+
+    // Rows from before a budget, so that its window has something to begin with.
+    let early: Vec<SpendRecord> = [Some(7), None]
+        .into_iter()
+        .zip(900..)
+        .map(|(cost, n)| SpendRecord {
+            key: Some(KeyId::from("key-0")),
+            ..row(NOON, n, cost)
+        })
+        .collect();
+    store.ledger.insert(early).await.unwrap();
+    let batches = batches()
+        .new_tree(&mut TestRunner::deterministic())
+        .unwrap()
+        .current();
+    for batch in batches {
+        store.ledger.insert(batch).await.unwrap();
+    }
+    let full = full_row(700);
+    let mut odd = full_row(701);
+    odd.end_user = Some(String::new());
+    odd.tags = vec![String::new(), "\"quoted\"".to_owned(), String::new()];
+    odd.key = None;
+    odd.team = None;
+    odd.deployment = None;
+    odd.cache_hit = true;
+    odd.ended_at = UnixMs(1);
+    odd.usage.cache_write_1h = u64::MAX;
+    let mut slow = full_row(702);
+    slow.status = SpendStatus::Unknown;
+    slow.ended_at = UnixMs(NOON + 3 * DAY);
+    slow.cost = None;
+    let mut less = full_row(703);
+    less.status = SpendStatus::Adjustment;
+    less.adjusts = Some(full.id);
+    less.cost = Some(pico(-23_456_789));
+    store
+        .ledger
+        .insert(vec![full, odd, slow, less])
+        .await
+        .unwrap();
+    let reset = window(key_subject(), 9, 0);
+    store.ledger.begin_with(reset, pico(5)).await.unwrap();
+
+    let audit = store.audit.sums(10).await.unwrap();
+    assert_eq!(audit.roll_ups, []);
+    assert_eq!(audit.balances, []);
+    assert!(audit.days > 3 && audit.lines > 20, "{audit:?}");
+    assert!(audit.windows > 4, "{audit:?}");
+    assert_eq!(audit.days_without_rows + audit.windows_without_rows, 0);
 }

@@ -4,8 +4,11 @@
 //! every one of them passes the same suite, `conformance`; what they share of the books' arithmetic is in `books`. The books are written through the port
 //! [`SpendStore`] by the spend ledger alone; [`SpendQueries`] reads them.
 
+mod audit;
+mod booked;
 mod books;
 mod error;
+mod ledger_sums;
 mod postgres;
 mod sqlite;
 mod tenants;
@@ -27,6 +30,7 @@ use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, SpendStore};
 
+pub use self::audit::{Difference, LedgerAudit, RowSpan, SumsAudit};
 pub use self::error::StorageError;
 pub use self::tenants::{
     ModelBudget, TemporaryIncrease, TenantKind, TenantPage, TenantRow, TenantStore, Terms,
@@ -42,6 +46,8 @@ pub struct Store {
     pub tenants: Arc<dyn TenantStore>,
     /// Reads the books.
     pub spend: Arc<dyn SpendQueries>,
+    /// Checks and corrects the books.
+    pub audit: Arc<dyn LedgerAudit>,
     /// Writes the books; for the spend ledger.
     pub ledger: Arc<dyn SpendStore>,
     /// Whether the database answers, and its end.

@@ -197,6 +197,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         allow_mock_testing: false,
         caps,
         client_gone: config.server.client_gone,
+        receipts: config.server.receipts,
         draining: Draining::default(),
         recording: Recording::new(config.server.journal.when_full),
         late_error: model_call::late_error,

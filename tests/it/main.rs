@@ -62,6 +62,8 @@ mod prices;
 #[cfg(test)]
 mod provider_errors;
 #[cfg(test)]
+mod receipts;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod routing;

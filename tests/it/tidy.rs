@@ -199,6 +199,21 @@ const BORDERS: &[Border] = &[
         except: &[],
     },
     Border {
+        part: "src/ledger",
+        forbidden: &[
+            "crate::http",
+            "crate::dispatch",
+            "crate::auth",
+            "crate::cli",
+            "actix",
+            "actix_web",
+            "awc",
+            "rusqlite",
+            "tokio_postgres",
+        ],
+        except: &[],
+    },
+    Border {
         part: "src/telemetry",
         forbidden: &["trunkline_wire", "crate::http", "crate::dispatch"],
         except: &[],

@@ -35,6 +35,8 @@ pub(crate) struct Home {
     config: bool,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// A test that falsifies the books says so.
+    falsified: bool,
 }
 
 /// A running gateway.
@@ -63,6 +65,7 @@ impl Home {
                 "0".to_owned(),
             ],
             environment: Vec::new(),
+            falsified: false,
         }
     }
 
@@ -88,6 +91,26 @@ impl Home {
             OpenFlags::SQLITE_OPEN_READ_ONLY,
         )
         .expect("the store can be read beside the gateway")
+    }
+
+    /// The books are not to agree at the end.
+    pub(crate) fn falsify(&mut self) {
+        self.falsified = true;
+    }
+
+    /// Whatever a test did: journal, rows, sums and budgets agree. Where there is no database in the home, or none that can
+    /// be opened (which is some tests' subject), there is nothing to compare.
+    fn check_books(&self) {
+        if self.falsified || !self.path().join("trunkline.db").exists() {
+            return;
+        }
+        let mut arguments = vec!["ledger", "verify"];
+        if self.config {
+            arguments.extend(["--config", "config.yaml"]);
+        }
+        let output = self.run(&arguments);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_ne!(output.status.code(), Some(1), "{said}");
     }
 
     pub(crate) fn config_path(&self) -> PathBuf {
@@ -175,6 +198,14 @@ impl Home {
                 .to_vec(),
             errors_allowed: false,
             key: None,
+        }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.check_books();
         }
     }
 }

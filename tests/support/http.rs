@@ -288,6 +288,16 @@ impl Answer {
         error
     }
 
+    /// The body of a stream but for the comment with its receipt.
+    pub(crate) fn text_without_receipt(&self) -> String {
+        let text = self.text();
+        let Some((before, rest)) = text.split_once(": trunkline {") else {
+            return text;
+        };
+        let (_receipt, behind) = rest.split_once("\n\n").expect("a receipt ends");
+        format!("{before}{behind}")
+    }
+
     /// The answer's SSE events: the text after `data:`.
     pub(crate) fn events(&self) -> Vec<String> {
         let mut unread = self.body.clone();

@@ -222,6 +222,16 @@ impl<S: PermitState> Permit<S> {
     }
 }
 
+impl<S: PermitState> Permit<S> {
+    /// Of the budgets that are charged, the one with the least left in it. All are charged the same, so it stays the one.
+    pub fn tightest(&self) -> Option<Arc<Balance>> {
+        let balances = self.taken.iter().flat_map(|taken| &taken.balances);
+        balances
+            .min_by_key(|(balance, _)| balance.snapshot().remaining())
+            .map(|(balance, _)| Arc::clone(balance))
+    }
+}
+
 impl Permit<Reserved> {
     /// The first byte goes upstream: from here on the request counts, whatever happens.
     pub fn in_flight(mut self) -> Permit<InFlight> {

@@ -113,6 +113,15 @@ impl Balance {
     }
 }
 
+// === impl BalanceSnapshot ===
+
+impl BalanceSnapshot {
+    /// What is not charged yet, holds aside; nothing where more was charged than the limit.
+    pub fn remaining(&self) -> Usd {
+        (self.limit - self.spent).max(Usd::ZERO)
+    }
+}
+
 // === impl BalanceState ===
 
 impl BalanceState {

@@ -359,12 +359,11 @@ pub(super) const LITELLM: Section = Section {
             "",
             "part on top by provider, after the discount: `openai: 0.1` or `{percentage: 0.1, fixed_amount: 0.001}` (USD a call); `global` for every other provider",
         ),
-        planned(
-            Budgets,
+        on(
             "include_cost_in_streaming_usage",
             Switch,
-            "false",
-            "`usage.cost` in streams",
+            "true",
+            "`usage.cost` in the usage chunk of streams, where the cost is known",
         ),
         planned(
             Providers,

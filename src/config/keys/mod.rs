@@ -157,6 +157,7 @@ pub const SECTIONS: &[Section] = &[
     own::TRUNKLINE,
     own::TIMEOUTS,
     own::CLIENT_GONE,
+    own::RECEIPTS,
     own::JOURNAL,
     tutorial::USERS,
     tutorial::RATE_LIMITS,

@@ -1,7 +1,7 @@
 //! The top level, `model_list`, `credential_list` and Trunkline's own section.
 
 use super::Area::{Access, Guardrails, Observability, Providers};
-use super::Kind::{Any, Bytes, List, Map, Path, PerMinute, Seconds, Text, Texts, Whole};
+use super::Kind::{Any, Bytes, List, Map, Path, PerMinute, Seconds, Switch, Text, Texts, Whole};
 use super::{Key, Others, Section, on, planned};
 
 /// Shortens a row: a whole section that waits.
@@ -195,6 +195,7 @@ pub(super) const TRUNKLINE: Section = Section {
             "",
             "what happens to an answer whose client has left",
         ),
+        on("receipts", Map, "", "what answers say of their cost"),
         on(
             "journal",
             Map,
@@ -237,6 +238,25 @@ pub(super) const CLIENT_GONE: Section = Section {
             Whole,
             "64",
             "how many answers at the same time; further ones are left",
+        ),
+    ],
+};
+
+pub(super) const RECEIPTS: Section = Section {
+    path: "trunkline.receipts",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "headers",
+            Switch,
+            "true",
+            "`x-trunkline-usage`, `x-trunkline-price-version`, `x-trunkline-budget-remaining`",
+        ),
+        on(
+            "stream_comment",
+            Switch,
+            "true",
+            "a comment before the last event of a stream: cost, usage, price version, what is left of the budget; clients do not see comments",
         ),
     ],
 };

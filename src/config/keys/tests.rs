@@ -13,8 +13,8 @@ use serde::forward_to_deserialize_any;
 
 use super::super::raw::{
     RawAllowedFails, RawCache, RawClientGone, RawEntry, RawGeneral, RawInfo, RawJournal,
-    RawLitellm, RawLogging, RawParams, RawRateLimits, RawRetries, RawRouter, RawStrategyArgs,
-    RawTimeouts, RawTrunkline, RawUser,
+    RawLitellm, RawLogging, RawParams, RawRateLimits, RawReceipts, RawRetries, RawRouter,
+    RawStrategyArgs, RawTimeouts, RawTrunkline, RawUser,
 };
 use super::{Key, SECTIONS, Status, key, markdown, section};
 use crate::cost::Part;
@@ -125,6 +125,7 @@ fn the_table_and_the_structs_know_the_same_keys() {
         ("trunkline", fields::<RawTrunkline>(), vec!["model_prices"]),
         ("trunkline.timeouts", fields::<RawTimeouts>(), vec![]),
         ("trunkline.client_gone", fields::<RawClientGone>(), vec![]),
+        ("trunkline.receipts", fields::<RawReceipts>(), vec![]),
         ("trunkline.journal", fields::<RawJournal>(), vec![]),
         ("user_config", fields::<RawUser>(), vec![]),
         ("rate_limit_config", fields::<RawRateLimits>(), vec![]),

@@ -1,6 +1,6 @@
 //! What holds for every usage and every price.
 
-use proptest::array::uniform9;
+use proptest::array::{uniform6, uniform9};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -16,24 +16,45 @@ fn tokens() -> impl Strategy<Value = Option<u64>> {
     option::of(0_u64..1_000_000)
 }
 
-fn usd() -> impl Strategy<Value = Decimal> {
+pub(super) fn usd() -> impl Strategy<Value = Decimal> {
     (0_i64..1_000_000, 6_u32..15).prop_map(|(digits, scale)| Decimal::new(digits, scale))
 }
 
-fn service() -> impl Strategy<Value = ServiceTier> {
+pub(super) fn service() -> impl Strategy<Value = ServiceTier> {
     select(ServiceTier::all().collect::<Vec<_>>())
 }
 
 prop_compose! {
-    fn usages()(parts in uniform9(tokens())) -> Usage {
+    pub(super) fn usages()(parts in uniform9(tokens())) -> Usage {
         let [a, b, c, d, e, f, g, h, i] = parts;
         Usage { input_uncached: a, cache_read: b, cache_write_5m: c, cache_write_1h: d, audio_input: e,
                 image_input: f, output_text: g, reasoning: h, audio_output: i, ..Usage::default() }
     }
 }
 
+/// Anything by the piece, mostly nothing.
+pub(super) fn some_units() -> impl Strategy<Value = Units> {
+    option::of((uniform6(0_u64..200), 0_i64..100_000)).prop_map(|some| {
+        let Some(([queries, images_in, images_out, pixels, characters, tokens], tenths)) = some
+        else {
+            return Units::default();
+        };
+        Units {
+            queries,
+            images_in,
+            images_out,
+            image_output_tokens: tokens,
+            pixels,
+            characters_in: characters,
+            characters_out: characters,
+            seconds_in: Decimal::new(tenths, 1),
+            seconds_out: Decimal::new(tenths, 2),
+        }
+    })
+}
+
 /// Any figures at all, and input and output for sure.
-fn prices() -> impl Strategy<Value = Price> {
+pub(super) fn prices() -> impl Strategy<Value = Price> {
     let figure = (
         select(Part::all().collect::<Vec<_>>()),
         select(vec![0_u32, 1_000, 128_000, 200_000]),

@@ -3,6 +3,7 @@
 mod examples;
 mod laws;
 mod list;
+mod sheets;
 
 use trunkline_wire::usage::Usage;
 

@@ -7,6 +7,7 @@
 mod address;
 mod convert;
 mod keys;
+mod ledger_reads;
 mod migrate;
 mod partitions;
 mod pool;
@@ -61,6 +62,7 @@ pub(super) async fn open(
         keys: Arc::clone(&postgres) as _,
         tenants: Arc::clone(&postgres) as _,
         spend: Arc::clone(&postgres) as _,
+        audit: Arc::clone(&postgres) as _,
         ledger: Arc::clone(&postgres) as _,
         lifecycle: postgres,
     })

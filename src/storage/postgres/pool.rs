@@ -32,6 +32,10 @@ const SESSION: &str = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; 
     SET idle_in_transaction_session_timeout = '60s'; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
+/// Set for one transaction that may take as long as it likes.
+const UNHURRIED: &str =
+    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+
 /// The pool.
 pub(super) struct Connections {
     pool: Pool,
@@ -115,6 +119,31 @@ impl Connections {
         .await
     }
 
+    /// As [`snapshot`](Self::snapshot), however long it takes: for an audit, which reads everything.
+    pub(super) async fn long_snapshot<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl for<'c> FnOnce(&'c Transaction<'c>) -> BoxFuture<'c, Result<T, WorkError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StorageError> {
+        self.run_within(operation, Duration::MAX, move |client| {
+            Box::pin(async move {
+                let transaction = client
+                    .build_transaction()
+                    .isolation_level(IsolationLevel::RepeatableRead)
+                    .read_only(true)
+                    .start()
+                    .await?;
+                transaction.batch_execute(UNHURRIED).await?;
+                let done = work(&transaction).await?;
+                transaction.commit().await?;
+                Ok(done)
+            })
+        })
+        .await
+    }
+
     /// Runs `work` in a transaction; an error rolls it back.
     ///
     /// Cancel safety: when the future is dropped while `work` runs, the transaction goes on and is committed.
@@ -153,6 +182,17 @@ impl Connections {
         + Send
         + 'static,
     ) -> Result<T, StorageError> {
+        self.run_within(operation, OPERATION, work).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        deadline: Duration,
+        work: impl for<'c> FnOnce(&'c mut Client) -> BoxFuture<'c, Result<T, WorkError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StorageError> {
         let turn = timeout(self.wait, Arc::clone(&self.turns).acquire_owned())
             .await
             .map_err(|_elapsed| StorageError::Timeout { operation })?
@@ -165,7 +205,7 @@ impl Connections {
                 PoolError::Backend(err) => driver(operation, err),
                 err => backend(operation, err),
             })?;
-            match timeout(OPERATION, work(&mut client)).await {
+            match timeout(deadline, work(&mut client)).await {
                 Ok(done) => done.map_err(|err| err.at(operation)),
                 Err(_elapsed) => {
                     // Nobody knows what this connection still waits for: not for the next one to use.

@@ -96,6 +96,7 @@ pub(super) struct BalanceColumns<'a> {
     charged: Usd,
     unpriced: i64,
     seeded: Usd,
+    seeded_unpriced: i64,
 }
 
 // === impl RowColumns ===
@@ -199,6 +200,7 @@ impl<'a> BalanceColumns<'a> {
             charged: charge.spend + seed.spend,
             unpriced: charge.unpriced.saturating_add(seed.unpriced),
             seeded: seed.spend,
+            seeded_unpriced: seed.unpriced,
         }
     }
 }

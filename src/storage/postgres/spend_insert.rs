@@ -33,8 +33,7 @@ const ROW: &str = "day, id, request_id, call_type, status, key_id, key_alias, us
      completion_tokens, total_tokens, usage_estimated, cost, price_version, cache_hit, attempts, error_code, tags, \
      team_id, organization_id, client_ip, pieces, service_tier, price_id, adjusts, budgets";
 
-const BALANCE: &str =
-    "subject_kind, subject_id, budget_id, generation, window_start, charged, unpriced, seeded";
+const BALANCE: &str = "subject_kind, subject_id, budget_id, generation, window_start, charged, unpriced, seeded, seeded_unpriced";
 
 const ADD_TO_BALANCE: &str = "ON CONFLICT (subject_kind, subject_id, budget_id, generation, window_start) DO UPDATE SET \
      charged = old.charged + excluded.charged, unpriced = old.unpriced + excluded.unpriced";

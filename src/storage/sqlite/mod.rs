@@ -5,6 +5,7 @@
 
 mod convert;
 mod keys;
+mod ledger_reads;
 mod migrate;
 mod pool;
 mod spend_insert;
@@ -47,6 +48,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         keys: Arc::clone(&sqlite) as _,
         tenants: Arc::clone(&sqlite) as _,
         spend: Arc::clone(&sqlite) as _,
+        audit: Arc::clone(&sqlite) as _,
         ledger: Arc::clone(&sqlite) as _,
         lifecycle: sqlite,
     })

@@ -29,8 +29,8 @@ const INSERT_ROW: &str = "INSERT INTO spend_logs (id, request_id, call_type, sta
      ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44) \
      ON CONFLICT (id) DO NOTHING";
 
-const ADD_TO_BALANCE: &str = "INSERT INTO balances (subject_kind, subject_id, budget_id, generation, window_start, charged, unpriced, seeded) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+const ADD_TO_BALANCE: &str = "INSERT INTO balances (subject_kind, subject_id, budget_id, generation, window_start, charged, unpriced, seeded, \
+     seeded_unpriced) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
      ON CONFLICT (subject_kind, subject_id, budget_id, generation, window_start) DO UPDATE SET \
      charged = min(charged + excluded.charged, 9000000000000000000), unpriced = unpriced + excluded.unpriced";
 
@@ -160,6 +160,7 @@ fn add_to_balance(
             pico(charge.spend + seed.spend),
             charge.unpriced.saturating_add(seed.unpriced),
             pico(seed.spend),
+            seed.unpriced,
         ])?;
     Ok(())
 }

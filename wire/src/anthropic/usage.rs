@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::Usage;
 use crate::openai::usage::count;
+use crate::usage::{Served, Usage};
 
 #[derive(Debug, Deserialize)]
 struct Spelled<'a> {
@@ -33,6 +33,8 @@ struct Spelled<'a> {
     output_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     output_tokens_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,6 +57,7 @@ pub(super) struct Counters {
     cache_write_1h: Option<u64>,
     output: Option<u64>,
     thinking: Option<u64>,
+    served: Option<Served>,
 }
 
 /// Reads a `usage` object; nothing when it holds no count.
@@ -104,6 +107,7 @@ impl Counters {
         let Some(spelled) = object::<Spelled<'_>>(Some(usage)) else {
             return;
         };
+        self.served = spelled.service_tier.and_then(Served::read).or(self.served);
         let split = object::<SpelledDetails<'_>>(spelled.cache_creation).unwrap_or_default();
         let details =
             object::<SpelledDetails<'_>>(spelled.output_tokens_details).unwrap_or_default();
@@ -145,6 +149,7 @@ impl Counters {
                 .output
                 .map(|output| output.saturating_sub(thinking.unwrap_or(0))),
             reasoning: thinking,
+            served: self.served,
             inconsistent: hour != self.cache_write_1h || thinking != self.thinking,
             ..Usage::default()
         })

@@ -49,6 +49,7 @@ pub fn response(
             used = used.or_else(|| choice.usage.and_then(usage::parse));
         }
     }
+    let used = used.map(|used| used.served_as(object.get("service_tier")));
     let upstream_model = object.get("model").and_then(string);
     let response_id = object.get("id").and_then(string);
     let restamped = requested_model.and_then(|model| restamped(&object, "model", model));
@@ -99,7 +100,8 @@ pub fn chat_response(body: &[u8]) -> Result<ChatResponse, UpstreamError> {
         counters = counters.or_else(|| choice.rest.shift_remove("usage"));
         named(choice, response.id.as_deref());
     }
-    response.usage = counters.as_ref().and_then(usage::parse_value);
+    let used = counters.as_ref().and_then(usage::parse_value);
+    response.usage = used.map(|used| used.served_as(object.get("service_tier")));
     Ok(response)
 }
 

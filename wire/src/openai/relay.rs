@@ -263,6 +263,8 @@ impl StreamRelay {
             self.upstream_model = object.get("model").and_then(string);
         }
         let used = object.get("usage").and_then(usage::parse);
+        // Looked for where usage came, not in every chunk: there it decides.
+        let used = used.map(|used| used.served_as(object.get("service_tier")));
         let had_finished = self.choices.all_finished();
         let mut delivered = Delivered::default();
         let mut finishes = false;

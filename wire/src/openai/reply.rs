@@ -6,9 +6,27 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::Usage;
+use crate::json::{Object, Splice};
+use crate::sse::SseDecoder;
 
 /// The terminal event of a stream.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// A streamed event whose `usage` also says what the answer costs, a number in USD; `None` for an event without `usage`.
+///
+/// Source: `LiteLLM`, `cost` in the `usage` of its last chunk, 2026-11-22.
+pub fn with_cost(event: &Bytes, usd: &str) -> Option<Bytes> {
+    let mut decoder = SseDecoder::new();
+    decoder.push(event.clone());
+    let event = decoder.next_event().ok()??;
+    let object = Object::parse(event.data.as_deref()?).ok()?;
+    if !object.get("usage")?.get().starts_with('{') {
+        return None;
+    }
+    let mut splice = Splice::new(&object);
+    splice.set_within("usage", "cost", usd.as_bytes());
+    Some(event.with_data(&splice.finish()))
+}
 
 /// What every object of an answer carries.
 #[derive(Debug, Clone, Copy)]

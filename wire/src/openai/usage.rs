@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use crate::Usage;
+use crate::usage::{Served, Usage};
 
 #[derive(Debug, Deserialize)]
 struct Counters<'a> {
@@ -30,6 +30,9 @@ struct Counters<'a> {
     cache_read_input_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     cache_creation_input_tokens: Option<&'a RawValue>,
+    /// Gateways that put it here.
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -108,6 +111,7 @@ pub fn parse(usage: &RawValue) -> Option<Usage> {
         output_text: completion.or(reasoning).map(|_| written.left),
         reasoning,
         audio_output,
+        served: counters.service_tier.and_then(Served::read),
         estimated: false,
         inconsistent: remaining.overdrawn || written.overdrawn,
     })

@@ -172,6 +172,7 @@ impl StreamDecoder {
 
     fn chunk(&mut self, object: &Object<'_>) -> Result<(), UpstreamError> {
         let used = object.get("usage").and_then(usage::parse);
+        let used = used.map(|used| used.served_as(object.get("service_tier")));
         let choices = object.get("choices").and_then(Choice::parse_all);
         if used.is_none() && choices.is_none() {
             // Not a chunk: some servers send events of their own.
