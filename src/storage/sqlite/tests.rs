@@ -158,6 +158,7 @@ proptest! {
         prop_assert_eq!(rows, keys);
         for roll_up in [
             "daily_spend",
+            "daily_team_spend",
             "daily_label_spend WHERE kind = 'tag'",
             "daily_label_spend WHERE kind = 'end_user'",
             "daily_subject_spend WHERE kind = 'global'",
