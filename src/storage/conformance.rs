@@ -16,6 +16,13 @@ use trunkline_actors::ports::{
     BudgetKey, BudgetName, Carry, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
 
+use super::reports::conformance::{
+    a_search_goes_on_behind_the_rows_it_walked_over, names_are_listed_once_in_order,
+    names_that_no_roll_up_has_together_are_an_error, old_rows_go_and_their_sums_stay,
+    rows_are_found_by_each_filter, rows_are_read_page_by_page_the_newest_first,
+    rows_come_back_as_they_were_written, sums_agree_with_the_rows_however_they_are_asked_for,
+    the_dearest_come_first,
+};
 use super::{
     KeyPage, KeyRow, KeySpend, ModelBudget, StorageError, Store, TemporaryIncrease, TenantKind,
     TenantPage, TenantRow, Terms, WindowBudget,
@@ -72,6 +79,15 @@ macro_rules! all_cases {
             impossible_figures_do_not_hold_up_the_rows_behind_them,
             balances_made_at_once_start_with_the_same_past,
             texts_that_no_index_takes_do_not_hold_up_the_rows_behind_them,
+            sums_agree_with_the_rows_however_they_are_asked_for,
+            the_dearest_come_first,
+            names_that_no_roll_up_has_together_are_an_error,
+            rows_come_back_as_they_were_written,
+            rows_are_read_page_by_page_the_newest_first,
+            rows_are_found_by_each_filter,
+            a_search_goes_on_behind_the_rows_it_walked_over,
+            names_are_listed_once_in_order,
+            old_rows_go_and_their_sums_stay,
         }
     };
 }
@@ -206,7 +222,7 @@ fn pico(amount: i64) -> Usd {
     Usd::from_pico(amount)
 }
 
-fn key(id: &str, alias: Option<&str>) -> KeyRow {
+pub(super) fn key(id: &str, alias: Option<&str>) -> KeyRow {
     KeyRow {
         id: KeyId::from(id),
         key_name: "sk-...abcd".to_owned(),

@@ -7,6 +7,7 @@
 mod books;
 mod error;
 mod postgres;
+pub mod reports;
 mod sqlite;
 mod tenants;
 
@@ -28,6 +29,7 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, SpendStore};
 
 pub use self::error::StorageError;
+pub use self::reports::{SpendReports, SpendRetention};
 pub use self::tenants::{
     ModelBudget, TemporaryIncrease, TenantKind, TenantPage, TenantRow, TenantStore, Terms,
     WindowBudget,
@@ -42,6 +44,10 @@ pub struct Store {
     pub tenants: Arc<dyn TenantStore>,
     /// Reads the books.
     pub spend: Arc<dyn SpendQueries>,
+    /// Reads the books for people.
+    pub reports: Arc<dyn SpendReports>,
+    /// Removes old rows from the books.
+    pub retention: Arc<dyn SpendRetention>,
     /// Writes the books; for the spend ledger.
     pub ledger: Arc<dyn SpendStore>,
     /// Whether the database answers, and its end.

@@ -4,6 +4,8 @@
 //! One question serves every sum ([`Sums`]): over which days, of whom, split by what. It is answered from the smallest roll-up
 //! that has the names asked for.
 
+#[cfg(test)]
+pub(super) mod conformance;
 pub(super) mod log_rows;
 pub(super) mod statement;
 pub(super) mod sums;
@@ -230,9 +232,9 @@ pub const MOST_WALKED: u32 = 20_000;
 /// What becomes of rows that are older than the operator wants to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Removed {
-    /// Rows removed one by one.
+    /// Rows.
     pub rows: u64,
-    /// Days removed as a whole, with all their rows.
+    /// Days that went as a whole; their rows are counted above.
     pub days: u64,
 }
 
@@ -242,10 +244,7 @@ pub trait SpendReports: Send + Sync {
     ///
     /// # Errors
     /// The database's; [`StorageError::NotKept`] for names that no roll-up has together.
-    fn sums(
-        &self,
-        questions: Vec<Sums>,
-    ) -> BoxFuture<'_, Result<Vec<Vec<SumLine>>, StorageError>>;
+    fn sums(&self, questions: Vec<Sums>) -> BoxFuture<'_, Result<Vec<Vec<SumLine>>, StorageError>>;
 
     /// One page of rows.
     ///
@@ -274,6 +273,20 @@ pub trait SpendRetention: Send + Sync {
     /// # Errors
     /// The database's.
     fn remove_before(&self, day: i64, batch: u32) -> BoxFuture<'_, Result<Removed, StorageError>>;
+}
+
+/// Where the page behind `rows` begins. `walked` is the last row that a search looked at, if it went as far as it may.
+pub(super) fn next_page(
+    query: &LogQuery,
+    rows: &[SpendRecord],
+    walked: Option<RequestId>,
+) -> Option<RequestId> {
+    let is_full = u32::try_from(rows.len()).is_ok_and(|found| found >= query.limit);
+    if is_full {
+        rows.last().map(|row| row.id)
+    } else {
+        walked
+    }
 }
 
 // === impl Days ===

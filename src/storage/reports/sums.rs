@@ -33,7 +33,7 @@ pub(in crate::storage) fn statement(dialect: Dialect, question: &Sums) -> Option
         .collect();
     let keys: Vec<&str> = question
         .by_day
-        .then_some("at")
+        .then_some("on_day")
         .into_iter()
         .chain(names.iter().map(String::as_str))
         .collect();
@@ -41,7 +41,7 @@ pub(in crate::storage) fn statement(dialect: Dialect, question: &Sums) -> Option
     let mut columns: Vec<String> = Vec::new();
     let mut grouped: Vec<&str> = Vec::new();
     if question.by_day {
-        columns.push(format!("{day} AS at"));
+        columns.push(format!("{day} AS on_day"));
         grouped.push("day");
     }
     for (facet, name) in question.by.iter().zip(&names) {
@@ -100,14 +100,18 @@ pub(in crate::storage) fn statement(dialect: Dialect, question: &Sums) -> Option
         Order::SpendOfEachDay(limit) => {
             let limit = out.place(Arg::Whole(limit.into()));
             let all: Vec<&str> = keys.iter().copied().chain(COUNTS).collect();
-            let part = if question.by_day { "PARTITION BY at" } else { "" };
+            let part = if question.by_day {
+                "PARTITION BY on_day"
+            } else {
+                ""
+            };
             out.push(&format!(
                 "WITH sums AS ({sums}), \
                  ranked AS (SELECT *, row_number() OVER ({part}{}) AS place FROM sums) \
                  SELECT {} FROM ranked WHERE place <= {limit} ORDER BY {}place",
                 ordered("spend DESC"),
                 all.join(", "),
-                if question.by_day { "at, " } else { "" },
+                if question.by_day { "on_day, " } else { "" },
             ));
         }
     }
