@@ -1,5 +1,7 @@
 //! Reads pages of rows back. The statements are in `reports::log_rows`.
 
+use std::error::Error;
+
 use deadpool_postgres::GenericClient;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -123,10 +125,7 @@ fn parse_id(text: &str) -> Result<RequestId, WorkError> {
     Ok(text.parse().map_err(|err| unreadable("id", err))?)
 }
 
-fn unreadable(
-    column: &'static str,
-    err: impl std::error::Error + Send + Sync + 'static,
-) -> StorageError {
+fn unreadable(column: &'static str, err: impl Error + Send + Sync + 'static) -> StorageError {
     StorageError::Unreadable {
         table: "spend_logs",
         column,

@@ -1,5 +1,6 @@
 //! What every store must answer. The cases run with all others, see `storage::conformance`.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use trunkline_actors::clock::UnixMs;
@@ -331,7 +332,7 @@ pub(in crate::storage) async fn rows_come_back_as_they_were_written(store: &Stor
 pub(in crate::storage) async fn rows_are_read_page_by_page_the_newest_first(store: &Store) {
     let rows = requests();
     let mut newest_first: Vec<RequestId> = rows.iter().map(|row| row.id).collect();
-    newest_first.sort_unstable_by(|one, other| other.cmp(one));
+    newest_first.sort_unstable_by_key(|id| Reverse(*id));
     store.ledger.insert(rows).await.unwrap();
 
     let mut seen = Vec::new();
@@ -356,6 +357,7 @@ pub(in crate::storage) async fn rows_are_read_page_by_page_the_newest_first(stor
     assert_eq!(page.total, 20, "counted no further than asked");
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(in crate::storage) async fn rows_are_found_by_each_filter(store: &Store) {
     type Holds = Box<dyn Fn(&SpendRecord) -> bool>;
     let mut rows = requests();
@@ -511,7 +513,7 @@ pub(in crate::storage) async fn rows_are_found_by_each_filter(store: &Store) {
     ];
     for (filter, holds) in cases {
         let mut expected: Vec<&SpendRecord> = rows.iter().filter(|row| holds(row)).collect();
-        expected.sort_unstable_by(|one, other| other.id.cmp(&one.id));
+        expected.sort_unstable_by_key(|row| Reverse(row.id));
         assert!(!expected.is_empty(), "{filter:?}");
         let query = LogQuery {
             filter,

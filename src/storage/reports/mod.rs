@@ -301,12 +301,30 @@ impl Days {
 // === impl Of ===
 
 impl Of {
-    /// Those of one name.
-    pub fn one(facet: Facet, name: impl Into<String>) -> Self {
+    /// Nobody's.
+    pub fn none(facet: Facet) -> Self {
+        Self::these(facet, Vec::new())
+    }
+
+    /// Anybody's that has a name.
+    pub fn named(facet: Facet) -> Self {
         Self {
             facet,
-            which: Which::OneOf(vec![name.into()]),
+            which: Which::Named,
         }
+    }
+
+    /// Those of any of the names.
+    pub fn these(facet: Facet, names: Vec<String>) -> Self {
+        Self {
+            facet,
+            which: Which::OneOf(names),
+        }
+    }
+
+    /// Those of one name.
+    pub fn one(facet: Facet, name: impl Into<String>) -> Self {
+        Self::these(facet, vec![name.into()])
     }
 }
 
@@ -316,5 +334,33 @@ impl Removed {
     /// Nothing was there to remove.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    /// Tokens sent and made.
+    pub fn total_tokens(&self) -> u64 {
+        self.prompt_tokens.saturating_add(self.completion_tokens)
+    }
+
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, count) in [
+            (&mut self.requests, other.requests),
+            (&mut self.successful, other.successful),
+            (&mut self.failed, other.failed),
+            (&mut self.unpriced, other.unpriced),
+            (&mut self.cache_hits, other.cache_hits),
+            (&mut self.prompt_tokens, other.prompt_tokens),
+            (&mut self.completion_tokens, other.completion_tokens),
+            (&mut self.cache_read_tokens, other.cache_read_tokens),
+            (&mut self.cache_write_tokens, other.cache_write_tokens),
+            (&mut self.duration_ms, other.duration_ms),
+        ] {
+            *sum = sum.saturating_add(count);
+        }
+        self.spend += other.spend;
     }
 }

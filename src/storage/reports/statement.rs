@@ -1,6 +1,8 @@
 //! A statement for either database, with its arguments. The text depends on the shape of the question alone, never on the
 //! names in it, so that a prepared one is found again.
 
+use trunkline_actors::money::Usd;
+
 /// Which database the text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::storage) enum Dialect {
@@ -17,7 +19,7 @@ pub(in crate::storage) enum Arg {
     Whole(i64),
     /// Days since 1970-01-01.
     Day(i64),
-    Money(trunkline_actors::money::Usd),
+    Money(Usd),
 }
 
 /// A statement in the making.

@@ -1,7 +1,9 @@
 //! Reads pages of rows back. The statements are in `reports::log_rows`.
 
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row, params_from_iter};
 use serde::de::DeserializeOwned;
+use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{
     DeploymentId, KeyId, ModelGroup, OrganisationId, RequestId, TeamId, UserId,
 };
@@ -39,7 +41,7 @@ pub(super) fn page(connection: &Connection, query: &LogQuery) -> Result<LogPage,
 }
 
 /// The one value of the first row, if there is one.
-fn one<T: rusqlite::types::FromSql>(
+fn one<T: FromSql>(
     connection: &Connection,
     statement: Option<&Statement>,
 ) -> rusqlite::Result<Option<T>> {
@@ -89,7 +91,7 @@ fn record(row: &Row<'_>) -> Result<SpendRecord, WorkError> {
         api_base: optional("api_base")?,
         stream: row.get("stream")?,
         started_at: time(row, "started_at")?,
-        first_content_at: unsigned(row, "first_content_at")?.map(trunkline_actors::clock::UnixMs),
+        first_content_at: unsigned(row, "first_content_at")?.map(UnixMs),
         ended_at: time(row, "ended_at")?,
         usage,
         pieces: json_of(optional("pieces")?, "pieces")?,

@@ -3,8 +3,6 @@
 //! ```json
 //! {"user_id":"u1","total_spend":0.0125,"spend":0.0125,"max_budget":null,"models":{"gpt-4o":0.0125},"keys":[…]}
 //! ```
-//!
-//! What the journal holds is shipped first, so that a request that was answered is in the answer.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +12,11 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::UserId;
 use trunkline_actors::money::Usd;
 
-use super::{PlainUsd, ship};
-use crate::auth::{Identity, Role};
-use crate::http::error::{ApiError, Code};
+use super::range::text;
+use super::ship;
+use super::sight::Sight;
+use crate::http::admin::PlainUsd;
+use crate::http::error::ApiError;
 use crate::http::extract::{AdminOnly, AnyKey, Call, Caller};
 use crate::storage::TenantKind;
 
@@ -51,7 +51,8 @@ struct GlobalAnswer {
 
 /// The caller's own spend, or with `?user_id=` another user's for an administrator.
 pub(crate) async fn of_user(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
-    let user = whose(&caller.identity, call.query("user_id"))?;
+    let sight = Sight::of(&caller.identity);
+    let user = UserId::new(sight.one_user(&caller.identity, text(&call, "user_id"))?);
     ship(&call).await;
     let store = &call.app().store;
     let row = store
@@ -97,24 +98,4 @@ pub(crate) async fn global(
         total_spend: spend,
         max_budget: PlainUsd(Usd::ZERO),
     }))
-}
-
-fn whose(identity: &Identity, asked: Option<String>) -> Result<UserId, ApiError> {
-    let own = identity.user_id();
-    match asked {
-        Some(id) if identity.role() == Role::ProxyAdmin => Ok(UserId::new(id)),
-        Some(id) if own.as_ref().is_some_and(|own| own.as_str() == id) => Ok(UserId::new(id)),
-        Some(_) => Err(ApiError::new(
-            Code::RouteDenied,
-            "Authentication Error, only an administrator may ask for another user's spend. Leave user_id out for your own.",
-        )
-        .param("user_id")),
-        None => own.ok_or_else(|| {
-            ApiError::new(
-                Code::BadRequest,
-                "This key belongs to no user. Ask with a user's key, or as an administrator with ?user_id=.",
-            )
-            .param("user_id")
-        }),
-    }
 }
