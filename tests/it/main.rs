@@ -72,6 +72,8 @@ mod shutdown;
 #[cfg(test)]
 mod spend;
 #[cfg(test)]
+mod spend_bench;
+#[cfg(test)]
 mod spend_reports;
 #[cfg(test)]
 mod strategies;
