@@ -21,6 +21,7 @@ pub mod dispatch;
 pub mod health;
 pub mod http;
 pub mod journal;
+pub mod retention;
 pub mod server;
 pub mod storage;
 pub mod telemetry;

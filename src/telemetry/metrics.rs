@@ -42,6 +42,7 @@ pub struct Metrics {
     cooldowns: Family<DeploymentLabels, Counter>,
     keys_weakened: Gauge,
     budgets_weakened: Gauge,
+    rows_removed: Counter,
     healthy: Family<DeploymentLabels, Gauge>,
     journal_bytes: Gauge,
     journal_limit: Gauge,
@@ -160,6 +161,7 @@ impl Metrics {
             cooldowns: Family::default(),
             keys_weakened: Gauge::default(),
             budgets_weakened: Gauge::default(),
+            rows_removed: Counter::default(),
             healthy: Family::default(),
             journal_bytes: Gauge::default(),
             journal_limit: Gauge::default(),
@@ -183,6 +185,11 @@ impl Metrics {
             "first_content_seconds",
             "Time from a streamed request's arrival to its first content",
             metrics.first_content.clone(),
+        );
+        registry.register(
+            "spend_rows_removed",
+            "Rows removed from the books because of their age",
+            metrics.rows_removed.clone(),
         );
         registry.register("tokens", "Tokens billed", metrics.tokens.clone());
         registry.register("spend_usd", "Cost in USD", metrics.spend.clone());
@@ -256,6 +263,11 @@ impl Metrics {
     pub fn begin(&self) -> InFlightGuard {
         self.in_flight.inc();
         InFlightGuard(self.in_flight.clone())
+    }
+
+    /// Counts rows that were removed from the books.
+    pub fn rows_removed(&self, rows: u64) {
+        self.rows_removed.inc_by(rows);
     }
 
     /// Counts a request that was refused before a provider was called.

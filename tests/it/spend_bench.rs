@@ -231,8 +231,8 @@ fn fill_tenants(dialect: Dialect) -> Vec<String> {
              SELECT {pad}, 'sk-...' || n, 'key-' || n, 'user-' || (n % 200), 0 FROM {numbers} AS numbers"
         ),
         format!(
-            "INSERT INTO {schema}users (id, role, created_at) SELECT 'user-' || n, 'internal_user', 0 FROM {numbers} AS numbers \
-             WHERE n < 200"
+            "INSERT INTO {schema}tenants (kind, id, role, created_at, updated_at) SELECT 'user', 'user-' || n, 'internal_user', 0, 0 \
+             FROM {numbers} AS numbers WHERE n < 200"
         ),
     ]
 }

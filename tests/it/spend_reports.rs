@@ -2,14 +2,16 @@
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::keys::generate;
-use crate::spend::{COST_PICO, pico, whole_or_streamed};
+use crate::spend::{COST_PICO, pico, rows, total, whole_or_streamed};
 use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request_body, start};
 use crate::support::http::{Answer, Request};
 use crate::support::upstream::Upstream;
+use crate::support::wait::eventually;
 
 /// Ann asks `m` twice and `n` once, Ben asks `m` once; all in a tag, Ben for a customer.
 struct Scene {
@@ -732,4 +734,41 @@ fn reports_are_the_same_after_a_restart() {
     let gateway = home.start();
     let after = gateway.send(&Request::get(&path).bearer(MASTER_KEY));
     assert_eq!(after.json(), before);
+}
+
+#[test]
+fn old_rows_go_and_what_was_spent_stays() {
+    let upstream = Upstream::answering(whole_or_streamed);
+    let config = ConfigText::one("m", &upstream)
+        .general("maximum_spend_logs_retention_period: 30d")
+        .general("maximum_spend_logs_retention_interval: 1s")
+        .with_master_key();
+    let (home, gateway) = start(&config);
+    let gateway = gateway.with_master_key();
+    gateway.chat("m").assert_status(200);
+    gateway.chat("m").assert_status(200);
+    gateway.stop();
+    // One of them is years old now.
+    let store = Connection::open(home.path().join("trunkline.db")).expect("the store opens");
+    let aged = "UPDATE spend_logs SET id = '00' || substr(id, 3) WHERE id = (SELECT min(id) FROM spend_logs)";
+    assert_eq!(store.execute(aged, []).expect("a row is aged"), 1);
+    drop(store);
+
+    let gateway = home.start().with_master_key();
+
+    eventually("the old row is gone", &(1, 1), || rows(&home));
+    assert_eq!(total(&gateway), 2 * COST_PICO);
+    eventually("the removal is counted", &true, || {
+        let metrics = gateway.get("/metrics").text();
+        metrics.contains("trunkline_spend_rows_removed_total 1")
+    });
+    let logged = gateway.log_of_level("INFO");
+    let line = logged
+        .iter()
+        .find(|line| line["message"] == "old spend rows were removed");
+    assert_eq!(
+        line.map(|line| &line["rows"]),
+        Some(&json!(1)),
+        "{logged:?}"
+    );
 }

@@ -7,6 +7,8 @@
 #[cfg(test)]
 pub(super) mod conformance;
 pub(super) mod log_rows;
+#[cfg(test)]
+pub(super) mod plans;
 pub(super) mod statement;
 pub(super) mod sums;
 

@@ -20,7 +20,7 @@ use serde::ser::{SerializeMap as _, Serializer};
 use trunkline_actors::ids::UserId;
 
 use super::csv::{self, Cell};
-use super::lists::key_names;
+use super::lists::{key_names, team_aliases};
 use super::range::{count, date, list, required_dates, text, wrong};
 use super::ship;
 use super::sight::{Sight, key_id};
@@ -154,7 +154,19 @@ async fn activity(
         Some((_, lines)) => key_names(call, lines).await?,
         None => HashMap::new(),
     };
+    let teams = if entity == Facet::Team {
+        team_aliases(call).await?
+    } else {
+        HashMap::new()
+    };
+    let names = Names { keys: names, teams };
     answer(call, &page, &totals, parts, &names, breakdowns)
+}
+
+/// What things are called besides their ids.
+struct Names {
+    keys: HashMap<String, KeyName>,
+    teams: HashMap<String, String>,
 }
 
 fn answer(
@@ -162,7 +174,7 @@ fn answer(
     page: &Page,
     totals: &[SumLine],
     parts: Vec<(Breakdown, Vec<SumLine>)>,
-    names: &HashMap<String, KeyName>,
+    names: &Names,
     breakdowns: &[Breakdown],
 ) -> Result<HttpResponse, ApiError> {
     let mut sum = Tally::default();
@@ -188,7 +200,13 @@ fn answer(
             };
             let part = Part {
                 metrics: Metrics(line.tally),
-                metadata: (facet == Facet::Key).then(|| KeyMetadata::of(names.get(&name))),
+                metadata: match facet {
+                    Facet::Key => PartMetadata::Key(KeyMetadata::of(names.keys.get(&name))),
+                    Facet::Team => PartMetadata::Team {
+                        team_alias: names.teams.get(&name).map(String::as_str),
+                    },
+                    _ => PartMetadata::Nothing {},
+                },
             };
             let name = match (facet, name.as_str()) {
                 (Facet::CallType, call_type) => endpoint(call_type).to_owned(),
@@ -249,8 +267,15 @@ struct Day<'a> {
 
 struct Part<'a> {
     metrics: Metrics,
-    /// Of keys.
-    metadata: Option<KeyMetadata<'a>>,
+    metadata: PartMetadata<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PartMetadata<'a> {
+    Key(KeyMetadata<'a>),
+    Team { team_alias: Option<&'a str> },
+    Nothing {},
 }
 
 #[derive(Serialize)]
@@ -353,14 +378,11 @@ impl<'a> KeyMetadata<'a> {
 
 impl Serialize for Part<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let nothing: BTreeMap<&str, ()> = BTreeMap::new();
         let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("metadata", &self.metadata)?;
         map.serialize_entry("metrics", &self.metrics)?;
-        if let Some(metadata) = &self.metadata {
-            map.serialize_entry("metadata", metadata)?;
-        } else {
-            map.serialize_entry("metadata", &nothing)?;
-            map.serialize_entry("api_key_breakdown", &nothing)?;
+        if !matches!(self.metadata, PartMetadata::Key(_)) {
+            map.serialize_entry("api_key_breakdown", &BTreeMap::<&str, ()>::new())?;
         }
         map.end()
     }

@@ -29,7 +29,7 @@ use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
 use crate::http::extract::{AdminOnly, AnyKey, Call, Caller};
 use crate::storage::reports::{Days, Facet, KeyName, Of, Order, SumLine, Sums};
-use crate::storage::{KeyPage, UserRow};
+use crate::storage::{KeyPage, TenantKind, TenantPage, TenantRow};
 
 /// LiteLLM's number of models, and its number of customers.
 const FEW: u32 = 10;
@@ -282,25 +282,32 @@ pub(crate) async fn teams(
     };
     let asked = [dearest(Facet::Team, days, Vec::new(), MANY), by_day];
     let [totals, by_day] = sums(&call, asked).await?;
+    let aliases = team_aliases(&call).await?;
+    // LiteLLM's column is called `team_id` and holds the team's name.
+    let name = |line: SumLine| {
+        let team = line.names.into_iter().next()?;
+        Some(aliases.get(&team).cloned().unwrap_or(team))
+    };
     let total_spend_per_team: Vec<TeamTotal> = totals
         .into_iter()
         .filter_map(|line| {
             Some(TeamTotal {
-                team_id: line.names.into_iter().next()?,
                 total_spend: PlainUsd(line.tally.spend),
+                team_id: name(line)?,
             })
         })
         .collect();
     let mut daily: BTreeMap<i64, TeamDay> = BTreeMap::new();
     for line in by_day {
-        let (Some(day), Some(team)) = (line.day, line.names.into_iter().next()) else {
+        let spend = PlainUsd(line.tally.spend);
+        let (Some(day), Some(team)) = (line.day, name(line)) else {
             continue;
         };
         let of_day = daily.entry(day).or_insert_with(|| TeamDay {
             date: date(day).to_string(),
             teams: BTreeMap::new(),
         });
-        of_day.teams.insert(team, PlainUsd(line.tally.spend));
+        of_day.teams.insert(team, spend);
     }
     let answer = TeamsAnswer {
         daily_spend: daily.into_values().collect(),
@@ -445,7 +452,7 @@ pub(crate) async fn own_keys(caller: Caller<AnyKey>, call: Call) -> Result<HttpR
             key_alias: row.alias,
             user_id: row.user.map(|user| user.as_str().to_owned()),
             models: row.models,
-            max_budget: row.max_budget.map(PlainUsd),
+            max_budget: row.terms.max_budget.map(PlainUsd),
             blocked: row.blocked,
             expires: row.expires_at.and_then(iso),
             created_at: iso(row.created_at),
@@ -483,38 +490,59 @@ struct UserAnswer {
     created_at: Option<String>,
 }
 
-/// `GET /spend/users?user_id=`: the users that spent anything, the dearest first, at most `limit` (100). The caller itself,
-/// unless it is an administrator.
+/// `GET /spend/users?user_id=`: the users that there are and those that spent anything, the dearest first. The caller itself,
+/// unless it is an administrator. At most `limit` (1000) of those that are stored, in order of id, from behind `after`.
 pub(crate) async fn users(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
-    let limit = count(&call, "limit", MANY, MOST)?;
+    let limit = count(&call, "limit", MOST, MOST)?;
     let sight = Sight::of(&caller.identity);
-    let asked = sight.user(text(&call, "user_id"))?;
-    let one = match (&sight, asked) {
+    let one = match (&sight, sight.user(text(&call, "user_id"))?) {
         (_, Some(user)) => Some(user),
         (Sight::User(own), None) => Some(own.clone()),
         (Sight::Everything, None) => None,
         // The key belongs to no user.
-        _ => Some(String::new()),
+        (Sight::Key(_) | Sight::Nothing, None) => Some(String::new()),
+    };
+    let tenants = &call.app().store.tenants;
+    let stored: Vec<TenantRow> = match &one {
+        Some(user) => {
+            let row = tenants.by_id(TenantKind::User, user.clone()).await?;
+            row.into_iter().collect()
+        }
+        None => {
+            let after = text(&call, "after");
+            tenants.list(all(TenantKind::User, after, limit)).await?
+        }
     };
     let of = one.iter().map(|user| Of::one(Facet::User, user)).collect();
-    let [lines] = sums(&call, [dearest(Facet::User, ever(), of, limit)]).await?;
-    let mut spent: Vec<(String, Usd)> = lines
+    let ids = stored.iter().map(|row| row.id.clone()).collect();
+    let questions = [
+        dearest(Facet::User, ever(), of, limit),
+        dearest(
+            Facet::User,
+            ever(),
+            vec![Of::these(Facet::User, ids)],
+            limit,
+        ),
+    ];
+    let [spenders, of_stored] = sums(&call, questions).await?;
+    let mut spent: BTreeMap<String, Usd> = spenders
         .into_iter()
+        .chain(of_stored)
         .filter_map(|line| Some((line.names.into_iter().next()?, line.tally.spend)))
         .collect();
-    if let (Some(user), true) = (one.filter(|user| !user.is_empty()), spent.is_empty()) {
-        spent.push((user, Usd::ZERO));
-    }
-    let mut rows = Vec::with_capacity(spent.len());
-    for (user, spend) in spent {
-        let row = call
-            .app()
-            .store
-            .users
-            .by_id(UserId::from(user.as_str()))
-            .await?;
-        rows.push(UserAnswer::of(user, spend, row));
-    }
+    let mut rows: Vec<UserAnswer> = stored
+        .into_iter()
+        .map(|row| {
+            let spend = spent.remove(&row.id).unwrap_or_default();
+            UserAnswer::of(row.id.clone(), spend, Some(row))
+        })
+        .collect();
+    rows.extend(
+        spent
+            .into_iter()
+            .map(|(user, spend)| UserAnswer::of(user, spend, None)),
+    );
+    rows.sort_by_key(|row| Reverse(row.spend.0));
     let columns = ["user_id", "user_email", "user_role", "spend", "max_budget"];
     let cells = rows.iter().map(|row| {
         vec![
@@ -526,6 +554,27 @@ pub(crate) async fn users(caller: Caller<AnyKey>, call: Call) -> Result<HttpResp
         ]
     });
     csv::answer(&call, "users", &rows, &columns, cells)
+}
+
+/// Those of a kind that are stored, in order of id.
+fn all(kind: TenantKind, after: Option<String>, limit: u32) -> TenantPage {
+    TenantPage {
+        kind,
+        organisation: None,
+        prefix: String::new(),
+        after,
+        limit,
+    }
+}
+
+/// What the teams are called that have a name besides their id.
+pub(super) async fn team_aliases(call: &Call) -> Result<HashMap<String, String>, ApiError> {
+    let page = all(TenantKind::Team, None, MOST);
+    let teams = call.app().store.tenants.list(page).await?;
+    Ok(teams
+        .into_iter()
+        .filter_map(|team| Some((team.id, team.alias?)))
+        .collect())
 }
 
 // === impl Words ===
@@ -581,7 +630,7 @@ impl Serialize for Named<'_> {
 // === impl UserAnswer ===
 
 impl UserAnswer {
-    fn of(user_id: String, spend: Usd, row: Option<UserRow>) -> Self {
+    fn of(user_id: String, spend: Usd, row: Option<TenantRow>) -> Self {
         let answer = Self {
             user_id,
             user_email: None,
@@ -595,8 +644,8 @@ impl UserAnswer {
         };
         Self {
             user_email: row.email,
-            user_role: Some(row.role),
-            max_budget: row.max_budget.map(PlainUsd),
+            user_role: row.role,
+            max_budget: row.terms.max_budget.map(PlainUsd),
             created_at: iso(row.created_at),
             ..answer
         }
