@@ -107,7 +107,7 @@ fn fill(dialect: Dialect, day: u64) -> Vec<String> {
              'customer-' || ((k * 5 + r2 % 20) % 10000), 'group-' || ((k * 7 + r1 % 5) % 50), 'model-' || ((k * 7 + r1 % 5) % 50), \
              'deployment-' || (k % 50), 'provider-' || ((k * 7 + r1 % 5) % 5), 'https://api.example.com/v1', {true_}, ms, ms + 300, \
              ms + 1500, r1 % 4000, 0, 0, 0, 0, 0, r2 % 1000, 0, 0, r1 % 4000, r2 % 1000, r1 % 4000 + r2 % 1000, {false_}, {cost}, \
-             '2026-11-01', {false_}, 1, NULL, '[\"tag-' || ((k * 3 + r1 % 3) % 100) || '\"]'{json}, 'team-' || (k % 20), \
+             '2026-11-01', {false_}, 1, NULL, ('[\"tag-' || ((k * 3 + r1 % 3) % 100) || '\"]'){json}, 'team-' || (k % 20), \
              'org-' || (k % 4), '10.0.0.7', '[]'{plain_json} FROM drawn",
         key = pad("k", 64),
         json = if dialect == Dialect::Postgres {

@@ -555,7 +555,7 @@ fn tables_are_safe_to_open_in_a_spreadsheet() {
         (format!("/global/activity/model?{dates}&format=csv"), 3),
         (
             format!("/global/spend/report?{dates}&group_by=api_key&format=csv"),
-            4,
+            3,
         ),
     ] {
         let lines = lines(&path);
@@ -762,13 +762,11 @@ fn old_rows_go_and_what_was_spent_stays() {
         let metrics = gateway.get("/metrics").text();
         metrics.contains("trunkline_spend_rows_removed_total 1")
     });
-    let logged = gateway.log_of_level("INFO");
-    let line = logged
-        .iter()
-        .find(|line| line["message"] == "old spend rows were removed");
-    assert_eq!(
-        line.map(|line| &line["rows"]),
-        Some(&json!(1)),
-        "{logged:?}"
-    );
+    eventually("it is in the log", &json!([1]), || {
+        let logged = gateway.log_of_level("INFO");
+        let removals = logged
+            .iter()
+            .filter(|line| line["message"] == "old spend rows were removed");
+        removals.map(|line| line["rows"].clone()).collect()
+    });
 }
