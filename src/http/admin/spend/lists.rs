@@ -503,15 +503,12 @@ pub(crate) async fn users(caller: Caller<AnyKey>, call: Call) -> Result<HttpResp
         (Sight::Key(_) | Sight::Nothing, None) => Some(String::new()),
     };
     let tenants = &call.app().store.tenants;
-    let stored: Vec<TenantRow> = match &one {
-        Some(user) => {
-            let row = tenants.by_id(TenantKind::User, user.clone()).await?;
-            row.into_iter().collect()
-        }
-        None => {
-            let after = text(&call, "after");
-            tenants.list(all(TenantKind::User, after, limit)).await?
-        }
+    let stored: Vec<TenantRow> = if let Some(user) = &one {
+        let row = tenants.by_id(TenantKind::User, user.clone()).await?;
+        row.into_iter().collect()
+    } else {
+        let after = text(&call, "after");
+        tenants.list(all(TenantKind::User, after, limit)).await?
     };
     let of = one.iter().map(|user| Of::one(Facet::User, user)).collect();
     let ids = stored.iter().map(|row| row.id.clone()).collect();
@@ -525,7 +522,7 @@ pub(crate) async fn users(caller: Caller<AnyKey>, call: Call) -> Result<HttpResp
         ),
     ];
     let [spenders, of_stored] = sums(&call, questions).await?;
-    let mut spent: BTreeMap<String, Usd> = spenders
+    let mut amounts: BTreeMap<String, Usd> = spenders
         .into_iter()
         .chain(of_stored)
         .filter_map(|line| Some((line.names.into_iter().next()?, line.tally.spend)))
@@ -533,14 +530,14 @@ pub(crate) async fn users(caller: Caller<AnyKey>, call: Call) -> Result<HttpResp
     let mut rows: Vec<UserAnswer> = stored
         .into_iter()
         .map(|row| {
-            let spend = spent.remove(&row.id).unwrap_or_default();
-            UserAnswer::of(row.id.clone(), spend, Some(row))
+            let amount = amounts.remove(&row.id).unwrap_or_default();
+            UserAnswer::of(row.id.clone(), amount, Some(row))
         })
         .collect();
     rows.extend(
-        spent
+        amounts
             .into_iter()
-            .map(|(user, spend)| UserAnswer::of(user, spend, None)),
+            .map(|(user, amount)| UserAnswer::of(user, amount, None)),
     );
     rows.sort_by_key(|row| Reverse(row.spend.0));
     let columns = ["user_id", "user_email", "user_role", "spend", "max_budget"];
