@@ -27,28 +27,11 @@ mod sight;
 pub mod totals;
 
 use std::array::from_fn;
-use std::time::Duration;
 
-use log::warn;
-use tokio::time::timeout;
-
+use super::ship;
 use crate::http::error::ApiError;
 use crate::http::extract::Call;
 use crate::storage::reports::{SumLine, Sums};
-
-/// How long a query waits for the journal; after that it answers with what the store has.
-const FLUSH_WAIT: Duration = Duration::from_secs(5);
-
-/// Ships what the journal holds, if that is possible in time.
-async fn ship(call: &Call) {
-    match timeout(FLUSH_WAIT, call.app().ledger.flush()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(err)) => warn!(err:% = err; "spend is answered without the newest requests"),
-        Err(_elapsed) => {
-            warn!("spend is answered without the newest requests: the ledger is behind");
-        }
-    }
-}
 
 /// The answers to some questions, the newest requests among them.
 async fn sums<const N: usize>(
