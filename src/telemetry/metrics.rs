@@ -186,11 +186,6 @@ impl Metrics {
             "Time from a streamed request's arrival to its first content",
             metrics.first_content.clone(),
         );
-        registry.register(
-            "spend_rows_removed",
-            "Rows removed from the books because of their age",
-            metrics.rows_removed.clone(),
-        );
         registry.register("tokens", "Tokens billed", metrics.tokens.clone());
         registry.register("spend_usd", "Cost in USD", metrics.spend.clone());
         registry.register(
@@ -238,25 +233,35 @@ impl Metrics {
             "Whether a deployment's last background health check passed (1) or failed (0)",
             metrics.healthy.clone(),
         );
-        registry.register(
-            "journal_bytes",
-            "Bytes of disk that the journal takes",
-            metrics.journal_bytes.clone(),
-        );
-        registry.register(
-            "journal_limit_bytes",
-            "Bytes of disk that the journal may take",
-            metrics.journal_limit.clone(),
-        );
-        registry.register(
-            "unrecorded_requests",
-            "Requests that are on no books because the journal took no records",
-            metrics.unrecorded.clone(),
-        );
+        metrics.register_books(&mut registry);
         Self {
             registry,
             ..metrics
         }
+    }
+
+    /// Registers what tells of the books on disk.
+    fn register_books(&self, registry: &mut Registry) {
+        registry.register(
+            "spend_rows_removed",
+            "Rows removed from the books because of their age",
+            self.rows_removed.clone(),
+        );
+        registry.register(
+            "journal_bytes",
+            "Bytes of disk that the journal takes",
+            self.journal_bytes.clone(),
+        );
+        registry.register(
+            "journal_limit_bytes",
+            "Bytes of disk that the journal may take",
+            self.journal_limit.clone(),
+        );
+        registry.register(
+            "unrecorded_requests",
+            "Requests that are on no books because the journal took no records",
+            self.unrecorded.clone(),
+        );
     }
 
     /// Counts a request as in flight until the guard is dropped.
