@@ -8,6 +8,7 @@
 use std::env;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use rusqlite::Connection;
 use tokio::time::Instant;
@@ -42,6 +43,7 @@ fn today() -> u64 {
 }
 
 /// What fills one day: its rows, then the roll-ups from them.
+#[expect(clippy::too_many_lines, reason = "statements, one after the other")]
 fn fill(dialect: Dialect, day: u64) -> Vec<String> {
     let rows = rows_of_a_day();
     let (first, since) = ((day + DAYS - today() - 1) * rows, day * DAY_MS);
@@ -89,7 +91,7 @@ fn fill(dialect: Dialect, day: u64) -> Vec<String> {
         Dialect::Sqlite => ("", String::new()),
         Dialect::Postgres => ("day, ", format!("date '1970-01-01' + {day}, ")),
     };
-    let cost = match dialect {
+    let spend = match dialect {
         Dialect::Sqlite => "r1 % 50000000000",
         Dialect::Postgres => "(r1 % 50000000000) * 1e-12",
     };
@@ -106,7 +108,7 @@ fn fill(dialect: Dialect, day: u64) -> Vec<String> {
              CASE WHEN r2 % 50 = 0 THEN 'failure' ELSE 'success' END, {key}, 'key-' || k, 'user-' || (k % 200), \
              'customer-' || ((k * 5 + r2 % 20) % 10000), 'group-' || ((k * 7 + r1 % 5) % 50), 'model-' || ((k * 7 + r1 % 5) % 50), \
              'deployment-' || (k % 50), 'provider-' || ((k * 7 + r1 % 5) % 5), 'https://api.example.com/v1', {true_}, ms, ms + 300, \
-             ms + 1500, r1 % 4000, 0, 0, 0, 0, 0, r2 % 1000, 0, 0, r1 % 4000, r2 % 1000, r1 % 4000 + r2 % 1000, {false_}, {cost}, \
+             ms + 1500, r1 % 4000, 0, 0, 0, 0, 0, r2 % 1000, 0, 0, r1 % 4000, r2 % 1000, r1 % 4000 + r2 % 1000, {false_}, {spend}, \
              '2026-11-01', {false_}, 1, NULL, ('[\"tag-' || ((k * 3 + r1 % 3) % 100) || '\"]'){json}, 'team-' || (k % 20), \
              'org-' || (k % 4), '10.0.0.7', '[]'{plain_json} FROM drawn",
         key = pad("k", 64),
@@ -364,7 +366,7 @@ fn questions_to_large_books_on_postgres() {
     let begun = Instant::now();
     server.sql("large", &fill_tenants(Dialect::Postgres).join("; "));
     for day in (today() + 1 - DAYS)..=today() {
-        let date = jiff::civil::Date::constant(1970, 1, 1)
+        let date = Date::constant(1970, 1, 1)
             .checked_add(i64::try_from(day).expect("a small number").days())
             .expect("a date");
         let (name, next) = (date.strftime("%Y%m%d"), date + 1.day());
