@@ -6,10 +6,10 @@ ARGS ?=
 ROUNDS ?= 2000
 SEED ?= $(shell date +%s)
 
-.PHONY: help run build test soak e2e fmt lint deny
+.PHONY: help run build test soak bench-spend e2e fmt lint deny
 
 help: ## Show the targets
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 run: ## Build and start (ARGS="--config config.yaml --port 4000")
 	$(CARGO) run --release --locked -- $(ARGS)
@@ -25,6 +25,9 @@ soak: ## Kills the gateway thousands of times and checks its books (ROUNDS=2000 
 
 e2e: ## A real small language model behind the gateway
 	bash tests/e2e/run.sh
+
+bench-spend: ## How long questions to large books take, on SQLite and PostgreSQL (TRUNKLINE_BENCH_ROWS)
+	$(CARGO) test --release --locked --test it -- --ignored --nocapture --test-threads 1 spend_bench
 
 fmt: ## Format the sources
 	$(CARGO) fmt --all

@@ -24,6 +24,7 @@ pub mod health;
 pub mod http;
 pub mod journal;
 pub mod ledger;
+pub mod retention;
 pub mod server;
 pub mod storage;
 pub mod telemetry;

@@ -2,7 +2,7 @@
 //!
 //! Start: journal → store → actors → routing table → workers → health checks. Stop (SIGTERM or SIGINT): readiness fails and
 //! new requests are refused → no new connections, running requests and streams finish up to `shutdown_timeout`, the rest is
-//! cut and settled → health checks stop → the ledger ships what the journal holds → the journal and the database are closed → the actors' arbiter stops.
+//! cut and settled → health checks and the removal of old rows stop → the ledger ships what the journal holds → the journal and the database are closed → the actors' arbiter stops.
 //! What could not be shipped stays in the journal and is shipped by the next start.
 
 use std::io;
@@ -39,6 +39,7 @@ use crate::dispatch::{self, Dispatcher, Draining, Recording, Shared, Targets};
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{FsyncPolicy, Journal, JournalOptions};
+use crate::retention::Retention;
 use crate::storage::{self, PoolSettings, SchemaVersion, StorageError, Store, TenantRow, Terms};
 use crate::telemetry::metrics::Metrics;
 
@@ -309,6 +310,7 @@ impl Process {
         let server = running.handle();
         let mut running = actix_rt::spawn(running);
         let checker = self.start_checks(tls);
+        let retention = self.start_retention();
         let ended = tokio::select! {
             () = stop_asked_for.wait() => {
                 info!("stopping: no new requests, running ones may finish");
@@ -323,8 +325,21 @@ impl Process {
         if let Some(checker) = checker {
             checker.stop().await;
         }
+        if let Some(retention) = retention {
+            retention.stop().await;
+        }
         self.stop().await;
         ended
+    }
+
+    fn start_retention(&self) -> Option<Retention> {
+        let app = &self.app;
+        Some(Retention::start(
+            app.config.general.spend_retention?,
+            Arc::clone(&app.store.retention),
+            app.ledger.clone(),
+            Arc::clone(&app.shared),
+        ))
     }
 
     fn start_checks(&self, tls: Arc<ClientConfig>) -> Option<Checker> {

@@ -194,6 +194,16 @@ impl PayerReader {
         })
     }
 
+    /// A user's terms, completed from its shared budget and from the config, and how its budget stands.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of_user(&self, user: &UserId) -> Result<(Terms, BudgetState), AuthError> {
+        let terms = self.user_terms(user).await?;
+        let state = self.state(&Subject::from(user), &terms, None).await?;
+        Ok((terms, state))
+    }
+
     /// Resets somebody's budgets in `terms`, which are to be stored: from now on that much is spent of its own one, and
     /// nothing of the others. What requests under way cost is charged to what was before.
     ///

@@ -426,6 +426,14 @@ impl Facts {
         );
         let ttl = general.user_api_key_cache_ttl;
         self.say(&gateway, "user_api_key_cache_ttl", Some(shown(ttl)));
+        if let Some(retention) = general.spend_retention {
+            for (name, span) in [
+                ("maximum_spend_logs_retention_period", retention.period),
+                ("maximum_spend_logs_retention_interval", retention.interval),
+            ] {
+                self.say(&gateway, name, Some(shown(span)));
+            }
+        }
         let stale = config.server.stale_keys;
         self.say(&gateway, "stale_keys_secs", Some(shown(stale)));
         let receipts = config.server.receipts;

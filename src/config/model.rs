@@ -267,8 +267,19 @@ pub struct GeneralSettings {
     pub global_max_tpm: Option<u64>,
     /// Requests of all callers at the same time; not acted on yet.
     pub global_max_parallel_requests: Option<u32>,
+    /// Which rows of the books are old. Default: none.
+    pub spend_retention: Option<RetentionSettings>,
     /// Log level word, lower case: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
     pub log_level: String,
+}
+
+/// When rows of the books go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// How long they are kept; a day at least.
+    pub period: Duration,
+    /// From one look for older ones to the next. Default a day.
+    pub interval: Duration,
 }
 
 /// `router_settings`, with the values that `litellm_settings` may also hold already merged.

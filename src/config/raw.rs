@@ -88,6 +88,8 @@ pub(super) struct RawGeneral {
     pub(super) cancel_on_disconnect: Option<bool>,
     pub(super) dangerously_allow_mock_testing_request_params: Option<bool>,
     pub(super) log_level: Option<String>,
+    pub(super) maximum_spend_logs_retention_period: Option<String>,
+    pub(super) maximum_spend_logs_retention_interval: Option<String>,
     pub(super) global_max_rpm: Option<u64>,
     pub(super) global_max_tpm: Option<u64>,
     pub(super) global_max_parallel_requests: Option<u32>,

@@ -53,6 +53,11 @@ impl Priced {
         }
     }
 
+    /// The price itself.
+    pub fn price(&self) -> &Arc<Price> {
+        &self.price
+    }
+
     /// The version of the price list.
     pub(super) fn list_version(&self) -> &str {
         &self.list_version

@@ -58,6 +58,8 @@ pub enum Code {
     ModelDenied,
     /// The identity may not use this route.
     RouteDenied,
+    /// The data asked for is somebody else's.
+    OthersData,
     /// A budget is used up.
     BudgetExceeded,
     /// A rate limit is used up, or the rest of a budget is held by running requests.
@@ -136,6 +138,7 @@ impl Code {
             Self::UnknownKey => (StatusCode::UNAUTHORIZED, "token_not_found_in_db"),
             Self::ExpiredKey => (StatusCode::UNAUTHORIZED, "expired_key"),
             Self::ModelDenied => (StatusCode::FORBIDDEN, "key_model_access_denied"),
+            Self::OthersData => (StatusCode::FORBIDDEN, "auth_error"),
             // A denied route is a 401 too, not a 403: LiteLLM's clients branch on it.
             Self::Auth | Self::RouteDenied => (StatusCode::UNAUTHORIZED, "auth_error"),
             Self::BudgetExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "budget_exceeded"),
@@ -169,6 +172,7 @@ impl Code {
             Self::ExpiredKey => "expired_key",
             Self::ModelDenied => "model_denied",
             Self::RouteDenied => "route_denied",
+            Self::OthersData => "others_data",
             Self::BudgetExceeded => "budget_exceeded",
             Self::RateLimited => "rate_limited",
             Self::AllInCooldown => "all_in_cooldown",

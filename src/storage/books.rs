@@ -38,6 +38,8 @@ pub(super) struct Additions<'a> {
     pub(super) subjects: BTreeMap<SubjectDay<'a>, Counts>,
     /// By every combination of who and what.
     pub(super) details: BTreeMap<DetailDay<'a>, Counts>,
+    /// By every combination of team and what.
+    pub(super) teams: BTreeMap<TeamDay<'a>, Counts>,
     /// By the labels that clients put on requests.
     pub(super) labels: BTreeMap<LabelDay<'a>, Counts>,
     /// Balances.
@@ -60,6 +62,20 @@ pub(super) struct DetailDay<'a> {
     pub(super) key: &'a str,
     #[serde(rename = "user_id")]
     pub(super) user: &'a str,
+    #[serde(rename = "team_id")]
+    pub(super) team: &'a str,
+    #[serde(rename = "organization_id")]
+    pub(super) organisation: &'a str,
+    pub(super) model_group: &'a str,
+    pub(super) model: &'a str,
+    pub(super) provider: &'a str,
+    pub(super) call_type: &'a str,
+}
+
+/// Key of a line of `daily_team_spend`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct TeamDay<'a> {
+    pub(super) day: Day,
     #[serde(rename = "team_id")]
     pub(super) team: &'a str,
     #[serde(rename = "organization_id")]
@@ -132,6 +148,16 @@ pub(super) const DETAIL_KEY: &[&str] = &[
     "provider",
     "call_type",
 ];
+/// The key columns of `daily_team_spend`.
+pub(super) const TEAM_KEY: &[&str] = &[
+    "day",
+    "team_id",
+    "organization_id",
+    "model_group",
+    "model",
+    "provider",
+    "call_type",
+];
 /// The key columns of `daily_label_spend`.
 pub(super) const LABEL_KEY: &[&str] = &[
     "kind",
@@ -181,6 +207,8 @@ impl<'a> Additions<'a> {
         let counts = Counts::of(row, cost);
         let detail = DetailDay::of(row, day);
         self.details.entry(detail).or_default().add(&counts);
+        let team = TeamDay::from(detail);
+        self.teams.entry(team).or_default().add(&counts);
 
         let tags: BTreeSet<&str> = row.tags.iter().map(String::as_str).collect();
         let tags = tags.into_iter().map(|tag| (SubjectKind::Tag, tag));
@@ -254,6 +282,22 @@ impl<'a> DetailDay<'a> {
             model: &row.model,
             provider: &row.provider,
             call_type: &row.call_type,
+        }
+    }
+}
+
+// === impl TeamDay ===
+
+impl<'a> From<DetailDay<'a>> for TeamDay<'a> {
+    fn from(detail: DetailDay<'a>) -> Self {
+        Self {
+            day: detail.day,
+            team: detail.team,
+            organisation: detail.organisation,
+            model_group: detail.model_group,
+            model: detail.model,
+            provider: detail.provider,
+            call_type: detail.call_type,
         }
     }
 }
@@ -360,6 +404,17 @@ pub(super) fn status(status: SpendStatus) -> &'static str {
         SpendStatus::Failure => "failure",
         SpendStatus::Unknown => "unknown",
         SpendStatus::Adjustment => "adjustment",
+    }
+}
+
+/// The status of that word.
+pub(super) fn status_named(word: &str) -> SpendStatus {
+    match word {
+        "success" => SpendStatus::Success,
+        "failure" => SpendStatus::Failure,
+        "adjustment" => SpendStatus::Adjustment,
+        // The table takes no other.
+        _ => SpendStatus::Unknown,
     }
 }
 

@@ -18,6 +18,13 @@ use trunkline_actors::ports::{
     BudgetKey, BudgetName, Carry, Pieces, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
 
+use super::reports::conformance::{
+    a_search_goes_on_behind_the_rows_it_walked_over, names_are_listed_once_in_order,
+    names_that_no_roll_up_has_together_are_an_error, old_rows_go_and_their_sums_stay,
+    rows_are_found_by_each_filter, rows_are_read_page_by_page_the_newest_first,
+    rows_come_back_as_they_were_written, sums_agree_with_the_rows_however_they_are_asked_for,
+    the_dearest_come_first,
+};
 use super::{
     KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store, TemporaryIncrease,
     TenantKind, TenantPage, TenantRow, Terms, WindowBudget,
@@ -29,7 +36,8 @@ const DAY: u64 = 86_400_000;
 
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
-    trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_label_spend, trunkline.prices, trunkline.balances";
+    trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances";
 
 macro_rules! suite {
     ($store:path; $($case:ident),* $(,)?) => {
@@ -76,6 +84,15 @@ macro_rules! all_cases {
             a_row_is_read_back_as_it_was_kept,
             rows_are_read_page_by_page_in_order_of_id,
             sums_that_were_added_up_are_what_the_rows_say,
+            sums_agree_with_the_rows_however_they_are_asked_for,
+            the_dearest_come_first,
+            names_that_no_roll_up_has_together_are_an_error,
+            rows_come_back_as_they_were_written,
+            rows_are_read_page_by_page_the_newest_first,
+            rows_are_found_by_each_filter,
+            a_search_goes_on_behind_the_rows_it_walked_over,
+            names_are_listed_once_in_order,
+            old_rows_go_and_their_sums_stay,
         }
     };
 }
@@ -210,7 +227,7 @@ fn pico(amount: i64) -> Usd {
     Usd::from_pico(amount)
 }
 
-fn key(id: &str, alias: Option<&str>) -> KeyRow {
+pub(super) fn key(id: &str, alias: Option<&str>) -> KeyRow {
     KeyRow {
         id: KeyId::from(id),
         key_name: "sk-...abcd".to_owned(),

@@ -102,6 +102,12 @@ pub enum StorageError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The question is for names that no roll-up has together.
+    #[error("{operation}: the books keep no sums by these names together")]
+    NotKept {
+        /// What was being done.
+        operation: &'static str,
+    },
     /// The store did not answer in time. The operation may be repeated.
     #[error("{operation}: the database did not answer in time")]
     Timeout {

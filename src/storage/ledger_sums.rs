@@ -8,7 +8,7 @@ use std::fmt::Display;
 use trunkline_actors::ids::SubjectKind;
 
 use super::audit::Difference;
-use super::books::{COUNTS, DETAIL_KEY, LABEL_KEY, SUBJECT_KEY};
+use super::books::{COUNTS, DETAIL_KEY, LABEL_KEY, SUBJECT_KEY, TEAM_KEY};
 
 /// Where the databases differ. Parameters are the database's own words.
 pub(super) struct Words {
@@ -42,10 +42,14 @@ pub(super) struct RollUp {
 }
 
 /// Every roll-up.
-pub(super) const ROLL_UPS: [RollUp; 3] = [
+pub(super) const ROLL_UPS: [RollUp; 4] = [
     RollUp {
         table: "daily_spend",
         key: DETAIL_KEY,
+    },
+    RollUp {
+        table: "daily_team_spend",
+        key: TEAM_KEY,
     },
     RollUp {
         table: "daily_subject_spend",
@@ -116,6 +120,10 @@ impl RollUp {
                 "SELECT coalesce(key_id, '') AS key_id, coalesce(user_id, '') AS user_id, \
                  coalesce(team_id, '') AS team_id, coalesce(organization_id, '') AS organization_id, model_group, \
                  model, provider, call_type, {counts} FROM {rows} WHERE {row_of_day} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+            ),
+            "daily_team_spend" => format!(
+                "SELECT coalesce(team_id, '') AS team_id, coalesce(organization_id, '') AS organization_id, model_group, \
+                 model, provider, call_type, {counts} FROM {rows} WHERE {row_of_day} GROUP BY 1, 2, 3, 4, 5, 6"
             ),
             "daily_label_spend" => {
                 let of = |kind: SubjectKind, label: &str, from: &str, filter: &str| {

@@ -10,6 +10,7 @@ mod books;
 mod error;
 mod ledger_sums;
 mod postgres;
+pub mod reports;
 mod sqlite;
 mod tenants;
 
@@ -32,6 +33,7 @@ use trunkline_actors::ports::{BoxFuture, SpendStore};
 
 pub use self::audit::{Difference, LedgerAudit, RowSpan, SumsAudit};
 pub use self::error::StorageError;
+pub use self::reports::{SpendReports, SpendRetention};
 pub use self::tenants::{
     ModelBudget, TemporaryIncrease, TenantKind, TenantPage, TenantRow, TenantStore, Terms,
     WindowBudget,
@@ -48,6 +50,10 @@ pub struct Store {
     pub spend: Arc<dyn SpendQueries>,
     /// Checks and corrects the books.
     pub audit: Arc<dyn LedgerAudit>,
+    /// Reads the books for people.
+    pub reports: Arc<dyn SpendReports>,
+    /// Removes old rows from the books.
+    pub retention: Arc<dyn SpendRetention>,
     /// Writes the books; for the spend ledger.
     pub ledger: Arc<dyn SpendStore>,
     /// Whether the database answers, and its end.

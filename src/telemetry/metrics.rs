@@ -42,6 +42,7 @@ pub struct Metrics {
     cooldowns: Family<DeploymentLabels, Counter>,
     keys_weakened: Gauge,
     budgets_weakened: Gauge,
+    rows_removed: Counter,
     healthy: Family<DeploymentLabels, Gauge>,
     journal_bytes: Gauge,
     journal_limit: Gauge,
@@ -160,6 +161,7 @@ impl Metrics {
             cooldowns: Family::default(),
             keys_weakened: Gauge::default(),
             budgets_weakened: Gauge::default(),
+            rows_removed: Counter::default(),
             healthy: Family::default(),
             journal_bytes: Gauge::default(),
             journal_limit: Gauge::default(),
@@ -212,6 +214,7 @@ impl Metrics {
             metrics.refused.clone(),
         );
         metrics.register_states(&mut registry);
+        metrics.register_books(&mut registry);
         Self {
             registry,
             ..metrics
@@ -240,6 +243,15 @@ impl Metrics {
             "Whether a deployment's last background health check passed (1) or failed (0)",
             self.healthy.clone(),
         );
+    }
+
+    /// Registers what tells of the books on disk.
+    fn register_books(&self, registry: &mut Registry) {
+        registry.register(
+            "spend_rows_removed",
+            "Rows removed from the books because of their age",
+            self.rows_removed.clone(),
+        );
         registry.register(
             "journal_bytes",
             "Bytes of disk that the journal takes",
@@ -261,6 +273,11 @@ impl Metrics {
     pub fn begin(&self) -> InFlightGuard {
         self.in_flight.inc();
         InFlightGuard(self.in_flight.clone())
+    }
+
+    /// Counts rows that were removed from the books.
+    pub fn rows_removed(&self, rows: u64) {
+        self.rows_removed.inc_by(rows);
     }
 
     /// Counts a request that was refused before a provider was called.

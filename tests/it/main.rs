@@ -74,6 +74,10 @@ mod shutdown;
 #[cfg(test)]
 mod spend;
 #[cfg(test)]
+mod spend_bench;
+#[cfg(test)]
+mod spend_reports;
+#[cfg(test)]
 mod strategies;
 #[cfg(test)]
 mod stream;

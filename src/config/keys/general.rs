@@ -307,19 +307,17 @@ pub(super) const GENERAL: Section = Section {
             "false",
             "texts in the books",
         ),
-        planned(
-            Observability,
+        on(
             "maximum_spend_logs_retention_period",
             Span,
-            "",
-            "how long rows are kept",
+            "for ever",
+            "how long rows of the books are kept, a day at least; sums and budgets stay",
         ),
-        planned(
-            Observability,
+        on(
             "maximum_spend_logs_retention_interval",
             Span,
-            "",
-            "how often old ones are deleted",
+            "`1d`",
+            "how often older ones are removed",
         ),
         planned(
             Observability,

@@ -203,6 +203,7 @@ const NEXT_ROW: &str = "SELECT to_char(min(day), 'YYYY-MM-DD') FROM trunkline.sp
 const NEXT_LINE: &str = "SELECT to_char(min(day), 'YYYY-MM-DD') FROM (\
      SELECT min(day) AS day FROM trunkline.daily_spend WHERE $1::text IS NULL OR day > $1::text::date \
      UNION ALL SELECT min(day) FROM trunkline.daily_subject_spend WHERE kind = 'global' AND ($1::text IS NULL OR day > $1::text::date) \
+     UNION ALL SELECT min(day) FROM trunkline.daily_team_spend WHERE $1::text IS NULL OR day > $1::text::date \
      UNION ALL SELECT min(day) FROM trunkline.daily_label_spend WHERE $1::text IS NULL OR day > $1::text::date) AS days";
 
 async fn next_day(

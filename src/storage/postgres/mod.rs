@@ -13,7 +13,10 @@ mod partitions;
 mod pool;
 mod spend_columns;
 mod spend_insert;
+mod spend_log_pages;
 mod spend_queries;
+mod spend_reports;
+mod spend_retention;
 mod tenants;
 mod thread;
 mod tls;
@@ -63,6 +66,8 @@ pub(super) async fn open(
         tenants: Arc::clone(&postgres) as _,
         spend: Arc::clone(&postgres) as _,
         audit: Arc::clone(&postgres) as _,
+        reports: Arc::clone(&postgres) as _,
+        retention: Arc::clone(&postgres) as _,
         ledger: Arc::clone(&postgres) as _,
         lifecycle: postgres,
     })

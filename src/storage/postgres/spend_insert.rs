@@ -20,8 +20,8 @@ use super::spend_columns::{BalanceColumns, LineColumns, PriceColumns, RowColumns
 use super::spend_queries::{charged, seed};
 use crate::storage::StorageError;
 use crate::storage::books::{
-    Additions, COUNTS, Counts, DETAIL_KEY, LABEL_KEY, SUBJECT_KEY, Sum, cost_that_fits, day,
-    failed, integer,
+    Additions, COUNTS, Counts, DETAIL_KEY, LABEL_KEY, SUBJECT_KEY, Sum, TEAM_KEY, cost_that_fits,
+    day, failed, integer,
 };
 
 /// Takes turns at making balances: "tl-seeds" in ASCII.
@@ -195,6 +195,7 @@ async fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> Result<u
     )
     .await?;
     add_lines(transaction, "daily_spend", DETAIL_KEY, &added.details).await?;
+    add_lines(transaction, "daily_team_spend", TEAM_KEY, &added.teams).await?;
     add_lines(transaction, "daily_label_spend", LABEL_KEY, &added.labels).await?;
     let balances: Vec<BalanceColumns<'_>> = added
         .charges

@@ -14,8 +14,11 @@ use tokio::runtime::Builder;
 use tokio::task::yield_now;
 use trunkline_actors::ids::KeyId;
 
+use super::convert::date;
 use crate::storage::conformance::{EMPTY, NOON, batches, row};
 use crate::storage::postgres_server::{DATABASE_PASSWORD, Postgres};
+use crate::storage::reports::plans;
+use crate::storage::reports::statement::{Arg, Dialect};
 use crate::storage::{
     PoolSettings, StorageError, Store, open_postgres, open_sqlite, postgres_schema,
 };
@@ -64,6 +67,41 @@ async fn the_schema_is_made_once_by_many_and_refused_when_it_is_newer() {
         matches!(err, StorageError::NewerSchema { found: 9999, .. }),
         "{err:?}"
     );
+}
+
+#[tokio::test]
+async fn no_question_of_an_endpoint_reads_a_whole_table() {
+    let server = Postgres::start();
+    let store = open(&server.database("plans")).await.unwrap();
+    let days = (0..3_u64).map(|n| row(NOON + n * 86_400_000, n, Some(1)));
+    store.ledger.insert(days.collect()).await.unwrap();
+    let literal = |arg: &Arg| match arg {
+        Arg::Text(text) => format!("'{text}'"),
+        Arg::Texts(texts) => format!("'{{{}}}'", texts.join(",")),
+        Arg::Whole(whole) => format!("'{whole}'"),
+        Arg::Day(day) => format!("'{}'", date(*day)),
+        Arg::Money(amount) => format!("'{amount}'"),
+    };
+    // As many as fit into the arguments of a program.
+    for statements in plans::statements(Dialect::Postgres).chunks(20) {
+        // Small tables are read whole, unless an index is the only other way.
+        let mut explains = String::from("SET enable_seqscan = off;");
+        for statement in statements {
+            let mut sql = statement.sql.clone();
+            for (at, arg) in statement.args.iter().enumerate().rev() {
+                sql = sql.replace(&format!("${}", at + 1), &literal(arg));
+            }
+            explains.push_str("SELECT 'question'; EXPLAIN ");
+            explains.push_str(&sql);
+            explains.push(';');
+        }
+        let plans = server.sql("plans", &explains);
+        let plans: Vec<&str> = plans.split("question").skip(1).collect();
+        assert_eq!(plans.len(), statements.len());
+        for (plan, statement) in plans.iter().zip(statements) {
+            assert!(!plan.contains("Seq Scan"), "{}: {plan}", statement.sql);
+        }
+    }
 }
 
 #[tokio::test]

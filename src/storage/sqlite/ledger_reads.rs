@@ -208,6 +208,7 @@ fn next_line(connection: &Connection, day: i64) -> rusqlite::Result<Option<i64>>
         .prepare_cached(
             "SELECT min(day) FROM (SELECT min(day) AS day FROM daily_spend WHERE day > ?1 \
              UNION ALL SELECT min(day) FROM daily_subject_spend WHERE day > ?1 AND kind = 'global' \
+             UNION ALL SELECT min(day) FROM daily_team_spend WHERE day > ?1 \
              UNION ALL SELECT min(day) FROM daily_label_spend WHERE day > ?1)",
         )?
         .query_row([day], |row| row.get(0))

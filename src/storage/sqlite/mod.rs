@@ -9,7 +9,10 @@ mod ledger_reads;
 mod migrate;
 mod pool;
 mod spend_insert;
+mod spend_log_pages;
 mod spend_queries;
+mod spend_reports;
+mod spend_retention;
 mod tenants;
 
 #[cfg(test)]
@@ -49,6 +52,8 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         tenants: Arc::clone(&sqlite) as _,
         spend: Arc::clone(&sqlite) as _,
         audit: Arc::clone(&sqlite) as _,
+        reports: Arc::clone(&sqlite) as _,
+        retention: Arc::clone(&sqlite) as _,
         ledger: Arc::clone(&sqlite) as _,
         lifecycle: sqlite,
     })

@@ -17,7 +17,7 @@ use super::convert::{json, pico};
 use super::spend_queries::spend_since;
 use crate::storage::books::{
     Additions, COUNTS, Counts, DETAIL_KEY, DetailDay, LABEL_KEY, LabelDay, SUBJECT_KEY, SubjectDay,
-    Sum, cost_that_fits, failed, integer, status, tokens,
+    Sum, TEAM_KEY, TeamDay, cost_that_fits, failed, integer, status, tokens,
 };
 
 const INSERT_ROW: &str = "INSERT INTO spend_logs (id, request_id, call_type, status, key_id, key_alias, user_id, end_user, \
@@ -134,6 +134,7 @@ fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> rusqlite::Resu
         &added.subjects,
     )?;
     add_lines(transaction, "daily_spend", DETAIL_KEY, &added.details)?;
+    add_lines(transaction, "daily_team_spend", TEAM_KEY, &added.teams)?;
     add_lines(transaction, "daily_label_spend", LABEL_KEY, &added.labels)?;
     for (key, charge) in added.charges {
         let seed = seeds.get(key).copied().unwrap_or_default();
@@ -238,6 +239,20 @@ impl LineKey for DetailDay<'_> {
             &self.day.0,
             &self.key,
             &self.user,
+            &self.team,
+            &self.organisation,
+            &self.model_group,
+            &self.model,
+            &self.provider,
+            &self.call_type,
+        ]
+    }
+}
+
+impl LineKey for TeamDay<'_> {
+    fn values(&self) -> Vec<&dyn ToSql> {
+        vec![
+            &self.day.0,
             &self.team,
             &self.organisation,
             &self.model_group,

@@ -6,12 +6,15 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter};
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 use trunkline_actors::ids::KeyId;
 
+use super::spend_reports::values;
 use crate::storage::conformance::{NOON, batches, row};
+use crate::storage::reports::plans;
+use crate::storage::reports::statement::Dialect;
 use crate::storage::{StorageError, open_sqlite};
 
 #[tokio::test]
@@ -119,6 +122,32 @@ async fn queries_by_key_user_and_time_use_an_index() {
     }
 }
 
+#[tokio::test]
+async fn no_question_of_an_endpoint_reads_a_whole_table() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trunkline.db");
+    drop(open_sqlite(&path).await.unwrap());
+    let connection = Connection::open(&path).unwrap();
+    for statement in plans::statements(Dialect::Sqlite) {
+        let explain = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+        let mut explained = connection.prepare(&explain).unwrap();
+        let args = params_from_iter(values(&statement.args));
+        let steps: Vec<String> = explained
+            .query_map(args, |row| row.get(3))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let whole = steps.iter().find(|step| {
+            let table = step.strip_prefix("SCAN ").unwrap_or_default();
+            // Along an index, as far as the page goes.
+            let is_bounded =
+                step.contains("USING") && step.contains("INDEX") && statement.sql.contains("LIMIT");
+            (table.starts_with("spend_logs") || table.starts_with("daily_")) && !is_bounded
+        });
+        assert_eq!(whole, None, "{}: {steps:?}", statement.sql);
+    }
+}
+
 /// That both make the same tables is shown beside the Postgres tests.
 #[test]
 fn every_migration_has_its_counterpart_for_postgres() {
@@ -158,6 +187,7 @@ proptest! {
         prop_assert_eq!(rows, keys);
         for roll_up in [
             "daily_spend",
+            "daily_team_spend",
             "daily_label_spend WHERE kind = 'tag'",
             "daily_label_spend WHERE kind = 'end_user'",
             "daily_subject_spend WHERE kind = 'global'",

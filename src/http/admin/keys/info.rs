@@ -45,7 +45,7 @@ pub(crate) async fn show(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
     let row = find(&call, &named).await?;
     if !may_see(&caller.identity, &row) {
         return Err(ApiError::new(
-            Code::ModelDenied,
+            Code::OthersData,
             "You are not allowed to access this key's info.",
         )
         .param("key"));
@@ -66,7 +66,7 @@ pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
             let own = own.filter(|own| asked.is_none_or(|asked| asked == own.as_str()));
             Some(own.ok_or_else(|| {
                 ApiError::new(
-                    Code::RouteDenied,
+                    Code::OthersData,
                     "Only an administrator may list the keys of others. Leave user_id out for your own.",
                 )
                 .param("user_id")

@@ -3,8 +3,6 @@
 //! ```json
 //! {"user_id":"u1","total_spend":0.0125,"spend":0.0125,"max_budget":null,"models":{"gpt-4o":0.0125},"keys":[…]}
 //! ```
-//!
-//! What the journal holds is shipped first, so that a request that was answered is in the answer.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +12,13 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::UserId;
 use trunkline_actors::money::Usd;
 
-use super::{PlainUsd, ship};
-use crate::auth::{Identity, Role};
-use crate::http::error::{ApiError, Code};
+use super::range::text;
+use super::ship;
+use super::sight::Sight;
+use crate::http::admin::PlainUsd;
+use crate::http::admin::terms::iso;
+use crate::http::error::ApiError;
 use crate::http::extract::{AdminOnly, AnyKey, Call, Caller};
-use crate::storage::TenantKind;
 
 /// `/global/spend` looks this far back (LiteLLM's view is called monthly and is 30 days).
 const GLOBAL_DAYS: u64 = 30;
@@ -29,7 +29,10 @@ struct UserAnswer<'a> {
     total_spend: PlainUsd,
     spend: PlainUsd,
     max_budget: Option<PlainUsd>,
+    /// Of the period that runs.
     remaining_budget: Option<PlainUsd>,
+    budget_duration: Option<&'a str>,
+    budget_reset_at: Option<String>,
     unpriced_requests: u64,
     models: BTreeMap<&'a str, PlainUsd>,
     keys: Vec<KeyAnswer<'a>>,
@@ -51,21 +54,21 @@ struct GlobalAnswer {
 
 /// The caller's own spend, or with `?user_id=` another user's for an administrator.
 pub(crate) async fn of_user(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
-    let user = whose(&caller.identity, call.query("user_id"))?;
+    let sight = Sight::of(&caller.identity);
+    let user = UserId::new(sight.one_user(&caller.identity, text(&call, "user_id"))?);
     ship(&call).await;
     let store = &call.app().store;
-    let row = store
-        .tenants
-        .by_id(TenantKind::User, user.as_str().to_owned())
-        .await?;
     let spend = store.spend.user_spend(user.clone()).await?;
-    let max_budget = row.and_then(|row| row.terms.max_budget);
+    let (terms, state) = call.app().payers.of_user(&user).await?;
+    let max_budget = terms.max_budget;
     Ok(HttpResponse::Ok().json(UserAnswer {
         user_id: user.as_str(),
         total_spend: PlainUsd(spend.total),
         spend: PlainUsd(spend.total),
         max_budget: max_budget.map(PlainUsd),
-        remaining_budget: max_budget.map(|budget| PlainUsd((budget - spend.total).max(Usd::ZERO))),
+        remaining_budget: max_budget.map(|budget| PlainUsd((budget - state.spent).max(Usd::ZERO))),
+        budget_duration: terms.budget_duration.as_deref(),
+        budget_reset_at: state.resets_at.and_then(iso),
         unpriced_requests: spend.unpriced_requests,
         models: spend
             .models
@@ -90,31 +93,12 @@ pub(crate) async fn global(
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
     ship(&call).await;
+    let budget = call.app().shared.labels.global();
     let since = UnixMs(UnixMs::now().0.saturating_sub(GLOBAL_DAYS * 86_400_000));
     let spend = PlainUsd(call.app().store.spend.total_spend(Some(since)).await?);
     Ok(HttpResponse::Ok().json(GlobalAnswer {
         spend,
         total_spend: spend,
-        max_budget: PlainUsd(Usd::ZERO),
+        max_budget: PlainUsd(budget.map_or(Usd::ZERO, |budget| budget.terms().limit)),
     }))
-}
-
-fn whose(identity: &Identity, asked: Option<String>) -> Result<UserId, ApiError> {
-    let own = identity.user_id();
-    match asked {
-        Some(id) if identity.role() == Role::ProxyAdmin => Ok(UserId::new(id)),
-        Some(id) if own.as_ref().is_some_and(|own| own.as_str() == id) => Ok(UserId::new(id)),
-        Some(_) => Err(ApiError::new(
-            Code::RouteDenied,
-            "Authentication Error, only an administrator may ask for another user's spend. Leave user_id out for your own.",
-        )
-        .param("user_id")),
-        None => own.ok_or_else(|| {
-            ApiError::new(
-                Code::BadRequest,
-                "This key belongs to no user. Ask with a user's key, or as an administrator with ?user_id=.",
-            )
-            .param("user_id")
-        }),
-    }
 }

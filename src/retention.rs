@@ -1,0 +1,152 @@
+//! Removes old rows from the books, as `general_settings.maximum_spend_logs_retention_period` says.
+//!
+//! A round begins by shipping the journal: a row that is removed before its record is gone from the journal would come again,
+//! and be counted twice. Sums and balances stay for ever. Rows go a few at a time, with pauses in which the ledger writes;
+//! PostgreSQL drops whole days.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::spawn;
+use actix_rt::task::JoinHandle;
+use log::{info, warn};
+use tokio::sync::oneshot::{self, Receiver, Sender};
+use tokio::time::sleep;
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::spend_ledger::LedgerHandle;
+
+use crate::config::RetentionSettings;
+use crate::dispatch::Shared;
+use crate::storage::reports::Removed;
+use crate::storage::{SpendRetention, StorageError};
+
+const DAY_MS: u64 = 86_400_000;
+/// Rows that go in one transaction: some milliseconds.
+const BATCH: u32 = 500;
+/// Between two transactions.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The first round is not at the start, when everything else begins, but not a day later either.
+const FIRST_AFTER: Duration = Duration::from_mins(1);
+
+/// The running job.
+pub struct Retention {
+    stop: Sender<()>,
+    running: JoinHandle<()>,
+}
+
+/// What a round needs.
+struct Round {
+    settings: RetentionSettings,
+    store: Arc<dyn SpendRetention>,
+    ledger: LedgerHandle,
+    shared: Arc<Shared>,
+}
+
+// === impl Retention ===
+
+impl fmt::Debug for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retention").finish_non_exhaustive()
+    }
+}
+
+impl Retention {
+    /// Starts the job on this thread.
+    pub fn start(
+        settings: RetentionSettings,
+        store: Arc<dyn SpendRetention>,
+        ledger: LedgerHandle,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let (stop, stop_asked_for) = oneshot::channel();
+        let round = Round {
+            settings,
+            store,
+            ledger,
+            shared,
+        };
+        Self {
+            stop,
+            running: spawn(round.for_ever(stop_asked_for)),
+        }
+    }
+
+    /// Stops between two batches; one that runs is finished by the store.
+    pub async fn stop(self) {
+        // An error is a job that has ended already.
+        self.stop.send(()).ok();
+        if self.running.await.is_err() {
+            warn!("the removal of old spend rows ended with a panic");
+        }
+    }
+}
+
+// === impl Round ===
+
+impl Round {
+    async fn for_ever(self, stop_asked_for: Receiver<()>) {
+        tokio::select! {
+            _ = stop_asked_for => {}
+            () = self.rounds() => {}
+        }
+    }
+
+    async fn rounds(&self) {
+        sleep(FIRST_AFTER.min(self.settings.interval)).await;
+        loop {
+            if let Err(err) = self.ledger.flush().await {
+                warn!(err:% = err; "old spend rows stay: the journal could not be shipped");
+            } else if let Err(err) = self.round(UnixMs::now()).await {
+                warn!(err:% = err; "old spend rows could not be removed; the next round goes on");
+            }
+            sleep(self.settings.interval).await;
+        }
+    }
+
+    async fn round(&self, now: UnixMs) -> Result<(), StorageError> {
+        let day = first_kept(now, self.settings.period);
+        let mut all = Removed::default();
+        let ended = loop {
+            match self.store.remove_before(day, BATCH).await {
+                Ok(removed) if removed.is_nothing() => break Ok(()),
+                Ok(removed) => {
+                    self.shared.metrics.rows_removed(removed.rows);
+                    all.rows += removed.rows;
+                    all.days += removed.days;
+                }
+                Err(err) => break Err(err),
+            }
+            sleep(PAUSE).await;
+        };
+        if !all.is_nothing() {
+            info!(rows = all.rows, days = all.days; "old spend rows were removed");
+        }
+        ended
+    }
+}
+
+/// The first day of which rows are kept: whole days go, so a row stays for the period and at most a day more.
+fn first_kept(now: UnixMs, period: Duration) -> i64 {
+    let period = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
+    i64::try_from(now.0.saturating_sub(period) / DAY_MS).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_kept_for_the_whole_period() {
+        let day = Duration::from_hours(24);
+        for (now, period, want) in [
+            (100 * DAY_MS, 30 * day, 70),
+            (100 * DAY_MS + 1, 30 * day, 70),
+            (101 * DAY_MS - 1, 30 * day, 70),
+            (101 * DAY_MS, 30 * day, 71),
+            (5 * DAY_MS, 30 * day, 0),
+        ] {
+            assert_eq!(first_kept(UnixMs(now), period), want, "{now}");
+        }
+    }
+}

@@ -1,0 +1,609 @@
+//! What every store must answer. The cases run with all others, see `storage::conformance`.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{
+    DeploymentId, KeyId, ModelGroup, OrganisationId, RequestId, Subject, TeamId, UserId,
+};
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::{Pieces, SpendRecord, SpendStatus};
+
+use super::{
+    Days, Facet, KeyName, LogColumn, LogFilter, LogQuery, MOST_WALKED, Of, Order, SumLine, Sums,
+    Tally, Which,
+};
+use crate::storage::conformance::{NOON, key, row, window};
+use crate::storage::{StorageError, Store};
+
+const DAY: u64 = 86_400_000;
+const TODAY: i64 = 20_000;
+const ALL_DAYS: Days = Days {
+    first: TODAY - 5,
+    last: TODAY + 5,
+};
+
+/// Sixty requests of three days, with every name in several combinations.
+fn requests() -> Vec<SpendRecord> {
+    (0..60_u64)
+        .map(|n| {
+            let mut row = row(
+                NOON + (n % 3) * DAY,
+                n,
+                (n % 11 != 0).then_some(1 << (n % 40)),
+            );
+            let of = |sort: &str, among: u64| format!("{sort}-{}", n % among);
+            row.key = (n % 7 != 0).then(|| KeyId::from(of("key", 5)));
+            row.user = (n % 5 != 0).then(|| UserId::from(of("user", 4)));
+            row.team = (n % 4 != 0).then(|| TeamId::from(of("team", 3)));
+            row.organisation = (n % 4 == 1).then(|| OrganisationId::from(of("org", 2)));
+            row.end_user = (n % 6 != 0).then(|| of("customer", 8));
+            row.tags = (0..n % 3).map(|tag| format!("tag-{tag}")).collect();
+            row.model_group = ModelGroup::from(of("group", 3));
+            row.model = of("model", 4);
+            row.provider = of("provider", 2);
+            row.call_type = of("call", 2);
+            row.cache_hit = n % 9 == 0;
+            row.status = match n % 8 {
+                0 => SpendStatus::Failure,
+                1 => SpendStatus::Unknown,
+                _ => SpendStatus::Success,
+            };
+            row
+        })
+        .collect()
+}
+
+/// The names of a request, in one sort.
+fn names(row: &SpendRecord, facet: Facet) -> Vec<String> {
+    let one = |name: Option<&str>| vec![name.unwrap_or_default().to_owned()];
+    match facet {
+        Facet::Key => one(row.key.as_ref().map(KeyId::as_str)),
+        Facet::User => one(row.user.as_ref().map(UserId::as_str)),
+        Facet::Team => one(row.team.as_ref().map(TeamId::as_str)),
+        Facet::Organisation => one(row.organisation.as_ref().map(OrganisationId::as_str)),
+        Facet::ModelGroup => one(Some(row.model_group.as_str())),
+        Facet::Model => one(Some(&row.model)),
+        Facet::Provider => one(Some(&row.provider)),
+        Facet::CallType => one(Some(&row.call_type)),
+        Facet::Tag => row.tags.clone(),
+        Facet::EndUser => row.end_user.iter().cloned().collect(),
+    }
+}
+
+/// What the question is answered with, from the rows themselves.
+fn summed(rows: &[SpendRecord], question: &Sums) -> Vec<SumLine> {
+    let mut lines: BTreeMap<(Option<i64>, Vec<String>), Tally> = BTreeMap::new();
+    for row in rows {
+        let day = i64::try_from(row.id.unix_ms() / DAY).unwrap();
+        let counts = (question.days.first..=question.days.last).contains(&day)
+            && question.of.iter().all(|of| {
+                names(row, of.facet).iter().any(|name| match &of.which {
+                    Which::Named => !name.is_empty(),
+                    Which::OneOf(wanted) => wanted.contains(name),
+                })
+            });
+        if !counts {
+            continue;
+        }
+        let mut keys: Vec<Vec<String>> = vec![Vec::new()];
+        for facet in &question.by {
+            let names: BTreeSet<String> = names(row, *facet).into_iter().collect();
+            keys = keys
+                .iter()
+                .flat_map(|key| {
+                    names.iter().map(move |name| {
+                        let mut key = key.clone();
+                        key.push(name.clone());
+                        key
+                    })
+                })
+                .collect();
+        }
+        for key in keys {
+            // The sums of one sort of name alone are kept for those that have one.
+            let kept_alone = question.of.is_empty()
+                && question.by.len() == 1
+                && question.by[0].subject().is_some();
+            if kept_alone && key[0].is_empty() {
+                continue;
+            }
+            let tally = lines
+                .entry((question.by_day.then_some(day), key))
+                .or_default();
+            let successful = u64::from(row.status == SpendStatus::Success);
+            tally.requests += 1;
+            tally.successful += successful;
+            tally.failed += 1 - successful;
+            tally.unpriced += u64::from(row.cost.is_none());
+            tally.cache_hits += u64::from(row.cache_hit);
+            tally.prompt_tokens += row.usage.prompt_tokens;
+            tally.completion_tokens += row.usage.completion_tokens;
+            tally.cache_read_tokens += row.usage.cache_read;
+            tally.cache_write_tokens += row.usage.cache_write_5m;
+            tally.duration_ms += row.ended_at.0 - row.started_at.0;
+            tally.spend += row.cost.unwrap_or_default();
+        }
+    }
+    if lines.is_empty() && !question.by_day && question.by.is_empty() {
+        lines.insert((None, Vec::new()), Tally::default());
+    }
+    lines
+        .into_iter()
+        .map(|((day, names), tally)| SumLine { day, names, tally })
+        .collect()
+}
+
+fn ask(of: Vec<Of>, by_day: bool, by: &[Facet]) -> Sums {
+    Sums {
+        days: ALL_DAYS,
+        of,
+        by_day,
+        by: by.to_vec(),
+        order: Order::Name(1000),
+    }
+}
+
+pub(in crate::storage) async fn sums_agree_with_the_rows_however_they_are_asked_for(store: &Store) {
+    use Facet::{
+        CallType, EndUser, Key, Model, ModelGroup, Organisation, Provider, Tag, Team, User,
+    };
+    let rows = requests();
+    store.ledger.insert(rows.clone()).await.unwrap();
+    let of = |facet, names: &[&str]| Of {
+        facet,
+        which: Which::OneOf(names.iter().map(|&name| name.to_owned()).collect()),
+    };
+    let named = |facet| Of {
+        facet,
+        which: Which::Named,
+    };
+    let mut questions = vec![
+        ask(vec![], false, &[]),
+        ask(vec![], true, &[]),
+        ask(vec![], true, &[Model]),
+        ask(vec![], false, &[CallType]),
+        ask(vec![], false, &[Team, Organisation, ModelGroup, Model]),
+        ask(vec![], true, &[Key, Model]),
+        ask(vec![of(User, &["user-1"])], true, &[ModelGroup]),
+        ask(vec![of(User, &["user-1", "user-2", "nobody"])], true, &[]),
+        ask(vec![of(User, &["user-1"])], false, &[]),
+        ask(vec![of(User, &["nobody"])], false, &[]),
+        ask(vec![of(User, &[])], true, &[Key]),
+        ask(
+            vec![of(Key, &["key-1"]), of(User, &["user-1"])],
+            true,
+            &[Model],
+        ),
+        ask(vec![of(Team, &["team-1"])], true, &[Key]),
+        ask(vec![of(Team, &["team-1"])], true, &[Model, Provider]),
+        ask(vec![named(Team)], true, &[Team]),
+        ask(vec![named(Team)], true, &[]),
+        ask(vec![named(Team)], true, &[Model]),
+        ask(vec![named(Organisation)], true, &[Key]),
+        ask(vec![of(Tag, &["tag-0"])], true, &[Model]),
+        ask(vec![of(Tag, &["tag-0", "tag-1"])], true, &[Tag]),
+        ask(vec![of(Tag, &["tag-1"])], false, &[Key, Provider]),
+        ask(vec![of(EndUser, &["customer-3"])], true, &[CallType]),
+        ask(
+            vec![of(EndUser, &["customer-3"]), of(Key, &["key-1"])],
+            true,
+            &[],
+        ),
+        ask(vec![of(Key, &["key-1"])], false, &[EndUser]),
+    ];
+    for facet in [
+        Key,
+        User,
+        Team,
+        Organisation,
+        ModelGroup,
+        Provider,
+        Tag,
+        EndUser,
+    ] {
+        questions.push(ask(vec![], true, &[facet]));
+        questions.push(ask(vec![], false, &[facet]));
+    }
+    let middle = Days {
+        first: TODAY + 1,
+        last: TODAY + 1,
+    };
+    questions.push(Sums {
+        days: middle,
+        ..ask(vec![], true, &[Key, User])
+    });
+
+    let answers = store.reports.sums(questions.clone()).await.unwrap();
+
+    assert_eq!(answers.len(), questions.len());
+    for (question, answer) in questions.iter().zip(answers) {
+        assert_eq!(answer, summed(&rows, question), "{question:?}");
+    }
+}
+
+pub(in crate::storage) async fn the_dearest_come_first(store: &Store) {
+    let rows = requests();
+    store.ledger.insert(rows.clone()).await.unwrap();
+    let all = ask(vec![], false, &[Facet::Key]);
+    let by_day = ask(vec![], true, &[Facet::Key]);
+    let three = Sums {
+        order: Order::Spend(3),
+        ..all.clone()
+    };
+    let two_of_each_day = Sums {
+        order: Order::SpendOfEachDay(2),
+        ..by_day.clone()
+    };
+
+    let asked = vec![three, two_of_each_day];
+    let answers = store.reports.sums(asked).await.unwrap();
+
+    let dearest = |mut lines: Vec<SumLine>, most: usize| {
+        lines.sort_by(|one, other| {
+            let spend = other.tally.spend.cmp(&one.tally.spend);
+            spend.then_with(|| one.names.cmp(&other.names))
+        });
+        lines.truncate(most);
+        lines
+    };
+    assert_eq!(answers[0], dearest(summed(&rows, &all), 3));
+    let days = summed(&rows, &by_day);
+    let expected: Vec<SumLine> = (TODAY..TODAY + 3)
+        .flat_map(|day| {
+            let of_day = days.iter().filter(|line| line.day == Some(day)).cloned();
+            dearest(of_day.collect(), 2)
+        })
+        .collect();
+    assert_eq!(answers[1], expected);
+}
+
+pub(in crate::storage) async fn names_that_no_roll_up_has_together_are_an_error(store: &Store) {
+    for by in [
+        [Facet::Tag, Facet::EndUser],
+        [Facet::Tag, Facet::User],
+        [Facet::EndUser, Facet::Team],
+    ] {
+        let answer = store.reports.sums(vec![ask(vec![], true, &by)]).await;
+        assert!(
+            matches!(answer, Err(StorageError::NotKept { .. })),
+            "{by:?}: {answer:?}"
+        );
+    }
+}
+
+fn all_rows(limit: u32) -> LogQuery {
+    LogQuery {
+        filter: LogFilter::default(),
+        after: None,
+        skip: 0,
+        limit,
+        count_to: 1000,
+    }
+}
+
+pub(in crate::storage) async fn rows_come_back_as_they_were_written(store: &Store) {
+    let mut full = row(NOON, 1, Some(1_500));
+    full.key_alias = Some("mine".to_owned());
+    full.client_ip = Some("10.0.0.7".to_owned());
+    full.api_base = Some("https://api.example.com/v1".to_owned());
+    full.first_content_at = Some(UnixMs(NOON + 3));
+    full.service_tier = Some("flex".to_owned());
+    full.price_id = Some("abc".into());
+    full.price_sheet = Some("{}".into());
+    full.error_code = Some("upstream".to_owned());
+    full.status = SpendStatus::Failure;
+    full.stream = true;
+    full.cache_hit = true;
+    full.usage_estimated = true;
+    full.usage.cache_read = 3;
+    full.pieces = Some(Pieces {
+        images_out: 2,
+        seconds_in: "1.5".parse().unwrap(),
+        ..Pieces::default()
+    });
+    full.tags = vec!["b".to_owned(), "a".to_owned(), "b".to_owned()];
+    full.budgets = vec![window(Subject::global(), 2, NOON)];
+    let mut bare = row(NOON + 1, 2, None);
+    bare.key = None;
+    bare.user = None;
+    bare.team = None;
+    bare.organisation = None;
+    bare.end_user = None;
+    bare.deployment = None;
+    bare.provider_request_id = None;
+    bare.price_version = None;
+    bare.tags = Vec::new();
+    let mut adjustment = row(NOON + 2, 3, Some(-500));
+    adjustment.status = SpendStatus::Adjustment;
+    adjustment.adjusts = Some(full.id);
+    let rows = vec![full.clone(), bare.clone(), adjustment.clone()];
+    store.ledger.insert(rows).await.unwrap();
+
+    let page = store.reports.log_page(all_rows(10)).await.unwrap();
+
+    // What the price says is kept once, beside the rows.
+    full.price_sheet = None;
+    assert_eq!(page.rows, [adjustment, bare, full]);
+    assert_eq!((page.next, page.total), (None, 3));
+}
+
+pub(in crate::storage) async fn rows_are_read_page_by_page_the_newest_first(store: &Store) {
+    let rows = requests();
+    let mut newest_first: Vec<RequestId> = rows.iter().map(|row| row.id).collect();
+    newest_first.sort_unstable_by_key(|id| Reverse(*id));
+    store.ledger.insert(rows).await.unwrap();
+
+    let mut seen = Vec::new();
+    let mut query = all_rows(7);
+    loop {
+        let page = store.reports.log_page(query.clone()).await.unwrap();
+        assert_eq!(page.total, 60);
+        seen.extend(page.rows.iter().map(|row| row.id));
+        let Some(next) = page.next else { break };
+        query.after = Some(next);
+    }
+    assert_eq!(seen, newest_first);
+
+    let skipped = LogQuery {
+        skip: 50,
+        count_to: 20,
+        ..all_rows(7)
+    };
+    let page = store.reports.log_page(skipped).await.unwrap();
+    let ids: Vec<RequestId> = page.rows.iter().map(|row| row.id).collect();
+    assert_eq!(ids, newest_first[50..57]);
+    assert_eq!(page.total, 20, "counted no further than asked");
+}
+
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
+pub(in crate::storage) async fn rows_are_found_by_each_filter(store: &Store) {
+    type Holds = Box<dyn Fn(&SpendRecord) -> bool>;
+    let mut rows = requests();
+    for row in &mut rows {
+        row.provider_request_id = Some(format!("chatcmpl-{}", row.usage.prompt_tokens));
+        row.deployment = Some(DeploymentId::from(row.provider.as_str()));
+        row.key_alias = row.key.as_ref().map(|key| format!("alias of {key}"));
+        row.error_code = (row.status == SpendStatus::Failure).then(|| "rate_limited".to_owned());
+    }
+    rows[9].provider_request_id = Some("chatcmpl-nine".to_owned());
+    let own_id = rows[4].id;
+    store.ledger.insert(rows.clone()).await.unwrap();
+    let text = |text: &str| Some(text.to_owned());
+    let none = LogFilter::default;
+    let with = |column, name: &str| LogFilter {
+        with: vec![(column, name.to_owned())],
+        ..none()
+    };
+    let pico = Usd::from_pico;
+    let cases: Vec<(LogFilter, Holds)> = vec![
+        (
+            LogFilter {
+                key: text("key-1"),
+                ..none()
+            },
+            Box::new(|row| row.key == Some("key-1".into())),
+        ),
+        (
+            LogFilter {
+                user: text("user-2"),
+                ..none()
+            },
+            Box::new(|row| row.user == Some("user-2".into())),
+        ),
+        (
+            LogFilter {
+                team: text("team-1"),
+                ..none()
+            },
+            Box::new(|row| row.team == Some("team-1".into())),
+        ),
+        (
+            LogFilter {
+                end_user: text("customer-5"),
+                ..none()
+            },
+            Box::new(|row| row.end_user.as_deref() == Some("customer-5")),
+        ),
+        (
+            LogFilter {
+                request_id: text("chatcmpl-nine"),
+                ..none()
+            },
+            Box::new(|row| row.provider_request_id.as_deref() == Some("chatcmpl-nine")),
+        ),
+        (
+            LogFilter {
+                request_id: Some(own_id.to_string()),
+                ..none()
+            },
+            Box::new(move |row| row.id == own_id),
+        ),
+        (
+            LogFilter {
+                successful: Some(true),
+                ..none()
+            },
+            Box::new(|row| row.status == SpendStatus::Success),
+        ),
+        (
+            LogFilter {
+                successful: Some(false),
+                ..none()
+            },
+            Box::new(|row| row.status != SpendStatus::Success),
+        ),
+        (
+            with(LogColumn::Model, "model-2"),
+            Box::new(|row| row.model == "model-2"),
+        ),
+        (
+            with(LogColumn::ModelGroup, "group-2"),
+            Box::new(|row| row.model_group.as_str() == "group-2"),
+        ),
+        (
+            with(LogColumn::Provider, "provider-1"),
+            Box::new(|row| row.provider == "provider-1"),
+        ),
+        (
+            with(LogColumn::Deployment, "provider-1"),
+            Box::new(|row| row.provider == "provider-1"),
+        ),
+        (
+            with(LogColumn::KeyAlias, "alias of key-3"),
+            Box::new(|row| row.key == Some("key-3".into())),
+        ),
+        (
+            with(LogColumn::Organisation, "org-1"),
+            Box::new(|row| row.organisation == Some("org-1".into())),
+        ),
+        (
+            with(LogColumn::ErrorCode, "rate_limited"),
+            Box::new(|row| row.status == SpendStatus::Failure),
+        ),
+        (
+            LogFilter {
+                min_spend: Some(pico(1 << 20)),
+                ..none()
+            },
+            Box::new(move |row| row.cost >= Some(pico(1 << 20))),
+        ),
+        (
+            LogFilter {
+                max_spend: Some(pico(1 << 20)),
+                ..none()
+            },
+            Box::new(move |row| row.cost.is_some_and(|cost| cost <= pico(1 << 20))),
+        ),
+        (
+            LogFilter {
+                cache_hit: Some(true),
+                ..none()
+            },
+            Box::new(|row| row.cache_hit),
+        ),
+        (
+            LogFilter {
+                since: Some(UnixMs(NOON + DAY)),
+                ..none()
+            },
+            Box::new(|row| row.started_at.0 >= NOON + DAY),
+        ),
+        (
+            LogFilter {
+                until: Some(UnixMs(NOON + DAY)),
+                ..none()
+            },
+            Box::new(|row| row.started_at.0 < NOON + DAY),
+        ),
+        (
+            LogFilter {
+                user: text("user-2"),
+                successful: Some(true),
+                until: Some(UnixMs(NOON + DAY + 1)),
+                ..none()
+            },
+            Box::new(|row| {
+                row.user == Some("user-2".into())
+                    && row.status == SpendStatus::Success
+                    && row.started_at.0 <= NOON + DAY
+            }),
+        ),
+    ];
+    for (filter, holds) in cases {
+        let mut expected: Vec<&SpendRecord> = rows.iter().filter(|row| holds(row)).collect();
+        expected.sort_unstable_by_key(|row| Reverse(row.id));
+        assert!(!expected.is_empty(), "{filter:?}");
+        let query = LogQuery {
+            filter,
+            ..all_rows(100)
+        };
+        let page = store.reports.log_page(query.clone()).await.unwrap();
+        let found: Vec<&SpendRecord> = page.rows.iter().collect();
+        assert_eq!(found, expected, "{:?}", query.filter);
+        assert_eq!(page.total, expected.len() as u64, "{:?}", query.filter);
+    }
+}
+
+pub(in crate::storage) async fn a_search_goes_on_behind_the_rows_it_walked_over(store: &Store) {
+    let walked = u64::from(MOST_WALKED);
+    let mut rows: Vec<SpendRecord> = (0..walked + 2).map(|n| row(NOON + n, n, Some(1))).collect();
+    rows[0].model = "rare".to_owned();
+    let rare = rows[0].id;
+    for part in rows.chunks(5_000) {
+        store.ledger.insert(part.to_vec()).await.unwrap();
+    }
+    let mut query = LogQuery {
+        filter: LogFilter {
+            with: vec![(LogColumn::Model, "rare".to_owned())],
+            ..LogFilter::default()
+        },
+        ..all_rows(10)
+    };
+
+    let first = store.reports.log_page(query.clone()).await.unwrap();
+    assert_eq!(first.rows, []);
+    assert_eq!(first.next, Some(rows[2].id), "the last row walked over");
+    query.after = first.next;
+    let second = store.reports.log_page(query).await.unwrap();
+    let found: Vec<RequestId> = second.rows.iter().map(|row| row.id).collect();
+    assert_eq!((found, second.next), (vec![rare], None));
+}
+
+pub(in crate::storage) async fn names_are_listed_once_in_order(store: &Store) {
+    store.ledger.insert(requests()).await.unwrap();
+    let tags = store.reports.names(Facet::Tag, 10).await.unwrap();
+    assert_eq!(tags, ["tag-0", "tag-1"]);
+    let customers = store.reports.names(Facet::EndUser, 3).await.unwrap();
+    assert_eq!(customers, ["customer-0", "customer-1", "customer-2"]);
+    let models = store.reports.names(Facet::Model, 3).await;
+    assert!(matches!(models, Err(StorageError::NotKept { .. })));
+
+    store.keys.insert(key("key-b", Some("mine"))).await.unwrap();
+    store.keys.insert(key("key-a", None)).await.unwrap();
+    let ids = ["key-b", "key-a", "gone"].map(str::to_owned).to_vec();
+    let keys = store.reports.key_names(ids).await.unwrap();
+    let name = |id: &str, alias: Option<&str>| KeyName {
+        id: KeyId::from(id),
+        key_name: "sk-...abcd".to_owned(),
+        alias: alias.map(str::to_owned),
+        user: Some(UserId::from("user-a")),
+    };
+    assert_eq!(keys, [name("key-a", None), name("key-b", Some("mine"))]);
+}
+
+pub(in crate::storage) async fn old_rows_go_and_their_sums_stay(store: &Store) {
+    // More days at once than partitions are made for: some lie in the default one.
+    let rows: Vec<SpendRecord> = (0..40_u64)
+        .map(|n| row(NOON + (n % 20) * DAY, n, Some(1)))
+        .collect();
+    store.ledger.insert(rows.clone()).await.unwrap();
+    let total = store.spend.total_spend(None).await.unwrap();
+
+    let mut removed = 0;
+    loop {
+        let round = store.retention.remove_before(TODAY + 15, 3).await.unwrap();
+        assert!(
+            round.days <= 1 && (round.days == 1 || round.rows <= 3),
+            "{round:?}"
+        );
+        if round.is_nothing() {
+            break;
+        }
+        removed += round.rows;
+    }
+
+    assert_eq!(removed, 30);
+    let page = store.reports.log_page(all_rows(100)).await.unwrap();
+    assert_eq!(page.rows.len(), 10);
+    assert!(
+        page.rows
+            .iter()
+            .all(|row| row.started_at.0 >= NOON + 15 * DAY)
+    );
+    assert_eq!(store.spend.total_spend(None).await.unwrap(), total);
+    // Rows of a day that went can come again.
+    let late = row(NOON, 99, Some(1));
+    assert_eq!(store.ledger.insert(vec![late]).await.unwrap(), 1);
+}
