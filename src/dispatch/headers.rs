@@ -130,19 +130,18 @@ pub(super) fn of_answer(
 fn of_cost(settled: &Settled, out: &mut Headers) {
     // Absent is unknown; LiteLLM would say 0 here, which reads as free.
     let Some(cost) = &settled.cost else { return };
-    let total = cost.total.to_string();
-    push(out, COST, &total);
+    push_amount(out, COST, cost.total);
     for (name, part) in [
         (COST_ORIGINAL, cost.list()),
         (COST_INPUT, cost.input_side()),
         (COST_OUTPUT, cost.output_side()),
     ] {
-        push(out, name, &Usd::rounded(part).to_string());
+        push_amount(out, name, Usd::rounded(part));
     }
     for (name, part) in [(COST_DISCOUNT, cost.discount), (COST_MARGIN, cost.margin)] {
         // Without terms of the operator there is nothing to say.
         if !part.is_zero() {
-            push(out, name, &Usd::rounded(part).to_string());
+            push_amount(out, name, Usd::rounded(part));
         }
     }
 }
@@ -196,9 +195,8 @@ impl CallerLimits {
         }
         if let Some(budget) = key.own_budget() {
             let balance = budget.at(UnixMs::now()).snapshot();
-            let limit = balance.limit.to_string();
-            push(out, KEY_MAX_BUDGET, &limit);
-            push(out, KEY_SPEND, &balance.spent.to_string());
+            push_amount(out, KEY_MAX_BUDGET, balance.limit);
+            push_amount(out, KEY_SPEND, balance.spent);
         }
     }
 }
@@ -294,15 +292,27 @@ pub(super) fn decimal(number: f64) -> HeaderValue {
 
 /// Milliseconds with three decimals; on every answer, so without floats.
 fn millis(time: Duration) -> HeaderValue {
-    let micros = (time.as_nanos() + 500) / 1000;
+    // Halves upwards; `as_micros` would cut, and divides 128 bits.
+    let micros = u64::from((time.subsec_nanos() + 500) / 1000);
+    let micros = time
+        .as_secs()
+        .saturating_mul(1_000_000)
+        .saturating_add(micros);
     let text = format!("{}.{:03}", micros / 1000, micros % 1000);
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("0"))
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
 }
 
 /// Adds a header unless the value cannot be one, which is the case for no value that the config or a provider can give
 /// but for control characters.
 fn push(out: &mut Headers, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
+        out.push((name, value));
+    }
+}
+
+fn push_amount(out: &mut Headers, name: HeaderName, amount: Usd) {
+    // Digits, which a header can always hold.
+    if let Ok(value) = HeaderValue::try_from(amount.to_string()) {
         out.push((name, value));
     }
 }

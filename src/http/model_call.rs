@@ -19,6 +19,13 @@ use crate::dispatch::{DispatchError, Inbound, LateFailure, Reply};
 /// Longest caller-given id that is echoed.
 const MAX_CALL_ID: usize = 256;
 pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+// Constants, since a name is checked byte by byte when it is made.
+const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
+const NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
+const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
+const CUSTOMER_ID: HeaderName = HeaderName::from_static("x-litellm-customer-id");
+const END_USER_ID: HeaderName = HeaderName::from_static("x-litellm-end-user-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 /// Longest model name, in bytes: it goes into headers, and a record of the books holds it twice.
@@ -126,13 +133,13 @@ fn inbound(
     let mut peek = RequestPeek::parse(endpoint, &body)
         .map_err(|bad| ApiError::from(DispatchError::Invalid(bad)))?;
     // Headers override the body (contract `routing` §11).
-    if let Some(timeout) = number(call, "x-litellm-timeout")? {
+    if let Some(timeout) = number(call, &TIMEOUT)? {
         peek.timeout_secs = Some(timeout);
     }
-    if let Some(timeout) = number(call, "x-litellm-stream-timeout")? {
+    if let Some(timeout) = number(call, &STREAM_TIMEOUT)? {
         peek.stream_timeout_secs = Some(timeout);
     }
-    if let Some(retries) = call.header("x-litellm-num-retries") {
+    if let Some(retries) = call.header(&NUM_RETRIES) {
         let retries = retries.parse().map_err(|_not_a_number| {
             ApiError::new(
                 Code::BadRequest,
@@ -166,14 +173,15 @@ fn inbound(
     for fallback in fallbacks {
         check_model_name("fallbacks", fallback)?;
     }
-    let end_user = ["x-litellm-customer-id", "x-litellm-end-user-id"]
+    let configured = call.app().config.general.user_header_name.as_deref();
+    let end_user = [&CUSTOMER_ID, &END_USER_ID]
         .into_iter()
-        .chain(call.app().config.general.user_header_name.as_deref())
         .find_map(|name| call.header(name))
+        .or_else(|| call.header(configured?))
         .filter(|id| !id.is_empty())
         .map(str::to_owned);
     let header_tags = call
-        .header("x-litellm-tags")
+        .header(&TAGS)
         .map(|tags| {
             tags.split(',')
                 .map(|tag| tag.trim().to_owned())
@@ -228,7 +236,7 @@ fn check_model_name(field: &'static str, name: &str) -> Result<(), ApiError> {
     .param(field))
 }
 
-fn number(call: &Call, name: &'static str) -> Result<Option<f64>, ApiError> {
+fn number(call: &Call, name: &HeaderName) -> Result<Option<f64>, ApiError> {
     let Some(text) = call.header(name) else {
         return Ok(None);
     };
@@ -238,7 +246,7 @@ fn number(call: &Call, name: &'static str) -> Result<Option<f64>, ApiError> {
             Code::BadRequest,
             format!("{name} must be a number of seconds above zero."),
         )
-        .param(name)),
+        .param(name.as_str())),
     }
 }
 
