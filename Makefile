@@ -6,7 +6,7 @@ ARGS ?=
 ROUNDS ?= 2000
 SEED ?= $(shell date +%s)
 
-.PHONY: help run build test soak e2e fmt lint deny
+.PHONY: help run build test soak e2e bench guard fmt lint deny
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -25,6 +25,12 @@ soak: ## Kills the gateway thousands of times and checks its books (ROUNDS=2000 
 
 e2e: ## A real small language model behind the gateway
 	bash tests/e2e/run.sh
+
+bench: ## What it costs beside nginx (ARGS=--quick; BENCH_PEERS=1 beside LiteLLM too)
+	bash bench/run.sh $(ARGS)
+
+guard: ## Instructions and system calls of a request against their budget (BLESS=1 rewrites it)
+	BLESS=$(BLESS) python3 bench/guard.py
 
 fmt: ## Format the sources
 	$(CARGO) fmt --all

@@ -41,7 +41,10 @@ impl Seen {
         let mut sorted = self.latencies.clone();
         sorted.sort_by(f64::total_cmp);
         let at = (sorted.len() as f64 * of) as usize;
-        sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+        sorted
+            .get(at.min(sorted.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(f64::NAN)
     }
 
     fn fail(&mut self, why: impl ToString) {

@@ -25,7 +25,10 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let done = match arguments.next().as_deref() {
         Some("mock") => {
-            let port = arguments.next().and_then(|port| port.parse().ok()).unwrap_or(9801);
+            let port = arguments
+                .next()
+                .and_then(|port| port.parse().ok())
+                .unwrap_or(9801);
             LocalSet::new().block_on(&runtime, mock::serve(port))
         }
         Some("run") => match options(arguments) {

@@ -147,7 +147,9 @@ impl Events {
         };
         let delta = |delta: &str, reason: &str| {
             event(
-                &format!("{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{reason}}}"),
+                &format!(
+                    "{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{reason}}}"
+                ),
                 ",\"usage\":null",
             )
         };

@@ -48,7 +48,10 @@ impl Server {
         let until = Instant::now() + within;
         while std::net::TcpStream::connect(self.address).is_err() {
             if Instant::now() > until {
-                return Err(io::Error::other(format!("nobody listens at {}", self.address)));
+                return Err(io::Error::other(format!(
+                    "nobody listens at {}",
+                    self.address
+                )));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -59,10 +62,17 @@ impl Server {
         let mut all = vec![self.child.id()];
         let mut at = 0;
         while let Some(id) = all.get(at).copied() {
-            let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+            let tasks = fs::read_dir(format!("/proc/{id}/task"))
+                .into_iter()
+                .flatten()
+                .flatten();
             for task in tasks {
                 let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-                all.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
+                all.extend(
+                    children
+                        .split_whitespace()
+                        .filter_map(|id| id.parse::<u32>().ok()),
+                );
             }
             at += 1;
         }
@@ -73,11 +83,16 @@ impl Server {
     pub fn cpu_micros(&self) -> f64 {
         let mut nanos = 0.0;
         for id in self.processes() {
-            let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+            let tasks = fs::read_dir(format!("/proc/{id}/task"))
+                .into_iter()
+                .flatten()
+                .flatten();
             for task in tasks {
                 let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
                 let on_cpu = text.split_whitespace().next();
-                nanos += on_cpu.and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+                nanos += on_cpu
+                    .and_then(|text| text.parse::<f64>().ok())
+                    .unwrap_or(0.0);
             }
         }
         nanos / 1e3
@@ -154,7 +169,12 @@ pub const MASTER_KEY: &str = "sk-bench-0123456789abcdef";
 
 /// The gateway, over `models`: names with the provider behind them, `openai` or `anthropic`, and the path segment that says
 /// how the provider answers.
-pub fn trunkline(dir: &Path, binary: &Path, provider: SocketAddr, models: &[Model]) -> io::Result<Server> {
+pub fn trunkline(
+    dir: &Path,
+    binary: &Path,
+    provider: SocketAddr,
+    models: &[Model],
+) -> io::Result<Server> {
     let address = free_address()?;
     // Every start with empty books.
     let data = dir.join(format!("trunkline-{}", address.port()));
@@ -176,7 +196,12 @@ pub fn trunkline(dir: &Path, binary: &Path, provider: SocketAddr, models: &[Mode
 }
 
 /// The peer, from a virtual environment.
-pub fn litellm(dir: &Path, program: &Path, provider: SocketAddr, models: &[Model]) -> io::Result<Server> {
+pub fn litellm(
+    dir: &Path,
+    program: &Path,
+    provider: SocketAddr,
+    models: &[Model],
+) -> io::Result<Server> {
     let address = free_address()?;
     let config = format!(
         "{}general_settings:\n  master_key: {MASTER_KEY}\n",
@@ -193,7 +218,7 @@ pub fn litellm(dir: &Path, program: &Path, provider: SocketAddr, models: &[Model
         .args(["--num_workers", &cores.to_string()])
         .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         .env("LITELLM_LOG", "ERROR");
-    Server::start(command, address, &dir.join("litellm.log"))?.ready(Duration::from_secs(120))
+    Server::start(command, address, &dir.join("litellm.log"))?.ready(Duration::from_secs(300))
 }
 
 /// One model of the gateways' config.
@@ -205,7 +230,12 @@ pub struct Model {
 
 fn model_list(provider: SocketAddr, models: &[Model]) -> String {
     let mut text = "model_list:\n".to_owned();
-    for Model { name, dialect, behaviour } in models {
+    for Model {
+        name,
+        dialect,
+        behaviour,
+    } in models
+    {
         let (model, base) = match *dialect {
             "anthropic" => ("anthropic/claude-sonnet-4-5-20250929", ""),
             _ => ("openai/gpt-4o-mini", "/v1"),

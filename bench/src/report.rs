@@ -45,7 +45,10 @@ pub struct Report {
 /// The middle one; of an even number, the lower of the two.
 pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
-    figures.get(figures.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+    figures
+        .get(figures.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 impl Report {
@@ -59,14 +62,32 @@ impl Report {
                 writeln!(
                     out,
                     "\n{case}\n{:>5}  {:<10} {:>9} {:>9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}",
-                    "conns", "server", "CPU us", chunk, "x nginx", "req/s", "p50 ms", "p99 ms", "+p50 ms", "+p99 ms", "errors"
+                    "conns",
+                    "server",
+                    "CPU us",
+                    chunk,
+                    "x nginx",
+                    "req/s",
+                    "p50 ms",
+                    "p99 ms",
+                    "+p50 ms",
+                    "+p99 ms",
+                    "errors"
                 )
                 .ok();
             }
             let number = |number: f64, digits: usize| {
-                if number.is_finite() { format!("{number:.digits$}") } else { "-".to_owned() }
+                if number.is_finite() {
+                    format!("{number:.digits$}")
+                } else {
+                    "-".to_owned()
+                }
             };
-            let chunk = if figure.streamed { number(figure.cpu_micros_per_chunk, 2) } else { String::new() };
+            let chunk = if figure.streamed {
+                number(figure.cpu_micros_per_chunk, 2)
+            } else {
+                String::new()
+            };
             writeln!(
                 out,
                 "{:>5}  {:<10} {:>9} {:>9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}",
@@ -84,13 +105,23 @@ impl Report {
             )
             .ok();
             if let Some(example) = &figure.example {
-                writeln!(out, "       {}", example.chars().take(200).collect::<String>()).ok();
+                writeln!(
+                    out,
+                    "       {}",
+                    example.chars().take(200).collect::<String>()
+                )
+                .ok();
             }
         }
         let facts = &self.facts;
         writeln!(out, "\nidle memory {:.1} MiB", facts.idle_mib).ok();
         if facts.start_ms > 0.0 {
-            writeln!(out, "start to first answer {:.0} ms\nbinary {:.1} MiB", facts.start_ms, facts.binary_mib).ok();
+            writeln!(
+                out,
+                "start to first answer {:.0} ms\nbinary {:.1} MiB",
+                facts.start_ms, facts.binary_mib
+            )
+            .ok();
         }
         for (server, held, streams) in &facts.memory {
             writeln!(
