@@ -92,9 +92,7 @@ async fn answer(
     let dispatcher = Rc::clone(&call.worker.dispatcher);
     let reply = match endpoint {
         // On the heap: the server copies a handler's future several times on its way to be run.
-        Endpoint::CountTokens => {
-            Box::pin(dispatcher.count_tokens(&caller.identity, inbound)).await
-        }
+        Endpoint::CountTokens => Box::pin(dispatcher.count_tokens(&caller.identity, inbound)).await,
         _ => Box::pin(dispatcher.run(&caller.identity, inbound)).await,
     };
     let reply = reply.map_err(|err| refused(call.app(), err))?;
