@@ -17,15 +17,15 @@ use serde_json::Map;
 use trunkline_actors::admission::{Actual, Ask, admit};
 use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::deployment::Outcome;
-use trunkline_actors::ids::{ModelGroup, RequestId, Subject, SubjectKind};
+use trunkline_actors::ids::{Subject, SubjectKind};
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::{BudgetKey, NoReplicas, SpendRecord, StartedRecord};
+use trunkline_actors::ports::{BudgetKey, BudgetName, NoReplicas, SpendRecord, StartedRecord};
 use trunkline_actors::rate_limiter::{self, Bucket, LimiterSettings, Limits};
 use trunkline_actors::spend_ledger::{self, Balance, LedgerSettings};
 use trunkline_actors::supervisor::{
     self, DeploymentSpec, PlanAsk, RoutingConfig, RoutingTable, Step, SupervisorSettings,
 };
-use trunkline_actors::test_util::{RecordingJournal, RecordingStore, spend_record};
+use trunkline_actors::test_util::{RecordingJournal, RecordingStore, spend_record, started_record};
 use trunkline_wire::exchange::{
     AnswerOptions, Decoded, Dialect, EncodeOptions, Encoded, MaxTokensField, decode, encode,
 };
@@ -213,6 +213,7 @@ async fn with_actors() {
     );
     let window = BudgetKey {
         subject: key.clone(),
+        budget: BudgetName::default(),
         generation: 0,
         window_start: UnixMs(0),
     };
@@ -246,16 +247,10 @@ async fn with_actors() {
         ..spend_record(1)
     };
     let started = StartedRecord {
-        id: RequestId::generate(1, 1),
-        started_at: UnixMs(1),
-        key: None,
-        user: None,
-        model_group: ModelGroup::from("chat"),
         estimated_prompt_tokens: 20,
         estimated_input_cost: Some(Usd::from_pico(3_000_000)),
-        call_type: "acompletion".to_owned(),
-        stream: false,
         budgets: vec![window],
+        ..started_record(1)
     };
     for _ in 0..RUNS {
         measured_admit(&bucket, &balance, clock);
