@@ -6,7 +6,7 @@ ARGS ?=
 ROUNDS ?= 2000
 SEED ?= $(shell date +%s)
 
-.PHONY: help run build test soak bench-spend e2e fmt lint deny
+.PHONY: help run build test soak bench bench-spend guard e2e fmt lint deny
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -25,6 +25,12 @@ soak: ## Kills the gateway thousands of times and checks its books (ROUNDS=2000 
 
 e2e: ## A real small language model behind the gateway
 	bash tests/e2e/run.sh
+
+bench: ## What it costs beside nginx (ARGS=--quick; BENCH_PEERS=1 beside LiteLLM too)
+	bash bench/run.sh $(ARGS)
+
+guard: ## Instructions and system calls of a request against their budget (BLESS=1 rewrites it)
+	BLESS=$(BLESS) python3 bench/guard.py
 
 bench-spend: ## How long questions to large books take, on SQLite and PostgreSQL (TRUNKLINE_BENCH_ROWS)
 	$(CARGO) test --release --locked --test it -- --ignored --nocapture --test-threads 1 spend_bench

@@ -98,7 +98,25 @@ impl Sum for Usd {
 /// The plain number: no currency sign, no exponent, no trailing zeros.
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.normalize(), f)
+        let (mantissa, scale) = (self.0.mantissa(), self.0.scale());
+        let Ok(mantissa) = u64::try_from(mantissa) else {
+            return fmt::Display::fmt(&self.0.normalize(), f);
+        };
+        if scale > PLACES || f.width().is_some() || f.precision().is_some() {
+            return fmt::Display::fmt(&self.0.normalize(), f);
+        }
+        // Nearly every amount, on the headers of every answer: 64 bits do, where `Decimal` divides 96.
+        let unit = 10_u64.pow(scale);
+        let (dollars, mut rest) = (mantissa / unit, mantissa % unit);
+        if rest == 0 {
+            return write!(f, "{dollars}");
+        }
+        let mut digits = scale as usize;
+        while rest.is_multiple_of(10) {
+            rest /= 10;
+            digits -= 1;
+        }
+        write!(f, "{dollars}.{rest:0digits$}")
     }
 }
 
@@ -129,6 +147,36 @@ mod tests {
             assert_eq!(Usd::from_pico(pico).to_pico(), Some(pico));
         }
         assert_eq!(usd("9300000").to_pico(), None);
+    }
+
+    #[test]
+    fn amounts_are_shown_as_their_decimals_are() {
+        for text in [
+            "0",
+            "1",
+            "10",
+            "100",
+            "0.1",
+            "0.05",
+            "1.50",
+            "12.000000000001",
+            "0.000000000001",
+            "3.30",
+            "-1.25",
+            "18446744073709551615",
+            "18446744073709551616",
+            "79228162514264337593543950335",
+        ] {
+            let amount = usd(text);
+            assert_eq!(
+                amount.to_string(),
+                amount.0.normalize().to_string(),
+                "{text}"
+            );
+            let unnormalised = Usd(text.parse().unwrap());
+            assert_eq!(unnormalised.to_string(), amount.to_string(), "{text}");
+        }
+        assert_eq!(format!("{:>6}", usd("1.5")), "   1.5");
     }
 
     #[test]

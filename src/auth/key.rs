@@ -59,7 +59,10 @@ impl KeyDigest {
 
     /// The id of the key.
     pub fn id(&self) -> KeyId {
-        KeyId::new(hex::encode(self.0))
+        let mut text = [0; 64];
+        // The sizes fit, so it cannot fail; `hex::encode` would collect the characters one by one.
+        hex::encode_to_slice(self.0, &mut text).ok();
+        KeyId::new(str::from_utf8(&text).unwrap_or_default())
     }
 
     /// Compares without telling by its timing where the texts differ, nor their lengths.

@@ -10,7 +10,7 @@ use super::{Reply, headers};
 
 impl Journey {
     /// Fetches a whole answer, settles it and hands it over.
-    pub(super) async fn fetch(mut self) -> Result<Reply, DispatchError> {
+    pub(super) async fn fetch(mut self: Box<Self>) -> Result<Reply, DispatchError> {
         let arrived = self.first_answer().await?;
         let Answer::Whole(decoded) = &arrived.answer else {
             self.settlement.fail(500, "internal");

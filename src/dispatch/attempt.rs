@@ -212,7 +212,7 @@ impl Journey {
         let Response { status, body } = response;
         let headers = headers::of_upstream(body.headers(), target);
         let answer = if !status.is_success() {
-            Err(refused(target, status.as_u16(), body, &timers).await)
+            Err(Box::pin(refused(target, status.as_u16(), body, &timers)).await)
         } else if self.inbound.peek.stream {
             self.open_events(target, body, renamed, &timers).await
         } else {

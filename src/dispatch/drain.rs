@@ -55,11 +55,16 @@ impl Drop for Place {
 
 impl Journey {
     /// As [`fetch`](Self::fetch), but under the policy `drain` the provider's answer outlives this future.
-    pub(super) async fn fetch_or_drain(self) -> Result<Reply, DispatchError> {
-        let shared = Arc::clone(&self.dispatcher.shared);
-        if shared.client_gone == ClientGone::Cancel {
+    pub(super) async fn fetch_or_drain(self: Box<Self>) -> Result<Reply, DispatchError> {
+        if self.dispatcher.shared.client_gone == ClientGone::Cancel {
             return self.fetch().await;
         }
+        Box::pin(self.fetch_apart()).await
+    }
+
+    /// Fetches in a task of its own, which is read on when this future is dropped.
+    async fn fetch_apart(self: Box<Self>) -> Result<Reply, DispatchError> {
+        let shared = Arc::clone(&self.dispatcher.shared);
         // Dropped with this future: that is how the task learns that the client has left.
         let (_stays, left) = oneshot::channel::<()>();
         let task = actix_rt::spawn(async move {

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use awc::http::header::{HeaderMap, HeaderName, HeaderValue};
 use trunkline_actors::admission::{Permit, Reserved};
@@ -33,21 +34,43 @@ pub(super) struct CallerLimits {
 }
 
 /// Limit and rest, of requests, tokens and parallel slots.
-const KEY_LIMITS: [&str; 6] = [
-    "x-ratelimit-api_key-limit-requests",
-    "x-ratelimit-api_key-remaining-requests",
-    "x-ratelimit-api_key-limit-tokens",
-    "x-ratelimit-api_key-remaining-tokens",
-    "x-ratelimit-api_key-limit-max_parallel_requests",
-    "x-ratelimit-api_key-remaining-max_parallel_requests",
+const KEY_LIMITS: [HeaderName; 6] = [
+    HeaderName::from_static("x-ratelimit-api_key-limit-requests"),
+    HeaderName::from_static("x-ratelimit-api_key-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-api_key-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-api_key-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-api_key-limit-max_parallel_requests"),
+    HeaderName::from_static("x-ratelimit-api_key-remaining-max_parallel_requests"),
 ];
+
+// Constants, since a name is checked byte by byte when it is made.
+const MODEL_NAME: HeaderName = HeaderName::from_static("x-litellm-model-name");
+const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+const ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const MAX_RETRIES: HeaderName = HeaderName::from_static("x-litellm-max-retries");
+const ATTEMPTED_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+const DROPPED: HeaderName = HeaderName::from_static("x-trunkline-dropped-params");
+const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
+const COST_ORIGINAL: HeaderName = HeaderName::from_static("x-litellm-response-cost-original");
+const COST_INPUT: HeaderName = HeaderName::from_static("x-litellm-response-cost-input");
+const COST_OUTPUT: HeaderName = HeaderName::from_static("x-litellm-response-cost-output");
+const COST_DISCOUNT: HeaderName =
+    HeaderName::from_static("x-litellm-response-cost-discount-amount");
+const COST_MARGIN: HeaderName = HeaderName::from_static("x-litellm-response-cost-margin-amount");
+const KEY_RPM: HeaderName = HeaderName::from_static("x-litellm-key-rpm-limit");
+const KEY_TPM: HeaderName = HeaderName::from_static("x-litellm-key-tpm-limit");
+const KEY_MAX_BUDGET: HeaderName = HeaderName::from_static("x-litellm-key-max-budget");
+const KEY_SPEND: HeaderName = HeaderName::from_static("x-litellm-key-spend");
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
 /// Provider headers that keep their name: rate limits, and Anthropic's id of the request, which its SDKs read.
 const AS_THEY_ARE: [&str; 3] = ["x-ratelimit-", "anthropic-ratelimit-", "request-id"];
 
 /// Source: Anthropic API reference, "Versions", 2026-11-23.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
-const ANTHROPIC_BETA: &str = "anthropic-beta";
 /// What a token of an OAuth login needs instead of an API key.
 const OAUTH_BETA: &str = "oauth-2025-04-20";
 
@@ -80,32 +103,22 @@ pub(super) fn of_answer(
     out.extend(target.shown.iter().cloned());
     if target.config.upstream_model.contains('*') {
         let model = format!("{}/{}", target.config.provider.name, attempt.upstream_model);
-        push(&mut out, "x-litellm-model-name", &model);
+        push(&mut out, MODEL_NAME, &model);
     }
-    push(&mut out, "x-litellm-model-group", attempt.group.as_str());
+    push(&mut out, MODEL_GROUP, attempt.group.as_str());
     let counts = [
-        (
-            "x-litellm-attempted-retries",
-            journey.plan.attempted_retries(),
-        ),
-        ("x-litellm-max-retries", journey.plan.max_retries()),
-        (
-            "x-litellm-attempted-fallbacks",
-            journey.plan.attempted_fallbacks(),
-        ),
+        (ATTEMPTED_RETRIES, journey.plan.attempted_retries()),
+        (MAX_RETRIES, journey.plan.max_retries()),
+        (ATTEMPTED_FALLBACKS, journey.plan.attempted_fallbacks()),
     ];
-    out.extend(
-        counts.map(|(name, count)| (HeaderName::from_static(name), HeaderValue::from(count))),
-    );
+    out.extend(counts.map(|(name, count)| (name, HeaderValue::from(count))));
     let elapsed = journey.inbound.arrived.elapsed();
     if target.config.mock_response.is_none() {
         let overhead = elapsed.saturating_sub(journey.provider_time);
-        let name = HeaderName::from_static("x-litellm-overhead-duration-ms");
-        out.push((name, decimal(overhead.as_secs_f64() * 1e3)));
+        out.push((OVERHEAD, millis(overhead)));
     }
     if let Some(settled) = settled {
-        let name = HeaderName::from_static("x-litellm-response-duration-ms");
-        out.push((name, decimal(elapsed.as_secs_f64() * 1e3)));
+        out.push((DURATION, millis(elapsed)));
         of_cost(settled, &mut out);
     }
     if journey.dispatcher.shared.receipts.headers {
@@ -114,7 +127,7 @@ pub(super) fn of_answer(
     }
     if !arrived.dropped.is_empty() {
         let names = arrived.dropped.join(",");
-        push(&mut out, "x-trunkline-dropped-params", &names);
+        push(&mut out, DROPPED, &names);
     }
     journey.caller.headers(&mut out);
     out.extend(arrived.headers.iter().cloned());
@@ -124,22 +137,18 @@ pub(super) fn of_answer(
 fn of_cost(settled: &Settled, out: &mut Headers) {
     // Absent is unknown; LiteLLM would say 0 here, which reads as free.
     let Some(cost) = &settled.cost else { return };
-    let total = cost.total.to_string();
-    push(out, "x-litellm-response-cost", &total);
+    push_amount(out, COST, cost.total);
     for (name, part) in [
-        ("x-litellm-response-cost-original", cost.list()),
-        ("x-litellm-response-cost-input", cost.input_side()),
-        ("x-litellm-response-cost-output", cost.output_side()),
+        (COST_ORIGINAL, cost.list()),
+        (COST_INPUT, cost.input_side()),
+        (COST_OUTPUT, cost.output_side()),
     ] {
-        push(out, name, &Usd::rounded(part).to_string());
+        push_amount(out, name, Usd::rounded(part));
     }
-    for (name, part) in [
-        ("x-litellm-response-cost-discount-amount", cost.discount),
-        ("x-litellm-response-cost-margin-amount", cost.margin),
-    ] {
+    for (name, part) in [(COST_DISCOUNT, cost.discount), (COST_MARGIN, cost.margin)] {
         // Without terms of the operator there is nothing to say.
         if !part.is_zero() {
-            push(out, name, &Usd::rounded(part).to_string());
+            push_amount(out, name, Usd::rounded(part));
         }
     }
 }
@@ -181,24 +190,21 @@ impl CallerLimits {
             ];
             for (name, value) in KEY_LIMITS.into_iter().zip(values) {
                 if let Some(value) = value {
-                    out.push((HeaderName::from_static(name), HeaderValue::from(value)));
+                    out.push((name, HeaderValue::from(value)));
                 }
             }
         }
         let Some(key) = &self.key else { return };
-        for (name, limit) in [
-            ("x-litellm-key-rpm-limit", key.own_limits().rpm),
-            ("x-litellm-key-tpm-limit", key.own_limits().tpm),
-        ] {
+        let own = key.own_limits();
+        for (name, limit) in [(KEY_RPM, own.rpm), (KEY_TPM, own.tpm)] {
             if let Some(limit) = limit {
-                out.push((HeaderName::from_static(name), HeaderValue::from(limit)));
+                out.push((name, HeaderValue::from(limit)));
             }
         }
         if let Some(budget) = key.own_budget() {
             let balance = budget.at(UnixMs::now()).snapshot();
-            let limit = balance.limit.to_string();
-            push(out, "x-litellm-key-max-budget", &limit);
-            push(out, "x-litellm-key-spend", &balance.spent.to_string());
+            push_amount(out, KEY_MAX_BUDGET, balance.limit);
+            push_amount(out, KEY_SPEND, balance.spent);
         }
     }
 }
@@ -231,7 +237,7 @@ fn anthropic(
         .unwrap_or(HeaderValue::from_static(ANTHROPIC_VERSION));
     let mut headers = vec![(name, version)];
     let configured = target.headers.iter();
-    let configured = configured.filter(|(name, _)| name.as_str() == ANTHROPIC_BETA);
+    let configured = configured.filter(|(name, _)| *name == ANTHROPIC_BETA);
     let mut betas: Vec<&str> = Vec::new();
     let asked_for = asked_for.iter().map(String::as_str);
     for beta in configured
@@ -268,7 +274,7 @@ pub(super) fn of_upstream(headers: &HeaderMap, target: &Target) -> Headers {
             value
         };
         let shown = match name.as_str() {
-            "x-request-id" => Some(HeaderName::from_static("request-id")),
+            "x-request-id" => Some(REQUEST_ID),
             own if AS_THEY_ARE.iter().any(|start| own.starts_with(start)) => Some(name.clone()),
             _ => None,
         };
@@ -292,11 +298,30 @@ pub(super) fn decimal(number: f64) -> HeaderValue {
     HeaderValue::from_str(&format!("{number:.3}")).unwrap_or(HeaderValue::from_static("0"))
 }
 
+/// Milliseconds with three decimals; on every answer, so without floats.
+fn millis(time: Duration) -> HeaderValue {
+    // Halves upwards; `as_micros` would cut, and divides 128 bits.
+    let micros = u64::from((time.subsec_nanos() + 500) / 1000);
+    let micros = time
+        .as_secs()
+        .saturating_mul(1_000_000)
+        .saturating_add(micros);
+    let text = format!("{}.{:03}", micros / 1000, micros % 1000);
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
+}
+
 /// Adds a header unless the value cannot be one, which is the case for no value that the config or a provider can give
 /// but for control characters.
-pub(super) fn push(out: &mut Headers, name: &'static str, value: &str) {
+pub(super) fn push(out: &mut Headers, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        out.push((HeaderName::from_static(name), value));
+        out.push((name, value));
+    }
+}
+
+fn push_amount(out: &mut Headers, name: HeaderName, amount: Usd) {
+    // Digits, which a header can always hold.
+    if let Ok(value) = HeaderValue::try_from(amount.to_string()) {
+        out.push((name, value));
     }
 }
 

@@ -305,7 +305,11 @@ impl Dispatcher {
             payers.asked.balances.clear();
         }
         let permit = admit::admit(&shared, &payers, &estimate)?;
-        let too_long = pre_call::too_long(&shared, &inbound, &table, &resolved).await;
+        let too_long = if pre_call::is_wanted(&shared, &inbound) {
+            Box::pin(pre_call::too_long(&shared, &inbound, &table, &resolved)).await
+        } else {
+            Vec::new()
+        };
         let mut plan = table.plan(
             resolved,
             route::ask(&shared, &inbound, &estimate, too_long, mock_failure),
@@ -332,7 +336,8 @@ impl Dispatcher {
 
         let (stream, endpoint) = (inbound.peek.stream, inbound.endpoint);
         let header_wait = shared.timeouts.header_wait;
-        let journey = Journey {
+        // On the heap: what follows hands it on from future to future, and each of them would hold a copy.
+        let journey = Box::new(Journey {
             dispatcher: self,
             inbound,
             plan,
@@ -340,7 +345,7 @@ impl Dispatcher {
             settlement,
             caller,
             provider_time: Duration::ZERO,
-        };
+        });
         if stream {
             let mut opening = Box::pin(journey.open_stream());
             return match timeout(header_wait, &mut opening).await {

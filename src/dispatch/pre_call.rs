@@ -20,6 +20,15 @@ const DOUBT: u64 = 2;
 /// Counts made for this request; `None`: it cannot be counted.
 type Counts = Vec<(Tokenizer, Option<u64>)>;
 
+/// Whether the length of this prompt is looked at.
+pub(super) fn is_wanted(shared: &Shared, inbound: &Inbound) -> bool {
+    let is_chat = matches!(
+        inbound.endpoint,
+        Endpoint::ChatCompletions | Endpoint::Messages
+    );
+    shared.router.enable_pre_call_checks && is_chat
+}
+
 /// The deployments of the group, and of those that fallbacks may lead to, that the prompt is too long for.
 pub(super) async fn too_long(
     shared: &Shared,
@@ -27,13 +36,6 @@ pub(super) async fn too_long(
     table: &RoutingTable,
     resolved: &Resolved,
 ) -> Vec<TooLong> {
-    let is_chat = matches!(
-        inbound.endpoint,
-        Endpoint::ChatCompletions | Endpoint::Messages
-    );
-    if !shared.router.enable_pre_call_checks || !is_chat {
-        return Vec::new();
-    }
     let mut groups = vec![resolved.clone()];
     if !inbound.peek.disable_fallbacks {
         groups.extend(table.within_reach(resolved, inbound.peek.fallbacks.as_deref()));

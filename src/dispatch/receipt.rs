@@ -16,6 +16,7 @@
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 
+use awc::http::header::HeaderName;
 use bytes::Bytes;
 use trunkline_actors::ids::RequestId;
 use trunkline_actors::spend_ledger::Balance;
@@ -23,6 +24,11 @@ use trunkline_wire::usage::Usage;
 
 use super::headers::{Headers, push};
 use super::settle::Settled;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-trunkline-request-id");
+const USAGE: HeaderName = HeaderName::from_static("x-trunkline-usage");
+const PRICE_VERSION: HeaderName = HeaderName::from_static("x-trunkline-price-version");
+const BUDGET_REMAINING: HeaderName = HeaderName::from_static("x-trunkline-budget-remaining");
 
 thread_local! {
     /// Texts are put together here, one after the other.
@@ -40,7 +46,7 @@ pub(super) fn headers(
         text.clear();
         // Writing to a string cannot fail.
         write!(text, "{id}").ok();
-        push(out, "x-trunkline-request-id", text);
+        push(out, REQUEST_ID, text);
         if let Some(settled) = settled {
             text.clear();
             usage(text, &settled.usage);
@@ -48,10 +54,10 @@ pub(super) fn headers(
                 text.push_str(";estimated");
             }
             if !text.is_empty() {
-                push(out, "x-trunkline-usage", text);
+                push(out, USAGE, text);
             }
             if let Some(priced) = &settled.priced {
-                push(out, "x-trunkline-price-version", priced.list_version());
+                push(out, PRICE_VERSION, priced.list_version());
             }
         }
         if let Some(balance) = tightest {
@@ -63,7 +69,7 @@ pub(super) fn headers(
             }
             let remaining = balance.snapshot().remaining();
             write!(text, ";remaining={remaining}").ok();
-            push(out, "x-trunkline-budget-remaining", text);
+            push(out, BUDGET_REMAINING, text);
         }
     });
 }

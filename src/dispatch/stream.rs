@@ -68,19 +68,19 @@ pub struct LateFailure {
 
 /// A stream whose first content has come.
 pub(super) struct Open {
-    journey: Journey,
+    journey: Box<Journey>,
     arrived: Arrived,
     headers: Headers,
 }
 
 /// Relays the rest of an open stream.
 struct Pump {
-    /// `None` after the end.
-    running: Option<Running>,
+    /// `None` after the end. On the heap: a pump is handed over with every piece.
+    running: Option<Box<Running>>,
 }
 
 struct Running {
-    journey: Journey,
+    journey: Box<Journey>,
     arrived: Arrived,
     events: Events,
     late_error: fn(DispatchError) -> LateFailure,
@@ -130,7 +130,7 @@ impl LateFailure {
 
 impl Journey {
     /// Tries deployments until one's first content has come.
-    pub(super) async fn open_stream(mut self) -> Result<Open, DispatchError> {
+    pub(super) async fn open_stream(mut self: Box<Self>) -> Result<Open, DispatchError> {
         let mut arrived = self.first_answer().await?;
         self.settlement.first_content();
         let now = self.dispatcher.shared.clock.now();
@@ -213,7 +213,7 @@ impl Pump {
         };
         let late_error = journey.dispatcher.shared.late_error;
         let pump = Self {
-            running: Some(Running {
+            running: Some(Box::new(Running {
                 first_content: arrived.began.elapsed(),
                 resumable: Resumable::of(&journey),
                 broken: None,
@@ -222,7 +222,7 @@ impl Pump {
                 arrived,
                 events,
                 silent: Duration::ZERO,
-            }),
+            })),
         };
         (headers, pump)
     }
@@ -297,7 +297,7 @@ impl Drop for Pump {
 }
 
 /// Reads a stream on without its client, to its end or to the bounds.
-async fn drain(mut running: Running, _place: Place, bounds: DrainBounds) {
+async fn drain(mut running: Box<Running>, _place: Place, bounds: DrainBounds) {
     let mut read: usize = 0;
     let to_the_end = async {
         loop {
@@ -342,7 +342,8 @@ impl Running {
         };
         match result {
             Ok(step) => step,
-            Err(failed) => self.carry_on_or_end(&failed).await,
+            // Rare, and much to hold: it would make every step as large.
+            Err(failed) => Box::pin(self.carry_on_or_end(&failed)).await,
         }
     }
 
@@ -541,7 +542,7 @@ impl Running {
     }
 
     /// The client has what it wanted and left: the books get the usage all the same.
-    fn finish_quietly(mut self) {
+    fn finish_quietly(mut self: Box<Self>) {
         self.report_success();
         self.note();
         let usage = self.events.relay.usage().copied();
@@ -551,7 +552,7 @@ impl Running {
     }
 
     /// Reads the end of the body after the terminal event, so that the connection can be used again.
-    fn release_connection(self) {
+    fn release_connection(self: Box<Self>) {
         let Some(mut body) = self.events.body else {
             return;
         };

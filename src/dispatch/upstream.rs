@@ -160,10 +160,9 @@ impl Upstream {
         own: Headers,
         body: Bytes,
     ) -> Result<Response, SendError> {
-        let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let request = |client: &Client| {
-            let request = client.post(uri).insert_header(json.clone());
-            with_headers(request, target, &own)
+            let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            with_headers(client.post(uri).insert_header(json), target, &own)
         };
         self.send(request, Some(body)).await
     }
@@ -257,11 +256,11 @@ fn client(tls: &Arc<ClientConfig>, connect: Duration, keep_alive: Duration) -> C
 }
 
 fn with_headers(request: ClientRequest, target: &Target, own: &Headers) -> ClientRequest {
-    let mut request = request
-        .no_decompress()
-        .insert_header((ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    let mut request = request.no_decompress();
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (name, value) in target.headers.iter().chain(own) {
-        request = request.insert_header((name.clone(), value.clone()));
+        headers.insert(name.clone(), value.clone());
     }
     request
 }
@@ -383,25 +382,25 @@ thread_local! {
 
 /// Resolves to the inner output and whether a connection was made for it.
 struct FreshFlag<F> {
-    inner: Pin<Box<F>>,
+    inner: F,
     fresh: bool,
 }
 
-impl<F: Future> FreshFlag<F> {
+impl<F: Future + Unpin> FreshFlag<F> {
     fn watch(inner: F) -> Self {
         Self {
-            inner: Box::pin(inner),
+            inner,
             fresh: false,
         }
     }
 }
 
-impl<F: Future> Future for FreshFlag<F> {
+impl<F: Future + Unpin> Future for FreshFlag<F> {
     type Output = (F::Output, bool);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         CONNECTED.set(false);
-        let polled = self.inner.as_mut().poll(cx);
+        let polled = Pin::new(&mut self.inner).poll(cx);
         self.fresh |= CONNECTED.replace(false);
         polled.map(|output| (output, self.fresh))
     }

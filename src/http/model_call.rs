@@ -1,6 +1,5 @@
 //! What every endpoint that calls a model has in common, whichever dialect its client speaks.
 
-use std::ops::Range;
 use std::rc::Rc;
 
 use actix_web::http::StatusCode;
@@ -20,6 +19,14 @@ use crate::dispatch::{DispatchError, Inbound, LateFailure, Reply};
 /// Longest caller-given id that is echoed.
 const MAX_CALL_ID: usize = 256;
 pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+// Constants, since a name is checked byte by byte when it is made.
+const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
+const NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
+const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
+const CUSTOMER_ID: HeaderName = HeaderName::from_static("x-litellm-customer-id");
+const END_USER_ID: HeaderName = HeaderName::from_static("x-litellm-end-user-id");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 /// Longest model name, in bytes: it goes into headers, and a record of the books holds it twice.
 const MAX_MODEL_NAME: usize = 512;
@@ -84,8 +91,9 @@ async fn answer(
     let inbound = inbound(endpoint, call, body, arrived)?;
     let dispatcher = Rc::clone(&call.worker.dispatcher);
     let reply = match endpoint {
-        Endpoint::CountTokens => dispatcher.count_tokens(&caller.identity, inbound).await,
-        _ => dispatcher.run(&caller.identity, inbound).await,
+        // On the heap: the server copies a handler's future several times on its way to be run.
+        Endpoint::CountTokens => Box::pin(dispatcher.count_tokens(&caller.identity, inbound)).await,
+        _ => Box::pin(dispatcher.run(&caller.identity, inbound)).await,
     };
     let reply = reply.map_err(|err| refused(call.app(), err))?;
     Ok(match reply {
@@ -105,7 +113,7 @@ async fn answer(
                     HeaderValue::from_static("text/event-stream; charset=utf-8"),
                 ))
                 .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")))
-                .insert_header(("x-accel-buffering", "no"));
+                .insert_header((ACCEL_BUFFERING, HeaderValue::from_static("no")));
             for header in headers {
                 response.append_header(header);
             }
@@ -123,13 +131,13 @@ fn inbound(
     let mut peek = RequestPeek::parse(endpoint, &body)
         .map_err(|bad| ApiError::from(DispatchError::Invalid(bad)))?;
     // Headers override the body (contract `routing` §11).
-    if let Some(timeout) = number(call, "x-litellm-timeout")? {
+    if let Some(timeout) = number(call, &TIMEOUT)? {
         peek.timeout_secs = Some(timeout);
     }
-    if let Some(timeout) = number(call, "x-litellm-stream-timeout")? {
+    if let Some(timeout) = number(call, &STREAM_TIMEOUT)? {
         peek.stream_timeout_secs = Some(timeout);
     }
-    if let Some(retries) = call.header("x-litellm-num-retries") {
+    if let Some(retries) = call.header(&NUM_RETRIES) {
         let retries = retries.parse().map_err(|_not_a_number| {
             ApiError::new(
                 Code::BadRequest,
@@ -163,14 +171,15 @@ fn inbound(
     for fallback in fallbacks {
         check_model_name("fallbacks", fallback)?;
     }
-    let end_user = ["x-litellm-customer-id", "x-litellm-end-user-id"]
+    let configured = call.app().config.general.user_header_name.as_deref();
+    let end_user = [&CUSTOMER_ID, &END_USER_ID]
         .into_iter()
-        .chain(call.app().config.general.user_header_name.as_deref())
         .find_map(|name| call.header(name))
+        .or_else(|| call.header(configured?))
         .filter(|id| !id.is_empty())
         .map(str::to_owned);
     let header_tags = call
-        .header("x-litellm-tags")
+        .header(&TAGS)
         .map(|tags| {
             tags.split(',')
                 .map(|tag| tag.trim().to_owned())
@@ -225,7 +234,7 @@ fn check_model_name(field: &'static str, name: &str) -> Result<(), ApiError> {
     .param(field))
 }
 
-fn number(call: &Call, name: &'static str) -> Result<Option<f64>, ApiError> {
+fn number(call: &Call, name: &HeaderName) -> Result<Option<f64>, ApiError> {
     let Some(text) = call.header(name) else {
         return Ok(None);
     };
@@ -235,7 +244,7 @@ fn number(call: &Call, name: &'static str) -> Result<Option<f64>, ApiError> {
             Code::BadRequest,
             format!("{name} must be a number of seconds above zero."),
         )
-        .param(name)),
+        .param(name.as_str())),
     }
 }
 
@@ -254,16 +263,18 @@ fn call_id(call: &Call) -> HeaderValue {
 fn new_id() -> String {
     let bits: u128 = rand::random();
     let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{bits:032x}");
-    let part = |range: Range<usize>| hex.get(range).unwrap_or_default();
-    format!(
-        "{}-{}-{}-{}-{}",
-        part(0..8),
-        part(8..12),
-        part(12..16),
-        part(16..20),
-        part(20..32)
-    )
+    let mut hex = [0; 32];
+    // The sizes fit, so it cannot fail.
+    hex::encode_to_slice(bits.to_be_bytes(), &mut hex).ok();
+    let hex = str::from_utf8(&hex).unwrap_or_default();
+    let mut id = String::with_capacity(36);
+    for part in [0..8, 8..12, 12..16, 16..20, 20..32] {
+        if !id.is_empty() {
+            id.push('-');
+        }
+        id.push_str(hex.get(part).unwrap_or_default());
+    }
+    id
 }
 
 /// Logs a failure once, where it is handled; never a body or a key.

@@ -8,7 +8,7 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::RequestId;
 
 use crate::keys::generate;
-use crate::spend::{COST_PICO, pico, rows, total, whole_or_streamed};
+use crate::spend::{COST_PICO, pico, rows, whole_or_streamed};
 use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request_body, start};
 use crate::support::http::{Answer, Request};
@@ -766,7 +766,7 @@ fn old_rows_go_and_what_was_spent_stays() {
         store
             .execute(
                 &format!("UPDATE {roll_up} SET day = ?1"),
-                [then / 86_400_000],
+                [(then / 86_400_000).to_string()],
             )
             .expect("its sums are aged");
     }

@@ -7,6 +7,7 @@
 mod array;
 mod depth;
 mod path;
+mod scan;
 mod splice;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 pub use path::MemberPath;
+pub(crate) use scan::{elements, members};
 pub use splice::Splice;
 pub(crate) use splice::restamped;
 pub(crate) use value::{filled, spelled_bytes, string};

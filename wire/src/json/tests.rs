@@ -216,6 +216,22 @@ fn objects() -> impl Strategy<Value = Map<String, Value>> {
 
 proptest! {
     #[test]
+    fn a_walk_finds_the_members_and_elements_that_a_parser_finds(object in objects()) {
+        let compact = serde_json::to_string(&object).unwrap();
+        let spaced = serde_json::to_string_pretty(&object).unwrap();
+        for text in [compact, spaced] {
+            let parsed = Object::parse_str(&text).unwrap();
+            let expected: Vec<_> = parsed.members().map(|(key, value)| (key, value.get())).collect();
+            let walked: Vec<_> = members(&text).collect();
+            let walked: Vec<_> = walked.iter().map(|(key, value)| (key.as_ref(), *value)).collect();
+            prop_assert_eq!(&walked, &expected);
+            let values: Vec<&str> = expected.iter().map(|(_, value)| *value).collect();
+            let list = format!("[{}]", values.join(" , "));
+            prop_assert_eq!(elements(&list).collect::<Vec<_>>(), values);
+        }
+    }
+
+    #[test]
     fn splicing_equals_editing_the_value(
         object in objects(),
         pretty in any::<bool>(),

@@ -1,0 +1,158 @@
+//! The client: a number of connections that each send one request after the other.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+
+use crate::http;
+use crate::mock::MARK;
+
+/// What is sent, ready for the wire, and what comes back.
+#[derive(Clone)]
+pub struct Request {
+    pub to: SocketAddr,
+    pub bytes: Rc<Vec<u8>>,
+    /// The answer is a stream: counted are chunks with content, measured is the time to the first.
+    pub streamed: bool,
+    /// The last bytes of a stream that ended as it should.
+    pub ends_with: &'static str,
+}
+
+/// What was seen.
+#[derive(Default)]
+pub struct Seen {
+    /// Of good answers: until the end, or of a stream until the first content. Microseconds.
+    pub latencies: Vec<f64>,
+    pub errors: u64,
+    /// Chunks with content.
+    pub chunks: u64,
+    /// The first error, for people.
+    pub example: Option<String>,
+}
+
+impl Seen {
+    /// The latency that the share `of` of all answers did not exceed.
+    pub fn percentile(&self, of: f64) -> f64 {
+        let mut sorted = self.latencies.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = (sorted.len() as f64 * of) as usize;
+        sorted
+            .get(at.min(sorted.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(f64::NAN)
+    }
+
+    fn fail(&mut self, why: impl ToString) {
+        self.errors += 1;
+        self.example.get_or_insert_with(|| why.to_string());
+    }
+}
+
+/// Requests as the wire wants them.
+pub fn request(to: SocketAddr, path: &str, key: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: {to}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\naccept: */*\r\nuser-agent: bench\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// Keeps `connections` busy for `time`; answers under way at the end are read.
+pub async fn run(request: &Request, connections: usize, time: Duration) -> Seen {
+    let seen = Rc::new(RefCell::new(Seen::default()));
+    let until = Instant::now() + time;
+    let clients: Vec<_> = (0..connections)
+        .map(|_| {
+            let (request, seen) = (request.clone(), Rc::clone(&seen));
+            spawn_local(async move {
+                let mut connection = None;
+                while Instant::now() < until {
+                    if let Err(err) = exchange(&mut connection, &request, &seen).await {
+                        connection = None;
+                        seen.borrow_mut().fail(err);
+                    }
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.ok();
+    }
+    std::mem::take(&mut seen.borrow_mut())
+}
+
+/// Sends one request and reads its answer.
+pub async fn exchange(
+    connection: &mut Option<TcpStream>,
+    request: &Request,
+    seen: &RefCell<Seen>,
+) -> std::io::Result<()> {
+    let stream = match connection {
+        Some(stream) => stream,
+        None => {
+            let stream = TcpStream::connect(request.to).await?;
+            stream.set_nodelay(true)?;
+            connection.insert(stream)
+        }
+    };
+    let began = Instant::now();
+    let micros = || began.elapsed().as_secs_f64() * 1e6;
+    stream.write_all(&request.bytes).await?;
+    let mut buffer = Vec::with_capacity(8 * 1024);
+    let head_len = loop {
+        if let Some(end) = http::head_end(&buffer) {
+            break end;
+        }
+        if stream.read_buf(&mut buffer).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    };
+    let head = buffer[..head_len].to_vec();
+    let mut body = Vec::with_capacity(4 * 1024);
+    let mut chunks = http::is_chunked(&head).then(http::Chunks::default);
+    let length = http::content_length(&head);
+    let mut first_content = None;
+    let mut piece = buffer.split_off(head_len);
+    loop {
+        let done = match &mut chunks {
+            Some(chunks) => {
+                chunks.push(&piece, &mut body);
+                chunks.done
+            }
+            None => {
+                body.extend_from_slice(&piece);
+                body.len() >= length
+            }
+        };
+        if request.streamed && first_content.is_none() && http::find(&body, MARK).is_some() {
+            first_content = Some(micros());
+        }
+        if done {
+            break;
+        }
+        piece.clear();
+        if stream.read_buf(&mut piece).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let mut seen = seen.borrow_mut();
+    let good = head.starts_with(b"HTTP/1.1 200");
+    let text = || String::from_utf8_lossy(&body).into_owned();
+    match (good, request.streamed, first_content) {
+        (true, false, _) => seen.latencies.push(micros()),
+        (true, true, Some(first)) if text().trim_end().ends_with(request.ends_with) => {
+            seen.latencies.push(first);
+            seen.chunks += http::count(&body, MARK) as u64;
+        }
+        _ => {
+            let head = String::from_utf8_lossy(&head).into_owned();
+            seen.fail(head.lines().next().unwrap_or_default().to_owned() + ": " + &text());
+        }
+    }
+    Ok(())
+}
