@@ -14,11 +14,18 @@ use super::StorageError;
 use super::books::{cost_that_fits, integer, status, tokens};
 
 /// The columns of a record that are read as they are; `tags`, `pieces` and `budgets` are asked for as text.
-pub(super) const COLUMNS: &str = "id, request_id, call_type, status, key_id, key_alias, user_id, end_user, model_group, \
+const COLUMNS: &str = "id, request_id, call_type, status, key_id, key_alias, user_id, end_user, model_group, \
      model, deployment, provider, api_base, stream, started_at, first_content_at, ended_at, input_uncached, cache_read, \
      cache_write_5m, cache_write_1h, audio_input, image_input, output_text, reasoning, audio_output, prompt_tokens, \
      completion_tokens, total_tokens, usage_estimated, cost, price_version, cache_hit, attempts, error_code, team_id, \
      organization_id, client_ip, service_tier, price_id, adjusts";
+
+/// All columns of a record. `as_text` makes a text of JSON: `::text`, or nothing where it is one.
+pub(super) fn columns(as_text: &str) -> String {
+    format!(
+        "{COLUMNS}, tags{as_text} AS tags, pieces{as_text} AS pieces, budgets{as_text} AS budgets"
+    )
+}
 
 /// A row of one of the drivers.
 pub(super) trait Booked {
@@ -128,7 +135,7 @@ fn whole(value: Option<i64>) -> u64 {
         .unwrap_or_default()
 }
 
-fn id(text: &str, column: &'static str) -> Result<RequestId, StorageError> {
+pub(super) fn id(text: &str, column: &'static str) -> Result<RequestId, StorageError> {
     text.parse()
         .map_err(|err| unreadable(column, Box::new(err)))
 }

@@ -407,17 +407,6 @@ pub(super) fn status(status: SpendStatus) -> &'static str {
     }
 }
 
-/// The status of that word.
-pub(super) fn status_named(word: &str) -> SpendStatus {
-    match word {
-        "success" => SpendStatus::Success,
-        "failure" => SpendStatus::Failure,
-        "adjustment" => SpendStatus::Adjustment,
-        // The table takes no other.
-        _ => SpendStatus::Unknown,
-    }
-}
-
 /// The cost that goes on the books: `None` for an unknown one, and for one that no column holds, which is said.
 pub(super) fn cost_that_fits(row: &SpendRecord, fits: impl FnOnce(&Usd) -> bool) -> Option<Usd> {
     let cost = Usd::rounded(row.cost?.as_decimal());

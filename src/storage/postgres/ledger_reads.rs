@@ -8,15 +8,15 @@ use jiff::civil::Date;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use trunkline_actors::ids::RequestId;
-use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, SpendRecord};
 
 use super::Postgres;
-use super::convert::{date, fits, money, storable};
+use super::booked::record;
+use super::convert::{date, fits, storable};
 use super::pool::WorkError;
 use crate::storage::StorageError;
 use crate::storage::audit::{Difference, LedgerAudit, RowSpan, SumsAudit};
-use crate::storage::booked::{self, Booked, COLUMNS};
+use crate::storage::booked;
 use crate::storage::books::{COUNTS, DAY_MS, day, integer};
 use crate::storage::ledger_sums::{ROLL_UPS, RollUp, WINDOW_KEY, Words, differing_windows};
 
@@ -41,7 +41,7 @@ impl LedgerAudit for Postgres {
         let sql = format!(
             "SELECT {} FROM trunkline.spend_logs WHERE (day = $1::text::date AND id = $2) OR request_id = $3 \
              ORDER BY id DESC LIMIT 20",
-            columns()
+            booked::columns("::text")
         );
         Box::pin(self.connections.read("find rows", move |client| {
             Box::pin(async move {
@@ -67,7 +67,7 @@ impl LedgerAudit for Postgres {
         let sql = format!(
             "SELECT {} FROM trunkline.spend_logs WHERE day >= $1::text::date AND id > $2 \
              AND day <= $3::text::date AND id < $4 ORDER BY day, id LIMIT $5",
-            columns()
+            booked::columns("::text")
         );
         Box::pin(self.connections.read("read rows", move |client| {
             Box::pin(async move {
@@ -116,33 +116,6 @@ impl LedgerAudit for Postgres {
     }
 }
 
-/// A row, in the words of [`booked`].
-struct Found<'a>(&'a Row);
-
-impl Booked for Found<'_> {
-    type Error = WorkError;
-
-    fn text(&self, column: &'static str) -> Result<Option<String>, WorkError> {
-        Ok(self.0.try_get(column)?)
-    }
-
-    fn number(&self, column: &'static str) -> Result<Option<i64>, WorkError> {
-        Ok(self.0.try_get(column)?)
-    }
-
-    fn flag(&self, column: &'static str) -> Result<bool, WorkError> {
-        Ok(self.0.try_get(column)?)
-    }
-
-    fn amount(&self, column: &'static str) -> Result<Option<Usd>, WorkError> {
-        Ok(money(self.0, column)?)
-    }
-}
-
-fn columns() -> String {
-    format!("{COLUMNS}, tags::text AS tags, pieces::text AS pieces, budgets::text AS budgets")
-}
-
 async fn records(
     client: &impl GenericClient,
     sql: &str,
@@ -150,7 +123,7 @@ async fn records(
 ) -> Result<Vec<SpendRecord>, WorkError> {
     let statement = client.prepare_cached(sql).await?;
     let rows = client.query(&statement, params).await?;
-    rows.iter().map(|row| booked::record(&Found(row))).collect()
+    rows.iter().map(record).collect()
 }
 
 /// An adjustment has the time of what it corrects, so both are of the same day.
@@ -167,7 +140,7 @@ async fn by_ids(
     let ids: Vec<String> = ids.iter().map(RequestId::to_string).collect();
     let sql = format!(
         "SELECT {} FROM trunkline.spend_logs WHERE day = ANY($1::text[]::date[]) AND {column} = ANY($2) ORDER BY {order}",
-        columns()
+        booked::columns("::text")
     );
     records(client, &sql, &[&days, &ids]).await
 }

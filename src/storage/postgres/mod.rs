@@ -5,6 +5,7 @@
 //! nothing depends on a session's `search_path`.
 
 mod address;
+mod booked;
 mod convert;
 mod keys;
 mod ledger_reads;

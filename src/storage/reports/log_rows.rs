@@ -6,14 +6,8 @@ use trunkline_actors::ids::RequestId;
 
 use super::statement::{Arg, Dialect, Statement};
 use super::{LogColumn, LogQuery, MOST_WALKED};
+use crate::storage::booked;
 use crate::storage::books::{DAY_MS, first_id_at, integer};
-
-/// The columns of a row, in the order in which both databases read them.
-pub(in crate::storage) const COLUMNS: &str = "id, request_id, call_type, status, key_id, key_alias, user_id, end_user, \
-     model_group, model, deployment, provider, api_base, stream, started_at, first_content_at, ended_at, input_uncached, \
-     cache_read, cache_write_5m, cache_write_1h, audio_input, image_input, output_text, reasoning, audio_output, \
-     prompt_tokens, completion_tokens, total_tokens, usage_estimated, cost, price_version, cache_hit, attempts, error_code, \
-     tags, team_id, organization_id, client_ip, pieces, service_tier, price_id, adjusts, budgets";
 
 /// The statements of one page.
 pub(in crate::storage) struct PageStatements {
@@ -46,14 +40,18 @@ fn rows(dialect: Dialect, query: &LogQuery) -> Statement {
     // Places are numbered as they are made, wherever they stand.
     let skip = out.place(Arg::Whole(query.skip.into()));
     let limit = out.place(Arg::Whole(query.limit.into()));
+    let columns = booked::columns(match dialect {
+        Dialect::Sqlite => "",
+        Dialect::Postgres => "::text",
+    });
     match behind {
         None => out.push(&format!(
-            "SELECT {COLUMNS} FROM {table}{indexed} ORDER BY {order} LIMIT {limit} OFFSET {skip}"
+            "SELECT {columns} FROM {table}{indexed} ORDER BY {order} LIMIT {limit} OFFSET {skip}"
         )),
         Some(behind) => {
             let most = out.place(Arg::Whole(MOST_WALKED.into()));
             out.push(&format!(
-                "SELECT {COLUMNS} FROM (SELECT * FROM {table}{indexed} ORDER BY {order} LIMIT {most}) AS walked \
+                "SELECT {columns} FROM (SELECT * FROM {table}{indexed} ORDER BY {order} LIMIT {most}) AS walked \
                  WHERE {behind} ORDER BY id DESC LIMIT {limit} OFFSET {skip}"
             ));
         }

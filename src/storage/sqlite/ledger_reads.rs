@@ -6,11 +6,11 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, SpendRecord};
 
 use super::Sqlite;
-use super::convert::money;
+use super::booked::record;
 use super::pool::WorkError;
 use crate::storage::StorageError;
 use crate::storage::audit::{Difference, LedgerAudit, RowSpan, SumsAudit};
-use crate::storage::booked::{self, Booked, COLUMNS};
+use crate::storage::booked;
 use crate::storage::books::{COUNTS, DAY_MS, Day, day, first_id_at, integer};
 use crate::storage::ledger_sums::{ROLL_UPS, RollUp, WINDOW_KEY, Words, differing_windows};
 
@@ -39,8 +39,8 @@ impl LedgerAudit for Sqlite {
         let sql = format!(
             "SELECT {} FROM spend_logs WHERE id = ?1 UNION SELECT {} FROM spend_logs WHERE request_id = ?2 \
              ORDER BY id DESC LIMIT 20",
-            columns(),
-            columns()
+            booked::columns(""),
+            booked::columns("")
         );
         Box::pin(self.connections.read("find rows", move |connection| {
             // Ids are written in capitals, and typed as one likes.
@@ -63,7 +63,7 @@ impl LedgerAudit for Sqlite {
     ) -> BoxFuture<'_, Result<Vec<SpendRecord>, StorageError>> {
         let sql = format!(
             "SELECT {} FROM spend_logs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
-            columns()
+            booked::columns("")
         );
         Box::pin(self.connections.read("read rows", move |connection| {
             let (after, before) = (span.after.to_string(), span.before.to_string());
@@ -106,33 +106,6 @@ impl LedgerAudit for Sqlite {
     }
 }
 
-/// A row, in the words of [`booked`].
-struct Found<'a>(&'a Row<'a>);
-
-impl Booked for Found<'_> {
-    type Error = WorkError;
-
-    fn text(&self, column: &'static str) -> Result<Option<String>, WorkError> {
-        Ok(self.0.get(column)?)
-    }
-
-    fn number(&self, column: &'static str) -> Result<Option<i64>, WorkError> {
-        Ok(self.0.get(column)?)
-    }
-
-    fn flag(&self, column: &'static str) -> Result<bool, WorkError> {
-        Ok(self.0.get(column)?)
-    }
-
-    fn amount(&self, column: &'static str) -> Result<Option<Usd>, WorkError> {
-        Ok(money(self.0, column)?)
-    }
-}
-
-fn columns() -> String {
-    format!("{COLUMNS}, tags, pieces, budgets")
-}
-
 fn records(
     connection: &Connection,
     sql: &str,
@@ -142,7 +115,7 @@ fn records(
     let mut rows = statement.query(params)?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        records.push(booked::record(&Found(row))?);
+        records.push(record(row)?);
     }
     Ok(records)
 }
@@ -158,7 +131,7 @@ fn by_ids(
         let places = vec!["?"; ids.len()].join(", ");
         let sql = format!(
             "SELECT {} FROM spend_logs WHERE {column} IN ({places}) ORDER BY {order}",
-            columns()
+            booked::columns("")
         );
         let ids = ids.iter().map(RequestId::to_string);
         found.extend(records(connection, &sql, params_from_iter(ids))?);

@@ -3,6 +3,7 @@
 //! A second process may use the same file at any time. Statements of one domain are in one file: `keys`, `tenants`,
 //! `spend_insert` (the books' only writer), `spend_queries`. How columns and values correspond is in `convert`.
 
+mod booked;
 mod convert;
 mod keys;
 mod ledger_reads;
