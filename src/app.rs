@@ -1,5 +1,6 @@
 //! What handlers can reach: one [`App`] per process, one [`Worker`] per HTTP worker.
 
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::SupervisorHandle;
 
 use crate::auth::{KeyTable, PayerReader};
-use crate::config::Config;
+use crate::config::{Config, ConfigErrors};
 use crate::dispatch::{Dispatcher, Shared};
 use crate::health::CheckBoard;
 use crate::journal::Journal;
@@ -24,6 +25,8 @@ pub struct App {
     pub shared: Arc<Shared>,
     /// Who may call.
     pub keys: KeyTable,
+    /// Reads the configuration anew, for its prices.
+    pub reload: ReloadConfig,
     /// Reads and resets budgets.
     pub payers: PayerReader,
     /// Keys, tenants, books.
@@ -44,6 +47,9 @@ pub struct App {
     pub draining: AtomicBool,
 }
 
+/// Reads the configuration from where the process has it. May block.
+pub struct ReloadConfig(pub Box<dyn Fn() -> Result<Config, ConfigErrors> + Send + Sync>);
+
 /// One HTTP worker's share. Never leaves its thread.
 #[derive(Debug)]
 pub struct Worker {
@@ -51,6 +57,12 @@ pub struct Worker {
     pub app: Arc<App>,
     /// This worker's request path.
     pub dispatcher: Rc<Dispatcher>,
+}
+
+impl fmt::Debug for ReloadConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReloadConfig(..)")
+    }
 }
 
 impl App {

@@ -20,6 +20,7 @@ use actix_web::http::header::HeaderName;
 use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App as WebApp, HttpServer, web};
 use anyhow::{Context as _, ensure};
+use arc_swap::ArcSwap;
 use log::{error, info, warn};
 use rustls::ClientConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,7 +33,7 @@ use trunkline_actors::rate_limiter::{self, LimiterSettings};
 use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
 
-use crate::app::{App, Worker};
+use crate::app::{App, ReloadConfig, Worker};
 use crate::auth::{BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader};
 use crate::config::{Config, DatabaseUrl, Fsync, NoticeKind};
 use crate::dispatch::{self, Dispatcher, Draining, Recording, Shared, Targets};
@@ -61,7 +62,7 @@ const SIGXFSZ: i32 = 25;
 ///
 /// # Errors
 /// Whatever keeps it from starting, with its cause; once it serves, nothing but the loss of its sockets.
-pub async fn serve(config: Config) -> Result<(), anyhow::Error> {
+pub async fn serve(config: Config, reload: ReloadConfig) -> Result<(), anyhow::Error> {
     report_notices(&config);
     let (addresses, closed) = addresses(&config)?;
     if closed {
@@ -69,7 +70,7 @@ pub async fn serve(config: Config) -> Result<(), anyhow::Error> {
             "no master key is set and the address is reachable from outside: only health routes answer. Set LITELLM_MASTER_KEY or general_settings.master_key"
         );
     }
-    let process = Process::start(config, closed).await?;
+    let process = Process::start(config, reload, closed).await?;
     process.run(&addresses).await
 }
 
@@ -152,7 +153,11 @@ struct Process {
 // === impl Process ===
 
 impl Process {
-    async fn start(config: Config, closed: bool) -> Result<Self, anyhow::Error> {
+    async fn start(
+        config: Config,
+        reload: ReloadConfig,
+        closed: bool,
+    ) -> Result<Self, anyhow::Error> {
         let journal = Arc::new(open_journal(&config).await?);
         let store = open_store(&config).await?;
         declare_users(&config, &store).await?;
@@ -198,7 +203,7 @@ impl Process {
                 .await
                 .context("what was spent of the gateway's budget cannot be read")?,
             ledger: ledger.clone(),
-            prices,
+            prices: ArcSwap::new(prices),
             metrics,
             clock,
             timeouts: config.server.timeouts,
@@ -240,6 +245,7 @@ impl Process {
                 shared,
                 keys,
                 payers,
+                reload,
                 store,
                 ledger,
                 journal: Arc::clone(&journal),

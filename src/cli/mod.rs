@@ -71,7 +71,7 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct ConfigArgs {
     /// The config file; without it the environment decides (`CONFIG_FILE_PATH`, provider keys).
     #[arg(short, long, value_name = "FILE")]
@@ -164,11 +164,19 @@ fn load_config(
     overrides: &CliOverrides,
     env: ProcessEnv,
 ) -> Result<Config, anyhow::Error> {
+    Ok(read_config(args, overrides, env)?)
+}
+
+fn read_config(
+    args: &ConfigArgs,
+    overrides: &CliOverrides,
+    env: ProcessEnv,
+) -> Result<Config, ConfigErrors> {
     let source = match &args.config {
         Some(path) => ConfigSource::Path(path),
         None => ConfigSource::Environment,
     };
-    Ok(load(source, overrides, &env)?)
+    load(source, overrides, &env)
 }
 
 fn start_logging(config: &Config, env: ProcessEnv) -> Result<Guard, anyhow::Error> {

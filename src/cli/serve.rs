@@ -2,7 +2,8 @@
 
 use actix_rt::System;
 
-use super::{ServeArgs, load_config, start_logging};
+use super::{ServeArgs, load_config, read_config, start_logging};
+use crate::app::ReloadConfig;
 use crate::config::{CliOverrides, ProcessEnv};
 use crate::server;
 
@@ -14,5 +15,7 @@ pub(super) fn run(args: &ServeArgs, env: ProcessEnv) -> Result<(), anyhow::Error
     };
     let config = load_config(&args.config, &overrides, env)?;
     let _log = start_logging(&config, env)?;
-    System::new().block_on(server::serve(config))
+    let args = args.config.clone();
+    let reload = ReloadConfig(Box::new(move || read_config(&args, &overrides, env)));
+    System::new().block_on(server::serve(config, reload))
 }

@@ -304,7 +304,7 @@ pub(super) fn encode(
             upstream_model,
             endpoint: inbound.endpoint,
             max_tokens_field: max_tokens_field(target, upstream_model),
-            max_output_tokens: target.max_output_tokens(&shared.prices, upstream_model),
+            max_output_tokens: target.max_output_tokens(upstream_model),
             drop_params: inbound
                 .peek
                 .drop_params

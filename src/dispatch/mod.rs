@@ -40,6 +40,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use awc::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use log::error;
@@ -91,7 +92,7 @@ pub struct Shared {
     /// Budgets of deployments and providers.
     pub caps: Caps,
     /// List prices.
-    pub prices: Arc<PriceBook>,
+    pub prices: ArcSwap<PriceBook>,
     /// Counters.
     pub metrics: Metrics,
     /// Monotonic time.
@@ -365,7 +366,7 @@ fn candidates(shared: &Shared, resolved: &Resolved) -> Vec<Candidate> {
         .deployments()
         .filter_map(|(id, upstream_model)| {
             let target = Arc::clone(shared.targets.get(id)?);
-            let price = target.price(&shared.prices, upstream_model);
+            let price = target.price(upstream_model);
             Some((target, price))
         })
         .collect()

@@ -46,7 +46,7 @@ pub(super) async fn too_long(
         let Some(target) = shared.targets.get(id) else {
             continue;
         };
-        let Some(window) = target.max_input_tokens(&shared.prices, upstream_model) else {
+        let Some(window) = target.max_input_tokens(upstream_model) else {
             continue;
         };
         if surely_fits(inbound, window) {

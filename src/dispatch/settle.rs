@@ -120,7 +120,7 @@ impl Settlement {
 
     /// A deployment is being tried; what follows is its doing until another one is.
     pub(super) fn trying(&mut self, target: &Arc<Target>, attempt: &Attempt) {
-        let priced = target.price(&self.shared.prices, &attempt.upstream_model);
+        let priced = target.price(&attempt.upstream_model);
         let Some(open) = &mut self.open else { return };
         open.reached = true;
         open.record.attempts += 1;

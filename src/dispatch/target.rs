@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use awc::http::Uri;
 use awc::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use trunkline_actors::ids::DeploymentId;
@@ -16,7 +17,7 @@ use trunkline_wire::request::Endpoint;
 
 use super::priced::{Priced, Remembered};
 use crate::config::{self, AuthScheme, Config, DeploymentConfig, Provider, Secret};
-use crate::cost::PriceBook;
+use crate::cost::{PriceBook, PricedModel};
 use crate::telemetry::metrics::{GroupMetrics, Metrics};
 use crate::tokenizer::Tokenizer;
 
@@ -46,16 +47,24 @@ pub struct Target {
     /// The wire format of its provider.
     pub(super) dialect: Dialect,
     addresses: Addresses,
-    /// The longest answer of its model, in tokens, where known; of a pattern, what the config says of all its models.
-    max_output_tokens: Option<u64>,
     /// Where the provider lists its models.
     pub(super) models: Uri,
-    /// Known for every deployment whose upstream model is no pattern.
-    price: Option<Arc<Priced>>,
-    /// Prices of what its pattern stood for.
-    looked_up: Remembered,
+    /// What its models cost, and what else the price list knows of them.
+    pricing: ArcSwap<Pricing>,
     /// Output tokens that its answers usually have.
     pub typical: Typical,
+}
+
+/// Replaced as a whole when prices are read anew.
+#[derive(Debug)]
+struct Pricing {
+    /// For its prices and the operator's terms.
+    config: DeploymentConfig,
+    book: Arc<PriceBook>,
+    /// Known for every deployment whose upstream model is no pattern.
+    own: Option<Arc<Priced>>,
+    /// Prices of what its pattern stood for.
+    looked_up: Remembered,
 }
 
 /// Where the endpoints of a provider are.
@@ -87,7 +96,7 @@ impl Targets {
     /// When a configured header or URL cannot be sent; the config's own checks leave little.
     pub fn build(
         config: &Config,
-        prices: &PriceBook,
+        prices: &Arc<PriceBook>,
         metrics: &Metrics,
     ) -> Result<Self, anyhow::Error> {
         let mut by_id = HashMap::new();
@@ -111,6 +120,20 @@ impl Targets {
         self.any_resumes
     }
 
+    /// Takes over the prices of a config that was read anew, and answers for how many deployments. Requests under way keep
+    /// theirs; a deployment that the config does not have any more, or not with the same parameters, keeps what it had.
+    pub fn reprice(&self, config: &Config) -> usize {
+        let deployments = config.deployments.iter();
+        deployments
+            .filter_map(|one| {
+                let target = self.by_id.get(one.id.as_str())?;
+                let pricing = Pricing::of(one, &config.price_book);
+                target.pricing.store(Arc::new(pricing));
+                Some(())
+            })
+            .count()
+    }
+
     /// The deployment of that id.
     pub fn get(&self, id: &DeploymentId) -> Option<&Arc<Target>> {
         self.by_id.get(id)
@@ -122,10 +145,9 @@ impl Targets {
 impl Target {
     fn build(
         config: &DeploymentConfig,
-        prices: &PriceBook,
+        prices: &Arc<PriceBook>,
         metrics: &Metrics,
     ) -> Result<Self, anyhow::Error> {
-        let fixed = !config.upstream_model.contains('*');
         Ok(Self {
             headers: headers(config)?,
             shown: shown(config),
@@ -133,17 +155,7 @@ impl Target {
             dialect: dialect(config.provider),
             addresses: Addresses::of(config)?,
             models: uri(config, "/models")?,
-            max_output_tokens: config.model_info.max_output_tokens.or_else(|| {
-                config
-                    .listed(prices, &config.upstream_model)?
-                    .max_output_tokens
-            }),
-            price: if fixed {
-                priced(config, prices, &config.upstream_model).map(Arc::new)
-            } else {
-                None
-            },
-            looked_up: Remembered::default(),
+            pricing: ArcSwap::from_pointee(Pricing::of(config, prices)),
             typical: Typical::default(),
             config: config.clone(),
         })
@@ -166,37 +178,24 @@ impl Target {
     }
 
     /// What `upstream_model` costs here; `None` is unknown.
-    pub fn price(&self, prices: &PriceBook, upstream_model: &str) -> Option<Arc<Priced>> {
-        if upstream_model == self.config.upstream_model {
-            return self.price.clone();
-        }
-        // What the pattern stands for, or the model of a health check.
-        self.looked_up.get(upstream_model, || {
-            priced(&self.config, prices, upstream_model)
-        })
+    pub fn price(&self, upstream_model: &str) -> Option<Arc<Priced>> {
+        self.pricing.load().price(upstream_model)
     }
 
-    /// The longest answer of `upstream_model`, in tokens, where known.
-    pub(super) fn max_output_tokens(
-        &self,
-        prices: &PriceBook,
-        upstream_model: &str,
-    ) -> Option<u64> {
-        self.max_output_tokens.or_else(|| {
-            if !self.config.upstream_model.contains('*') {
-                return None;
-            }
-            let listed = self.config.listed(prices, upstream_model)?;
-            listed.max_output_tokens
+    /// The longest answer of `upstream_model`, in tokens, where known; of a pattern, what the config says of all its models.
+    pub(super) fn max_output_tokens(&self, upstream_model: &str) -> Option<u64> {
+        self.config.model_info.max_output_tokens.or_else(|| {
+            let pricing = self.pricing.load();
+            pricing.listed(upstream_model)?.max_output_tokens
         })
     }
 
     /// Tokens of a prompt that `upstream_model` takes here, where that is known.
-    pub(super) fn max_input_tokens(&self, prices: &PriceBook, upstream_model: &str) -> Option<u64> {
-        self.config
-            .model_info
-            .max_input_tokens
-            .or_else(|| self.config.listed(prices, upstream_model)?.max_input_tokens)
+    pub(super) fn max_input_tokens(&self, upstream_model: &str) -> Option<u64> {
+        self.config.model_info.max_input_tokens.or_else(|| {
+            let pricing = self.pricing.load();
+            pricing.listed(upstream_model)?.max_input_tokens
+        })
     }
 
     /// Counts as `upstream_model` does, or the model that it is said to be.
@@ -215,6 +214,35 @@ impl Target {
             .iter()
             .chain(headers)
             .map(Secret::expose)
+    }
+}
+
+// === impl Pricing ===
+
+impl Pricing {
+    fn of(config: &DeploymentConfig, book: &Arc<PriceBook>) -> Self {
+        let is_fixed = !config.upstream_model.contains('*');
+        let own = is_fixed.then(|| priced(config, book, &config.upstream_model));
+        Self {
+            own: own.flatten().map(Arc::new),
+            looked_up: Remembered::default(),
+            book: Arc::clone(book),
+            config: config.clone(),
+        }
+    }
+
+    fn price(&self, upstream_model: &str) -> Option<Arc<Priced>> {
+        if upstream_model == self.config.upstream_model {
+            return self.own.clone();
+        }
+        // What the pattern stands for, or the model of a health check.
+        self.looked_up.get(upstream_model, || {
+            priced(&self.config, &self.book, upstream_model)
+        })
+    }
+
+    fn listed(&self, upstream_model: &str) -> Option<&PricedModel> {
+        self.config.listed(&self.book, upstream_model)
     }
 }
 

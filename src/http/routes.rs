@@ -177,6 +177,11 @@ fn management() -> Vec<Entry> {
             "What each provider may cost and has cost in the running period",
             admin::provider_budgets::list,
         ),
+        post(
+            &["/reload/model_cost_map"],
+            "Read prices anew from the configuration, without a restart",
+            admin::prices::reload,
+        ),
         get(
             &["/router/state"],
             "Model groups and the state of their deployments",

@@ -187,7 +187,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         routing: supervisor.routing().clone(),
         limiter: rate_limiter::start(&actors, LimiterSettings::default(), clock),
         ledger,
-        prices,
+        prices: prices.into(),
         metrics,
         clock,
         timeouts: config.server.timeouts,

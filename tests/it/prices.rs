@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::spend::total;
-use crate::support::config::{ConfigText, Deployment};
+use crate::spend::{pico, total};
+use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, start};
 use crate::support::http::{Answer, Request};
 use crate::support::reply::{Reply, chat_body, event, finish_event, text_event};
@@ -107,6 +107,51 @@ fn own_entries_of_the_list_and_of_a_price_map_count() {
 
     assert_eq!(cost(&ask(&gateway, &[])), Some("0.0012"));
     assert_eq!(cost(&ask(&gateway, &[("model", "n")])), Some("0.00013"));
+}
+
+#[test]
+fn prices_are_read_anew_without_a_restart_and_what_was_billed_stays_billed() {
+    let upstream = upstream(1000, &[]);
+    let config = ConfigText::new()
+        .deployment(listed("m", "mistral/house-mistral", &upstream))
+        .trunkline("model_prices_file: map.json")
+        .with_master_key();
+    let home = Home::with(&config);
+    let map = home.path().join("map.json");
+    let write = |output: f64| {
+        let text = json!({"mistral/house-mistral": {
+            "litellm_provider": "mistral", "mode": "chat",
+            "input_cost_per_token": 1e-7, "output_cost_per_token": output,
+        }});
+        fs::write(&map, text.to_string()).expect("the map is written");
+    };
+    let reload = |gateway: &Gateway| {
+        let request = Request::post("/reload/model_cost_map", &json!({})).bearer(MASTER_KEY);
+        gateway.send(&request)
+    };
+    write(3e-7);
+    let gateway = home.start().with_master_key();
+    let ask = || cost(&ask(&gateway, &[])).map(str::to_owned);
+    assert_eq!(ask().as_deref(), Some("0.00013"));
+
+    write(1e-6);
+    assert_eq!(ask().as_deref(), Some("0.00013"), "nobody asked");
+    let told = reload(&gateway);
+    told.assert_status(200);
+    assert_eq!(told.json()["deployments"], 1);
+    assert_eq!(ask().as_deref(), Some("0.0002"));
+    let info = gateway.get("/model/info").json();
+    let shown = &info["data"][0]["model_info"]["output_cost_per_token"];
+    assert_eq!(pico(shown), 1_000_000, "{info}");
+
+    fs::write(&map, "no JSON").expect("the map is broken");
+    let refused = reload(&gateway);
+    let error = refused.assert_error(400, "invalid_request_error");
+    let message = error["message"].as_str().unwrap_or_default();
+    assert!(message.contains("model_prices_file"), "{message}");
+    assert_eq!(ask().as_deref(), Some("0.0002"));
+    // Two at the old price and two at the new one; at its end the books are proved row by row.
+    assert_eq!(total(&gateway), 660_000_000);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod fields;
 pub mod keys;
 pub mod model_info;
+pub mod prices;
 pub mod provider_budgets;
 pub mod router_state;
 pub mod spend;

@@ -1,13 +1,17 @@
 //! `GET /model/info`: the deployments that the caller may use, secrets left out. Contract: `endpoints` §5.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use trunkline_actors::ids::DeploymentId;
 
 use crate::config::DeploymentConfig;
-use crate::cost::Part;
+use crate::cost::{Part, PriceBook};
+use crate::dispatch::Shared;
 use crate::http::error::ApiError;
 use crate::http::extract::{AnyKey, Call, Caller};
 
@@ -60,23 +64,27 @@ struct Info<'a> {
 pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
     let wanted = call.query("litellm_model_id");
     let app = call.app();
+    let prices = app.shared.prices.load();
     let data = app
         .config
         .deployments
         .iter()
         .filter(|deployment| wanted.as_ref().is_none_or(|id| deployment.id == *id))
         .filter(|deployment| caller.identity.may_use(deployment))
-        .map(|deployment| row(&call, deployment))
+        .map(|deployment| row(&app.shared, &prices, deployment))
         .collect();
     Ok(HttpResponse::Ok().json(List { data }))
 }
 
-fn row<'a>(call: &'a Call, deployment: &'a DeploymentConfig) -> Row<'a> {
-    let prices = &call.app().shared.prices;
+fn row<'a>(shared: &Shared, prices: &'a PriceBook, deployment: &'a DeploymentConfig) -> Row<'a> {
     let info = &deployment.model_info;
     let listed = deployment.listed(prices, &deployment.upstream_model);
-    let price = deployment
-        .price(prices, &deployment.upstream_model)
+    let target = shared
+        .targets
+        .get(&DeploymentId::from(deployment.id.as_str()));
+    let price = target
+        .and_then(|target| target.price(&deployment.upstream_model))
+        .map(|known| Arc::clone(known.price()))
         .unwrap_or_default();
     Row {
         model_name: &deployment.model_name,

@@ -85,7 +85,8 @@ fn visible(app: &App, identity: &Identity, healthy_only: bool) -> Vec<Model> {
         let (name, upstream) = (&deployment.model_name, &deployment.upstream_model);
         let known = match (name.strip_suffix('*'), upstream.as_str()) {
             (Some(prefix), "*") => {
-                let known = app.shared.prices.models(deployment.provider.name);
+                let prices = app.shared.prices.load();
+                let known = prices.models(deployment.provider.name);
                 for model in &known {
                     add(&format!("{prefix}{model}"), model, deployment);
                 }
@@ -108,7 +109,8 @@ fn visible(app: &App, identity: &Identity, healthy_only: bool) -> Vec<Model> {
 }
 
 fn model(app: &App, id: &str, upstream_model: &str, deployment: &DeploymentConfig) -> Model {
-    let listed = deployment.listed(&app.shared.prices, upstream_model);
+    let prices = app.shared.prices.load();
+    let listed = deployment.listed(&prices, upstream_model);
     let info = &deployment.model_info;
     Model {
         id: id.to_owned(),

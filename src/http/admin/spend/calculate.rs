@@ -162,7 +162,7 @@ pub(super) fn priced(
             let target = app.shared.targets.get(id)?;
             let config = &target.config;
             let may_use = identity.may_use_as(name, config) || identity.may_use(config);
-            let price = target.price(&app.shared.prices, upstream_model)?;
+            let price = target.price(upstream_model)?;
             may_use.then(|| Priced {
                 model: upstream_model.to_owned(),
                 provider: config.provider.name.to_owned(),
@@ -171,7 +171,7 @@ pub(super) fn priced(
         });
         return found.ok_or_else(|| no_price(name, unknown));
     }
-    let book = &app.shared.prices;
+    let book = app.shared.prices.load();
     let listed = name
         .split_once('/')
         .and_then(|(provider, model)| Some((provider, model, book.lookup(provider, model)?)));
