@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::ops::Not;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -114,22 +115,31 @@ pub enum SpendStatus {
 #[serde(default)]
 pub struct Pieces {
     /// Queries or search units of a reranker.
+    #[serde(skip_serializing_if = "is_zero")]
     pub queries: u64,
     /// Pictures sent.
+    #[serde(skip_serializing_if = "is_zero")]
     pub images_in: u64,
     /// Pictures made.
+    #[serde(skip_serializing_if = "is_zero")]
     pub images_out: u64,
     /// Tokens of the pictures made.
+    #[serde(skip_serializing_if = "is_zero")]
     pub image_output_tokens: u64,
     /// Pixels of the pictures made.
+    #[serde(skip_serializing_if = "is_zero")]
     pub pixels: u64,
     /// Characters sent.
+    #[serde(skip_serializing_if = "is_zero")]
     pub characters_in: u64,
     /// Characters answered.
+    #[serde(skip_serializing_if = "is_zero")]
     pub characters_out: u64,
     /// Seconds of audio sent.
+    #[serde(skip_serializing_if = "Decimal::is_zero")]
     pub seconds_in: Decimal,
     /// Seconds of audio made.
+    #[serde(skip_serializing_if = "Decimal::is_zero")]
     pub seconds_out: Decimal,
 }
 
@@ -142,33 +152,46 @@ pub struct PriceSheet {
     pub text: Arc<str>,
 }
 
-/// Token usage in disjoint parts, and the totals they add up to. Absent parts are 0.
+/// Token usage in disjoint parts, and the totals they add up to. Absent parts are 0, and parts of 0 are not written: most
+/// requests have four of twelve.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UsageParts {
     /// Plain input tokens: not cached, not audio, not image.
+    #[serde(skip_serializing_if = "is_zero")]
     pub input_uncached: u64,
     /// Input tokens read from the provider's cache.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_read: u64,
     /// Input tokens written to a five-minute cache.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_5m: u64,
     /// Input tokens written to a one-hour cache.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_1h: u64,
     /// Audio input tokens.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_input: u64,
     /// Image input tokens.
+    #[serde(skip_serializing_if = "is_zero")]
     pub image_input: u64,
     /// Plain output tokens.
+    #[serde(skip_serializing_if = "is_zero")]
     pub output_text: u64,
     /// Reasoning tokens.
+    #[serde(skip_serializing_if = "is_zero")]
     pub reasoning: u64,
     /// Audio output tokens.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_output: u64,
     /// All input parts together.
+    #[serde(skip_serializing_if = "is_zero")]
     pub prompt_tokens: u64,
     /// All output parts together.
+    #[serde(skip_serializing_if = "is_zero")]
     pub completion_tokens: u64,
     /// Both together.
+    #[serde(skip_serializing_if = "is_zero")]
     pub total_tokens: u64,
 }
 
@@ -236,7 +259,7 @@ pub struct SpendRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     /// The provider sent no usage: these are the gateway's figures.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub usage_estimated: bool,
     /// What it cost; `None` is unknown, not free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -254,7 +277,7 @@ pub struct SpendRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adjusts: Option<RequestId>,
     /// The answer came from the gateway's cache.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub cache_hit: bool,
     /// Upstream calls made for it.
     pub attempts: u32,
@@ -267,6 +290,11 @@ pub struct SpendRecord {
     /// The budget windows that this cost was charged to: those its holds named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetKey>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 // === impl SpendRecord ===

@@ -94,7 +94,7 @@ pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
         filter,
         after: cursor(&call)?,
         skip: 0,
-        limit: count(&call, "limit", MOST_ROWS, MOST_ROWS)?,
+        limit: count(&call, "limit", MOST_ON_A_PAGE, MOST_ROWS)?,
         count_to: 0,
     };
     ship(&call).await;
