@@ -329,7 +329,8 @@ fn limits_of_a_team_count_for_all_its_keys() {
     let error = ask(&gateway, &first, "m", &json!({})).assert_error(429, "throttling_error");
     let message = error["message"].as_str().unwrap_or_default();
     assert!(message.contains("team: team-a"), "{message}");
-    admin(&gateway, "/team/block", &json!({"team_id": "team-a"}));
+    let blocked = admin(&gateway, "/team/block", &json!({"team_id": "team-a"}));
+    assert_eq!(blocked["blocked"], true, "{blocked}");
     ask(&gateway, &second, "m", &json!({})).assert_error(401, "auth_error");
 }
 

@@ -209,7 +209,8 @@ pub(crate) async fn list(
     Ok(HttpResponse::Ok().json(listed))
 }
 
-/// Refuses those that the body names, or takes that back.
+/// Refuses those that the body names, or takes that back. One named by its id is answered with, of several named in a list
+/// those that are blocked now.
 pub(crate) async fn set_blocked(
     family: &'static Family,
     blocked: bool,
@@ -219,11 +220,12 @@ pub(crate) async fn set_blocked(
     let fields = Fields::parse(&body)?;
     fields.only(&[&[family.ids, family.id]])?;
     let one = fields.text(family.id)?.set();
+    let is_one = one.is_some();
     let ids = match one {
         Some(id) => vec![id],
         None => family.named(&fields)?,
     };
-    let mut answers = Vec::new();
+    let mut answers = Vec::with_capacity(ids.len());
     for id in ids {
         let row = TenantRow {
             blocked,
@@ -233,7 +235,17 @@ pub(crate) async fn set_blocked(
         put(&call, row.clone()).await?;
         answers.push(tenant_answer(&call, family, &row).await?);
     }
-    Ok(HttpResponse::Ok().json(json!({"blocked_users": answers})))
+    Ok(match (is_one, answers.pop()) {
+        (true, Some(row)) => HttpResponse::Ok().json(row),
+        (_, last) => {
+            let rows: Vec<_> = answers
+                .into_iter()
+                .chain(last)
+                .filter(|_| blocked)
+                .collect();
+            HttpResponse::Ok().json(json!({"blocked_users": rows}))
+        }
+    })
 }
 
 /// Removes those that the body names. Their spend stays on the books.
