@@ -27,8 +27,10 @@ RUNS = 1000
 # Under strace each system call stops the server twice.
 TRACED = 200
 KEY = "sk-guard-0123456789abcdef"
-# Of these there is a whole number in each request; the others depend on when the ledger ships.
-CALLS = ["recvfrom", "sendto", "epoll_wait", "write"]
+# Of these there is a whole number in each request. How often the event loop waits and is woken depends on who is faster, and
+# when the ledger ships on the clock: all calls together have a wide tolerance.
+CALLS = ["recvfrom", "sendto"]
+TOLERANCE = {"instructions": 0.05, "system_calls": 0.05, "system_calls_in_all": 0.3}
 
 
 def build(manifest, *options):
@@ -147,13 +149,16 @@ def system_calls():
             if len(fields) >= 5 and fields[3].isdigit():
                 found[fields[-1]] = int(fields[3])
                 total += int(fields[3]) if fields[-1] != "total" else 0
-    return {**{name: round(found.get(name, 0) / TRACED, 2) for name in CALLS}, "all": round(total / TRACED, 2)}
+    each = {name: round(found.get(name, 0) / TRACED, 2) for name in CALLS}
+    return each, {"all": round(total / TRACED, 2)}
 
 
 def main():
-    measured = {"instructions": instructions(), "system_calls": system_calls()}
+    counted = instructions()
+    each, in_all = system_calls()
+    measured = {"instructions": counted, "system_calls": each, "system_calls_in_all": in_all}
     if os.environ.get("BLESS"):
-        budget = {"tolerance": {"instructions": 0.05, "system_calls": 0.15}, **measured}
+        budget = {"tolerance": TOLERANCE, **measured}
         BUDGET.write_text(json.dumps(budget, indent=2) + "\n")
     budget = json.loads(BUDGET.read_text())
     passed = failed = 0
@@ -169,7 +174,7 @@ def main():
                 if is_now < allowed * (1 - 2 * tolerance):
                     verdict = "far below its budget: make guard BLESS=1"
             passed, failed = passed + good, failed + (not good)
-            print(f"{kind:13} {name:18} {is_now!s:>9}  budget {allowed!s:>9}  {verdict}")
+            print(f"{kind:20} {name:18} {is_now!s:>9}  budget {allowed!s:>9}  {verdict}")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
