@@ -41,7 +41,7 @@ CREATE TABLE spend_rows (
     team_id            TEXT,
     organization_id    TEXT,
     client_ip          TEXT,
-    pieces             TEXT    CHECK (json_valid(pieces)), -- what was billed by the piece
+    pieces             TEXT    CHECK (pieces IS NULL OR json_valid(pieces)), -- what was billed by the piece
     service_tier       TEXT,   -- NULL is the standard one
     price_id           TEXT,   -- of `prices`
     adjusts            TEXT,   -- the row that an adjustment corrects

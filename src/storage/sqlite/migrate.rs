@@ -61,6 +61,15 @@ pub(super) fn version(path: &Path) -> Result<SchemaVersion, StorageError> {
     Ok(SchemaVersion { found, known })
 }
 
+/// Makes the database at `path` as an earlier version left it.
+#[cfg(test)]
+pub(super) fn prepare_at(path: &Path, version: i32) -> Connection {
+    let mut connection = Connection::open(path).unwrap();
+    let runner = embedded::migrations::runner().set_target(refinery::Target::Version(version));
+    runner.run(&mut connection).unwrap();
+    connection
+}
+
 /// Number of the newest migration in this binary.
 fn newest(runner: &Runner) -> i32 {
     let migrations = runner.get_migrations();

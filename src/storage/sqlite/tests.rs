@@ -6,16 +6,18 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, params, params_from_iter};
 use tempfile::TempDir;
 use tokio::runtime::Builder;
-use trunkline_actors::ids::KeyId;
+use trunkline_actors::ids::{KeyId, RequestId};
+use trunkline_actors::money::Usd;
 
+use super::migrate::prepare_at;
 use super::spend_reports::values;
 use crate::storage::conformance::{NOON, batches, row};
 use crate::storage::reports::plans;
 use crate::storage::reports::statement::Dialect;
-use crate::storage::{StorageError, open_sqlite};
+use crate::storage::{StorageError, TenantKind, open_sqlite};
 
 #[tokio::test]
 async fn a_file_that_is_no_database_is_named_and_left_alone() {
@@ -146,6 +148,44 @@ async fn no_question_of_an_endpoint_reads_a_whole_table() {
         });
         assert_eq!(whole, None, "{}: {steps:?}", statement.sql);
     }
+}
+
+#[tokio::test]
+async fn the_books_of_the_first_schema_keep_their_rows_and_get_sums_that_agree() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trunkline.db");
+    let old = prepare_at(&path, 4);
+    old.execute(
+        "INSERT INTO users VALUES ('alice', 'a@example.com', 'internal_user', 5000000000000, 1)",
+        [],
+    )
+    .unwrap();
+    for n in 0..6_u64 {
+        let at = NOON + n * 40_000_000;
+        let cost = (n != 3).then_some(100 + n.cast_signed());
+        let (key, customer) = ((n > 0).then_some("k"), (n % 2 == 1).then_some("c"));
+        let tags = ["[]", r#"["a","a","b"]"#][usize::from(n % 2 == 1)];
+        old.execute(
+            "INSERT INTO spend_logs VALUES (?1, NULL, 'acompletion', 'success', ?2, NULL, 'alice', ?3, 'g', 'm', 'd', 'openai', \
+             NULL, 0, ?4, NULL, ?4 + 500, 1, 0, 0, 0, 0, 0, 2, 0, 0, 1, 2, 3, 0, ?5, NULL, 0, 1, NULL, ?6)",
+            params![RequestId::generate(at, u128::from(n)).to_string(), key, customer, at.cast_signed(), cost, tags],
+        )
+        .unwrap();
+    }
+    drop(old);
+
+    let store = open_sqlite(&path).await.unwrap();
+
+    let audit = store.audit.sums(9).await.unwrap();
+    assert_eq!((audit.roll_ups, audit.balances), (Vec::new(), Vec::new()));
+    // 2.3 days from noon on.
+    assert_eq!(audit.days, 3);
+    let total = store.spend.total_spend(None).await.unwrap();
+    assert_eq!(total.to_pico(), Some(100 + 101 + 102 + 104 + 105));
+    let alice = store.tenants.by_id(TenantKind::User, "alice".to_owned());
+    let alice = alice.await.unwrap().unwrap();
+    assert_eq!(alice.terms.max_budget, Some(Usd::rounded(5.into())));
+    assert_eq!(alice.email.as_deref(), Some("a@example.com"));
 }
 
 /// That both make the same tables is shown beside the Postgres tests.
