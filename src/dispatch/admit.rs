@@ -93,14 +93,7 @@ impl Payers {
         resolved: &Resolved,
     ) -> Result<Self, AuthError> {
         let end_user = inbound.end_user();
-        let mut tags = inbound.tags();
-        if let Some(key) = identity.key() {
-            tags.extend(
-                key.tags()
-                    .filter(|tag| !inbound.has_tag(tag))
-                    .map(str::to_owned),
-            );
-        }
+        let tags = inbound.tags(identity.key());
         let models = [inbound.model.as_str(), resolved.group.as_str()];
         let asked = shared
             .labels

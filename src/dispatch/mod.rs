@@ -189,21 +189,18 @@ impl fmt::Debug for Reply {
 // === impl Inbound ===
 
 impl Inbound {
-    /// Whether the request itself carries that tag.
-    fn has_tag(&self, tag: &str) -> bool {
+    /// The first tags of the body and of the header, then the key's: each once, or its budget would be charged twice.
+    fn tags(&self, key: Option<&KeyEntry>) -> Vec<String> {
         let own = self.peek.tags.iter().chain(&self.header_tags);
-        own.take(MAX_TAGS).any(|own| own == tag)
-    }
-
-    /// The first tags of the body and of the header.
-    fn tags(&self) -> Vec<String> {
-        self.peek
-            .tags
-            .iter()
-            .chain(&self.header_tags)
-            .take(MAX_TAGS)
-            .map(|tag| shortened(tag))
-            .collect()
+        let own = own.take(MAX_TAGS).map(String::as_str);
+        let mut tags: Vec<String> = Vec::new();
+        for tag in own.chain(key.into_iter().flat_map(KeyEntry::tags)) {
+            let tag = shortened(tag);
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        tags
     }
 
     /// The customer: a header's word goes before the body's.

@@ -25,7 +25,7 @@ pub(super) fn ask(
         fallbacks: inbound.peek.fallbacks.clone(),
         disable_fallbacks: inbound.peek.disable_fallbacks,
         tags: if shared.router.enable_tag_filtering {
-            inbound.tags()
+            inbound.tags(None)
         } else {
             Vec::new()
         },

@@ -194,6 +194,27 @@ fn tags_have_budgets_from_the_file_and_from_the_store() {
 }
 
 #[test]
+fn a_tag_that_is_said_twice_is_charged_once() {
+    let (_upstream, home, gateway) = scene(&[]);
+    admin(
+        &gateway,
+        "/tag/new",
+        &json!({"name": "night", "max_budget": 5}),
+    );
+    let key = generate_key(&gateway, &json!({"tags": ["night"]}));
+    let twice = json!({"metadata": {"tags": ["night", "night"]}});
+    ask(&gateway, &key, "m", &twice).assert_status(200);
+    let spent = |gateway: &Gateway| {
+        let tags = admin(gateway, "/tag/info", &json!({"names": ["night"]}));
+        pico(&tags[0]["spend"])
+    };
+    assert_eq!(spent(&gateway), COST_PICO);
+    gateway.stop();
+
+    assert_eq!(spent(&home.start()), COST_PICO, "in the store too");
+}
+
+#[test]
 fn a_key_has_budgets_for_single_models_and_of_several_lengths() {
     let (_upstream, _home, gateway) = scene(&[]);
     let by_model = generate_key(
