@@ -1,8 +1,8 @@
 //! Whom a request is charged to beyond its key: the customer and the tags that it names, and the gateway as a whole.
 //!
 //! Who writes what: a miss inserts, an expired entry is replaced, nobody else writes. As long as no customer and no tag has terms,
-//! which is one look at the database a minute, names cost nothing. While the database fails, what is known goes on counting, and
-//! names that are not known have no budget: a customer's budget is no reason to refuse every other customer.
+//! which is one look at the database every few seconds, names cost nothing. While the database fails, what is known goes on
+//! counting, and names that are not known have no budget: a customer's budget is no reason to refuse every other customer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
