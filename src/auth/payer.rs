@@ -177,10 +177,7 @@ impl PayerReader {
         let terms = self.with_shared(terms.clone(), budget_id).await?;
         let now = UnixMs::now();
         let Some(own) = self.own(subject, &terms) else {
-            let endless = BudgetTerms {
-                generation: terms.reset_at,
-                ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
-            };
+            let endless = endless(subject, &terms);
             let charged = self.store.ledger.charged(endless.key_at(now)).await;
             return Ok(BudgetState {
                 spent: charged.map_err(|err| AuthError::Seed(err.into()))?,
@@ -222,10 +219,8 @@ impl PayerReader {
             return Ok(());
         }
         let terms = self.with_shared(terms.clone(), budget_id).await?;
-        let own = self.own(subject, &terms).unwrap_or_else(|| BudgetTerms {
-            generation: terms.reset_at,
-            ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
-        });
+        let own = self.own(subject, &terms);
+        let own = own.unwrap_or_else(|| endless(subject, &terms));
         let begun = self.ledger.begin_with(own.key_at(now), spent).await;
         begun.map_err(|err| AuthError::Seed(err.into()))
     }
@@ -306,6 +301,14 @@ impl PayerReader {
     async fn load(&self, terms: BudgetTerms) -> Result<Arc<Budget>, AuthError> {
         let budget = Budget::load(&self.ledger, terms, UnixMs::now()).await?;
         Ok(Arc::new(budget))
+    }
+}
+
+/// What is spent is counted, from the last reset on, where no budget is given.
+fn endless(subject: &Subject, terms: &Terms) -> BudgetTerms {
+    BudgetTerms {
+        generation: terms.reset_at,
+        ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
     }
 }
 
