@@ -11,6 +11,13 @@ use trunkline_actors::ports::BoxFuture;
 
 use super::StorageError;
 
+/// What putting a row that is stored already changes: all but who made it, and when. Both dialects say it alike.
+pub(super) const REPLACE: &str = "DO UPDATE SET alias = excluded.alias, email = excluded.email, role = excluded.role, \
+     organization_id = excluded.organization_id, budget_id = excluded.budget_id, blocked = excluded.blocked, \
+     models = excluded.models, max_budget = excluded.max_budget, rpm_limit = excluded.rpm_limit, \
+     tpm_limit = excluded.tpm_limit, max_parallel = excluded.max_parallel, terms = excluded.terms, \
+     settings = excluded.settings, updated_at = excluded.updated_at";
+
 /// The sorts of [`TenantRow`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TenantKind {

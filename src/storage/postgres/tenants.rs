@@ -11,16 +11,11 @@ use super::Postgres;
 use super::convert::{limit, terms, time, whole};
 use super::pool::WorkError;
 use crate::storage::books::integer;
+use crate::storage::tenants::REPLACE;
 use crate::storage::{StorageError, TenantKind, TenantPage, TenantRow, TenantStore};
 
 const COLUMNS: &str = "kind, id, alias, email, role, organization_id, budget_id, blocked, models, max_budget, rpm_limit, \
      tpm_limit, max_parallel, terms, settings, created_at, created_by, updated_at";
-
-const REPLACE: &str = "DO UPDATE SET alias = excluded.alias, email = excluded.email, role = excluded.role, \
-     organization_id = excluded.organization_id, budget_id = excluded.budget_id, blocked = excluded.blocked, \
-     models = excluded.models, max_budget = excluded.max_budget, rpm_limit = excluded.rpm_limit, \
-     tpm_limit = excluded.tpm_limit, max_parallel = excluded.max_parallel, terms = excluded.terms, \
-     settings = excluded.settings, updated_at = excluded.updated_at";
 
 impl TenantStore for Postgres {
     fn insert(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {

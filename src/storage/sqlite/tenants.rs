@@ -8,6 +8,7 @@ use super::Sqlite;
 use super::convert::{json, limit, parse_json, terms, time};
 use super::pool::WorkError;
 use crate::storage::books::integer;
+use crate::storage::tenants::REPLACE;
 use crate::storage::{StorageError, TenantKind, TenantPage, TenantRow, TenantStore};
 
 const TABLE: &str = "tenants";
@@ -17,12 +18,6 @@ const INSERT: &str = "INSERT INTO tenants (kind, id, alias, email, role, organiz
      VALUES (:kind, :id, :alias, :email, :role, :organisation, :budget, :blocked, :models, \
      :max_budget, :rpm, :tpm, :parallel, :terms, :settings, :created_at, :created_by, :updated_at) \
      ON CONFLICT (kind, id)";
-
-const REPLACE: &str = "DO UPDATE SET alias = excluded.alias, email = excluded.email, role = excluded.role, \
-     organization_id = excluded.organization_id, budget_id = excluded.budget_id, blocked = excluded.blocked, \
-     models = excluded.models, max_budget = excluded.max_budget, rpm_limit = excluded.rpm_limit, \
-     tpm_limit = excluded.tpm_limit, max_parallel = excluded.max_parallel, terms = excluded.terms, \
-     settings = excluded.settings, updated_at = excluded.updated_at";
 
 impl TenantStore for Sqlite {
     fn insert(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
