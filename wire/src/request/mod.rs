@@ -80,6 +80,8 @@ pub struct RequestPeek {
     pub disable_fallbacks: bool,
     /// `drop_params`.
     pub drop_params: Option<bool>,
+    /// `turn_off_message_logging`, or `no-log`: what is asked and answered shall not be kept.
+    pub off_the_record: bool,
 }
 
 // === impl Endpoint ===
@@ -187,6 +189,9 @@ impl RequestPeek {
                     peek.disable_fallbacks = read::boolean(key, value)?.unwrap_or(false);
                 }
                 "drop_params" => peek.drop_params = read::boolean(key, value)?,
+                "turn_off_message_logging" | "no-log" => {
+                    peek.off_the_record |= read::boolean(key, value)?.unwrap_or(false);
+                }
                 _ => {}
             }
         }
