@@ -377,7 +377,7 @@ fn labels() -> Vec<Entry> {
 
 /// What was spent: totals and rows.
 fn spend() -> Vec<Entry> {
-    use admin::spend::{lists, logs};
+    use admin::spend::{lists, logs, transcript};
     vec![
         get(
             &["/user/spend"],
@@ -393,6 +393,11 @@ fn spend() -> Vec<Entry> {
             &["/spend/logs"],
             "Spend by day (start_date, end_date), or the newest rows of the books",
             logs::list,
+        ),
+        get(
+            &["/spend/logs/ui/{request_id}"],
+            "What a request asked and was answered, where that is kept",
+            transcript::show,
         ),
         get(
             &["/spend/logs/v2"],

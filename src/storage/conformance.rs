@@ -25,6 +25,9 @@ use super::reports::conformance::{
     rows_come_back_as_they_were_written, sums_agree_with_the_rows_however_they_are_asked_for,
     the_dearest_come_first,
 };
+use super::transcripts::conformance::{
+    a_transcript_comes_back_as_it_was_kept, old_transcripts_go_and_rows_of_the_books_stay,
+};
 use super::{
     KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store, TemporaryIncrease,
     TenantKind, TenantPage, TenantRow, Terms, WindowBudget,
@@ -37,7 +40,7 @@ const DAY: u64 = 86_400_000;
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
-    trunkline.daily_label_spend, trunkline.prices, trunkline.balances";
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts";
 
 macro_rules! suite {
     ($store:path; $($case:ident),* $(,)?) => {
@@ -93,6 +96,8 @@ macro_rules! all_cases {
             a_search_goes_on_behind_the_rows_it_walked_over,
             names_are_listed_once_in_order,
             old_rows_go_and_their_sums_stay,
+            a_transcript_comes_back_as_it_was_kept,
+            old_transcripts_go_and_rows_of_the_books_stay,
         }
     };
 }

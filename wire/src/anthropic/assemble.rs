@@ -124,16 +124,11 @@ mod tests {
     use super::*;
 
     fn of(events: &[Value]) -> Option<Value> {
-        let stream: String = events
-            .iter()
-            .map(|event| {
-                format!(
-                    "event: {}\ndata: {event}\n\n",
-                    event["type"].as_str().unwrap()
-                )
-            })
-            .collect();
-        answer(Bytes::from(stream))
+        let frames = events.iter().map(|event| {
+            let name = event["type"].as_str().unwrap();
+            format!("event: {name}\ndata: {event}\n\n")
+        });
+        answer(Bytes::from(frames.collect::<Vec<_>>().concat()))
     }
 
     fn delta(index: u64, delta: &Value) -> Value {

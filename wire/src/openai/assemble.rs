@@ -117,11 +117,8 @@ mod tests {
     use super::*;
 
     fn of(chunks: &[Value]) -> Option<Value> {
-        let stream: String = chunks
-            .iter()
-            .map(|chunk| format!("data: {chunk}\n\n"))
-            .chain(["data: [DONE]\n\n".to_owned()])
-            .collect();
+        let frames = chunks.iter().map(|chunk| format!("data: {chunk}\n\n"));
+        let stream = frames.collect::<Vec<_>>().concat() + "data: [DONE]\n\n";
         answer(Endpoint::ChatCompletions, Bytes::from(stream))
     }
 

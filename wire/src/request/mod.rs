@@ -49,6 +49,10 @@ pub struct BadRequest {
 /// Source: `OpenAI` API reference, "Create chat completion", "Create completion", "Create embeddings", 2026-11-22;
 /// Anthropic API reference, "Create a message", 2026-11-23; and the gateway's own fields of the contract, `endpoints.md` §1.1.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a member of the body, and none depends on another"
+)]
 pub struct RequestPeek {
     /// `model`; absent when the path names it.
     pub model: Option<String>,

@@ -13,17 +13,20 @@
 //! which is also as far as `total` counts.
 
 use std::collections::BTreeMap;
+use std::iter::repeat;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderName;
 use serde::Serialize;
 use trunkline_actors::ids::RequestId;
 use trunkline_actors::money::Usd;
+use trunkline_actors::ports::SpendRecord;
 
 use super::csv::{self, Cell};
 use super::range::{self, count, date, moment, text, wrong};
 use super::row::Row;
 use super::sight::{Sight, key_id};
+use super::transcript::{self, Said};
 use super::{ship, sums};
 use crate::auth::Identity;
 use crate::cost::parse_price;
@@ -97,9 +100,11 @@ pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
         limit: count(&call, "limit", MOST_ON_A_PAGE, MOST_ROWS)?,
         count_to: 0,
     };
+    let is_one = query.filter.request_id.is_some();
     ship(&call).await;
     let page = call.app().store.reports.log_page(query).await?;
-    let rows: Vec<Row<'_>> = page.rows.iter().map(Row::of).collect();
+    let said = said(&call, &page.rows, is_one).await?;
+    let rows = rows(&page.rows, &said);
     let mut answer = csv::answer(
         &call,
         "spend_logs",
@@ -164,9 +169,11 @@ async fn by_day(call: &Call, days: Days, of: Vec<Of>) -> Result<HttpResponse, Ap
 pub(crate) async fn page(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
     let query = query(&caller.identity, &call)?;
     let (page, page_size) = (query.skip / query.limit + 1, query.limit);
+    let is_one = query.filter.request_id.is_some();
     ship(&call).await;
     let LogPage { rows, next, total } = call.app().store.reports.log_page(query).await?;
-    let data: Vec<Row<'_>> = rows.iter().map(Row::of).collect();
+    let said = said(&call, &rows, is_one).await?;
+    let data = self::rows(&rows, &said);
     let answer = Page {
         data: &data,
         total,
@@ -183,6 +190,25 @@ pub(crate) async fn page(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
         Row::COLUMNS,
         data.iter().map(Row::cells),
     )
+}
+
+/// What was said in the rows of one `request_id`; pages of others are without.
+async fn said(
+    call: &Call,
+    rows: &[SpendRecord],
+    is_one: bool,
+) -> Result<Vec<Option<Said>>, ApiError> {
+    if is_one {
+        transcript::of(call, rows).await
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn rows<'a>(rows: &'a [SpendRecord], said: &'a [Option<Said>]) -> Vec<Row<'a>> {
+    let said = said.iter().map(Option::as_ref).chain(repeat(None));
+    let rows = rows.iter().map(Row::of);
+    rows.zip(said).map(|(row, said)| row.saying(said)).collect()
 }
 
 fn query(identity: &Identity, call: &Call) -> Result<LogQuery, ApiError> {
