@@ -161,20 +161,17 @@ mod on_postgres {
 
 pub(super) fn row(at: u64, n: u64, cost: Option<i64>) -> SpendRecord {
     let started = StartedRecord {
-        id: RequestId::generate(at, u128::from(n)),
-        started_at: UnixMs(at),
         key: Some(KeyId::from("key-a")),
         user: Some(UserId::from("user-a")),
         team: Some(TeamId::from("team-a")),
         organisation: Some(OrganisationId::from("org-a")),
         end_user: Some("customer-a".to_owned()),
         tags: vec!["batch".to_owned()],
-        model_group: ModelGroup::from("gpt"),
-        estimated_prompt_tokens: 0,
-        estimated_input_cost: None,
-        call_type: "acompletion".to_owned(),
-        stream: false,
-        budgets: Vec::new(),
+        ..StartedRecord::new(
+            RequestId::generate(at, u128::from(n)),
+            ModelGroup::from("gpt"),
+            "acompletion",
+        )
     };
     SpendRecord {
         provider_request_id: Some("chatcmpl-1".to_owned()),
