@@ -1,0 +1,45 @@
+//! Virtual keys.
+
+use super::{Entry, get, post};
+use crate::http::admin;
+
+/// Making, changing and showing them.
+pub(super) fn entries() -> Vec<Entry> {
+    vec![
+        post(
+            &["/key/generate"],
+            "Make a virtual key; its secret is shown once",
+            admin::keys::generate::create,
+        ),
+        post(
+            &["/key/update"],
+            "Change a virtual key; what is absent stays",
+            admin::keys::update::update,
+        ),
+        post(
+            &["/key/block"],
+            "Refuse a key from now on",
+            admin::keys::update::block,
+        ),
+        post(
+            &["/key/unblock"],
+            "Serve a blocked key again",
+            admin::keys::update::unblock,
+        ),
+        post(
+            &["/key/{key}/reset_spend"],
+            "Begin a key's budgets anew, with reset_to spent",
+            admin::keys::reset_spend::reset,
+        ),
+        get(
+            &["/key/info"],
+            "A key with its terms and what it has spent",
+            admin::keys::info::show,
+        ),
+        get(
+            &["/key/list"],
+            "Keys, page by page",
+            admin::keys::info::list,
+        ),
+    ]
+}
