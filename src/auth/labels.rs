@@ -15,6 +15,7 @@ use trunkline_actors::ids::Subject;
 use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::{Balance, Budget};
 
+use super::access::ModelList;
 use super::error::AuthError;
 use super::identity::Identity;
 use super::outage::Outage;
@@ -34,6 +35,8 @@ pub struct Asked {
     pub balances: Vec<Arc<Balance>>,
     /// Limits of requests and tokens.
     pub limits: Vec<(Subject, Limits)>,
+    /// The customer, which may have a list of models.
+    customer: Option<Arc<Label>>,
 }
 
 /// See the module.
@@ -122,6 +125,7 @@ impl LabelTable {
                 return Err(AuthError::EndUserBlocked(id.to_owned()));
             }
             asked.add(&label.charges, models, now);
+            asked.customer = Some(label);
         }
         let global = self.global.iter().map(|budget| budget.at(now));
         asked.balances.extend(global);
@@ -211,6 +215,11 @@ impl LabelTable {
 // === impl Asked ===
 
 impl Asked {
+    /// The models that the customer may ask for, if it has a list.
+    pub fn customer_models(&self) -> Option<&ModelList> {
+        self.customer.as_ref()?.models.as_ref()
+    }
+
     fn add(&mut self, charges: &Charges, models: &[&str], now: UnixMs) {
         let of_models = charges.model_budgets.iter();
         let of_models = of_models.filter(|(group, _)| models.contains(&&**group));

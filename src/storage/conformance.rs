@@ -26,8 +26,8 @@ use super::reports::conformance::{
     the_dearest_come_first,
 };
 use super::{
-    KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store, TemporaryIncrease,
-    TenantKind, TenantPage, TenantRow, Terms, WindowBudget,
+    KeyFilter, KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store,
+    TemporaryIncrease, TenantFilter, TenantKind, TenantPage, TenantRow, Terms, WindowBudget,
 };
 
 /// Noon of a day: neither the start of a day nor near one.
@@ -37,7 +37,8 @@ const DAY: u64 = 86_400_000;
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
-    trunkline.daily_label_spend, trunkline.prices, trunkline.balances";
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.audit_log, trunkline.key_secrets; \
+    UPDATE trunkline.audit_head SET seq = 0, hash = ''";
 
 macro_rules! suite {
     ($store:path; $($case:ident),* $(,)?) => {
@@ -330,10 +331,13 @@ async fn keys_are_listed_page_by_page(store: &Store) {
         (Some("user-b"), None, 2, vec![]),
     ];
     for (user, after, limit, expected) in cases {
-        let page = KeyPage {
+        let filter = KeyFilter {
             user: user.map(UserId::from),
+            ..KeyFilter::default()
+        };
+        let page = KeyPage {
             after: after.map(KeyId::from),
-            limit,
+            ..KeyPage::of(filter, limit)
         };
         let listed = store.keys.list(page).await.unwrap();
         let ids: Vec<&str> = listed.iter().map(|row| row.id.as_str()).collect();
@@ -422,12 +426,15 @@ async fn tenants_are_listed_page_by_page_and_deleted(store: &Store) {
         store.tenants.insert(row).await.unwrap();
     }
     let list = async |prefix: &str, after: Option<&str>, organisation: Option<&str>, limit| {
-        let page = TenantPage {
-            kind: TenantKind::TeamMember,
+        let filter = TenantFilter {
             organisation: organisation.map(OrganisationId::from),
             prefix: prefix.to_owned(),
+            ..TenantFilter::default()
+        };
+        let page = TenantPage {
+            filter,
             after: after.map(str::to_owned),
-            limit,
+            ..TenantPage::of(TenantKind::TeamMember, limit)
         };
         let rows = store.tenants.list(page).await.unwrap();
         rows.into_iter().map(|row| row.id).collect::<Vec<_>>()

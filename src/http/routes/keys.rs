@@ -17,6 +17,16 @@ pub(super) fn entries() -> Vec<Entry> {
             admin::keys::update::update,
         ),
         post(
+            &["/key/service-account/generate"],
+            "Make a key of a team that belongs to no user",
+            admin::keys::generate::create_service_account,
+        ),
+        post(
+            &["/key/delete"],
+            "Delete keys; what they spent stays on the books",
+            admin::keys::delete::delete,
+        ),
+        post(
             &["/key/block"],
             "Refuse a key from now on",
             admin::keys::update::block,

@@ -1,12 +1,17 @@
 //! Organisations, teams, users, customers, tags and shared budgets.
 
-use super::{Entry, get, patch, post};
+use actix_web::http::Method;
+
+use super::{Entry, entry, get, patch, post};
 use crate::http::admin::tenants::{
-    BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER, create, list, members, remove, reset,
+    BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER, create, delete, list, members, reset,
     set_blocked, show, show_named, update, users,
 };
-use crate::http::extract::{AdminOnly, Caller};
+use crate::http::extract::{AdminOnly, Caller, Manage, Own, View};
 
+type Reader = Caller<Own>;
+type Writer = Caller<Manage>;
+type Viewer = Caller<View>;
 type Admin = Caller<AdminOnly>;
 
 /// All of them.
@@ -23,48 +28,59 @@ fn groups() -> Vec<Entry> {
         post(
             &["/organization/new"],
             "Make an organisation",
-            |caller: Admin, call| create(&ORGANISATION, caller, call),
+            |caller: Admin, call| create(&ORGANISATION, caller.identity, call),
         ),
         patch(
             &["/organization/update"],
             "Change an organisation; what is absent stays",
-            |caller: Admin, call| update(&ORGANISATION, caller, call),
+            |caller: Writer, call| update(&ORGANISATION, caller.identity, call),
         ),
         get(
             &["/organization/info"],
             "An organisation with its terms and spend",
-            |caller: Admin, call| show(&ORGANISATION, caller, call),
+            |caller: Reader, call| show(&ORGANISATION, caller.identity, call),
         ),
         get(
             &["/organization/list"],
             "Organisations",
-            |caller: Admin, call| list(&ORGANISATION, caller, call),
+            |caller: Reader, call| list(&ORGANISATION, caller.identity, call),
         ),
-        post(&["/team/new"], "Make a team", |caller: Admin, call| {
-            create(&TEAM, caller, call)
+        post(&["/team/new"], "Make a team", |caller: Writer, call| {
+            create(&TEAM, caller.identity, call)
         }),
         post(
             &["/team/update"],
             "Change a team; what is absent stays",
-            |caller: Admin, call| update(&TEAM, caller, call),
+            |caller: Writer, call| update(&TEAM, caller.identity, call),
         ),
         get(
             &["/team/info"],
             "A team with its terms, spend and members",
             members::show_team,
         ),
-        get(&["/team/list"], "Teams", |caller: Admin, call| {
-            list(&TEAM, caller, call)
+        get(&["/team/list"], "Teams", |caller: Reader, call| {
+            list(&TEAM, caller.identity, call)
         }),
         post(
             &["/team/block"],
             "Refuse a team's keys from now on",
-            |_: Admin, call| set_blocked(&TEAM, true, call),
+            |caller: Writer, call| set_blocked(&TEAM, true, caller.identity, call),
         ),
         post(
             &["/team/unblock"],
             "Serve a blocked team again",
-            |_: Admin, call| set_blocked(&TEAM, false, call),
+            |caller: Writer, call| set_blocked(&TEAM, false, caller.identity, call),
+        ),
+        post(
+            &["/team/delete"],
+            "Delete teams, their keys and memberships",
+            |caller: Writer, call| delete::remove(&TEAM, caller.identity, call),
+        ),
+        entry(
+            Method::DELETE,
+            &["/organization/delete"],
+            "Delete organisations, their teams, keys and memberships",
+            |caller: Admin, call| delete::remove(&ORGANISATION, caller.identity, call),
         ),
         post(&["/team/member_add"], "Add users to a team", members::add),
         post(
@@ -91,15 +107,20 @@ fn people() -> Vec<Entry> {
         post(
             &["/user/update"],
             "Change a user; what is absent stays",
-            |caller: Admin, call| update(&USER, caller, call),
+            |caller: Writer, call| update(&USER, caller.identity, call),
+        ),
+        post(
+            &["/user/delete"],
+            "Delete users, their keys and memberships",
+            |caller: Writer, call| delete::remove(&USER, caller.identity, call),
         ),
         get(
             &["/user/info"],
-            "A user with its terms and spend",
-            |caller: Admin, call| show(&USER, caller, call),
+            "A user with its terms and spend, its keys and teams",
+            users::show,
         ),
-        get(&["/user/list"], "Users", |caller: Admin, call| {
-            list(&USER, caller, call)
+        get(&["/user/list"], "Users", |caller: Reader, call| {
+            list(&USER, caller.identity, call)
         }),
         post(
             &["/user/reset_budget"],
@@ -114,37 +135,37 @@ fn people() -> Vec<Entry> {
         post(
             &["/customer/new", "/end_user/new"],
             "Make a customer with a budget or limits",
-            |caller: Admin, call| create(&CUSTOMER, caller, call),
+            |caller: Admin, call| create(&CUSTOMER, caller.identity, call),
         ),
         post(
             &["/customer/update", "/end_user/update"],
             "Change a customer; what is absent stays",
-            |caller: Admin, call| update(&CUSTOMER, caller, call),
+            |caller: Admin, call| update(&CUSTOMER, caller.identity, call),
         ),
         get(
             &["/customer/info", "/end_user/info"],
             "A customer with its terms and spend",
-            |caller: Admin, call| show(&CUSTOMER, caller, call),
+            |caller: Viewer, call| show(&CUSTOMER, caller.identity, call),
         ),
         get(
             &["/customer/list", "/end_user/list"],
             "Customers that have terms",
-            |caller: Admin, call| list(&CUSTOMER, caller, call),
+            |caller: Viewer, call| list(&CUSTOMER, caller.identity, call),
         ),
         post(
             &["/customer/delete", "/end_user/delete"],
             "Forget the terms of customers",
-            |caller: Admin, call| remove(&CUSTOMER, caller, call),
+            |caller: Admin, call| delete::remove(&CUSTOMER, caller.identity, call),
         ),
         post(
             &["/customer/block", "/end_user/block"],
             "Refuse requests that name these customers",
-            |_: Admin, call| set_blocked(&CUSTOMER, true, call),
+            |caller: Admin, call| set_blocked(&CUSTOMER, true, caller.identity, call),
         ),
         post(
             &["/customer/unblock", "/end_user/unblock"],
             "Serve blocked customers again",
-            |_: Admin, call| set_blocked(&CUSTOMER, false, call),
+            |caller: Admin, call| set_blocked(&CUSTOMER, false, caller.identity, call),
         ),
     ]
 }
@@ -155,47 +176,52 @@ fn labels() -> Vec<Entry> {
         post(
             &["/tag/new"],
             "Give a tag a budget or limits",
-            |caller: Admin, call| create(&TAG, caller, call),
+            |caller: Admin, call| create(&TAG, caller.identity, call),
         ),
         post(
             &["/tag/update"],
             "Change a tag; what is absent stays",
-            |caller: Admin, call| update(&TAG, caller, call),
+            |caller: Admin, call| update(&TAG, caller.identity, call),
         ),
         post(
             &["/tag/info"],
             "Tags with their terms and spend",
-            |caller: Admin, call| show_named(&TAG, caller, call),
+            |caller: Viewer, call| show_named(&TAG, caller.identity, call),
         ),
         get(
             &["/tag/list"],
             "Tags that have terms",
-            |caller: Admin, call| list(&TAG, caller, call),
+            |caller: Viewer, call| list(&TAG, caller.identity, call),
         ),
         post(
             &["/tag/delete"],
             "Forget the terms of a tag",
-            |caller: Admin, call| remove(&TAG, caller, call),
+            |caller: Admin, call| delete::remove(&TAG, caller.identity, call),
         ),
         post(
             &["/budget/new"],
             "Make a budget that others share by its id",
-            |caller: Admin, call| create(&BUDGET, caller, call),
+            |caller: Admin, call| create(&BUDGET, caller.identity, call),
         ),
         post(
             &["/budget/update"],
             "Change a shared budget; what is absent stays",
-            |caller: Admin, call| update(&BUDGET, caller, call),
+            |caller: Admin, call| update(&BUDGET, caller.identity, call),
         ),
         post(
             &["/budget/info"],
             "Shared budgets by their ids",
-            |caller: Admin, call| show_named(&BUDGET, caller, call),
+            |caller: Viewer, call| show_named(&BUDGET, caller.identity, call),
+        ),
+        post(
+            &["/budget/delete"],
+            "Delete a shared budget that nobody has",
+            delete::budget,
         ),
         get(
             &["/budget/list"],
             "Shared budgets",
-            |caller: Admin, call| list(&BUDGET, caller, call),
+            |caller: Viewer, call| list(&BUDGET, caller.identity, call),
         ),
     ]
 }

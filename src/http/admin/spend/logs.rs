@@ -29,7 +29,7 @@ use crate::auth::Identity;
 use crate::cost::parse_price;
 use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{Call, Caller, Own};
 use crate::storage::reports::{
     Days, Facet, LogColumn, LogFilter, LogPage, LogQuery, Of, Order, Sums,
 };
@@ -64,7 +64,7 @@ struct Page<'a> {
 }
 
 /// Sums by day, or rows.
-pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let summarize = match call.query("summarize").as_deref() {
         None | Some("" | "true" | "True" | "1") => true,
         Some("false" | "False" | "0") => false,
@@ -161,8 +161,8 @@ async fn by_day(call: &Call, days: Days, of: Vec<Of>) -> Result<HttpResponse, Ap
 }
 
 /// A page of rows.
-pub(crate) async fn page(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
-    let query = query(&caller.identity, &call)?;
+pub(crate) async fn page(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
+    let query = query(&caller.identity, &call).await?;
     let (page, page_size) = (query.skip / query.limit + 1, query.limit);
     ship(&call).await;
     let LogPage { rows, next, total } = call.app().store.reports.log_page(query).await?;
@@ -185,8 +185,12 @@ pub(crate) async fn page(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
     )
 }
 
-fn query(identity: &Identity, call: &Call) -> Result<LogQuery, ApiError> {
-    let sight = Sight::of(identity);
+async fn query(identity: &Identity, call: &Call) -> Result<LogQuery, ApiError> {
+    let sight = match (text(call, "team_id"), text(call, "organization_id")) {
+        (Some(team), _) => Sight::within(call, identity, Facet::Team, &[team]).await?,
+        (None, Some(name)) => Sight::within(call, identity, Facet::Organisation, &[name]).await?,
+        (None, None) => Sight::of(identity),
+    };
     let with = [
         ("model", LogColumn::Model),
         ("model_group", LogColumn::ModelGroup),
