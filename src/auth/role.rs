@@ -103,6 +103,17 @@ impl Role {
         }
     }
 
+    /// For people.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::ProxyAdmin => "sees and changes everything",
+            Self::ProxyAdminViewer => "sees everything, changes nothing",
+            Self::OrgAdmin => "manages teams, users and keys of its organization",
+            Self::InternalUser => "makes, changes and deletes its own keys, sees its own spend",
+            Self::InternalUserViewer => "sees its own keys and spend",
+        }
+    }
+
     /// Whether it reaches beyond its own, its teams and its organisations.
     pub const fn is_global(self) -> bool {
         matches!(self, Self::ProxyAdmin | Self::ProxyAdminViewer)

@@ -241,6 +241,11 @@ impl ApiError {
         self.header(RETRY_AFTER, HeaderValue::from(secs.max(1)))
     }
 
+    /// What the client is told.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The table's row of this error.
     pub fn code(&self) -> Code {
         self.code

@@ -18,6 +18,8 @@ pub struct KeyFilter {
     pub id: Option<KeyId>,
     /// With this name.
     pub alias: Option<String>,
+    /// With any name.
+    pub has_alias: bool,
     /// Of this user.
     pub user: Option<UserId>,
     /// Of this team.
@@ -30,8 +32,10 @@ pub struct KeyFilter {
     pub blocked: Option<bool>,
     /// Expired at this time, or not.
     pub expired: Option<(UnixMs, bool)>,
-    /// Only those within somebody's reach.
+    /// Those that fit any of this.
     pub scope: Option<KeyScope>,
+    /// Only those within somebody's reach.
+    pub reach: Option<KeyScope>,
 }
 
 /// What somebody reaches: a key that fits any of these.
@@ -65,8 +69,12 @@ pub struct KeyPage {
 /// Which tenants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TenantFilter {
-    /// With one of these ids, or of one of these organisations.
+    /// Only those within somebody's reach.
     pub scope: Option<TenantScope>,
+    /// With one of these ids.
+    pub ids: Option<Vec<String>>,
+    /// With one of these ids, besides.
+    pub among: Option<Vec<String>>,
     /// Of this organisation.
     pub organisation: Option<OrganisationId>,
     /// With this role.
@@ -165,6 +173,9 @@ impl KeyFilter {
                 all.push(format!("{column} = {place}"));
             }
         }
+        if self.has_alias {
+            all.push("alias IS NOT NULL".to_owned());
+        }
         if let Some(organisation) = &self.organisation {
             let of = organisation_of_key(out);
             all.push(out.one_of(&of, vec![organisation.as_str().to_owned()]));
@@ -180,7 +191,7 @@ impl KeyFilter {
                 format!("(expires_at IS NULL OR expires_at > {place})")
             });
         }
-        if let Some(scope) = &self.scope {
+        for scope in [&self.scope, &self.reach].into_iter().flatten() {
             all.push(scope.condition(out));
         }
         all
@@ -290,6 +301,9 @@ impl TenantFilter {
             all.push(format!(
                 "id >= {least} AND substr(id, 1, length({prefix})) = {prefix}"
             ));
+        }
+        for ids in [&self.ids, &self.among].into_iter().flatten() {
+            all.push(out.one_of("id", ids.clone()));
         }
         if let Some(scope) = &self.scope {
             let ids = out.one_of("id", scope.ids.clone());

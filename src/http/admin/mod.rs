@@ -1,5 +1,6 @@
 //! Management endpoints.
 
+pub mod audit;
 mod change;
 mod fields;
 pub mod keys;

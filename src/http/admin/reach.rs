@@ -127,6 +127,13 @@ impl Reach {
         self.ties.as_ref().map_or(&[], |ties| &ties.teams)
     }
 
+    /// Whether the caller's user is an admin of the team.
+    pub(super) fn is_admin_of(&self, team: &TeamId) -> bool {
+        self.ties
+            .as_ref()
+            .is_some_and(|ties| ties.managed_teams.iter().any(|own| own == team.as_str()))
+    }
+
     /// Organisations that the caller manages.
     pub(super) fn managed_organisations(&self) -> &[String] {
         self.ties
@@ -169,33 +176,22 @@ impl Reach {
         }
     }
 
-    /// A user. Who administrates the gateway is nobody else's to change.
-    pub(super) async fn user_row(&self, call: &Call, user: &TenantRow) -> Result<Hold, ApiError> {
+    /// A user. Who administrates the gateway is nobody else's to change, and who was merely added to an organisation is not
+    /// its admin's: it has another home.
+    pub(super) fn user_row(&self, user: &TenantRow) -> Hold {
         let Some(ties) = &self.ties else {
-            return Ok(Hold::Governs);
+            return Hold::Governs;
         };
-        if ties
-            .user
-            .as_ref()
-            .is_some_and(|own| own.as_str() == user.id)
-        {
-            return Ok(Hold::Own);
+        let own = ties.user.as_ref().map(UserId::as_str);
+        if own == Some(user.id.as_str()) {
+            return Hold::Own;
         }
-        if ties.managed_organisations.is_empty() || Role::of(user.role.as_deref()).is_global() {
-            return Ok(Hold::None);
+        let is_above = Role::of(user.role.as_deref()).is_global();
+        if !is_above && ties.manages_organisation(user.organisation.as_ref()) {
+            Hold::Manages
+        } else {
+            Hold::None
         }
-        let mut inside = ties.manages_organisation(user.organisation.as_ref());
-        if !inside {
-            let id = UserId::new(user.id.as_str());
-            let tenants = &call.app().store.tenants;
-            let rows = tenants.memberships(TenantKind::OrganisationMember, id);
-            inside = rows.await?.iter().any(|row| {
-                ties.managed_organisations
-                    .iter()
-                    .any(|own| own == group_of(row))
-            });
-        }
-        Ok(if inside { Hold::Manages } else { Hold::None })
     }
 
     /// A key.

@@ -61,6 +61,16 @@ fn operation() -> Vec<Entry> {
             "What each provider may cost and has cost in the running period",
             admin::provider_budgets::list,
         ),
+        get(
+            &["/audit"],
+            "Who changed which key or tenant, from what to what",
+            admin::audit::list,
+        ),
+        get(
+            &["/audit/{id}"],
+            "One line of the audit log",
+            admin::audit::show,
+        ),
         post(
             &["/reload/model_cost_map"],
             "Read prices anew from the configuration, without a restart",

@@ -27,6 +27,36 @@ pub(super) fn entries() -> Vec<Entry> {
             admin::keys::delete::delete,
         ),
         post(
+            &["/key/regenerate"],
+            "Give a key another secret; spend and budgets go on",
+            admin::keys::regenerate::by_body,
+        ),
+        post(
+            &["/key/{key}/regenerate"],
+            "Give the key of the path another secret",
+            admin::keys::regenerate::by_path,
+        ),
+        post(
+            &["/key/bulk_update"],
+            "Change several keys",
+            admin::keys::many::update,
+        ),
+        post(
+            &["/v2/key/info"],
+            "Several keys with their terms and spend",
+            admin::keys::many::info,
+        ),
+        get(
+            &["/key/aliases"],
+            "The names of keys",
+            admin::keys::many::aliases,
+        ),
+        post(
+            &["/key/health"],
+            "Whether the key that asks is of use",
+            admin::keys::many::health,
+        ),
+        post(
             &["/key/block"],
             "Refuse a key from now on",
             admin::keys::update::block,

@@ -4,8 +4,8 @@ use actix_web::http::Method;
 
 use super::{Entry, entry, get, patch, post};
 use crate::http::admin::tenants::{
-    BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER, create, delete, list, members, reset,
-    set_blocked, show, show_named, update, users,
+    BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER, create, delete, list, members, organisations,
+    reset, set_blocked, show, show_named, teams, update, users,
 };
 use crate::http::extract::{AdminOnly, Caller, Manage, Own, View};
 
@@ -16,7 +16,7 @@ type Admin = Caller<AdminOnly>;
 
 /// All of them.
 pub(super) fn entries() -> Vec<Entry> {
-    [groups(), people(), labels()]
+    [groups(), memberships(), people(), labels()]
         .into_iter()
         .flatten()
         .collect()
@@ -37,8 +37,8 @@ fn groups() -> Vec<Entry> {
         ),
         get(
             &["/organization/info"],
-            "An organisation with its terms and spend",
-            |caller: Reader, call| show(&ORGANISATION, caller.identity, call),
+            "An organisation with its terms, spend, members and teams",
+            organisations::show,
         ),
         get(
             &["/organization/list"],
@@ -58,9 +58,8 @@ fn groups() -> Vec<Entry> {
             "A team with its terms, spend and members",
             members::show_team,
         ),
-        get(&["/team/list"], "Teams", |caller: Reader, call| {
-            list(&TEAM, caller.identity, call)
-        }),
+        get(&["/team/list"], "Teams with their keys", teams::list),
+        get(&["/v2/team/list"], "Teams, page by page", teams::page),
         post(
             &["/team/block"],
             "Refuse a team's keys from now on",
@@ -82,7 +81,53 @@ fn groups() -> Vec<Entry> {
             "Delete organisations, their teams, keys and memberships",
             |caller: Admin, call| delete::remove(&ORGANISATION, caller.identity, call),
         ),
-        post(&["/team/member_add"], "Add users to a team", members::add),
+    ]
+}
+
+/// Members of teams and organisations, and what they may do.
+fn memberships() -> Vec<Entry> {
+    vec![
+        post(
+            &["/team/member_add", "/team/bulk_member_add"],
+            "Add users to a team",
+            members::add,
+        ),
+        post(
+            &["/team/model/add"],
+            "Let a team use more models",
+            teams::add_models,
+        ),
+        post(
+            &["/team/model/delete"],
+            "Let a team use fewer models",
+            teams::delete_models,
+        ),
+        get(
+            &["/team/permissions_list"],
+            "What members of a team may do",
+            teams::permissions,
+        ),
+        post(
+            &["/team/permissions_update"],
+            "Say what members of a team may do",
+            teams::permit,
+        ),
+        post(
+            &["/organization/member_add"],
+            "Add users to an organisation",
+            organisations::add,
+        ),
+        patch(
+            &["/organization/member_update"],
+            "Change a member's role",
+            organisations::update,
+        ),
+        entry(
+            Method::DELETE,
+            &["/organization/member_delete"],
+            "Take a user out of an organisation",
+            organisations::remove,
+        ),
         post(
             &["/team/member_update"],
             "Change a member's budget, limits or role",
@@ -119,9 +164,18 @@ fn people() -> Vec<Entry> {
             "A user with its terms and spend, its keys and teams",
             users::show,
         ),
-        get(&["/user/list"], "Users", |caller: Reader, call| {
-            list(&USER, caller.identity, call)
-        }),
+        get(&["/user/list"], "Users, page by page", users::list),
+        get(&["/v2/user/info"], "A user alone", users::show_alone),
+        get(
+            &["/user/available_roles"],
+            "What a user may be",
+            users::roles,
+        ),
+        post(
+            &["/user/bulk_update"],
+            "Change several users",
+            users::update_several,
+        ),
         post(
             &["/user/reset_budget"],
             "Begin a user's budgets anew",

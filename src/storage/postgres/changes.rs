@@ -111,6 +111,7 @@ impl ChangeLog for Postgres {
 async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>, WorkError> {
     Ok(match write {
         Write::InsertKey(row) => {
+            check_unused(transaction, &row.id, &row.id).await?;
             keys::insert(transaction, row).await?;
             Change::of_key(None, Some(row))
         }
@@ -121,6 +122,7 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
         }
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id).await?;
+            check_unused(transaction, secret, &row.id).await?;
             keys::update(transaction, row).await?;
             rotate(transaction, &row.id, secret, *until).await?;
             Some(Change::of_secret(&before, row))
@@ -167,6 +169,28 @@ async fn existing(transaction: &Transaction<'_>, id: &KeyId) -> Result<KeyRow, W
             id: id.as_str().to_owned(),
         })
     })
+}
+
+/// A secret is that of one key: none has it as its id or as its secret, but for its own.
+async fn check_unused(
+    transaction: &Transaction<'_>,
+    secret: &KeyId,
+    own: &KeyId,
+) -> Result<(), WorkError> {
+    let found = transaction
+        .query_one(
+            "SELECT EXISTS (SELECT FROM trunkline.virtual_keys WHERE id = $1 AND id <> $2) \
+             OR EXISTS (SELECT FROM trunkline.key_secrets WHERE hash = $1 AND key_id <> $2)",
+            &[&secret.as_str(), &own.as_str()],
+        )
+        .await?;
+    if found.try_get(0)? {
+        return Err(WorkError::Storage(StorageError::AlreadyExists {
+            what: "virtual key",
+            id: secret.as_str().to_owned(),
+        }));
+    }
+    Ok(())
 }
 
 /// The secret of the moment works until then; what worked before it does not any more.

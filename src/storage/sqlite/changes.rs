@@ -101,6 +101,7 @@ impl ChangeLog for Sqlite {
 fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>, WorkError> {
     Ok(match write {
         Write::InsertKey(row) => {
+            check_unused(transaction, &row.id, &row.id)?;
             keys::insert(transaction, row)?;
             Change::of_key(None, Some(row))
         }
@@ -111,6 +112,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
         }
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id)?;
+            check_unused(transaction, secret, &row.id)?;
             keys::update(transaction, row)?;
             rotate(transaction, &row.id, secret, *until)?;
             Some(Change::of_secret(&before, row))
@@ -152,6 +154,27 @@ fn existing(transaction: &Transaction<'_>, id: &KeyId) -> Result<KeyRow, WorkErr
             id: id.as_str().to_owned(),
         })
     })
+}
+
+/// A secret is that of one key: none has it as its id or as its secret, but for its own.
+fn check_unused(
+    transaction: &Transaction<'_>,
+    secret: &KeyId,
+    own: &KeyId,
+) -> Result<(), WorkError> {
+    let is_used: bool = transaction.query_row(
+        "SELECT EXISTS (SELECT 1 FROM virtual_keys WHERE id = ?1 AND id <> ?2) \
+         OR EXISTS (SELECT 1 FROM key_secrets WHERE hash = ?1 AND key_id <> ?2)",
+        [secret.as_str(), own.as_str()],
+        |row| row.get(0),
+    )?;
+    if is_used {
+        return Err(WorkError::Storage(StorageError::AlreadyExists {
+            what: "virtual key",
+            id: secret.as_str().to_owned(),
+        }));
+    }
+    Ok(())
 }
 
 /// The secret of the moment works until then; what worked before it does not any more.

@@ -25,6 +25,9 @@ use crate::http::extract::{Call, Caller, Manage};
 /// Shortest secret of the operator's own (LiteLLM's rule).
 const SHORTEST_KEY: usize = 16;
 
+/// The path, which members of a team may be permitted to call.
+const SERVICE_ACCOUNT: &str = "/key/service-account/generate";
+
 #[derive(Debug, Serialize)]
 pub(super) struct Response<'a> {
     /// The one time that it is shown.
@@ -63,8 +66,7 @@ pub(crate) async fn create_service_account(
         )
         .param("user_id"));
     }
-    let route = "/key/service-account/generate";
-    let made = make(&call, &caller.identity, &fields, route).await?;
+    let made = make(&call, &caller.identity, &fields, SERVICE_ACCOUNT).await?;
     Ok(shown(&made))
 }
 
@@ -83,7 +85,11 @@ async fn make(
             .map(OrganisationId::new),
     };
     let reach = Reach::of(call, identity).await?;
-    let owner = owner.or_caller(&reach);
+    let owner = if route == SERVICE_ACCOUNT {
+        owner
+    } else {
+        owner.or_caller(&reach)
+    };
     owner.check(call, &reach, identity, route).await?;
     check_owners(call, fields).await?;
     let mut new = NewKey {

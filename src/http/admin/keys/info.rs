@@ -145,13 +145,15 @@ fn filter(call: &Call, reach: &Reach) -> Result<KeyFilter, ApiError> {
     Ok(KeyFilter {
         id: asked("key_hash").map(|named| id_of(&named)),
         alias: asked("key_alias"),
+        has_alias: false,
         user: user.map(UserId::new),
         team: asked("team_id").map(TeamId::new),
         organisation: asked("organization_id").map(OrganisationId::new),
         budget: asked("budget_id"),
         blocked,
         expired,
-        scope: reach.keys(),
+        scope: None,
+        reach: reach.keys(),
     })
 }
 

@@ -5,6 +5,8 @@
 //! | `generate` | `/key/generate`, `/key/service-account/generate` |
 //! | `update` | `/key/update`, `/key/block`, `/key/unblock` |
 //! | `delete` | `/key/delete` |
+//! | `regenerate` | `/key/regenerate`, `/key/{key}/regenerate` |
+//! | `many` | `/v2/key/info`, `/key/bulk_update`, `/key/aliases`, `/key/health` |
 //! | `info` | `/key/info`, `/key/list` |
 //! | `reset_spend` | `/key/{key}/reset_spend` |
 //!
@@ -13,9 +15,13 @@
 pub mod delete;
 pub mod generate;
 pub mod info;
+pub mod many;
 mod owner;
+pub mod regenerate;
 pub mod reset_spend;
 pub mod update;
+
+pub(super) use self::owner::MEMBER_PERMISSIONS;
 
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -42,13 +42,18 @@ impl Owner {
         }
     }
 
-    /// Whose a new key is, where the body does not say: the caller's own.
+    /// Whose a new key is, where the body does not say: the caller's own. Who manages a team makes keys of nobody in it, too.
     pub(super) fn or_caller(mut self, reach: &Reach) -> Self {
         if reach.is_everything() {
             return self;
         }
-        if self.team.is_none() {
-            self.team = reach.within().cloned();
+        let within = || reach.within().cloned();
+        self.team = self.team.or_else(within);
+        let manages = self
+            .team
+            .as_ref()
+            .is_some_and(|team| reach.is_admin_of(team));
+        if !manages {
             self.user = self.user.or_else(|| reach.user().cloned());
         }
         self
@@ -104,13 +109,18 @@ impl Owner {
                     ));
                 }
             }
-        } else if !(is_own && permits(&row, route)) {
+        } else if !(is_own || self.is_service(reach)) || !permits(&row, route) {
             return Err(others(
                 "team_id",
                 "Members of this team make no keys of it. Its admin permits it with POST /team/permissions_update.",
             ));
         }
         self.check_organisation(reach, Some(&row))
+    }
+
+    /// Of nobody in the team, asked for by somebody in it.
+    fn is_service(&self, reach: &Reach) -> bool {
+        self.user.is_none() && reach.user().is_some()
     }
 
     /// What an organisation pays for is for its own.

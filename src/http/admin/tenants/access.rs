@@ -29,7 +29,7 @@ pub(super) async fn find(
     let tenants = &call.app().store.tenants;
     let row = tenants.by_id(family.kind, id.to_owned()).await?;
     let hold = match &row {
-        Some(row) => hold(call, reach, row).await?,
+        Some(row) => hold(reach, row),
         None => Hold::None,
     };
     hold.at_least(least, family.id)?;
@@ -39,14 +39,14 @@ pub(super) async fn find(
     }
 }
 
-async fn hold(call: &Call, reach: &Reach, row: &TenantRow) -> Result<Hold, ApiError> {
-    Ok(match row.kind {
+fn hold(reach: &Reach, row: &TenantRow) -> Hold {
+    match row.kind {
         TenantKind::Team => reach.team(row),
-        TenantKind::User => reach.user_row(call, row).await?,
+        TenantKind::User => reach.user_row(row),
         TenantKind::Organisation => reach.organisation(&row.id),
         _ if reach.is_everything() => Hold::Governs,
         _ => Hold::None,
-    })
+    }
 }
 
 /// Whether the caller makes such a tenant. Admins of organisations make teams and users of theirs.
@@ -81,14 +81,13 @@ pub(super) fn check_makes(
 ///
 /// # Errors
 /// 403 names the member.
-pub(super) async fn check_changes(
-    call: &Call,
+pub(super) fn check_changes(
     reach: &Reach,
     family: &Family,
     fields: &Fields<'_>,
     row: &TenantRow,
 ) -> Result<(), ApiError> {
-    let hold = hold(call, reach, row).await?;
+    let hold = hold(reach, row);
     // Who manages a user's organisation stands above the user.
     if hold == Hold::Governs || (hold == Hold::Manages && row.kind == TenantKind::User) {
         return Ok(());

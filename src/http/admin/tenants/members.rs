@@ -51,10 +51,19 @@ enum Members {
 pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
     let fields = Fields::parse(&body)?;
-    fields.only(&[&["team_id", "member", "max_budget_in_team"], terms::FIELDS])?;
+    let own = &[
+        "team_id",
+        "member",
+        "members",
+        "max_budget_in_team",
+        "allowed_models",
+    ][..];
+    fields.only(&[own, terms::FIELDS])?;
     let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
     let wanted = "{\"user_id\": \"alice\", \"role\": \"user\"} or an array of these";
-    let members = match fields.get("member", wanted)?.set() {
+    // `/team/bulk_member_add` calls them `members`.
+    let members = fields.get("member", wanted)?.set();
+    let members = match members.or(fields.get("members", wanted)?.set()) {
         Some(Members::One(member)) => vec![member],
         Some(Members::Several(members)) => members,
         None => return Err(missing("member")),
@@ -97,7 +106,13 @@ pub(crate) async fn update(
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
     let fields = Fields::parse(&body)?;
-    let own = &["team_id", "user_id", "role", "max_budget_in_team"][..];
+    let own = &[
+        "team_id",
+        "user_id",
+        "role",
+        "max_budget_in_team",
+        "allowed_models",
+    ][..];
     fields.only(&[own, terms::FIELDS])?;
     let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
     let mut row = find(&call, &team, &fields.required("user_id")?).await?;
@@ -180,7 +195,7 @@ async fn answer(
     info.insert("members_with_roles".to_owned(), Value::Array(roles));
     let keys = KeyFilter {
         team: Some(TeamId::new(team.id.as_str())),
-        scope: reach.keys(),
+        reach: reach.keys(),
         ..KeyFilter::default()
     };
     let keys = call
@@ -223,6 +238,8 @@ fn change(fields: &Fields<'_>, row: &mut TenantRow) -> Result<(), ApiError> {
     let name = "max_budget_in_team";
     let in_team = fields.raw(name).try_map(|text| checks::usd(name, text))?;
     in_team.apply(&mut row.terms.max_budget);
+    let models = fields.texts("allowed_models")?;
+    models.apply_or_default(&mut row.models);
     let now = UnixMs::now();
     row.terms.since.get_or_insert(now);
     row.updated_at = now;

@@ -13,13 +13,15 @@ mod answer;
 pub mod delete;
 mod family;
 pub mod members;
+pub mod organisations;
+mod pages;
 pub mod reset;
+pub mod teams;
 pub mod users;
 
 use actix_web::HttpResponse;
 use serde_json::json;
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::OrganisationId;
 
 use self::answer::tenant_answer;
 use self::family::Family;
@@ -31,7 +33,7 @@ use super::ship;
 use crate::auth::Identity;
 use crate::http::error::ApiError;
 use crate::http::extract::Call;
-use crate::storage::{TenantFilter, TenantPage, TenantRow, Write};
+use crate::storage::{TenantRow, Write};
 
 /// Most that a list answers with.
 const MOST_LISTED: u32 = 1_000;
@@ -64,7 +66,7 @@ pub(crate) async fn update(
     let id = fields.required(family.id)?;
     let reach = Reach::of(&call, &identity).await?;
     let mut row = access::find(&call, &reach, family, &id, Hold::Own).await?;
-    access::check_changes(&call, &reach, family, &fields, &row).await?;
+    access::check_changes(&reach, family, &fields, &row)?;
     let before = row.clone();
     family.change(&call, &fields, &mut row).await?;
     access::check_moves(&reach, &before, &row)?;
@@ -113,15 +115,7 @@ pub(crate) async fn list(
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let reach = Reach::of(&call, &identity).await?;
-    let page = TenantPage {
-        filter: TenantFilter {
-            organisation: call.query("organization_id").map(OrganisationId::new),
-            scope: access::scope(&reach, family.kind),
-            ..TenantFilter::default()
-        },
-        after: call.query("after"),
-        ..TenantPage::of(family.kind, MOST_LISTED)
-    };
+    let page = pages::all(&call, &reach, family.kind);
     ship(&call).await;
     let rows = call.app().store.tenants.list(page).await?;
     let mut listed = Vec::with_capacity(rows.len());

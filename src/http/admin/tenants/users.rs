@@ -1,24 +1,28 @@
 //! What only users have: a role, and a key that is made with them.
 
 use actix_web::HttpResponse;
-use serde_json::{Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{TeamId, UserId};
 
 use super::super::change::apply;
 use super::super::fields::{Change, Fields};
-use super::super::reach::{Hold, Reach, group_of};
+use super::super::reach::{Hold, Reach, group_of, user_of};
 use super::super::ship;
 use super::access::{check_makes, find};
 use super::answer::tenant_answer;
-use super::{Family, USER};
+use super::delete::members;
+use super::{Family, USER, pages, put};
 use crate::auth::{MadeKey, NewKey, Role};
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{Call, Caller, Manage, Own};
+use crate::http::extract::{AdminOnly, Call, Caller, Manage, Own};
 use crate::storage::{KeyFilter, KeyPage, KeyRow, TenantKind, Write};
 
 /// Most keys that a user is shown with; `/key/list?user_id=` has all.
 const MOST_KEYS: u32 = 100;
+/// Most users that one call changes.
+const MOST_CHANGED: usize = 500;
 
 /// `POST /user/new`: makes a user and, unless `auto_create_key` is false, a key.
 pub(crate) async fn create(
@@ -82,7 +86,7 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
     let store = &call.app().store;
     let keys = KeyFilter {
         user: Some(UserId::new(row.id.as_str())),
-        scope: reach.keys(),
+        reach: reach.keys(),
         ..KeyFilter::default()
     };
     let keys = store.keys.list(KeyPage::of(keys, MOST_KEYS)).await?;
@@ -118,6 +122,109 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
         answer.insert(name.to_owned(), value);
     }
     Ok(HttpResponse::Ok().json(answer))
+}
+
+/// `GET /v2/user/info?user_id=`: the user alone.
+pub(crate) async fn show_alone(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
+    let asked = call.query("user_id").filter(|id| !id.is_empty());
+    let own = || Some(caller.identity.user_id()?.as_str().to_owned());
+    let id = asked.or_else(own).unwrap_or_default();
+    ship(&call).await;
+    let reach = Reach::of(&call, &caller.identity).await?;
+    let row = find(&call, &reach, &USER, &id, Hold::Sees).await?;
+    Ok(HttpResponse::Ok().json(tenant_answer(&call, &USER, &row).await?))
+}
+
+/// `GET /user/list?role&user_ids&user_email&team&page&page_size`: users within reach.
+pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
+    let reach = Reach::of(&call, &caller.identity).await?;
+    let mut asked = pages::Asked::read(&call, &reach, TenantKind::User, "user_alias")?;
+    if let Some(team) = call.query("team").filter(|team| !team.is_empty()) {
+        let rows = members(&call, TenantKind::TeamMember, &team).await?;
+        asked = asked.among(rows.iter().map(|row| user_of(row).to_owned()).collect());
+    }
+    ship(&call).await;
+    let (rows, total) = asked.rows(&call).await?;
+    let mut users = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut user = tenant_answer(&call, &USER, row).await?;
+        let keys = KeyFilter {
+            user: Some(UserId::new(row.id.as_str())),
+            reach: reach.keys(),
+            ..KeyFilter::default()
+        };
+        let keys = call.app().store.keys.count(keys).await?;
+        user.insert("key_count".to_owned(), json!(keys));
+        users.push(Value::Object(user));
+    }
+    Ok(HttpResponse::Ok().json(asked.answer("users", &users, total)))
+}
+
+/// `GET /user/available_roles`.
+pub(crate) async fn roles(_caller: Caller<Own>, _call: Call) -> Result<HttpResponse, ApiError> {
+    let roles: Map<String, Value> = Role::NAMES
+        .iter()
+        .map(|name| {
+            let role = Role::of(Some(name));
+            let described =
+                json!({"description": role.describe(), "ui_label": name.replace('_', " ")});
+            ((*name).to_owned(), described)
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(roles))
+}
+
+/// `POST /user/bulk_update {"users": [{"user_id": "u1", "max_budget": 5}]}`: each by itself.
+pub(crate) async fn update_several(
+    caller: Caller<AdminOnly>,
+    mut call: Call,
+) -> Result<HttpResponse, ApiError> {
+    let body = call.json_body().await?;
+    let fields = Fields::parse(&body)?;
+    fields.only(&[&["users"]])?;
+    let wanted = "an array such as [{\"user_id\": \"u1\", \"max_budget\": 5}]";
+    let items: Vec<&RawValue> = fields.get("users", wanted)?.set().unwrap_or_default();
+    if items.is_empty() || items.len() > MOST_CHANGED {
+        return Err(ApiError::new(
+            Code::BadRequest,
+            format!("'users' must hold 1 to {MOST_CHANGED} changes."),
+        )
+        .param("users"));
+    }
+    let mut results = Vec::with_capacity(items.len());
+    let mut done = 0_usize;
+    for item in &items {
+        let fields = Fields::parse(item.get().as_bytes())?;
+        let id = fields.required("user_id")?;
+        match update_one(&call, &caller, &fields, &id).await {
+            Ok(()) => {
+                done += 1;
+                results.push(json!({"user_id": id, "success": true, "error": null}));
+            }
+            Err(err) if err.code() == Code::Database => return Err(err),
+            Err(err) => {
+                results.push(json!({"user_id": id, "success": false, "error": err.message()}));
+            }
+        }
+    }
+    Ok(HttpResponse::Ok().json(json!({
+        "results": results,
+        "total_requested": items.len(),
+        "successful_updates": done,
+        "failed_updates": items.len() - done,
+    })))
+}
+
+async fn update_one(
+    call: &Call,
+    caller: &Caller<AdminOnly>,
+    fields: &Fields<'_>,
+    id: &str,
+) -> Result<(), ApiError> {
+    USER.only(fields, &[])?;
+    let mut row = USER.find(call, id).await?;
+    USER.change(call, fields, &mut row).await?;
+    put(call, &caller.identity, row).await
 }
 
 /// A key as lists of somebody's keys show it.
