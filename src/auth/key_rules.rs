@@ -22,6 +22,9 @@ pub const ALLOWED_IPS: &str = "allowed_ips";
 /// The member of a key's settings.
 pub const KEY_TYPE: &str = "key_type";
 
+/// The member of a key's settings that says that others than its user may hold it.
+pub const IN_OTHER_HANDS: &str = "in_other_hands";
+
 /// Most entries of either list: each is looked at with every request.
 const MOST: usize = 64;
 

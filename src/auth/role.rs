@@ -114,6 +114,16 @@ impl Role {
         }
     }
 
+    /// What is left of it in the hands of others: keys that somebody else may hold never act for an administrator, not even
+    /// when their user becomes one later.
+    #[must_use]
+    pub const fn in_other_hands(self) -> Self {
+        match self {
+            Self::ProxyAdmin | Self::OrgAdmin | Self::InternalUser => Self::InternalUser,
+            Self::ProxyAdminViewer | Self::InternalUserViewer => Self::InternalUserViewer,
+        }
+    }
+
     /// Whether it reaches beyond its own, its teams and its organisations.
     pub const fn is_global(self) -> bool {
         matches!(self, Self::ProxyAdmin | Self::ProxyAdminViewer)

@@ -22,12 +22,12 @@ use super::credential::Credential;
 use super::error::AuthError;
 use super::identity::{Identity, KeyEntry};
 use super::key::{self, KeyDigest};
-use super::key_rules::KeyRules;
+use super::key_rules::{IN_OTHER_HANDS, KeyRules};
 use super::outage::Outage;
 use super::payer::PayerReader;
 use super::role::Role;
 use crate::config::Secret;
-use crate::storage::{FoundKey, Store};
+use crate::storage::{FoundKey, KeyRow, Store};
 
 /// How long a request with a known key waits for a store that may be failing.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -245,7 +245,7 @@ impl KeyTable {
             organisation: payers.organisation,
             team_is_blocked: payers.team_is_blocked,
             missing: payers.missing,
-            role: Role::of(payers.role.as_deref()),
+            role: role_of(&row, payers.role.as_deref()),
             manages: payers.manages,
             rules: KeyRules::of(&row.settings),
             models: payers.models,
@@ -286,6 +286,17 @@ impl Drop for Loading<'_> {
         self.waiting.remove_if(self.id, |_, cell| {
             Arc::ptr_eq(cell, &self.cell) && Arc::strong_count(cell) <= 2
         });
+    }
+}
+
+/// The role that a key acts with: its user's. Keys of a team are made by whoever manages the team.
+fn role_of(row: &KeyRow, of_user: Option<&str>) -> Role {
+    let role = Role::of(of_user);
+    let is_marked = row.settings.get(IN_OTHER_HANDS).is_some();
+    if row.team.is_some() || is_marked {
+        role.in_other_hands()
+    } else {
+        role
     }
 }
 

@@ -32,6 +32,8 @@ mod config;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod deletions;
+#[cfg(test)]
 mod header_wait;
 #[cfg(test)]
 mod health_checks;
@@ -85,6 +87,8 @@ mod spend_reports;
 mod strategies;
 #[cfg(test)]
 mod stream;
+#[cfg(test)]
+mod tenants;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

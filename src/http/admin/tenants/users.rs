@@ -14,6 +14,7 @@ use super::access::{check_makes, find};
 use super::answer::tenant_answer;
 use super::delete::members;
 use super::{Family, USER, pages, put};
+use crate::auth::key_rules::IN_OTHER_HANDS;
 use crate::auth::{MadeKey, NewKey, Role};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AdminOnly, Call, Caller, Manage, Own};
@@ -44,7 +45,12 @@ pub(crate) async fn create(
     check_makes(&reach, identity, &row, "/user/new")?;
     let mut writes = vec![Write::InsertTenant(Box::new(row.clone()))];
     let made = if with_key {
+        let mut settings = Map::new();
+        if !reach.is_everything() {
+            settings.insert(IN_OTHER_HANDS.to_owned(), json!(true));
+        }
         let new = NewKey {
+            settings,
             alias: fields.text("key_alias")?.set(),
             user_id: Some(row.id.clone()),
             models: row.models.clone(),
