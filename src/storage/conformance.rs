@@ -18,6 +18,11 @@ use trunkline_actors::ports::{
     BudgetKey, BudgetName, Carry, Pieces, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
 
+use super::change_conformance::{
+    a_budget_that_is_in_use_stays, a_key_is_found_by_its_secrets_alone,
+    changes_are_made_together_or_not_at_all, every_change_is_in_the_log_in_order,
+    lists_hold_what_fits_every_filter, memberships_are_found_by_user,
+};
 use super::reports::conformance::{
     a_search_goes_on_behind_the_rows_it_walked_over, names_are_listed_once_in_order,
     names_that_no_roll_up_has_together_are_an_error, old_rows_go_and_their_sums_stay,
@@ -65,6 +70,12 @@ macro_rules! all_cases {
             a_tenant_comes_back_as_it_was_stored,
             a_tenant_is_made_once_and_changed_but_for_its_beginning,
             tenants_are_listed_page_by_page_and_deleted,
+            memberships_are_found_by_user,
+            lists_hold_what_fits_every_filter,
+            changes_are_made_together_or_not_at_all,
+            a_key_is_found_by_its_secrets_alone,
+            a_budget_that_is_in_use_stays,
+            every_change_is_in_the_log_in_order,
             a_row_counts_once_however_often_it_is_inserted,
             overlapping_batches_at_once_count_each_row_once,
             spend_since_a_time_counts_from_that_millisecond,
@@ -277,7 +288,7 @@ fn terms() -> Terms {
     }
 }
 
-fn tenant(kind: TenantKind, id: &str) -> TenantRow {
+pub(super) fn tenant(kind: TenantKind, id: &str) -> TenantRow {
     TenantRow {
         alias: Some("the alias".to_owned()),
         role: Some("internal_user".to_owned()),

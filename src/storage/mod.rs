@@ -18,6 +18,8 @@ mod sqlite;
 mod tenants;
 
 #[cfg(test)]
+mod change_conformance;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 #[path = "../../tests/support/postgres.rs"]
