@@ -3,6 +3,7 @@
 //! A request is charged to its key, to the key's user, team, membership and organisation, to the customer and the tags that
 //! it names, and to the gateway as a whole. What has no terms has no budget and costs nothing here.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use trunkline_actors::clock::UnixMs;
@@ -155,12 +156,32 @@ impl PayerReader {
         Ok(payers)
     }
 
-    /// Opens the budgets of a customer or tag.
-    pub(super) async fn of_label(&self, kind: TenantKind, id: &str) -> Result<Label, AuthError> {
+    /// Opens the budgets of customers or tags, each with its name.
+    pub(super) async fn of_labels(
+        &self,
+        kind: TenantKind,
+        ids: Vec<String>,
+    ) -> Result<Vec<(String, Label)>, AuthError> {
+        let rows = self.store.tenants.by_ids(kind, ids.clone()).await?;
+        let mut rows: HashMap<String, TenantRow> =
+            rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let mut labels = Vec::with_capacity(ids.len());
+        for id in ids {
+            let label = self.of_label(kind, &id, rows.remove(&id)).await?;
+            labels.push((id, label));
+        }
+        Ok(labels)
+    }
+
+    async fn of_label(
+        &self,
+        kind: TenantKind,
+        id: &str,
+        row: Option<TenantRow>,
+    ) -> Result<Label, AuthError> {
         let Some(subject) = kind.subject(id) else {
             return Ok(Label::default());
         };
-        let row = self.tenant(kind, id).await?;
         let is_blocked = row.as_ref().is_some_and(|row| row.blocked);
         let models = match (&row, kind) {
             (Some(row), TenantKind::EndUser) => ModelList::of(Layer::Customer, &row.models),

@@ -210,8 +210,8 @@ fn a_regenerated_key_has_another_secret_and_the_same_budget() {
     assert_eq!(answer["key"], "sk-chosen-0123456789abcdef");
     works(&gateway, "sk-chosen-0123456789abcdef", true);
     works(&gateway, &second, false);
-    let taken = json!({"key": "sk-chosen-0123456789abcdef"});
-    by(&gateway, MASTER_KEY, "/key/generate", &taken).assert_status(400);
+    let chosen = json!({"key": "sk-chosen-0123456789abcdef"});
+    by(&gateway, MASTER_KEY, "/key/generate", &chosen).assert_status(400);
     admin(&gateway, "/key/delete", &json!({"keys": [token]}));
     works(&gateway, "sk-chosen-0123456789abcdef", false);
 }
