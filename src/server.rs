@@ -41,7 +41,10 @@ use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{FsyncPolicy, Journal, JournalOptions};
 use crate::retention::Retention;
-use crate::storage::{self, PoolSettings, SchemaVersion, StorageError, Store, TenantRow, Terms};
+use crate::storage::{
+    self, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind, TenantRow,
+    Terms, Write,
+};
 use crate::telemetry::metrics::Metrics;
 
 /// How long an idle client connection is kept: longer than clients keep theirs (5 s to 60 s in the usual SDKs and proxies),
@@ -405,9 +408,12 @@ async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Err
     for user in &config.users {
         let now = UnixMs::now();
         let id = UserId::new(user.user_id.as_str());
-        let stored = store.tenants.ensure(TenantRow::user(&id, now)).await;
         let declare = async {
-            let stored = stored?;
+            let stored = store
+                .tenants
+                .by_id(TenantKind::User, user.user_id.clone())
+                .await?;
+            let stored = stored.unwrap_or_else(|| TenantRow::user(&id, now));
             let terms = Terms {
                 max_budget: user.max_budget.map(Usd::rounded),
                 budget_duration: user.budget_duration.clone(),
@@ -424,7 +430,11 @@ async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Err
                 updated_at: now,
                 ..stored
             };
-            store.tenants.put(row).await
+            let write = Write::PutTenant(Box::new(row));
+            store
+                .changes
+                .apply(ChangedBy::program("user_config"), vec![write])
+                .await
         };
         declare
             .await

@@ -11,14 +11,14 @@ use trunkline_actors::spend_ledger::Budget;
 
 use super::access::{ModelList, may_use_model};
 use super::error::AuthError;
-use super::key_rules::{KeyRules, Route};
+use super::key_rules::{IN_OTHER_HANDS, KeyRules, Route};
 use super::payer::Charges;
 use super::role::{Permission, Role};
 use crate::config::DeploymentConfig;
 use crate::storage::KeyRow;
 
 /// User id of callers that are no virtual key (LiteLLM's word).
-pub(super) const DEFAULT_USER: &str = "default_user_id";
+pub const DEFAULT_USER: &str = "default_user_id";
 
 /// Stands for the master key in spend rows, so that its hash is stored nowhere.
 pub(super) const MASTER_KEY_MARKER: &str = "litellm_proxy_master_key";
@@ -104,6 +104,12 @@ impl Identity {
                 role: self.role().as_str(),
             },
         })
+    }
+
+    /// Whether others than the caller's user may hold its key: what it makes is in their hands too.
+    pub fn is_in_other_hands(&self) -> bool {
+        self.key()
+            .is_some_and(|key| key.row.settings.contains_key(IN_OTHER_HANDS))
     }
 
     /// The id under which spend is recorded.

@@ -22,7 +22,7 @@ pub use access::{Layer, ModelList, may_use_model};
 pub use budgets::BudgetRules;
 pub use credential::{Credential, present};
 pub use error::AuthError;
-pub use identity::{Identity, KeyEntry};
+pub use identity::{DEFAULT_USER, Identity, KeyEntry};
 pub use key_rules::{KeyRules, Route};
 pub use labels::{Asked, LabelTable};
 pub use new_key::{MadeKey, NewKey, expiry};

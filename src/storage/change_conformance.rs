@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
-use super::conformance::{NOON, key, tenant};
+use super::conformance::{NOON, insert_key, insert_tenant, key, tenant};
 use super::{
     Chain, ChangeFilter, ChangedBy, KeyFilter, KeyPage, KeyRow, KeyScope, StorageError, Store,
     TenantFilter, TenantKind, TenantPage, TenantScope, Write,
@@ -13,10 +13,10 @@ use super::{
 pub(super) async fn memberships_are_found_by_user(store: &Store) {
     for id in ["a:ann", "b:ann", "b:ben", "c:joann"] {
         let row = tenant(TenantKind::TeamMember, id);
-        store.tenants.insert(row).await.unwrap();
+        insert_tenant(store, row).await.unwrap();
     }
     let other = tenant(TenantKind::OrganisationMember, "o:ann");
-    store.tenants.insert(other).await.unwrap();
+    insert_tenant(store, other).await.unwrap();
     let of = async |kind, user: &str| {
         let rows = store.tenants.memberships(kind, UserId::from(user)).await;
         let ids = rows.unwrap().into_iter().map(|row| row.id);
@@ -39,7 +39,7 @@ async fn store_keys_of_teams(store: &Store) {
     for (id, organisation) in [("t1", Some("o1")), ("t2", None)] {
         let mut team = tenant(TenantKind::Team, id);
         team.organisation = organisation.map(OrganisationId::from);
-        store.tenants.insert(team).await.unwrap();
+        insert_tenant(store, team).await.unwrap();
     }
     for (id, user, team, organisation, blocked) in [
         ("k1", Some("ann"), Some("t1"), None, false),
@@ -55,7 +55,7 @@ async fn store_keys_of_teams(store: &Store) {
             expires_at: (id == "k3").then_some(UnixMs(NOON)),
             ..key(id, (id == "k1").then_some("mine"))
         };
-        store.keys.insert(row).await.unwrap();
+        insert_key(store, row).await.unwrap();
     }
 }
 

@@ -31,8 +31,8 @@ use super::reports::conformance::{
     the_dearest_come_first,
 };
 use super::{
-    KeyFilter, KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store,
-    TemporaryIncrease, TenantFilter, TenantKind, TenantPage, TenantRow, Terms, WindowBudget,
+    ChangedBy, KeyFilter, KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store,
+    TemporaryIncrease, TenantFilter, TenantKind, TenantPage, TenantRow, Terms, WindowBudget, Write,
 };
 
 /// Noon of a day: neither the start of a day nor near one.
@@ -301,28 +301,45 @@ pub(super) fn tenant(kind: TenantKind, id: &str) -> TenantRow {
     }
 }
 
+async fn apply(store: &Store, write: Write) -> Result<(), StorageError> {
+    let by = ChangedBy::program("conformance");
+    store.changes.apply(by, vec![write]).await
+}
+
+pub(super) async fn insert_key(store: &Store, row: KeyRow) -> Result<(), StorageError> {
+    apply(store, Write::InsertKey(Box::new(row))).await
+}
+
+async fn update_key(store: &Store, row: KeyRow) -> Result<(), StorageError> {
+    apply(store, Write::UpdateKey(Box::new(row))).await
+}
+
+pub(super) async fn insert_tenant(store: &Store, row: TenantRow) -> Result<(), StorageError> {
+    apply(store, Write::InsertTenant(Box::new(row))).await
+}
+
 async fn it_answers(store: &Store) {
     store.lifecycle.ping(Duration::from_secs(5)).await.unwrap();
 }
 
 async fn a_key_comes_back_as_it_was_stored(store: &Store) {
     let row = key("key-a", Some("mine"));
-    store.keys.insert(row.clone()).await.unwrap();
+    insert_key(store, row.clone()).await.unwrap();
     assert_eq!(store.keys.by_id(row.id.clone()).await.unwrap(), Some(row));
     let other = store.keys.by_id(KeyId::from("key-b")).await.unwrap();
     assert_eq!(other, None);
 }
 
 async fn a_taken_key_or_alias_is_refused(store: &Store) {
-    store.keys.insert(key("key-a", Some("mine"))).await.unwrap();
-    store.keys.insert(key("key-b", None)).await.unwrap();
-    store.keys.insert(key("key-c", None)).await.unwrap();
+    insert_key(store, key("key-a", Some("mine"))).await.unwrap();
+    insert_key(store, key("key-b", None)).await.unwrap();
+    insert_key(store, key("key-c", None)).await.unwrap();
     let cases = [
         (key("key-a", None), "virtual key"),
         (key("key-d", Some("mine")), "key alias"),
     ];
     for (row, taken) in cases {
-        match store.keys.insert(row).await {
+        match insert_key(store, row).await {
             Err(StorageError::AlreadyExists { what, .. }) => assert_eq!(what, taken),
             other => panic!("{taken}: {other:?}"),
         }
@@ -333,7 +350,7 @@ async fn keys_are_listed_page_by_page(store: &Store) {
     for n in 0..5 {
         let mut row = key(&format!("key-{n}"), None);
         row.user = (n != 2).then(|| UserId::from("user-a"));
-        store.keys.insert(row).await.unwrap();
+        insert_key(store, row).await.unwrap();
     }
     let cases = [
         (None, None, 3, vec!["key-0", "key-1", "key-2"]),
@@ -358,10 +375,8 @@ async fn keys_are_listed_page_by_page(store: &Store) {
 
 async fn a_key_is_changed_but_for_its_beginning(store: &Store) {
     let before = key("key-a", Some("mine"));
-    store.keys.insert(before.clone()).await.unwrap();
-    store
-        .keys
-        .insert(key("key-b", Some("taken")))
+    insert_key(store, before.clone()).await.unwrap();
+    insert_key(store, key("key-b", Some("taken")))
         .await
         .unwrap();
     let changed = KeyRow {
@@ -373,7 +388,7 @@ async fn a_key_is_changed_but_for_its_beginning(store: &Store) {
         updated_at: UnixMs(NOON + 1),
         ..before.clone()
     };
-    assert!(store.keys.update(changed.clone()).await.unwrap());
+    update_key(store, changed.clone()).await.unwrap();
     let wanted = KeyRow {
         created_at: before.created_at,
         ..changed.clone()
@@ -384,19 +399,20 @@ async fn a_key_is_changed_but_for_its_beginning(store: &Store) {
         alias: Some("taken".to_owned()),
         ..changed.clone()
     };
-    let refused = store.keys.update(taken).await;
+    let refused = update_key(store, taken).await;
     assert!(matches!(refused, Err(StorageError::AlreadyExists { .. })));
     let unknown = KeyRow {
         id: KeyId::from("key-c"),
         ..changed
     };
-    assert!(!store.keys.update(unknown).await.unwrap());
+    let missing = update_key(store, unknown).await;
+    assert!(matches!(missing, Err(StorageError::Missing { .. })));
 }
 
 async fn a_tenant_comes_back_as_it_was_stored(store: &Store) {
     let row = tenant(TenantKind::Team, "a");
-    store.tenants.insert(row.clone()).await.unwrap();
-    let again = store.tenants.insert(row.clone()).await;
+    insert_tenant(store, row.clone()).await.unwrap();
+    let again = insert_tenant(store, row.clone()).await;
     assert!(matches!(
         again,
         Err(StorageError::AlreadyExists { what: "team", .. })
@@ -418,23 +434,29 @@ async fn a_tenant_is_made_once_and_changed_but_for_its_beginning(store: &Store) 
         updated_at: UnixMs(NOON + DAY),
         ..first.clone()
     };
-    assert_eq!(store.tenants.ensure(first.clone()).await.unwrap(), first);
-    assert_eq!(store.tenants.ensure(second.clone()).await.unwrap(), first);
-    store.tenants.put(second.clone()).await.unwrap();
+    let stored = async || {
+        let found = store.tenants.by_id(TenantKind::User, "user-a".to_owned());
+        found.await.unwrap()
+    };
+    let ensure = |row: &TenantRow| Write::EnsureTenant(Box::new(row.clone()));
+    apply(store, ensure(&first)).await.unwrap();
+    apply(store, ensure(&second)).await.unwrap();
+    assert_eq!(stored().await, Some(first.clone()));
+    let put = Write::PutTenant(Box::new(second.clone()));
+    apply(store, put).await.unwrap();
     let wanted = TenantRow {
         created_at: first.created_at,
         created_by: first.created_by,
         ..second
     };
-    let found = store.tenants.by_id(TenantKind::User, "user-a".to_owned());
-    assert_eq!(found.await.unwrap(), Some(wanted));
+    assert_eq!(stored().await, Some(wanted));
 }
 
 async fn tenants_are_listed_page_by_page_and_deleted(store: &Store) {
     for id in ["a", "a:1", "a:2", "ab:1", "b:1"] {
         let mut row = tenant(TenantKind::TeamMember, id);
         row.organisation = (id != "a:2").then(|| OrganisationId::from("org-a"));
-        store.tenants.insert(row).await.unwrap();
+        insert_tenant(store, row).await.unwrap();
     }
     let list = async |prefix: &str, after: Option<&str>, organisation: Option<&str>, limit| {
         let filter = TenantFilter {
@@ -454,11 +476,10 @@ async fn tenants_are_listed_page_by_page_and_deleted(store: &Store) {
     assert_eq!(list("", Some("a:2"), None, 3).await, ["ab:1", "b:1"]);
     assert_eq!(list("a:", None, None, 9).await, ["a:1", "a:2"]);
     assert_eq!(list("a:", None, Some("org-a"), 9).await, ["a:1"]);
-    let gone = store.tenants.delete(
-        TenantKind::TeamMember,
-        vec!["a:1".to_owned(), "nobody".to_owned()],
-    );
-    assert_eq!(gone.await.unwrap(), ["a:1"]);
+    for id in ["a:1", "nobody"] {
+        let gone = Write::DeleteTenant(TenantKind::TeamMember, id.to_owned());
+        apply(store, gone).await.unwrap();
+    }
     assert_eq!(list("a:", None, None, 9).await, ["a:2"]);
 }
 
@@ -514,8 +535,8 @@ async fn spend_since_a_time_counts_from_that_millisecond(store: &Store) {
 }
 
 async fn a_user_sees_spend_by_model_and_key(store: &Store) {
-    store.keys.insert(key("key-a", Some("mine"))).await.unwrap();
-    store.keys.insert(key("unused", None)).await.unwrap();
+    insert_key(store, key("key-a", Some("mine"))).await.unwrap();
+    insert_key(store, key("unused", None)).await.unwrap();
     let mut other_model = row(NOON, 2, Some(20));
     other_model.model_group = ModelGroup::from("claude");
     other_model.key = Some(KeyId::from("deleted"));

@@ -8,6 +8,7 @@ mod audit;
 mod booked;
 mod books;
 mod change_log;
+mod change_values;
 mod changes;
 mod error;
 mod ledger_sums;
@@ -162,14 +163,8 @@ pub struct KeySpend {
     pub spend: Usd,
 }
 
-/// Virtual keys.
+/// Reads virtual keys. They are changed by [`ChangeStore`] alone.
 pub trait KeyStore: Send + Sync {
-    /// Stores a new key.
-    ///
-    /// # Errors
-    /// [`StorageError::AlreadyExists`] when its id or its alias is taken; [`StorageError::OutOfRange`]; the database's.
-    fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>>;
-
     /// The key with that id.
     ///
     /// # Errors
@@ -185,12 +180,6 @@ pub trait KeyStore: Send + Sync {
         hash: KeyId,
         now: UnixMs,
     ) -> BoxFuture<'_, Result<Option<FoundKey>, StorageError>>;
-
-    /// Stores the key over what was stored under its id, but for when and by whom it was made. False when there is none.
-    ///
-    /// # Errors
-    /// [`StorageError::AlreadyExists`] when its alias is taken; [`StorageError::OutOfRange`]; the database's.
-    fn update(&self, row: KeyRow) -> BoxFuture<'_, Result<bool, StorageError>>;
 
     /// How many keys there are.
     ///

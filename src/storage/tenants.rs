@@ -145,26 +145,9 @@ pub struct TemporaryIncrease {
     pub until: UnixMs,
 }
 
-/// Organisations, teams, users, members, customers, tags and shared budgets.
+/// Reads organisations, teams, users, members, customers, tags and shared budgets. They are changed by
+/// [`ChangeStore`](super::ChangeStore) alone.
 pub trait TenantStore: Send + Sync {
-    /// Stores a new one.
-    ///
-    /// # Errors
-    /// [`StorageError::AlreadyExists`] when its id is taken; [`StorageError::OutOfRange`]; the database's.
-    fn insert(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>>;
-
-    /// Stores it unless its id is known, and answers with what is stored.
-    ///
-    /// # Errors
-    /// [`StorageError::OutOfRange`], or the database's.
-    fn ensure(&self, row: TenantRow) -> BoxFuture<'_, Result<TenantRow, StorageError>>;
-
-    /// Stores it over what was stored, but for when and by whom it was made.
-    ///
-    /// # Errors
-    /// [`StorageError::OutOfRange`], or the database's.
-    fn put(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>>;
-
     /// The one with that id.
     ///
     /// # Errors
@@ -210,16 +193,6 @@ pub trait TenantStore: Send + Sync {
     /// # Errors
     /// The database's, or [`StorageError::Unreadable`].
     fn list(&self, page: TenantPage) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>>;
-
-    /// Removes those of the ids that are there, and answers which.
-    ///
-    /// # Errors
-    /// The database's.
-    fn delete(
-        &self,
-        kind: TenantKind,
-        ids: Vec<String>,
-    ) -> BoxFuture<'_, Result<Vec<String>, StorageError>>;
 
     /// Whether there is any of that kind.
     ///

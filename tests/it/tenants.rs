@@ -378,13 +378,55 @@ fn an_admin_of_an_organisation_manages_what_is_in_it() {
     assert_eq!(ids, ["boss", "new"], "{users}");
     let teams = told(&gateway, &stranger, "/team/list").json();
     assert_eq!(teams.as_array().unwrap().len(), 1, "{teams}");
-    // The key that the admin was shown does not grow with its user.
+    // The key that the admin was shown does not grow with its user, nor what it makes.
+    let child = secret(&by(&gateway, &of_new, "/key/generate", &json!({})));
+    let own = generate(&gateway, &json!({"user_id": "new"}));
+    let taken = json!({"key": own["token"]});
+    let taken = secret(&by(&gateway, &of_new, "/key/regenerate", &taken));
     admin(
         &gateway,
         "/user/update",
         &json!({"user_id": "new", "user_role": "proxy_admin"}),
     );
-    told(&gateway, &of_new, "/global/spend").assert_error(401, "auth_error");
+    for key in [&of_new, &child, &taken] {
+        told(&gateway, key, "/global/spend").assert_error(401, "auth_error");
+    }
+}
+
+#[test]
+fn an_admin_of_an_organisation_takes_no_name_that_is_on_the_books() {
+    let (_upstream, _home, gateway) = scene();
+    let organisation = json!({"organization_id": "acme", "organization_alias": "acme"});
+    admin(&gateway, "/organization/new", &organisation);
+    let boss = user(
+        &gateway,
+        "boss",
+        &json!({"user_role": "org_admin", "organization_id": "acme"}),
+    );
+    admin(&gateway, "/team/new", &json!({"team_id": "gone"}));
+    let of_team = generate_key(&gateway, &json!({"team_id": "gone"}));
+    let of_user = user(&gateway, "left", &json!({}));
+    for key in [&of_team, &of_user] {
+        gateway
+            .send(&chat_request("m").bearer(key))
+            .assert_status(200);
+    }
+    admin(&gateway, "/team/delete", &json!({"team_ids": ["gone"]}));
+    admin(&gateway, "/user/delete", &json!({"user_ids": ["left"]}));
+
+    let acme = |field: &str, id: &str| json!({field: id, "organization_id": "acme"});
+    for (path, field, id, status) in [
+        ("/team/new", "team_id", "gone", 403),
+        ("/user/new", "user_id", "left", 403),
+        ("/user/new", "user_id", "default_user_id", 403),
+        ("/user/new", "user_id", "fresh", 200),
+        ("/team/new", "team_id", "fresh", 200),
+    ] {
+        let answer = by(&gateway, &boss, path, &acme(field, id));
+        assert_eq!(answer.status, status, "{path} {id}: {}", answer.text());
+    }
+    // An administrator may.
+    admin(&gateway, "/user/new", &json!({"user_id": "left"}));
 }
 
 #[test]

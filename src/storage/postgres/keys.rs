@@ -29,15 +29,6 @@ const BY_SECRET: &str = "SELECT k.*, NULL::bigint AS secret_until FROM trunkline
      WHERE s.hash = $1 AND (s.expires_at IS NULL OR s.expires_at > $2) LIMIT 1";
 
 impl KeyStore for Postgres {
-    fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("insert a virtual key", move |transaction| {
-                    Box::pin(async move { insert(transaction, &row).await })
-                }),
-        )
-    }
-
     fn by_id(&self, id: KeyId) -> BoxFuture<'_, Result<Option<KeyRow>, StorageError>> {
         Box::pin(self.connections.read("read a virtual key", move |client| {
             Box::pin(async move { by_id(client, &id).await })
@@ -65,15 +56,6 @@ impl KeyStore for Postgres {
                         });
                         Ok(found.transpose()?)
                     })
-                }),
-        )
-    }
-
-    fn update(&self, row: KeyRow) -> BoxFuture<'_, Result<bool, StorageError>> {
-        Box::pin(
-            self.connections
-                .write("change a virtual key", move |transaction| {
-                    Box::pin(async move { update(transaction, &row).await })
                 }),
         )
     }

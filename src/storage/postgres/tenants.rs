@@ -14,52 +14,13 @@ use super::pool::WorkError;
 use super::spend_reports::rows_exactly;
 use crate::storage::books::integer;
 use crate::storage::reports::statement::Dialect;
-use crate::storage::tenants::{MOST_MEMBERSHIPS, REPLACE};
+use crate::storage::tenants::MOST_MEMBERSHIPS;
 use crate::storage::{StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore};
 
 const COLUMNS: &str = "kind, id, alias, email, role, organization_id, budget_id, blocked, models, max_budget, rpm_limit, \
      tpm_limit, max_parallel, terms, settings, created_at, created_by, updated_at";
 
 impl TenantStore for Postgres {
-    fn insert(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("insert a tenant", move |transaction| {
-                    Box::pin(async move {
-                        if insert(transaction, &row, "DO NOTHING").await? {
-                            return Ok(());
-                        }
-                        Err(WorkError::Storage(StorageError::AlreadyExists {
-                            what: row.kind.as_str(),
-                            id: row.id,
-                        }))
-                    })
-                }),
-        )
-    }
-
-    fn ensure(&self, row: TenantRow) -> BoxFuture<'_, Result<TenantRow, StorageError>> {
-        Box::pin(
-            self.connections
-                .write("store a tenant", move |transaction| {
-                    Box::pin(async move {
-                        insert(transaction, &row, "DO NOTHING").await?;
-                        let stored = by_id(transaction, row.kind, &row.id).await?;
-                        Ok(stored.unwrap_or(row))
-                    })
-                }),
-        )
-    }
-
-    fn put(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("change a tenant", move |transaction| {
-                    Box::pin(async move { insert(transaction, &row, REPLACE).await.map(drop) })
-                }),
-        )
-    }
-
     fn by_id(
         &self,
         kind: TenantKind,
@@ -104,30 +65,6 @@ impl TenantStore for Postgres {
         Box::pin(self.connections.read("list tenants", move |client| {
             Box::pin(async move { list(client, &page).await })
         }))
-    }
-
-    fn delete(
-        &self,
-        kind: TenantKind,
-        ids: Vec<String>,
-    ) -> BoxFuture<'_, Result<Vec<String>, StorageError>> {
-        Box::pin(
-            self.connections
-                .write("delete tenants", move |transaction| {
-                    Box::pin(async move {
-                        let statement = transaction
-                            .prepare_cached(
-                                "DELETE FROM trunkline.tenants WHERE kind = $1 AND id = ANY($2) RETURNING id",
-                            )
-                            .await?;
-                        let deleted = transaction
-                            .query(&statement, &[&kind.as_str(), &ids])
-                            .await?;
-                        let deleted = deleted.iter().map(|row| row.try_get(0));
-                        Ok(deleted.collect::<Result<_, _>>()?)
-                    })
-                }),
-        )
     }
 
     fn any(&self, kind: TenantKind) -> BoxFuture<'_, Result<bool, StorageError>> {

@@ -24,15 +24,6 @@ const BY_SECRET: &str = "SELECT k.*, NULL AS secret_until FROM virtual_keys AS k
      WHERE s.hash = ?1 AND (s.expires_at IS NULL OR s.expires_at > ?2) LIMIT 1";
 
 impl KeyStore for Sqlite {
-    fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("insert a virtual key", move |transaction| {
-                    insert(transaction, &row)
-                }),
-        )
-    }
-
     fn by_id(&self, id: KeyId) -> BoxFuture<'_, Result<Option<KeyRow>, StorageError>> {
         Box::pin(
             self.connections
@@ -59,15 +50,6 @@ impl KeyStore for Sqlite {
                         until: unsigned(row, "secret_until")?.map(UnixMs),
                         row: read(row)?,
                     }))
-                }),
-        )
-    }
-
-    fn update(&self, row: KeyRow) -> BoxFuture<'_, Result<bool, StorageError>> {
-        Box::pin(
-            self.connections
-                .write("change a virtual key", move |transaction| {
-                    update(transaction, &row)
                 }),
         )
     }

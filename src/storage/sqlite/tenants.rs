@@ -11,7 +11,7 @@ use super::pool::WorkError;
 use super::spend_reports::values;
 use crate::storage::books::integer;
 use crate::storage::reports::statement::Dialect;
-use crate::storage::tenants::{MOST_MEMBERSHIPS, REPLACE};
+use crate::storage::tenants::MOST_MEMBERSHIPS;
 use crate::storage::{StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore};
 
 const TABLE: &str = "tenants";
@@ -23,41 +23,6 @@ const INSERT: &str = "INSERT INTO tenants (kind, id, alias, email, role, organiz
      ON CONFLICT (kind, id)";
 
 impl TenantStore for Sqlite {
-    fn insert(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("insert a tenant", move |transaction| {
-                    if insert(transaction, &row, "DO NOTHING")? {
-                        return Ok(());
-                    }
-                    Err(WorkError::Storage(StorageError::AlreadyExists {
-                        what: row.kind.as_str(),
-                        id: row.id,
-                    }))
-                }),
-        )
-    }
-
-    fn ensure(&self, row: TenantRow) -> BoxFuture<'_, Result<TenantRow, StorageError>> {
-        Box::pin(
-            self.connections
-                .write("store a tenant", move |transaction| {
-                    insert(transaction, &row, "DO NOTHING")?;
-                    let stored = by_id(transaction, row.kind, &row.id)?;
-                    Ok(stored.unwrap_or(row))
-                }),
-        )
-    }
-
-    fn put(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("change a tenant", move |transaction| {
-                    insert(transaction, &row, REPLACE).map(drop)
-                }),
-        )
-    }
-
     fn by_id(
         &self,
         kind: TenantKind,
@@ -105,27 +70,6 @@ impl TenantStore for Sqlite {
         Box::pin(
             self.connections
                 .read("list tenants", move |connection| list(connection, &page)),
-        )
-    }
-
-    fn delete(
-        &self,
-        kind: TenantKind,
-        ids: Vec<String>,
-    ) -> BoxFuture<'_, Result<Vec<String>, StorageError>> {
-        Box::pin(
-            self.connections
-                .write("delete tenants", move |transaction| {
-                    let mut statement = transaction
-                        .prepare_cached("DELETE FROM tenants WHERE kind = ?1 AND id = ?2")?;
-                    let mut deleted = Vec::new();
-                    for id in ids {
-                        if statement.execute(params![kind.as_str(), id])? == 1 {
-                            deleted.push(id);
-                        }
-                    }
-                    Ok(deleted)
-                }),
         )
     }
 

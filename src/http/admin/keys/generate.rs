@@ -16,7 +16,7 @@ use super::super::fields::{Change, Fields};
 use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::Owner;
-use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, check_owners};
+use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, check_owners, mark};
 use crate::auth::{Identity, MadeKey, NewKey, key};
 use crate::config::Secret;
 use crate::http::error::{ApiError, Code};
@@ -111,6 +111,7 @@ async fn make(
     terms::change(fields, &mut new.terms)?;
     change_metadata(fields, &mut new.metadata)?;
     change_settings(fields, &mut new.settings)?;
+    mark(identity, &mut new.settings);
     let made = new.make(UnixMs::now())?;
     apply(call, identity, made.writes()).await?;
     Ok(made)

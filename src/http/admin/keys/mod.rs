@@ -32,11 +32,12 @@ use trunkline_actors::money::Usd;
 use super::fields::{Change, Fields};
 use super::terms::{Shown, iso};
 use super::{PlainUsd, ship};
-use crate::auth::key;
 use crate::auth::key_rules::{
-    ALLOWED_IPS, ALLOWED_ROUTES, KEY_TYPE, check_addresses, check_routes, check_type,
+    ALLOWED_IPS, ALLOWED_ROUTES, IN_OTHER_HANDS, KEY_TYPE, check_addresses, check_routes,
+    check_type,
 };
 use crate::auth::terms::TermsError;
+use crate::auth::{Identity, key};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
 use crate::storage::{KeyRow, TenantKind};
@@ -254,4 +255,11 @@ fn change_settings(fields: &Fields<'_>, settings: &mut Map<String, Value>) -> Re
     let word = word.try_map(|word| check_type(&word).map(|()| Value::from(word)))?;
     keep(settings, KEY_TYPE, word);
     Ok(())
+}
+
+/// A secret that is shown to a key that others may hold is shown to these.
+fn mark(identity: &Identity, settings: &mut Map<String, Value>) {
+    if identity.is_in_other_hands() {
+        settings.insert(IN_OTHER_HANDS.to_owned(), Value::Bool(true));
+    }
 }

@@ -17,7 +17,7 @@ use super::super::terms;
 use super::generate::{Response, secret};
 use super::owner::{Owner, check_changes};
 use super::update::change;
-use super::{FIELDS, KeyAnswer, find, spent};
+use super::{FIELDS, KeyAnswer, find, mark, spent};
 use crate::auth::terms::period;
 use crate::auth::{Identity, key};
 use crate::http::error::ApiError;
@@ -87,6 +87,7 @@ async fn regenerate(
     }
     let secret = secret(fields, "new_key")?.unwrap_or_else(key::generate);
     row.key_name = key::short_name(secret.expose());
+    mark(identity, &mut row.settings);
     let write = Write::RotateKey {
         row: Box::new(row.clone()),
         secret: key::id_of(secret.expose()),

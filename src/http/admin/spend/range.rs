@@ -34,7 +34,7 @@ pub(super) fn last_month() -> Days {
 }
 
 /// From the first day on.
-pub(super) fn ever() -> Days {
+pub(in crate::http::admin) fn ever() -> Days {
     Days {
         first: 0,
         last: today(),

@@ -6,10 +6,13 @@
 
 use super::super::fields::Fields;
 use super::super::reach::{Hold, Reach, others};
+use super::super::ship;
+use super::super::spend::range::ever;
 use super::family::Family;
-use crate::auth::{Identity, Role};
+use crate::auth::{DEFAULT_USER, Identity, Role};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
+use crate::storage::reports::{Facet, Of, Order, Sums};
 use crate::storage::{TenantKind, TenantRow, TenantScope};
 
 /// The tenant of that id, of which the caller has at least that much.
@@ -53,7 +56,8 @@ fn hold(reach: &Reach, row: &TenantRow) -> Hold {
 ///
 /// # Errors
 /// 401, as for a route that only administrators call; 403 for a role that is not theirs to give.
-pub(super) fn check_makes(
+pub(super) async fn check_makes(
+    call: &Call,
     reach: &Reach,
     identity: &Identity,
     row: &TenantRow,
@@ -74,7 +78,34 @@ pub(super) fn check_makes(
             ),
         ));
     }
-    check_role(row)
+    check_role(row)?;
+    check_unused(call, row).await
+}
+
+/// A name is a claim on what is on the books under it: who may choose one must not choose what was somebody else's. So it is
+/// with those of deleted tenants, and with the user that the master key's calls are booked on.
+async fn check_unused(call: &Call, row: &TenantRow) -> Result<(), ApiError> {
+    let (facet, param) = match row.kind {
+        TenantKind::Team => (Facet::Team, "team_id"),
+        _ => (Facet::User, "user_id"),
+    };
+    let spent = Sums {
+        days: ever(),
+        of: vec![Of::one(facet, row.id.as_str())],
+        by_day: false,
+        by: vec![facet],
+        order: Order::Name(1),
+    };
+    ship(call).await;
+    let sums = call.app().store.reports.sums(vec![spent]).await?;
+    let is_used = sums.iter().any(|lines| !lines.is_empty());
+    if is_used || (row.kind == TenantKind::User && row.id == DEFAULT_USER) {
+        return Err(others(
+            param,
+            "This id is on the books already. Choose another one, or ask an administrator.",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether the caller may change what the body changes.

@@ -48,7 +48,7 @@ pub(crate) async fn create(
     let fields = Fields::parse(&body)?;
     let row = family.new_row(&call, &fields, &identity, &[]).await?;
     let reach = Reach::of(&call, &identity).await?;
-    access::check_makes(&reach, &identity, &row, call.request.path())?;
+    access::check_makes(&call, &reach, &identity, &row, call.request.path()).await?;
     let write = Write::InsertTenant(Box::new(row.clone()));
     apply(&call, &identity, vec![write]).await?;
     Ok(HttpResponse::Ok().json(tenant_answer(&call, family, &row).await?))

@@ -42,12 +42,12 @@ pub(crate) async fn create(
     let mut row = family.new_row(&call, &fields, identity, more).await?;
     row.role.get_or_insert_with(|| "internal_user".to_owned());
     let reach = Reach::of(&call, identity).await?;
-    check_makes(&reach, identity, &row, "/user/new")?;
+    check_makes(&call, &reach, identity, &row, "/user/new").await?;
     let mut writes = vec![Write::InsertTenant(Box::new(row.clone()))];
     let made = if with_key {
         let mut settings = Map::new();
         if !reach.is_everything() {
-            settings.insert(IN_OTHER_HANDS.to_owned(), json!(true));
+            settings.insert(IN_OTHER_HANDS.to_owned(), Value::Bool(true));
         }
         let new = NewKey {
             settings,
