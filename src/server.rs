@@ -42,7 +42,8 @@ use crate::http::{guard, model_call, routes};
 use crate::journal::{FsyncPolicy, Journal, JournalOptions};
 use crate::retention::{Keeping, Retention};
 use crate::storage::{
-    self, Aging, PoolSettings, SchemaVersion, StorageError, Store, TenantRow, Terms,
+    self, Aging, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind,
+    TenantRow, Terms, Write,
 };
 use crate::telemetry::metrics::Metrics;
 use crate::transcripts::{Queue, Transcripts, Writer};
@@ -448,9 +449,12 @@ async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Err
     for user in &config.users {
         let now = UnixMs::now();
         let id = UserId::new(user.user_id.as_str());
-        let stored = store.tenants.ensure(TenantRow::user(&id, now)).await;
         let declare = async {
-            let stored = stored?;
+            let stored = store
+                .tenants
+                .by_id(TenantKind::User, user.user_id.clone())
+                .await?;
+            let stored = stored.unwrap_or_else(|| TenantRow::user(&id, now));
             let terms = Terms {
                 max_budget: user.max_budget.map(Usd::rounded),
                 budget_duration: user.budget_duration.clone(),
@@ -467,7 +471,11 @@ async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Err
                 updated_at: now,
                 ..stored
             };
-            store.tenants.put(row).await
+            let write = Write::PutTenant(Box::new(row));
+            store
+                .changes
+                .apply(ChangedBy::program("user_config"), vec![write])
+                .await
         };
         declare
             .await

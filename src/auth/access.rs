@@ -1,8 +1,61 @@
 //! Which models a list allows. Source: contract `auth-budgets-limits` §4.
 
+/// Whose list it is. Each layer that has one must let a model through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// The key's own.
+    Key,
+    /// Its team's.
+    Team,
+    /// That of its user within the team.
+    Member,
+    /// Its user's; of keys that belong to no team.
+    User,
+    /// That of the customer whom the request names.
+    Customer,
+    /// The organisation's.
+    Organisation,
+}
+
+/// The models that one layer allows; not empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelList {
+    /// Whose it is.
+    pub layer: Layer,
+    /// As stored.
+    pub allowed: Vec<String>,
+}
+
+// === impl Layer ===
+
+impl Layer {
+    /// The type of the error that says so.
+    pub const fn error_type(self) -> &'static str {
+        match self {
+            Self::Key => "key_model_access_denied",
+            Self::Team | Self::Member => "team_model_access_denied",
+            Self::User => "user_model_access_denied",
+            Self::Customer => "customer_model_access_denied",
+            Self::Organisation => "org_model_access_denied",
+        }
+    }
+}
+
+// === impl ModelList ===
+
+impl ModelList {
+    /// The list of a layer, if it says anything.
+    pub fn of(layer: Layer, allowed: &[String]) -> Option<Self> {
+        (!allowed.is_empty()).then(|| Self {
+            layer,
+            allowed: allowed.to_vec(),
+        })
+    }
+}
+
 /// Whether `allowed` (a key's `models`) lets `model` through; `in_access_group` tells the groups of its deployments.
 ///
-/// Empty, `*`, `all-proxy-models` and `all-team-models` allow everything (teams come with tenants); otherwise the name,
+/// Empty, `*`, `all-proxy-models` and `all-team-models` (the team's own list is asked besides) allow everything; otherwise the name,
 /// one of its access groups, or a pattern such as `openai/*` must be listed.
 pub fn may_use_model(
     allowed: &[String],

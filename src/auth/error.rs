@@ -3,6 +3,7 @@
 use thiserror::Error;
 use trunkline_actors::spend_ledger::SeedFailed;
 
+use super::access::Layer;
 use crate::storage::StorageError;
 
 /// A refused caller.
@@ -50,28 +51,57 @@ pub enum AuthError {
         "Authentication Error, Team={0} is blocked. Update via `/team/unblock` if you're an admin."
     )]
     TeamBlocked(String),
+    /// What the key belongs to does not exist any more, and so nobody knows its limits.
+    #[error(
+        "Authentication Error, {0}, which this key belongs to, does not exist. Ask an admin for another key."
+    )]
+    OwnerMissing(String),
     /// The customer that the request names is blocked.
     #[error(
         "Authentication Error, End User={0} is blocked. Update via `/customer/unblock` if you're an admin."
     )]
     EndUserBlocked(String),
-    /// The key's model list does not hold the model.
+    /// A model list does not hold the model.
     #[error(
         "The requested model '{model}' is not available for this API key, or the model name is invalid. Check the models available to you and try again."
     )]
     ModelDenied {
         /// As requested.
         model: String,
+        /// Whose list.
+        layer: Layer,
     },
-    /// The route asks for an administrator.
+    /// The route asks for more than the role gives.
     #[error(
-        "Authentication Error, Only proxy admin can call this route. Route={route}. Your role={role}."
+        "Authentication Error, Only proxy admin can be used to call this route. Route={route}. Your role={role}."
     )]
     RouteDenied {
         /// The path called.
         route: String,
         /// LiteLLM's role name.
         role: &'static str,
+    },
+    /// The route asks for the master key.
+    #[error("Authentication Error, Tried to access route={route}, which is only for MASTER KEY")]
+    MasterOnly {
+        /// The path called.
+        route: String,
+    },
+    /// The key is not for this route.
+    #[error(
+        "Virtual key is not allowed to call this route. Only allowed to call routes: [{allowed}]. Tried to call route: {route}"
+    )]
+    RouteNotOfKey {
+        /// What it is for.
+        allowed: String,
+        /// The path called.
+        route: String,
+    },
+    /// The key is not for callers at this address.
+    #[error("Access forbidden: IP address {address} not allowed.")]
+    AddressDenied {
+        /// Where the request came from.
+        address: String,
     },
     /// Reachable from outside without a master key.
     #[error(

@@ -1,21 +1,24 @@
 //! A known caller and what it may do.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
-use trunkline_actors::clock::Millis;
+use trunkline_actors::clock::{Millis, UnixMs};
 use trunkline_actors::ids::{KeyId, OrganisationId, SubjectKind, TeamId, UserId};
 use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::Budget;
 
-use super::access::may_use_model;
+use super::access::{ModelList, may_use_model};
 use super::error::AuthError;
+use super::key_rules::{IN_OTHER_HANDS, KeyRules, Route};
 use super::payer::Charges;
+use super::role::{Permission, Role};
 use crate::config::DeploymentConfig;
 use crate::storage::KeyRow;
 
 /// User id of callers that are no virtual key (LiteLLM's word).
-pub(super) const DEFAULT_USER: &str = "default_user_id";
+pub const DEFAULT_USER: &str = "default_user_id";
 
 /// Stands for the master key in spend rows, so that its hash is stored nowhere.
 pub(super) const MASTER_KEY_MARKER: &str = "litellm_proxy_master_key";
@@ -42,28 +45,20 @@ pub struct KeyEntry {
     pub organisation: Option<OrganisationId>,
     /// Its team is blocked.
     pub team_is_blocked: bool,
+    /// The team or organisation that it belongs to and that does not exist: `Team=search`.
+    pub missing: Option<String>,
+    /// Its user's role.
+    pub role: Role,
+    /// The organisation that its user manages by its role.
+    pub manages: Option<OrganisationId>,
+    /// What it may do less than its user.
+    pub rules: KeyRules,
+    /// The models that it may ask for, layer by layer.
+    pub models: Vec<ModelList>,
+    /// When the secret that was shown stops working: it is the former one, in its grace period.
+    pub secret_until: Option<UnixMs>,
     /// When the row was read.
     pub loaded_at: Millis,
-}
-
-/// What a route asks of its caller. There is no default: a route states one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
-    /// Nobody is asked for a key.
-    Public,
-    /// Any valid key: model calls and what belongs to the caller itself.
-    Caller,
-    /// An administrator.
-    Admin,
-}
-
-/// LiteLLM's role names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Everything.
-    ProxyAdmin,
-    /// Model calls and its own keys and spend.
-    InternalUser,
 }
 
 // === impl Identity ===
@@ -73,27 +68,48 @@ impl Identity {
     pub fn role(&self) -> Role {
         match self {
             Self::Master => Role::ProxyAdmin,
-            Self::Key(_) | Self::Open => Role::InternalUser,
+            Self::Key(entry) => entry.role,
+            Self::Open => Role::InternalUser,
         }
     }
 
-    /// Checks a route's demand.
+    /// Checks what a route demands against the role, and the route and the caller's address against the rules of the key.
     ///
     /// # Errors
-    /// [`AuthError::RouteDenied`] when the route asks for more than the role gives.
-    pub fn authorise(&self, permission: Permission, route: &str) -> Result<(), AuthError> {
-        let allowed = match permission {
-            Permission::Public | Permission::Caller => true,
-            Permission::Admin => self.role() == Role::ProxyAdmin,
-        };
-        if allowed {
-            Ok(())
-        } else {
-            Err(AuthError::RouteDenied {
-                route: route.to_owned(),
-                role: self.role().as_str(),
-            })
+    /// [`AuthError::AddressDenied`], [`AuthError::RouteNotOfKey`], [`AuthError::RouteDenied`], [`AuthError::MasterOnly`].
+    pub fn authorise(
+        &self,
+        permission: Permission,
+        route: Route<'_>,
+        address: Option<IpAddr>,
+    ) -> Result<(), AuthError> {
+        if let Self::Key(entry) = self {
+            entry.rules.check_address(address)?;
+            entry.rules.check_route(permission, route)?;
         }
+        // While no master key is set anybody is served, and nobody makes a key that would outlive that.
+        let may = match self {
+            Self::Master => true,
+            Self::Key(entry) => entry.role.gives(permission),
+            Self::Open => self.role().gives(permission) && permission != Permission::Manage,
+        };
+        if may {
+            return Ok(());
+        }
+        let route = route.path.to_owned();
+        Err(match permission {
+            Permission::Master => AuthError::MasterOnly { route },
+            _ => AuthError::RouteDenied {
+                route,
+                role: self.role().as_str(),
+            },
+        })
+    }
+
+    /// Whether others than the caller's user may hold its key: what it makes is in their hands too.
+    pub fn is_in_other_hands(&self) -> bool {
+        self.key()
+            .is_some_and(|key| key.row.settings.contains_key(IN_OTHER_HANDS))
     }
 
     /// The id under which spend is recorded.
@@ -123,17 +139,25 @@ impl Identity {
         self.key()?.organisation.clone()
     }
 
+    /// The lists of models that the caller is held to.
+    pub fn model_lists(&self) -> &[ModelList] {
+        self.key().map_or(&[], |key| &key.models)
+    }
+
     /// Whether the caller may use a deployment's model group.
     pub fn may_use(&self, deployment: &DeploymentConfig) -> bool {
         self.may_use_as(&deployment.model_name, deployment)
     }
 
-    /// Whether the caller may use a deployment by that name.
+    /// Whether the caller may use a deployment by that name: who may use its group may use the group's aliases.
     pub fn may_use_as(&self, name: &str, deployment: &DeploymentConfig) -> bool {
         let groups = &deployment.model_info.access_groups;
         let in_access_group = |name: &str| groups.iter().any(|group| group == name);
-        self.key()
-            .is_none_or(|key| may_use_model(&key.row.models, name, in_access_group))
+        self.model_lists().iter().all(|list| {
+            [name, deployment.model_name.as_str()]
+                .into_iter()
+                .any(|name| may_use_model(&list.allowed, name, in_access_group))
+        })
     }
 
     /// The virtual key, if it is one.
@@ -148,6 +172,11 @@ impl Identity {
 // === impl KeyEntry ===
 
 impl KeyEntry {
+    /// Whether the secret that was shown still works.
+    pub fn is_current(&self) -> bool {
+        self.secret_until.is_none_or(|until| UnixMs::now() < until)
+    }
+
     /// The key's own limits.
     pub fn own_limits(&self) -> Limits {
         let own = self.charges.limits.iter();
@@ -169,17 +198,5 @@ impl KeyEntry {
             let terms = budget.terms();
             terms.subject.kind == SubjectKind::Key && terms.budget.is_own()
         })
-    }
-}
-
-// === impl Role ===
-
-impl Role {
-    /// LiteLLM's spelling.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ProxyAdmin => "proxy_admin",
-            Self::InternalUser => "internal_user",
-        }
     }
 }

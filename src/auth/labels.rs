@@ -4,6 +4,8 @@
 //! which is one look at the database every few seconds, names cost nothing. While the database fails, what is known goes on
 //! counting, and names that are not known have no budget: a customer's budget is no reason to refuse every other customer.
 
+use std::collections::HashMap;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use trunkline_actors::ids::Subject;
 use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::{Balance, Budget};
 
+use super::access::ModelList;
 use super::error::AuthError;
 use super::identity::Identity;
 use super::outage::Outage;
@@ -34,6 +37,8 @@ pub struct Asked {
     pub balances: Vec<Arc<Balance>>,
     /// Limits of requests and tokens.
     pub limits: Vec<(Subject, Limits)>,
+    /// The customer, which may have a list of models.
+    customer: Option<Arc<Label>>,
 }
 
 /// See the module.
@@ -110,10 +115,8 @@ impl LabelTable {
         if let Some(key) = identity.key() {
             asked.add(&key.charges, models, now);
         }
-        for tag in tags {
-            if let Some(label) = self.label(&self.tags, tag).await {
-                asked.add(&label.charges, models, now);
-            }
+        for label in self.labels(&self.tags, tags).await.into_iter().flatten() {
+            asked.add(&label.charges, models, now);
         }
         if let Some(id) = end_user
             && let Some(label) = self.label(&self.end_users, id).await
@@ -122,6 +125,7 @@ impl LabelTable {
                 return Err(AuthError::EndUserBlocked(id.to_owned()));
             }
             asked.add(&label.charges, models, now);
+            asked.customer = Some(label);
         }
         let global = self.global.iter().map(|budget| budget.at(now));
         asked.balances.extend(global);
@@ -152,54 +156,83 @@ impl LabelTable {
     }
 
     async fn label(&self, labels: &Labels, id: &str) -> Option<Arc<Label>> {
+        self.labels(labels, slice::from_ref(&id)).await.pop()?
+    }
+
+    /// The labels of those names, in order; `None` where one has no terms that anybody knows of, and nothing at all where none
+    /// has. Those that are not known are read with one question.
+    async fn labels<S: AsRef<str>>(&self, labels: &Labels, ids: &[S]) -> Vec<Option<Arc<Label>>> {
         let now = self.clock.now();
-        let known = labels.known.get(id).map(|known| known.clone());
-        if let Some(known) = &known
-            && (now.since(known.loaded_at) < self.ttl || self.outage.pauses(now))
-        {
-            return Some(Arc::clone(&known.label));
+        if labels.has_none(now) {
+            return Vec::new();
         }
-        if self.outage.pauses(now) {
-            return None;
+        let pauses = self.outage.pauses(now);
+        let mut misses = Vec::new();
+        let mut found: Vec<Option<Arc<Label>>> = Vec::with_capacity(ids.len());
+        for (at, id) in ids.iter().map(AsRef::as_ref).enumerate() {
+            let known = labels.known.get(id).map(|known| known.clone());
+            let is_fresh = known
+                .as_ref()
+                .is_some_and(|known| now.since(known.loaded_at) < self.ttl);
+            if !is_fresh && !pauses {
+                misses.push((at, id.to_owned()));
+            }
+            found.push(known.map(|known| known.label));
         }
-        let read = timeout(PATIENCE, self.read(labels, id, now)).await;
+        if misses.is_empty() {
+            return found;
+        }
+        let names = misses.iter().map(|(_, id)| id.clone()).collect();
+        let read = timeout(PATIENCE, self.read(labels, names, now)).await;
         let failure = match read {
-            Ok(Ok(label)) => {
+            Ok(Ok(read)) => {
                 self.outage.over();
-                return label;
+                for (at, id) in misses {
+                    if let Some(found) = found.get_mut(at) {
+                        *found = read.get(&id).map(Arc::clone);
+                    }
+                }
+                return found;
             }
             Ok(Err(err)) => Some(err),
             Err(_elapsed) => None,
         };
+        // What was known goes on counting.
         self.outage.failed(failure.as_ref(), now);
-        known.map(|known| known.label)
+        found
     }
 
     async fn read(
         &self,
         labels: &Labels,
-        id: &str,
+        ids: Vec<String>,
         now: Millis,
-    ) -> Result<Option<Arc<Label>>, AuthError> {
+    ) -> Result<HashMap<String, Arc<Label>>, AuthError> {
         if !labels.by_config && !self.any(labels, now).await? {
-            return Ok(None);
+            return Ok(HashMap::new());
         }
-        let label = Arc::new(self.reader.of_label(labels.kind, id).await?);
-        make_room(&labels.known);
-        let known = Known {
-            label: Arc::clone(&label),
-            loaded_at: now,
-        };
-        labels.known.insert(id.to_owned(), known);
-        Ok(Some(label))
+        let read = self.reader.of_labels(labels.kind, ids).await?;
+        let mut found = HashMap::with_capacity(read.len());
+        for (id, label) in read {
+            let label = Arc::new(label);
+            make_room(&labels.known);
+            let known = Known {
+                label: Arc::clone(&label),
+                loaded_at: now,
+            };
+            labels.known.insert(id.clone(), known);
+            found.insert(id, label);
+        }
+        Ok(found)
     }
 
     /// Whether any of them has terms: asked again every few seconds while none has, then no more.
     async fn any(&self, labels: &Labels, now: Millis) -> Result<bool, AuthError> {
-        let looked_at = Millis(labels.looked_at.load(Ordering::Relaxed));
-        let fresh = looked_at != Millis::ZERO && now.since(looked_at) < NONE_TTL;
-        if labels.any.load(Ordering::Relaxed) || fresh {
-            return Ok(labels.any.load(Ordering::Relaxed));
+        if labels.any.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        if labels.is_looked_at(now) {
+            return Ok(false);
         }
         let any = self.reader.any(labels.kind).await?;
         labels.any.store(any, Ordering::Relaxed);
@@ -211,6 +244,11 @@ impl LabelTable {
 // === impl Asked ===
 
 impl Asked {
+    /// The models that the customer may ask for, if it has a list.
+    pub fn customer_models(&self) -> Option<&ModelList> {
+        self.customer.as_ref()?.models.as_ref()
+    }
+
     fn add(&mut self, charges: &Charges, models: &[&str], now: UnixMs) {
         let of_models = charges.model_budgets.iter();
         let of_models = of_models.filter(|(group, _)| models.contains(&&**group));
@@ -232,5 +270,15 @@ impl Labels {
             looked_at: AtomicU64::new(0),
             known: DashMap::new(),
         }
+    }
+
+    /// None of them has terms, as far as is known: nothing to look for.
+    fn has_none(&self, now: Millis) -> bool {
+        !self.by_config && !self.any.load(Ordering::Relaxed) && self.is_looked_at(now)
+    }
+
+    fn is_looked_at(&self, now: Millis) -> bool {
+        let looked_at = Millis(self.looked_at.load(Ordering::Relaxed));
+        looked_at != Millis::ZERO && now.since(looked_at) < NONE_TTL
     }
 }

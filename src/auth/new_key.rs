@@ -8,7 +8,7 @@ use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 use super::key;
 use super::terms::{self, TermsError};
 use crate::config::Secret;
-use crate::storage::{KeyRow, StorageError, Store, TenantRow, Terms};
+use crate::storage::{KeyRow, TenantRow, Terms, Write};
 
 /// What was asked for. Absent means unlimited.
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub struct NewKey {
     pub blocked: bool,
     /// Kept and shown.
     pub metadata: Map<String, Value>,
+    /// What it may do less than its user, and what else is kept.
+    pub settings: Map<String, Value>,
     /// Who asked.
     pub created_by: Option<String>,
 }
@@ -88,7 +90,7 @@ impl NewKey {
             expires_at,
             blocked: self.blocked,
             metadata: self.metadata,
-            settings: Map::new(),
+            settings: self.settings,
             created_at: now,
             created_by: self.created_by,
             updated_at: now,
@@ -110,16 +112,14 @@ pub fn expiry(life: &str, now: UnixMs) -> Result<UnixMs, TermsError> {
 // === impl MadeKey ===
 
 impl MadeKey {
-    /// Stores the key, and its user if that one is new.
-    ///
-    /// # Errors
-    /// [`StorageError::AlreadyExists`] when the alias is taken.
-    pub async fn store(&self, store: &Store) -> Result<(), StorageError> {
-        if let Some(user) = &self.row.user {
+    /// The key, and its user if that one is new.
+    pub fn writes(&self) -> Vec<Write> {
+        let user = self.row.user.as_ref().map(|user| {
             let user = TenantRow::user(user, self.row.created_at);
-            store.tenants.ensure(user).await?;
-        }
-        store.keys.insert(self.row.clone()).await
+            Write::EnsureTenant(Box::new(user))
+        });
+        let key = Write::InsertKey(Box::new(self.row.clone()));
+        user.into_iter().chain([key]).collect()
     }
 }
 

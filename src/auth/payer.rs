@@ -3,6 +3,7 @@
 //! A request is charged to its key, to the key's user, team, membership and organisation, to the customer and the tags that
 //! it names, and to the gateway as a whole. What has no terms has no budget and costs nothing here.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use trunkline_actors::clock::UnixMs;
@@ -11,6 +12,7 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
 
+use super::access::{Layer, ModelList};
 use super::budgets::BudgetRules;
 use super::error::AuthError;
 use crate::storage::{KeyRow, Store, TenantKind, TenantRow, Terms};
@@ -30,6 +32,11 @@ pub(super) struct KeyPayers {
     pub(super) charges: Charges,
     pub(super) organisation: Option<OrganisationId>,
     pub(super) team_is_blocked: bool,
+    /// Its team or organisation, where there is none of that id: nobody knows the limits that it is under.
+    pub(super) missing: Option<String>,
+    pub(super) role: Option<String>,
+    pub(super) manages: Option<OrganisationId>,
+    pub(super) models: Vec<ModelList>,
 }
 
 /// A customer or tag.
@@ -37,6 +44,7 @@ pub(super) struct KeyPayers {
 pub(super) struct Label {
     pub(super) charges: Charges,
     pub(super) is_blocked: bool,
+    pub(super) models: Option<ModelList>,
 }
 
 /// What counts for the requests of somebody.
@@ -104,20 +112,43 @@ impl PayerReader {
         };
         let own = self.with_shared(row.terms.clone(), row.budget_id.as_deref());
         let mut terms = vec![(Subject::from(&row.id), own.await?)];
+        payers.add_models(Layer::Key, &row.models);
+        if let (Some(id), None) = (&row.team, &team) {
+            payers.missing = Some(format!("Team={id}"));
+        }
         if let (Some(id), Some(team)) = (&row.team, team) {
+            payers.add_models(Layer::Team, &team.models);
             terms.push((Subject::from(id), self.terms(team).await?));
         }
-        terms.extend(self.member_terms(row).await?);
-        if let Some(id) = &payers.organisation
-            && let Some(organisation) = self.tenant(TenantKind::Organisation, id.as_str()).await?
-        {
-            terms.push((Subject::from(id), self.terms(organisation).await?));
+        if let Some((subject, member)) = self.member(row).await? {
+            payers.add_models(Layer::Member, &member.models);
+            terms.push((subject, self.terms(member).await?));
         }
-        // A team's key spends the team's money.
-        if let Some(user) = &row.user
-            && (row.team.is_none() || self.rules.users_on_team_keys)
-        {
-            terms.push((Subject::from(user), self.user_terms(user).await?));
+        let organisation = match &payers.organisation {
+            Some(id) => self.tenant(TenantKind::Organisation, id.as_str()).await?,
+            None => None,
+        };
+        if let (Some(id), None) = (&payers.organisation, &organisation) {
+            payers.missing = Some(format!("Organization={id}"));
+        }
+        if let (Some(id), Some(organisation)) = (payers.organisation.clone(), organisation) {
+            payers.add_models(Layer::Organisation, &organisation.models);
+            terms.push((Subject::from(&id), self.terms(organisation).await?));
+        }
+        if let Some(id) = &row.user {
+            let user = self.tenant(TenantKind::User, id.as_str()).await?;
+            // A team's key spends the team's money, and asks for the team's models.
+            let is_personal = row.team.is_none();
+            if let Some(user) = &user {
+                payers.role.clone_from(&user.role);
+                payers.manages.clone_from(&user.organisation);
+                if is_personal {
+                    payers.add_models(Layer::User, &user.models);
+                }
+            }
+            if is_personal || self.rules.users_on_team_keys {
+                terms.push((Subject::from(id), self.terms_of_user(user).await?));
+            }
         }
         for (subject, terms) in &terms {
             self.open(subject, terms, &mut payers.charges).await?;
@@ -125,13 +156,37 @@ impl PayerReader {
         Ok(payers)
     }
 
-    /// Opens the budgets of a customer or tag.
-    pub(super) async fn of_label(&self, kind: TenantKind, id: &str) -> Result<Label, AuthError> {
+    /// Opens the budgets of customers or tags, each with its name.
+    pub(super) async fn of_labels(
+        &self,
+        kind: TenantKind,
+        ids: Vec<String>,
+    ) -> Result<Vec<(String, Label)>, AuthError> {
+        let rows = self.store.tenants.by_ids(kind, ids.clone()).await?;
+        let mut rows: HashMap<String, TenantRow> =
+            rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let mut labels = Vec::with_capacity(ids.len());
+        for id in ids {
+            let label = self.of_label(kind, &id, rows.remove(&id)).await?;
+            labels.push((id, label));
+        }
+        Ok(labels)
+    }
+
+    async fn of_label(
+        &self,
+        kind: TenantKind,
+        id: &str,
+        row: Option<TenantRow>,
+    ) -> Result<Label, AuthError> {
         let Some(subject) = kind.subject(id) else {
             return Ok(Label::default());
         };
-        let row = self.tenant(kind, id).await?;
         let is_blocked = row.as_ref().is_some_and(|row| row.blocked);
+        let models = match (&row, kind) {
+            (Some(row), TenantKind::EndUser) => ModelList::of(Layer::Customer, &row.models),
+            _ => None,
+        };
         let stored = match row {
             Some(row) => self.terms(row).await?,
             None => Terms::default(),
@@ -147,6 +202,7 @@ impl PayerReader {
         };
         let mut label = Label {
             is_blocked,
+            models,
             ..Label::default()
         };
         self.open(&subject, &terms, &mut label.charges).await?;
@@ -243,19 +299,22 @@ impl PayerReader {
         }
     }
 
-    async fn member_terms(&self, row: &KeyRow) -> Result<Option<(Subject, Terms)>, AuthError> {
+    async fn member(&self, row: &KeyRow) -> Result<Option<(Subject, TenantRow)>, AuthError> {
         let (Some(team), Some(user)) = (&row.team, &row.user) else {
             return Ok(None);
         };
         let subject = Subject::team_member(team, user);
-        let Some(member) = self.tenant(TenantKind::TeamMember, &subject.id).await? else {
-            return Ok(None);
-        };
-        Ok(Some((subject, self.terms(member).await?)))
+        let member = self.tenant(TenantKind::TeamMember, &subject.id).await?;
+        Ok(member.map(|member| (subject, member)))
     }
 
     async fn user_terms(&self, user: &UserId) -> Result<Terms, AuthError> {
-        let stored = match self.tenant(TenantKind::User, user.as_str()).await? {
+        let stored = self.tenant(TenantKind::User, user.as_str()).await?;
+        self.terms_of_user(stored).await
+    }
+
+    async fn terms_of_user(&self, user: Option<TenantRow>) -> Result<Terms, AuthError> {
+        let stored = match user {
             Some(user) => self.terms(user).await?,
             None => Terms::default(),
         };
@@ -301,6 +360,14 @@ impl PayerReader {
     async fn load(&self, terms: BudgetTerms) -> Result<Arc<Budget>, AuthError> {
         let budget = Budget::load(&self.ledger, terms, UnixMs::now()).await?;
         Ok(Arc::new(budget))
+    }
+}
+
+// === impl KeyPayers ===
+
+impl KeyPayers {
+    fn add_models(&mut self, layer: Layer, allowed: &[String]) {
+        self.models.extend(ModelList::of(layer, allowed));
     }
 }
 

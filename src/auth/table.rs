@@ -22,10 +22,12 @@ use super::credential::Credential;
 use super::error::AuthError;
 use super::identity::{Identity, KeyEntry};
 use super::key::{self, KeyDigest};
+use super::key_rules::{IN_OTHER_HANDS, KeyRules};
 use super::outage::Outage;
 use super::payer::PayerReader;
+use super::role::Role;
 use crate::config::Secret;
-use crate::storage::{KeyRow, Store};
+use crate::storage::{FoundKey, KeyRow, Store};
 
 /// How long a request with a known key waits for a store that may be failing.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -112,9 +114,10 @@ impl KeyTable {
         }
     }
 
-    /// Forgets what is known of a key, after it was made or changed by this process.
+    /// Forgets what is known of a key, by whichever of its secrets it was asked for, after it was made or changed by this
+    /// process.
     pub fn forget(&self, id: &KeyId) {
-        self.known.remove(id);
+        self.known.retain(|_, entry| entry.row.id != *id);
         self.unknown.remove(id);
     }
 
@@ -155,7 +158,8 @@ impl KeyTable {
         }
         let id = digest.id();
         let now = self.clock.now();
-        if let Some(entry) = self.known.get(&id).map(|entry| Arc::clone(&entry)) {
+        let known = self.known.get(&id).map(|entry| Arc::clone(&entry));
+        if let Some(entry) = known.filter(|entry| entry.is_current()) {
             let age = now.since(entry.loaded_at);
             let will_do = age < self.terms.ttl || (self.may_keep(age) && self.outage.pauses(now));
             return if will_do {
@@ -190,7 +194,9 @@ impl KeyTable {
     /// Reads the key; if that fails, what is known of it will do.
     async fn load_or_keep(&self, id: &KeyId) -> Result<Loaded, AuthError> {
         let known = self.known.get(id).map(|entry| Arc::clone(&entry));
-        let kept = known.filter(|entry| self.may_keep(self.clock.now().since(entry.loaded_at)));
+        let kept = known.filter(|entry| {
+            entry.is_current() && self.may_keep(self.clock.now().since(entry.loaded_at))
+        });
         let Some(kept) = kept else {
             return self.load(id).await;
         };
@@ -208,8 +214,8 @@ impl KeyTable {
         let loaded = loading
             .cell
             .get_or_try_init(|| async {
-                match self.store.keys.by_id(id.clone()).await? {
-                    Some(row) => self.open(row).await.map(Some),
+                match self.store.keys.by_secret(id.clone(), UnixMs::now()).await? {
+                    Some(found) => self.open(found).await.map(Some),
                     None => Ok(None),
                 }
             })
@@ -230,15 +236,21 @@ impl KeyTable {
     }
 
     /// Opens the row's handles.
-    async fn open(&self, row: KeyRow) -> Result<Arc<KeyEntry>, AuthError> {
+    async fn open(&self, FoundKey { row, until }: FoundKey) -> Result<Arc<KeyEntry>, AuthError> {
         // Before it is read whom the key belongs to: a change meanwhile is seen at the next reading.
         let loaded_at = self.clock.now();
         let payers = self.payers.of_key(&row).await?;
         Ok(Arc::new(KeyEntry {
-            row,
             charges: payers.charges,
             organisation: payers.organisation,
             team_is_blocked: payers.team_is_blocked,
+            missing: payers.missing,
+            role: role_of(&row, payers.role.as_deref()),
+            manages: payers.manages,
+            rules: KeyRules::of(&row.settings),
+            models: payers.models,
+            row,
+            secret_until: until,
             loaded_at,
         }))
     }
@@ -277,6 +289,17 @@ impl Drop for Loading<'_> {
     }
 }
 
+/// The role that a key acts with: its user's. Keys of a team are made by whoever manages the team.
+fn role_of(row: &KeyRow, of_user: Option<&str>) -> Role {
+    let role = Role::of(of_user);
+    let is_marked = row.settings.get(IN_OTHER_HANDS).is_some();
+    if row.team.is_some() || is_marked {
+        role.in_other_hands()
+    } else {
+        role
+    }
+}
+
 /// The checks that hold for every use of a known key.
 fn admit(entry: Arc<KeyEntry>) -> Result<Identity, AuthError> {
     if entry.row.blocked {
@@ -284,6 +307,9 @@ fn admit(entry: Arc<KeyEntry>) -> Result<Identity, AuthError> {
     }
     if let (true, Some(team)) = (entry.team_is_blocked, &entry.row.team) {
         return Err(AuthError::TeamBlocked(team.as_str().to_owned()));
+    }
+    if let Some(missing) = &entry.missing {
+        return Err(AuthError::OwnerMissing(missing.clone()));
     }
     let now = UnixMs::now();
     match entry.row.expires_at {

@@ -6,6 +6,8 @@ use thiserror::Error;
 use trunkline_actors::money::Usd;
 use trunkline_actors::spend_ledger::Period;
 
+use super::key_rules::{ALLOWED_IPS, ALLOWED_ROUTES, KEY_TYPE};
+
 /// Longest name of a user, key or tenant, in characters.
 const MAX_NAME: usize = 256;
 
@@ -36,6 +38,24 @@ pub enum TermsError {
     /// The name would not fit into a record of the books, or breaks lines of lists and logs.
     #[error("{0} must have at most {MAX_NAME} characters and no control characters")]
     Name(&'static str),
+    /// Neither a path nor the name of a group of routes.
+    #[error(
+        "allowed_routes must hold paths, such as /v1/models or /key/*, or some of {groups}; got {got}"
+    )]
+    Routes {
+        /// What was written.
+        got: String,
+        /// The names.
+        groups: String,
+    },
+    /// No address and no network.
+    #[error(
+        "allowed_ips must hold addresses or networks, such as 192.0.2.7 or 10.0.0.0/8; got {0}"
+    )]
+    Addresses(String),
+    /// No type of key.
+    #[error("key_type must be default, llm_api, management or read_only; got {0}")]
+    KeyType(String),
     /// Empty text.
     #[error("{0} must not be empty; leave it out instead")]
     Empty(&'static str),
@@ -52,6 +72,9 @@ impl TermsError {
             | Self::ZeroLimit(field)
             | Self::Name(field)
             | Self::Empty(field) => field,
+            Self::Routes { .. } => ALLOWED_ROUTES,
+            Self::Addresses(_) => ALLOWED_IPS,
+            Self::KeyType(_) => KEY_TYPE,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{ConfigArgs, load_config, print_line};
 use crate::auth::{NewKey, terms};
 use crate::config::{CliOverrides, ProcessEnv};
 use crate::server::open_store;
-use crate::storage::Terms;
+use crate::storage::{ChangedBy, Terms};
 
 #[derive(Debug, Args)]
 pub(super) struct GenerateKeyArgs {
@@ -88,7 +88,8 @@ pub(super) fn run(args: &GenerateKeyArgs, env: ProcessEnv) -> Result<(), anyhow:
     .make(UnixMs::now())?;
     System::new().block_on(async {
         let store = open_store(&config).await?;
-        made.store(&store).await?;
+        let by = ChangedBy::program("generate-key");
+        store.changes.apply(by, made.writes()).await?;
         Ok::<(), anyhow::Error>(())
     })?;
     print_line(made.secret.expose())

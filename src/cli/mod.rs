@@ -1,5 +1,6 @@
 //! The command line: one file per command. LiteLLM's and the tutorial's spellings are accepted beside our own.
 
+mod audit;
 mod check;
 mod config_schema;
 mod explain;
@@ -65,6 +66,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Check the books, or correct them by other prices.
     Ledger(ledger::LedgerArgs),
+    /// Check the log of who changed what.
+    Audit(audit::AuditArgs),
     /// Bring the database's tables up to date and exit.
     Migrate(migrate::MigrateArgs),
     /// Ask a running gateway whether it is alive; for container health checks.
@@ -114,6 +117,10 @@ pub fn run() -> ExitCode {
             Err(err) => Err(err),
         },
         Some(Command::Ledger(args)) => match ledger::run(&args, env) {
+            Ok(code) => return code,
+            Err(err) => Err(err),
+        },
+        Some(Command::Audit(args)) => match audit::run(&args, env) {
             Ok(code) => return code,
             Err(err) => Err(err),
         },

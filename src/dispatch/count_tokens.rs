@@ -60,7 +60,7 @@ impl Dispatcher {
         let members = candidates(&shared, &resolved);
         check_access(
             &shared,
-            identity.key(),
+            identity.model_lists().iter(),
             &inbound,
             &table,
             &resolved,

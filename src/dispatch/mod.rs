@@ -66,7 +66,7 @@ use self::admit::Payers;
 use self::attempt::Journey;
 use self::headers::CallerLimits;
 use self::upstream::Upstream;
-use crate::auth::{AuthError, Identity, KeyEntry, LabelTable, may_use_model};
+use crate::auth::{AuthError, Identity, KeyEntry, LabelTable, ModelList, may_use_model};
 use crate::config::{ClientGone, LitellmSettings, Receipts, RouterSettings, Timeouts};
 use crate::cost::PriceBook;
 use crate::telemetry::metrics::Metrics;
@@ -277,9 +277,10 @@ impl Dispatcher {
             None => resolved,
         };
         let mut within_reach = candidates(&shared, &resolved);
-        let key = identity.key();
-        check_access(&shared, key, &inbound, &table, &resolved, &within_reach)?;
         let mut payers = Payers::of(&shared, identity, &inbound, &resolved).await?;
+        let lists = identity.model_lists().iter();
+        let lists = lists.chain(payers.asked.customer_models());
+        check_access(&shared, lists, &inbound, &table, &resolved, &within_reach)?;
         // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
         let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
         let must_know = refuses_unpriced || !payers.asked.balances.is_empty();
@@ -374,33 +375,31 @@ fn candidates(shared: &Shared, resolved: &Resolved) -> Vec<Candidate> {
 
 /// Whether the caller may use what the request names: the model, and its own fallbacks. Fallbacks of the config are the
 /// operator's choice.
-fn check_access(
+fn check_access<'l>(
     shared: &Shared,
-    key: Option<&KeyEntry>,
+    lists: impl Iterator<Item = &'l ModelList>,
     inbound: &Inbound,
     table: &RoutingTable,
     resolved: &Resolved,
     members: &[Candidate],
 ) -> Result<(), AuthError> {
-    let Some(key) = key.filter(|key| !key.row.models.is_empty()) else {
-        return Ok(());
-    };
-    check_model_access(key, &inbound.model, Some(resolved), members)?;
-    for fallback in inbound.peek.fallbacks.iter().flatten() {
-        let resolved = table.resolve(fallback);
-        let members = resolved
-            .as_ref()
-            .map(|resolved| candidates(shared, resolved))
-            .unwrap_or_default();
-        check_model_access(key, fallback, resolved.as_ref(), &members)?;
+    for list in lists {
+        check_model_access(list, &inbound.model, Some(resolved), members)?;
+        for fallback in inbound.peek.fallbacks.iter().flatten() {
+            let resolved = table.resolve(fallback);
+            let members = resolved
+                .as_ref()
+                .map(|resolved| candidates(shared, resolved))
+                .unwrap_or_default();
+            check_model_access(list, fallback, resolved.as_ref(), &members)?;
+        }
     }
     Ok(())
 }
 
-/// A key's model list names models as clients call them, or the group behind an alias (contract
-/// `auth-budgets-limits` §4).
+/// A list names models as clients call them, or the group behind an alias (contract `auth-budgets-limits` §4).
 fn check_model_access(
-    key: &KeyEntry,
+    list: &ModelList,
     model: &str,
     resolved: Option<&Resolved>,
     members: &[Candidate],
@@ -417,12 +416,13 @@ fn check_model_access(
     let allowed = [(!by_id).then_some(model), group]
         .into_iter()
         .flatten()
-        .any(|name| may_use_model(&key.row.models, name, in_access_group));
+        .any(|name| may_use_model(&list.allowed, name, in_access_group));
     if allowed {
         Ok(())
     } else {
         Err(AuthError::ModelDenied {
             model: model.to_owned(),
+            layer: list.layer,
         })
     }
 }

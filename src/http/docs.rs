@@ -24,7 +24,7 @@ pub(crate) async fn page(_caller: Caller<Public>, _call: Call) -> HttpResponse {
             "<tr><td>{}</td><td><code>{}</code></td><td>{}</td><td>{}</td></tr>",
             entry.method,
             paths.join("<br>"),
-            permission(entry.permission),
+            entry.permission.describe(),
             entry.summary
         )
         .ok();
@@ -98,6 +98,8 @@ fn operation(entry: &Entry, path: &str) -> Value {
     };
     if entry.permission != Permission::Public {
         fields.insert("security".to_owned(), json!([{"key": []}]));
+        let who = entry.permission.describe();
+        fields.insert("description".to_owned(), json!(format!("Asks for: {who}.")));
     }
     let parameters: Vec<Value> = parameter_names(path)
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
@@ -112,14 +114,6 @@ fn operation(entry: &Entry, path: &str) -> Value {
         );
     }
     operation
-}
-
-fn permission(permission: Permission) -> &'static str {
-    match permission {
-        Permission::Public => "open",
-        Permission::Caller => "any key",
-        Permission::Admin => "administrator",
-    }
 }
 
 /// `/x/{model:.+}/y` as `/x/{model}/y`.

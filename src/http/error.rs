@@ -54,10 +54,14 @@ pub enum Code {
     UnknownKey,
     /// A key past its expiry.
     ExpiredKey,
-    /// The key may not use this model.
+    /// The caller may not use this model; the type says by whose list.
     ModelDenied,
     /// The identity may not use this route.
     RouteDenied,
+    /// The key is for other routes.
+    KeyRouteDenied,
+    /// The key is for other addresses.
+    AddressDenied,
     /// The data asked for is somebody else's.
     OthersData,
     /// A budget is used up.
@@ -138,7 +142,9 @@ impl Code {
             Self::UnknownKey => (StatusCode::UNAUTHORIZED, "token_not_found_in_db"),
             Self::ExpiredKey => (StatusCode::UNAUTHORIZED, "expired_key"),
             Self::ModelDenied => (StatusCode::FORBIDDEN, "key_model_access_denied"),
-            Self::OthersData => (StatusCode::FORBIDDEN, "auth_error"),
+            Self::KeyRouteDenied | Self::AddressDenied | Self::OthersData => {
+                (StatusCode::FORBIDDEN, "auth_error")
+            }
             // A denied route is a 401 too, not a 403: LiteLLM's clients branch on it.
             Self::Auth | Self::RouteDenied => (StatusCode::UNAUTHORIZED, "auth_error"),
             Self::BudgetExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "budget_exceeded"),
@@ -172,6 +178,8 @@ impl Code {
             Self::ExpiredKey => "expired_key",
             Self::ModelDenied => "model_denied",
             Self::RouteDenied => "route_denied",
+            Self::KeyRouteDenied => "key_route_denied",
+            Self::AddressDenied => "address_denied",
             Self::OthersData => "others_data",
             Self::BudgetExceeded => "budget_exceeded",
             Self::RateLimited => "rate_limited",
@@ -231,6 +239,11 @@ impl ApiError {
     pub fn retry_after(self, wait: Duration) -> Self {
         let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         self.header(RETRY_AFTER, HeaderValue::from(secs.max(1)))
+    }
+
+    /// What the client is told.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// The table's row of this error.
@@ -311,13 +324,16 @@ impl From<AuthError> for ApiError {
             | AuthError::NotVirtualKey { .. }
             | AuthError::Blocked
             | AuthError::TeamBlocked(_)
+            | AuthError::OwnerMissing(_)
             | AuthError::EndUserBlocked(_)
             | AuthError::NoMasterKey
             | AuthError::ForeignHost => Code::Auth,
+            AuthError::RouteNotOfKey { .. } => Code::KeyRouteDenied,
+            AuthError::AddressDenied { .. } => Code::AddressDenied,
             AuthError::Unknown { .. } => Code::UnknownKey,
             AuthError::Expired { .. } => Code::ExpiredKey,
             AuthError::ModelDenied { .. } => Code::ModelDenied,
-            AuthError::RouteDenied { .. } => Code::RouteDenied,
+            AuthError::RouteDenied { .. } | AuthError::MasterOnly { .. } => Code::RouteDenied,
             AuthError::Store(source) => {
                 error!(err:% = source; "a key could not be looked up");
                 Code::Database
@@ -335,6 +351,9 @@ impl From<AuthError> for ApiError {
         };
         let mut out = Self::new(code, err.to_string());
         out.param = param.map(str::to_owned);
+        if let AuthError::ModelDenied { layer, .. } = err {
+            layer.error_type().clone_into(&mut out.kind);
+        }
         out
     }
 }

@@ -17,7 +17,7 @@ use futures_util::future::{Either, LocalBoxFuture};
 
 use super::error::{ApiError, Code};
 use crate::app::{App, Worker};
-use crate::auth::{AuthError, Credential, Identity, Permission, present};
+use crate::auth::{AuthError, Credential, Identity, Permission, Route, present};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -32,13 +32,33 @@ pub trait Demand: 'static {
 #[derive(Debug)]
 pub struct Public;
 
-/// Any valid key.
+/// Calling models.
 #[derive(Debug)]
-pub struct AnyKey;
+pub struct Models;
+
+/// Being told of models.
+#[derive(Debug)]
+pub struct AboutModels;
+
+/// Reading what is the caller's own; the handler narrows.
+#[derive(Debug)]
+pub struct Own;
+
+/// Changing what is the caller's own; the handler checks what it changes.
+#[derive(Debug)]
+pub struct Manage;
+
+/// Reading everything.
+#[derive(Debug)]
+pub struct View;
 
 /// An administrator.
 #[derive(Debug)]
 pub struct AdminOnly;
+
+/// The holder of the master key.
+#[derive(Debug)]
+pub struct MasterOnly;
 
 /// A caller that may use the route: identified, unless the route is public, and authorised.
 pub struct Caller<P: Demand> {
@@ -62,8 +82,28 @@ impl Demand for Public {
     const PERMISSION: Permission = Permission::Public;
 }
 
-impl Demand for AnyKey {
-    const PERMISSION: Permission = Permission::Caller;
+impl Demand for Models {
+    const PERMISSION: Permission = Permission::Models;
+}
+
+impl Demand for AboutModels {
+    const PERMISSION: Permission = Permission::AboutModels;
+}
+
+impl Demand for Own {
+    const PERMISSION: Permission = Permission::Own;
+}
+
+impl Demand for Manage {
+    const PERMISSION: Permission = Permission::Manage;
+}
+
+impl Demand for View {
+    const PERMISSION: Permission = Permission::View;
+}
+
+impl Demand for MasterOnly {
+    const PERMISSION: Permission = Permission::Master;
 }
 
 impl Demand for AdminOnly {
@@ -88,8 +128,8 @@ impl<P: Demand> Caller<P> {
         }
     }
 
-    fn authorised(identity: Identity, route: &str) -> Result<Self, ApiError> {
-        identity.authorise(P::PERMISSION, route)?;
+    fn authorised(identity: Identity, request: &HttpRequest) -> Result<Self, ApiError> {
+        authorise(&identity, P::PERMISSION, request)?;
         Ok(Self::new(identity))
     }
 }
@@ -119,11 +159,11 @@ impl<P: Demand> FromRequest for Caller<P> {
         };
         let request = request.clone();
         if let Some(known) = worker.app.keys.identify_cached(&credential) {
-            return Either::Left(ready(finish(known, &worker.app, request.path())));
+            return Either::Left(ready(finish(known, &worker.app, &request)));
         }
         Either::Right(Box::pin(async move {
             let known = worker.app.keys.identify(&credential).await;
-            finish(known, &worker.app, request.path())
+            finish(known, &worker.app, &request)
         }))
     }
 }
@@ -135,19 +175,35 @@ impl<P: Demand> FromRequest for Caller<P> {
 pub async fn identify(call: &Call) -> Result<Identity, ApiError> {
     let app = call.app();
     let credential = credential(&call.request, app).map_err(|err| refused(app, err))?;
-    app.keys
-        .identify(&credential)
-        .await
-        .map_err(|err| refused(app, err))
+    let known = app.keys.identify(&credential).await;
+    let identity = known.map_err(|err| refused(app, err))?;
+    authorise(&identity, Permission::AboutModels, &call.request)
+        .map_err(|err| refused(app, err))?;
+    Ok(identity)
+}
+
+fn authorise(
+    identity: &Identity,
+    permission: Permission,
+    request: &HttpRequest,
+) -> Result<(), AuthError> {
+    // Putting a pattern together costs something; most keys are for every route.
+    let has_routes = identity.key().is_some_and(|key| key.rules.has_routes());
+    let pattern = has_routes.then(|| request.match_pattern()).flatten();
+    let route = Route {
+        path: request.path(),
+        pattern: pattern.as_deref(),
+    };
+    identity.authorise(permission, route, request.peer_addr().map(|peer| peer.ip()))
 }
 
 fn finish<P: Demand>(
     known: Result<Identity, AuthError>,
     app: &App,
-    route: &str,
+    request: &HttpRequest,
 ) -> Result<Caller<P>, ApiError> {
     let identity = known.map_err(|err| refused(app, err))?;
-    Caller::authorised(identity, route)
+    Caller::authorised(identity, request)
         .inspect_err(|err| app.shared.metrics.refused(err.code().label()))
 }
 

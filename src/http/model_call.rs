@@ -12,7 +12,7 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
 use super::error::{ApiError, Code};
-use super::extract::{AnyKey, Call, Caller};
+use super::extract::{Call, Caller, Models};
 use crate::app::App;
 use crate::dispatch::{DispatchError, Inbound, LateFailure, Reply};
 
@@ -39,7 +39,7 @@ const MAX_FALLBACKS: usize = 32;
 /// Serves one model call. Every answer, good or bad, names the call id.
 pub(super) async fn serve(
     endpoint: Endpoint,
-    caller: Caller<AnyKey>,
+    caller: Caller<Models>,
     mut call: Call,
 ) -> HttpResponse {
     let arrived = (Instant::now(), UnixMs::now());
@@ -78,7 +78,7 @@ fn refused(app: &App, err: DispatchError) -> ApiError {
 
 async fn answer(
     endpoint: Endpoint,
-    caller: &Caller<AnyKey>,
+    caller: &Caller<Models>,
     call: &mut Call,
     arrived: (Instant, UnixMs),
 ) -> Result<HttpResponse, ApiError> {

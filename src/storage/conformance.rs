@@ -18,6 +18,11 @@ use trunkline_actors::ports::{
     BudgetKey, BudgetName, Carry, Pieces, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
 
+use super::change_conformance::{
+    a_budget_that_is_in_use_stays, a_key_is_found_by_its_secrets_alone,
+    changes_are_made_together_or_not_at_all, every_change_is_in_the_log_in_order,
+    lists_hold_what_fits_every_filter, memberships_are_found_by_user,
+};
 use super::reports::conformance::{
     a_search_goes_on_behind_the_rows_it_walked_over, names_are_listed_once_in_order,
     names_that_no_roll_up_has_together_are_an_error, old_rows_go_and_their_sums_stay,
@@ -29,8 +34,8 @@ use super::transcripts::conformance::{
     a_transcript_comes_back_as_it_was_kept, old_transcripts_go_and_rows_of_the_books_stay,
 };
 use super::{
-    KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store, TemporaryIncrease,
-    TenantKind, TenantPage, TenantRow, Terms, WindowBudget,
+    ChangedBy, KeyFilter, KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store,
+    TemporaryIncrease, TenantFilter, TenantKind, TenantPage, TenantRow, Terms, WindowBudget, Write,
 };
 
 /// Noon of a day: neither the start of a day nor near one.
@@ -40,7 +45,8 @@ const DAY: u64 = 86_400_000;
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
-    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts";
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, trunkline.audit_log, trunkline.key_secrets; \
+    UPDATE trunkline.audit_head SET seq = 0, hash = ''";
 
 macro_rules! suite {
     ($store:path; $($case:ident),* $(,)?) => {
@@ -67,6 +73,12 @@ macro_rules! all_cases {
             a_tenant_comes_back_as_it_was_stored,
             a_tenant_is_made_once_and_changed_but_for_its_beginning,
             tenants_are_listed_page_by_page_and_deleted,
+            memberships_are_found_by_user,
+            lists_hold_what_fits_every_filter,
+            changes_are_made_together_or_not_at_all,
+            a_key_is_found_by_its_secrets_alone,
+            a_budget_that_is_in_use_stays,
+            every_change_is_in_the_log_in_order,
             a_row_counts_once_however_often_it_is_inserted,
             overlapping_batches_at_once_count_each_row_once,
             spend_since_a_time_counts_from_that_millisecond,
@@ -278,7 +290,7 @@ fn terms() -> Terms {
     }
 }
 
-fn tenant(kind: TenantKind, id: &str) -> TenantRow {
+pub(super) fn tenant(kind: TenantKind, id: &str) -> TenantRow {
     TenantRow {
         alias: Some("the alias".to_owned()),
         role: Some("internal_user".to_owned()),
@@ -291,28 +303,45 @@ fn tenant(kind: TenantKind, id: &str) -> TenantRow {
     }
 }
 
+async fn apply(store: &Store, write: Write) -> Result<(), StorageError> {
+    let by = ChangedBy::program("conformance");
+    store.changes.apply(by, vec![write]).await
+}
+
+pub(super) async fn insert_key(store: &Store, row: KeyRow) -> Result<(), StorageError> {
+    apply(store, Write::InsertKey(Box::new(row))).await
+}
+
+async fn update_key(store: &Store, row: KeyRow) -> Result<(), StorageError> {
+    apply(store, Write::UpdateKey(Box::new(row))).await
+}
+
+pub(super) async fn insert_tenant(store: &Store, row: TenantRow) -> Result<(), StorageError> {
+    apply(store, Write::InsertTenant(Box::new(row))).await
+}
+
 async fn it_answers(store: &Store) {
     store.lifecycle.ping(Duration::from_secs(5)).await.unwrap();
 }
 
 async fn a_key_comes_back_as_it_was_stored(store: &Store) {
     let row = key("key-a", Some("mine"));
-    store.keys.insert(row.clone()).await.unwrap();
+    insert_key(store, row.clone()).await.unwrap();
     assert_eq!(store.keys.by_id(row.id.clone()).await.unwrap(), Some(row));
     let other = store.keys.by_id(KeyId::from("key-b")).await.unwrap();
     assert_eq!(other, None);
 }
 
 async fn a_taken_key_or_alias_is_refused(store: &Store) {
-    store.keys.insert(key("key-a", Some("mine"))).await.unwrap();
-    store.keys.insert(key("key-b", None)).await.unwrap();
-    store.keys.insert(key("key-c", None)).await.unwrap();
+    insert_key(store, key("key-a", Some("mine"))).await.unwrap();
+    insert_key(store, key("key-b", None)).await.unwrap();
+    insert_key(store, key("key-c", None)).await.unwrap();
     let cases = [
         (key("key-a", None), "virtual key"),
         (key("key-d", Some("mine")), "key alias"),
     ];
     for (row, taken) in cases {
-        match store.keys.insert(row).await {
+        match insert_key(store, row).await {
             Err(StorageError::AlreadyExists { what, .. }) => assert_eq!(what, taken),
             other => panic!("{taken}: {other:?}"),
         }
@@ -323,7 +352,7 @@ async fn keys_are_listed_page_by_page(store: &Store) {
     for n in 0..5 {
         let mut row = key(&format!("key-{n}"), None);
         row.user = (n != 2).then(|| UserId::from("user-a"));
-        store.keys.insert(row).await.unwrap();
+        insert_key(store, row).await.unwrap();
     }
     let cases = [
         (None, None, 3, vec!["key-0", "key-1", "key-2"]),
@@ -332,10 +361,13 @@ async fn keys_are_listed_page_by_page(store: &Store) {
         (Some("user-b"), None, 2, vec![]),
     ];
     for (user, after, limit, expected) in cases {
-        let page = KeyPage {
+        let filter = KeyFilter {
             user: user.map(UserId::from),
+            ..KeyFilter::default()
+        };
+        let page = KeyPage {
             after: after.map(KeyId::from),
-            limit,
+            ..KeyPage::of(filter, limit)
         };
         let listed = store.keys.list(page).await.unwrap();
         let ids: Vec<&str> = listed.iter().map(|row| row.id.as_str()).collect();
@@ -345,10 +377,8 @@ async fn keys_are_listed_page_by_page(store: &Store) {
 
 async fn a_key_is_changed_but_for_its_beginning(store: &Store) {
     let before = key("key-a", Some("mine"));
-    store.keys.insert(before.clone()).await.unwrap();
-    store
-        .keys
-        .insert(key("key-b", Some("taken")))
+    insert_key(store, before.clone()).await.unwrap();
+    insert_key(store, key("key-b", Some("taken")))
         .await
         .unwrap();
     let changed = KeyRow {
@@ -360,7 +390,7 @@ async fn a_key_is_changed_but_for_its_beginning(store: &Store) {
         updated_at: UnixMs(NOON + 1),
         ..before.clone()
     };
-    assert!(store.keys.update(changed.clone()).await.unwrap());
+    update_key(store, changed.clone()).await.unwrap();
     let wanted = KeyRow {
         created_at: before.created_at,
         ..changed.clone()
@@ -371,19 +401,20 @@ async fn a_key_is_changed_but_for_its_beginning(store: &Store) {
         alias: Some("taken".to_owned()),
         ..changed.clone()
     };
-    let refused = store.keys.update(taken).await;
+    let refused = update_key(store, taken).await;
     assert!(matches!(refused, Err(StorageError::AlreadyExists { .. })));
     let unknown = KeyRow {
         id: KeyId::from("key-c"),
         ..changed
     };
-    assert!(!store.keys.update(unknown).await.unwrap());
+    let missing = update_key(store, unknown).await;
+    assert!(matches!(missing, Err(StorageError::Missing { .. })));
 }
 
 async fn a_tenant_comes_back_as_it_was_stored(store: &Store) {
     let row = tenant(TenantKind::Team, "a");
-    store.tenants.insert(row.clone()).await.unwrap();
-    let again = store.tenants.insert(row.clone()).await;
+    insert_tenant(store, row.clone()).await.unwrap();
+    let again = insert_tenant(store, row.clone()).await;
     assert!(matches!(
         again,
         Err(StorageError::AlreadyExists { what: "team", .. })
@@ -405,31 +436,40 @@ async fn a_tenant_is_made_once_and_changed_but_for_its_beginning(store: &Store) 
         updated_at: UnixMs(NOON + DAY),
         ..first.clone()
     };
-    assert_eq!(store.tenants.ensure(first.clone()).await.unwrap(), first);
-    assert_eq!(store.tenants.ensure(second.clone()).await.unwrap(), first);
-    store.tenants.put(second.clone()).await.unwrap();
+    let stored = async || {
+        let found = store.tenants.by_id(TenantKind::User, "user-a".to_owned());
+        found.await.unwrap()
+    };
+    let ensure = |row: &TenantRow| Write::EnsureTenant(Box::new(row.clone()));
+    apply(store, ensure(&first)).await.unwrap();
+    apply(store, ensure(&second)).await.unwrap();
+    assert_eq!(stored().await, Some(first.clone()));
+    let put = Write::PutTenant(Box::new(second.clone()));
+    apply(store, put).await.unwrap();
     let wanted = TenantRow {
         created_at: first.created_at,
         created_by: first.created_by,
         ..second
     };
-    let found = store.tenants.by_id(TenantKind::User, "user-a".to_owned());
-    assert_eq!(found.await.unwrap(), Some(wanted));
+    assert_eq!(stored().await, Some(wanted));
 }
 
 async fn tenants_are_listed_page_by_page_and_deleted(store: &Store) {
     for id in ["a", "a:1", "a:2", "ab:1", "b:1"] {
         let mut row = tenant(TenantKind::TeamMember, id);
         row.organisation = (id != "a:2").then(|| OrganisationId::from("org-a"));
-        store.tenants.insert(row).await.unwrap();
+        insert_tenant(store, row).await.unwrap();
     }
     let list = async |prefix: &str, after: Option<&str>, organisation: Option<&str>, limit| {
-        let page = TenantPage {
-            kind: TenantKind::TeamMember,
+        let filter = TenantFilter {
             organisation: organisation.map(OrganisationId::from),
             prefix: prefix.to_owned(),
+            ..TenantFilter::default()
+        };
+        let page = TenantPage {
+            filter,
             after: after.map(str::to_owned),
-            limit,
+            ..TenantPage::of(TenantKind::TeamMember, limit)
         };
         let rows = store.tenants.list(page).await.unwrap();
         rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
@@ -438,11 +478,10 @@ async fn tenants_are_listed_page_by_page_and_deleted(store: &Store) {
     assert_eq!(list("", Some("a:2"), None, 3).await, ["ab:1", "b:1"]);
     assert_eq!(list("a:", None, None, 9).await, ["a:1", "a:2"]);
     assert_eq!(list("a:", None, Some("org-a"), 9).await, ["a:1"]);
-    let gone = store.tenants.delete(
-        TenantKind::TeamMember,
-        vec!["a:1".to_owned(), "nobody".to_owned()],
-    );
-    assert_eq!(gone.await.unwrap(), ["a:1"]);
+    for id in ["a:1", "nobody"] {
+        let gone = Write::DeleteTenant(TenantKind::TeamMember, id.to_owned());
+        apply(store, gone).await.unwrap();
+    }
     assert_eq!(list("a:", None, None, 9).await, ["a:2"]);
 }
 
@@ -498,8 +537,8 @@ async fn spend_since_a_time_counts_from_that_millisecond(store: &Store) {
 }
 
 async fn a_user_sees_spend_by_model_and_key(store: &Store) {
-    store.keys.insert(key("key-a", Some("mine"))).await.unwrap();
-    store.keys.insert(key("unused", None)).await.unwrap();
+    insert_key(store, key("key-a", Some("mine"))).await.unwrap();
+    insert_key(store, key("unused", None)).await.unwrap();
     let mut other_model = row(NOON, 2, Some(20));
     other_model.model_group = ModelGroup::from("claude");
     other_model.key = Some(KeyId::from("deleted"));

@@ -83,6 +83,22 @@ pub enum StorageError {
         /// Its id or alias.
         id: String,
     },
+    /// There is none to be changed.
+    #[error("there is no {what} `{id}`")]
+    Missing {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// Others rely on it.
+    #[error("{what} `{id}` is in use")]
+    InUse {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
     /// A value is too large for its column.
     #[error("{what} is too large to be stored: the most is {most}")]
     OutOfRange {

@@ -7,14 +7,20 @@
 mod audit;
 mod booked;
 mod books;
+mod change_log;
+mod change_values;
+mod changes;
 mod error;
 mod ledger_sums;
+mod lists;
 mod postgres;
 pub mod reports;
 mod sqlite;
 mod tenants;
 mod transcripts;
 
+#[cfg(test)]
+mod change_conformance;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
@@ -33,11 +39,13 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, SpendStore};
 
 pub use self::audit::{Difference, LedgerAudit, RowSpan, SumsAudit};
+pub use self::change_log::{Chain, ChangeFilter, ChangeHead, ChangeLog, ChangeRecord};
+pub use self::changes::{ChangeStore, ChangedBy, Write};
 pub use self::error::StorageError;
+pub use self::lists::{KeyFilter, KeyPage, KeyScope, TenantFilter, TenantPage, TenantScope};
 pub use self::reports::{Aging, Expiry, SpendReports};
 pub use self::tenants::{
-    ModelBudget, TemporaryIncrease, TenantKind, TenantPage, TenantRow, TenantStore, Terms,
-    WindowBudget,
+    ModelBudget, TemporaryIncrease, TenantKind, TenantRow, TenantStore, Terms, WindowBudget,
 };
 pub use self::transcripts::{TranscriptRow, TranscriptStore};
 
@@ -48,6 +56,10 @@ pub struct Store {
     pub keys: Arc<dyn KeyStore>,
     /// Whoever a budget or a limit can be given to.
     pub tenants: Arc<dyn TenantStore>,
+    /// Changes of keys and tenants that people make.
+    pub changes: Arc<dyn ChangeStore>,
+    /// Who changed what.
+    pub change_log: Arc<dyn ChangeLog>,
     /// Reads the books.
     pub spend: Arc<dyn SpendQueries>,
     /// Checks and corrects the books.
@@ -86,7 +98,7 @@ pub struct SchemaVersion {
 /// A virtual key as it is stored. The secret is not: it is shown once, when the key is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyRow {
-    /// SHA-256 of the secret.
+    /// SHA-256 of its first secret. It stays when the key gets another one.
     pub id: KeyId,
     /// `sk-...` and the last four characters of the secret: enough to recognise it by.
     pub key_name: String,
@@ -120,15 +132,13 @@ pub struct KeyRow {
     pub updated_at: UnixMs,
 }
 
-/// Which keys to list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyPage {
-    /// Only this user's keys.
-    pub user: Option<UserId>,
-    /// Start behind this key: the last one of the page before.
-    pub after: Option<KeyId>,
-    /// The most keys to answer with.
-    pub limit: u32,
+/// A key that was found by a secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundKey {
+    /// The key.
+    pub row: KeyRow,
+    /// When this secret stops working.
+    pub until: Option<UnixMs>,
 }
 
 /// What one user has spent, from the first day on.
@@ -157,25 +167,29 @@ pub struct KeySpend {
     pub spend: Usd,
 }
 
-/// Virtual keys.
+/// Reads virtual keys. They are changed by [`ChangeStore`] alone.
 pub trait KeyStore: Send + Sync {
-    /// Stores a new key.
-    ///
-    /// # Errors
-    /// [`StorageError::AlreadyExists`] when its id or its alias is taken; [`StorageError::OutOfRange`]; the database's.
-    fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>>;
-
     /// The key with that id.
     ///
     /// # Errors
     /// The database's, or [`StorageError::Unreadable`].
     fn by_id(&self, id: KeyId) -> BoxFuture<'_, Result<Option<KeyRow>, StorageError>>;
 
-    /// Stores the key over what was stored under its id, but for when and by whom it was made. False when there is none.
+    /// The key that the secret with that hash belongs to, and until when that secret works; `None` is as long as the key.
     ///
     /// # Errors
-    /// [`StorageError::AlreadyExists`] when its alias is taken; [`StorageError::OutOfRange`]; the database's.
-    fn update(&self, row: KeyRow) -> BoxFuture<'_, Result<bool, StorageError>>;
+    /// The database's, or [`StorageError::Unreadable`].
+    fn by_secret(
+        &self,
+        hash: KeyId,
+        now: UnixMs,
+    ) -> BoxFuture<'_, Result<Option<FoundKey>, StorageError>>;
+
+    /// How many keys there are.
+    ///
+    /// # Errors
+    /// The database's.
+    fn count(&self, filter: KeyFilter) -> BoxFuture<'_, Result<u64, StorageError>>;
 
     /// One page of keys, in order of id.
     ///

@@ -9,7 +9,7 @@ use trunkline_actors::ids::{OrganisationId, Subject, SubjectKind, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BoxFuture;
 
-use super::StorageError;
+use super::{StorageError, TenantFilter, TenantPage};
 
 /// What putting a row that is stored already changes: all but who made it, and when. Both dialects say it alike.
 pub(super) const REPLACE: &str = "DO UPDATE SET alias = excluded.alias, email = excluded.email, role = excluded.role, \
@@ -17,6 +17,9 @@ pub(super) const REPLACE: &str = "DO UPDATE SET alias = excluded.alias, email = 
      models = excluded.models, max_budget = excluded.max_budget, rpm_limit = excluded.rpm_limit, \
      tpm_limit = excluded.tpm_limit, max_parallel = excluded.max_parallel, terms = excluded.terms, \
      settings = excluded.settings, updated_at = excluded.updated_at";
+
+/// Most memberships of a user that are looked at.
+pub(super) const MOST_MEMBERSHIPS: u32 = 1_000;
 
 /// The sorts of [`TenantRow`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +32,8 @@ pub enum TenantKind {
     User,
     /// A user within a team; the id is `team:user`.
     TeamMember,
+    /// A user within an organisation; the id is `organisation:user`.
+    OrganisationMember,
     /// A customer that requests name.
     EndUser,
     /// A label that requests carry.
@@ -140,41 +145,9 @@ pub struct TemporaryIncrease {
     pub until: UnixMs,
 }
 
-/// Which tenants to list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TenantPage {
-    /// What they are.
-    pub kind: TenantKind,
-    /// Only those of this organisation.
-    pub organisation: Option<OrganisationId>,
-    /// Only those whose id begins like this.
-    pub prefix: String,
-    /// Start behind this one: the last of the page before.
-    pub after: Option<String>,
-    /// The most to answer with.
-    pub limit: u32,
-}
-
-/// Organisations, teams, users, members, customers, tags and shared budgets.
+/// Reads organisations, teams, users, members, customers, tags and shared budgets. They are changed by
+/// [`ChangeStore`](super::ChangeStore) alone.
 pub trait TenantStore: Send + Sync {
-    /// Stores a new one.
-    ///
-    /// # Errors
-    /// [`StorageError::AlreadyExists`] when its id is taken; [`StorageError::OutOfRange`]; the database's.
-    fn insert(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>>;
-
-    /// Stores it unless its id is known, and answers with what is stored.
-    ///
-    /// # Errors
-    /// [`StorageError::OutOfRange`], or the database's.
-    fn ensure(&self, row: TenantRow) -> BoxFuture<'_, Result<TenantRow, StorageError>>;
-
-    /// Stores it over what was stored, but for when and by whom it was made.
-    ///
-    /// # Errors
-    /// [`StorageError::OutOfRange`], or the database's.
-    fn put(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>>;
-
     /// The one with that id.
     ///
     /// # Errors
@@ -185,21 +158,41 @@ pub trait TenantStore: Send + Sync {
         id: String,
     ) -> BoxFuture<'_, Result<Option<TenantRow>, StorageError>>;
 
+    /// Those of the ids that are there, in order of id.
+    ///
+    /// # Errors
+    /// The database's, or [`StorageError::Unreadable`].
+    fn by_ids(
+        &self,
+        kind: TenantKind,
+        ids: Vec<String>,
+    ) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>>;
+
+    /// The memberships of a user, in teams or in organisations, in order of id; at most a thousand.
+    ///
+    /// # Errors
+    /// The database's, or [`StorageError::Unreadable`].
+    fn memberships(
+        &self,
+        kind: TenantKind,
+        user: UserId,
+    ) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>>;
+
+    /// How many there are.
+    ///
+    /// # Errors
+    /// The database's.
+    fn count(
+        &self,
+        kind: TenantKind,
+        filter: TenantFilter,
+    ) -> BoxFuture<'_, Result<u64, StorageError>>;
+
     /// One page, in order of id.
     ///
     /// # Errors
     /// The database's, or [`StorageError::Unreadable`].
     fn list(&self, page: TenantPage) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>>;
-
-    /// Removes those of the ids that are there, and answers which.
-    ///
-    /// # Errors
-    /// The database's.
-    fn delete(
-        &self,
-        kind: TenantKind,
-        ids: Vec<String>,
-    ) -> BoxFuture<'_, Result<Vec<String>, StorageError>>;
 
     /// Whether there is any of that kind.
     ///
@@ -218,6 +211,7 @@ impl TenantKind {
             Self::Team => "team",
             Self::User => "user",
             Self::TeamMember => "team_member",
+            Self::OrganisationMember => "organization_member",
             Self::EndUser => "end_user",
             Self::Tag => "tag",
             Self::Budget => "budget",
@@ -233,7 +227,7 @@ impl TenantKind {
             Self::TeamMember => SubjectKind::TeamMember,
             Self::EndUser => SubjectKind::EndUser,
             Self::Tag => SubjectKind::Tag,
-            Self::Budget => return None,
+            Self::Budget | Self::OrganisationMember => return None,
         };
         Some(Subject::new(kind, id))
     }

@@ -6,9 +6,13 @@
 mod support;
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod admission;
 #[cfg(test)]
 mod answer_headers;
+#[cfg(test)]
+mod audit;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
@@ -27,6 +31,8 @@ mod client_leaves;
 mod config;
 #[cfg(test)]
 mod connections;
+#[cfg(test)]
+mod deletions;
 #[cfg(test)]
 mod header_wait;
 #[cfg(test)]
@@ -81,6 +87,8 @@ mod spend_reports;
 mod strategies;
 #[cfg(test)]
 mod stream;
+#[cfg(test)]
+mod tenants;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -289,7 +289,6 @@ fn who_is_no_administrator_sees_its_own_users_spend_alone() {
         "/global/spend/report",
         "/tag/daily/activity",
         "/customer/daily/activity",
-        "/organization/daily/activity",
     ] {
         scene.ask(text(&scene.ben["key"]), path).assert_status(401);
     }

@@ -95,7 +95,16 @@ impl Request {
 
     /// A `POST` of these very bytes, declared as JSON.
     pub(crate) fn post_bytes(path: &str, body: impl Into<Vec<u8>>) -> Self {
-        let mut request = Self::new("POST", path).header("content-type", "application/json");
+        Self::new("POST", path).json_bytes(body)
+    }
+
+    /// A body of JSON by any method.
+    pub(crate) fn with_body(method: &str, path: &str, body: &Value) -> Self {
+        Self::new(method, path).json_bytes(body.to_string())
+    }
+
+    fn json_bytes(self, body: impl Into<Vec<u8>>) -> Self {
+        let mut request = self.header("content-type", "application/json");
         request.body = body.into();
         request
     }

@@ -56,6 +56,12 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The first member that is none of `known`.
+    pub(super) fn beyond(&self, known: &[&str]) -> Option<&str> {
+        let names = self.0.keys().map(String::as_str);
+        names.into_iter().find(|name| !known.contains(name))
+    }
+
     /// A member as written.
     pub(super) fn raw(&self, name: &str) -> Change<&'a str> {
         match self.0.get(name).map(|raw| raw.get()) {

@@ -1,10 +1,13 @@
 //! Management endpoints.
 
+pub mod audit;
+mod change;
 mod fields;
 pub mod keys;
 pub mod model_info;
 pub mod prices;
 pub mod provider_budgets;
+mod reach;
 pub mod router_state;
 pub mod spend;
 pub mod tenants;

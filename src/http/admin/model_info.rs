@@ -13,7 +13,7 @@ use crate::config::DeploymentConfig;
 use crate::cost::{Part, PriceBook};
 use crate::dispatch::Shared;
 use crate::http::error::ApiError;
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{AboutModels, Call, Caller};
 
 #[derive(Serialize)]
 struct List<'a> {
@@ -61,7 +61,10 @@ struct Info<'a> {
 }
 
 /// All of them, or the one named by `?litellm_model_id=`.
-pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list(
+    caller: Caller<AboutModels>,
+    call: Call,
+) -> Result<HttpResponse, ApiError> {
     let wanted = call.query("litellm_model_id");
     let app = call.app();
     let prices = app.shared.prices.load();

@@ -16,7 +16,7 @@ use trunkline_actors::money::Usd;
 
 use super::PlainUsd;
 use crate::dispatch::provider_caps;
-use crate::http::extract::{AdminOnly, Call, Caller};
+use crate::http::extract::{Call, Caller, View};
 
 #[derive(Serialize)]
 struct Answer {
@@ -33,7 +33,7 @@ struct Budget {
 }
 
 /// Every provider with a budget, in use or not.
-pub(crate) async fn list(_caller: Caller<AdminOnly>, call: Call) -> HttpResponse {
+pub(crate) async fn list(_caller: Caller<View>, call: Call) -> HttpResponse {
     let now = UnixMs::now();
     let app = call.app();
     let states = app.shared.caps.states(now);

@@ -20,7 +20,7 @@ use trunkline_actors::clock::{Millis, UnixMs};
 use trunkline_actors::deployment::{DeploymentHandle, FailureKind};
 
 use crate::config::DeploymentConfig;
-use crate::http::extract::{AdminOnly, Call, Caller};
+use crate::http::extract::{Call, Caller, View};
 
 #[derive(Serialize)]
 struct State<'a> {
@@ -91,7 +91,7 @@ struct Usage {
 }
 
 /// All deployments, in the order of the config.
-pub(crate) async fn show(_caller: Caller<AdminOnly>, call: Call) -> HttpResponse {
+pub(crate) async fn show(_caller: Caller<View>, call: Call) -> HttpResponse {
     let app = call.app();
     let now = app.shared.clock.now();
     let table = app.shared.routing.load();

@@ -7,10 +7,10 @@
 use actix_web::HttpResponse;
 use trunkline_wire::request::Endpoint;
 
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{Call, Caller, Models};
 use crate::http::model_call;
 
 /// Counts one prompt.
-pub(crate) async fn count(caller: Caller<AnyKey>, call: Call) -> HttpResponse {
+pub(crate) async fn count(caller: Caller<Models>, call: Call) -> HttpResponse {
     model_call::serve(Endpoint::CountTokens, caller, call).await
 }

@@ -14,7 +14,7 @@ use trunkline_actors::board::BreakerState;
 use trunkline_actors::clock::UnixMs;
 
 use super::error::ApiError;
-use super::extract::{AnyKey, Call, Caller, Public, identify};
+use super::extract::{AboutModels, Call, Caller, Public, identify};
 use crate::app::App;
 use crate::dispatch::RecordingState;
 
@@ -104,7 +104,7 @@ pub(crate) async fn readiness(_caller: Caller<Public>, call: Call) -> HttpRespon
 }
 
 /// `GET /health/readiness/details`: the same, and what the process is; always 200, for people.
-pub(crate) async fn readiness_details(_caller: Caller<AnyKey>, call: Call) -> HttpResponse {
+pub(crate) async fn readiness_details(_caller: Caller<AboutModels>, call: Call) -> HttpResponse {
     let app = call.app();
     let log_level = app.config.general.log_level.as_str();
     HttpResponse::Ok().json(Details {

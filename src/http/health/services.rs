@@ -11,7 +11,7 @@ use trunkline_actors::clock::UnixMs;
 use super::PING;
 use crate::dispatch::RecordingState;
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AdminOnly, Call, Caller};
+use crate::http::extract::{Call, Caller, View};
 
 #[derive(Serialize)]
 struct Service {
@@ -20,7 +20,7 @@ struct Service {
 }
 
 /// 200, or 503 when it does not work; 422 for what is not here.
-pub(crate) async fn show(_caller: Caller<AdminOnly>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn show(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     let app = call.app();
     let (works, message) = match call.query("service").as_deref() {
         Some("database") => match app.store.lifecycle.ping(PING).await {

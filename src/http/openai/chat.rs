@@ -3,10 +3,10 @@
 use actix_web::HttpResponse;
 use trunkline_wire::request::Endpoint;
 
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{Call, Caller, Models};
 use crate::http::model_call;
 
 /// Serves one call.
-pub(crate) async fn create(caller: Caller<AnyKey>, call: Call) -> HttpResponse {
+pub(crate) async fn create(caller: Caller<Models>, call: Call) -> HttpResponse {
     model_call::serve(Endpoint::ChatCompletions, caller, call).await
 }

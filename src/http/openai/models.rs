@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::auth::Identity;
 use crate::config::DeploymentConfig;
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{AboutModels, Call, Caller};
 
 /// LiteLLM's constant; clients sort by it but never read it.
 const CREATED: u64 = 1_677_610_602;
@@ -39,7 +39,7 @@ struct Model {
 }
 
 /// All of them.
-pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> HttpResponse {
+pub(crate) async fn list(caller: Caller<AboutModels>, call: Call) -> HttpResponse {
     let healthy_only = call.app().config.health.list_healthy_only;
     HttpResponse::Ok().json(List {
         data: visible(call.app(), &caller.identity, healthy_only),
@@ -48,7 +48,10 @@ pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> HttpResponse {
 }
 
 /// One of them.
-pub(crate) async fn show(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn show(
+    caller: Caller<AboutModels>,
+    call: Call,
+) -> Result<HttpResponse, ApiError> {
     let id = call
         .request
         .match_info()

@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::auth::Identity;
 use crate::dispatch::DispatchError;
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{AboutModels, Call, Caller};
 use crate::tokenizer::{CountError, Tokenizer, count_chat_in_background};
 
 #[derive(Debug, Serialize)]
@@ -43,7 +43,7 @@ struct Answer<'a> {
 
 /// Counts a body.
 pub(crate) async fn count(
-    caller: Caller<AnyKey>,
+    caller: Caller<AboutModels>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;

@@ -12,51 +12,58 @@ use trunkline_actors::ports::BoxFuture;
 use super::Postgres;
 use super::convert::{limit, terms, time, unsigned, whole};
 use super::pool::WorkError;
+use super::spend_reports::rows_exactly;
 use crate::storage::books::integer;
-use crate::storage::{KeyPage, KeyRow, KeyStore, StorageError};
+use crate::storage::reports::statement::{Dialect, Statement};
+use crate::storage::{FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError};
 
 const COLUMNS: &str = "id, key_name, alias, user_id, team_id, organization_id, budget_id, models, max_budget, rpm_limit, \
      tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, created_by, updated_at";
 
-impl KeyStore for Postgres {
-    fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("insert a virtual key", move |transaction| {
-                    Box::pin(async move { insert(transaction, &row).await })
-                }),
-        )
-    }
+/// A key that has another secret than its first is found by that one alone.
+const BY_SECRET: &str = "SELECT k.*, NULL::bigint AS secret_until FROM trunkline.virtual_keys AS k WHERE k.id = $1 \
+     AND NOT EXISTS (SELECT FROM trunkline.key_secrets AS s WHERE s.key_id = k.id) \
+     UNION ALL \
+     SELECT k.*, s.expires_at AS secret_until FROM trunkline.key_secrets AS s \
+     JOIN trunkline.virtual_keys AS k ON k.id = s.key_id \
+     WHERE s.hash = $1 AND (s.expires_at IS NULL OR s.expires_at > $2) LIMIT 1";
 
+impl KeyStore for Postgres {
     fn by_id(&self, id: KeyId) -> BoxFuture<'_, Result<Option<KeyRow>, StorageError>> {
         Box::pin(self.connections.read("read a virtual key", move |client| {
-            Box::pin(async move {
-                let statement = client
-                    .prepare_cached(&format!(
-                        "SELECT {COLUMNS} FROM trunkline.virtual_keys WHERE id = $1"
-                    ))
-                    .await?;
-                let found = client.query_opt(&statement, &[&id.as_str()]).await?;
-                Ok(found.as_ref().map(read).transpose()?)
-            })
+            Box::pin(async move { by_id(client, &id).await })
         }))
     }
 
-    fn update(&self, row: KeyRow) -> BoxFuture<'_, Result<bool, StorageError>> {
+    fn by_secret(
+        &self,
+        hash: KeyId,
+        now: UnixMs,
+    ) -> BoxFuture<'_, Result<Option<FoundKey>, StorageError>> {
         Box::pin(
             self.connections
-                .write("change a virtual key", move |transaction| {
+                .read("look a virtual key up", move |client| {
                     Box::pin(async move {
-                        // The parameters of what does not change are bound all the same.
-                        let sql = "UPDATE trunkline.virtual_keys SET key_name = $2, alias = $3, user_id = $4, team_id = $5, \
-                             organization_id = $6, budget_id = $7, models = $8, max_budget = $9, rpm_limit = $10, \
-                             tpm_limit = $11, max_parallel = $12, terms = $13, expires_at = $14, blocked = $15, \
-                             metadata = $16, settings = $17, created_at = coalesce(created_at, $18), \
-                             created_by = coalesce(created_by, $19), updated_at = $20 WHERE id = $1";
-                        Ok(write(transaction, &row, sql).await? == 1)
+                        let statement = client.prepare_cached(BY_SECRET).await?;
+                        let found = client
+                            .query_opt(&statement, &[&hash.as_str(), &integer(now.0)])
+                            .await?;
+                        let found = found.as_ref().map(|row| {
+                            Ok::<_, tokio_postgres::Error>(FoundKey {
+                                until: unsigned(row, "secret_until")?.map(UnixMs),
+                                row: read(row)?,
+                            })
+                        });
+                        Ok(found.transpose()?)
                     })
                 }),
         )
+    }
+
+    fn count(&self, filter: KeyFilter) -> BoxFuture<'_, Result<u64, StorageError>> {
+        Box::pin(self.connections.read("count virtual keys", move |client| {
+            Box::pin(async move { counted(client, &filter.count(Dialect::Postgres)).await })
+        }))
     }
 
     fn list(&self, page: KeyPage) -> BoxFuture<'_, Result<Vec<KeyRow>, StorageError>> {
@@ -67,29 +74,48 @@ impl KeyStore for Postgres {
 }
 
 async fn list(client: &impl GenericClient, page: &KeyPage) -> Result<Vec<KeyRow>, WorkError> {
-    let after = page.after.as_ref().map_or("", KeyId::as_str);
-    let limit = i64::from(page.limit);
-    let rows = if let Some(user) = &page.user {
-        let statement = client
-            .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM trunkline.virtual_keys WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3"
-            ))
-            .await?;
-        client
-            .query(&statement, &[&user.as_str(), &after, &limit])
-            .await?
-    } else {
-        let statement = client
-            .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM trunkline.virtual_keys WHERE id > $1 ORDER BY id LIMIT $2"
-            ))
-            .await?;
-        client.query(&statement, &[&after, &limit]).await?
-    };
+    let rows = rows_exactly(client, &page.statement(Dialect::Postgres, COLUMNS)).await?;
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
 }
 
-async fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
+/// The one number that a statement answers with.
+pub(super) async fn counted(
+    client: &impl GenericClient,
+    statement: &Statement,
+) -> Result<u64, WorkError> {
+    let rows = rows_exactly(client, statement).await?;
+    let count: i64 = match rows.first() {
+        Some(row) => row.try_get(0)?,
+        None => 0,
+    };
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+pub(super) async fn by_id(
+    client: &impl GenericClient,
+    id: &KeyId,
+) -> Result<Option<KeyRow>, WorkError> {
+    let statement = client
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM trunkline.virtual_keys WHERE id = $1"
+        ))
+        .await?;
+    let found = client.query_opt(&statement, &[&id.as_str()]).await?;
+    Ok(found.as_ref().map(read).transpose()?)
+}
+
+/// Answers whether there is such a key.
+pub(super) async fn update(transaction: &Transaction<'_>, row: &KeyRow) -> Result<bool, WorkError> {
+    // The parameters of what does not change are bound all the same.
+    let sql = "UPDATE trunkline.virtual_keys SET key_name = $2, alias = $3, user_id = $4, team_id = $5, \
+         organization_id = $6, budget_id = $7, models = $8, max_budget = $9, rpm_limit = $10, \
+         tpm_limit = $11, max_parallel = $12, terms = $13, expires_at = $14, blocked = $15, \
+         metadata = $16, settings = $17, created_at = coalesce(created_at, $18), \
+         created_by = coalesce(created_by, $19), updated_at = $20 WHERE id = $1";
+    Ok(write(transaction, row, sql).await? == 1)
+}
+
+pub(super) async fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
     let sql = format!(
         "INSERT INTO trunkline.virtual_keys ({COLUMNS}) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"

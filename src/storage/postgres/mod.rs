@@ -6,6 +6,7 @@
 
 mod address;
 mod booked;
+mod changes;
 mod convert;
 mod expiry;
 mod keys;
@@ -66,6 +67,8 @@ pub(super) async fn open(
     Ok(Store {
         keys: Arc::clone(&postgres) as _,
         tenants: Arc::clone(&postgres) as _,
+        changes: Arc::clone(&postgres) as _,
+        change_log: Arc::clone(&postgres) as _,
         spend: Arc::clone(&postgres) as _,
         audit: Arc::clone(&postgres) as _,
         reports: Arc::clone(&postgres) as _,

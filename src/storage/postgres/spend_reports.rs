@@ -109,7 +109,35 @@ pub(super) async fn rows(
     client: &impl GenericClient,
     statement: &Statement,
 ) -> Result<Vec<Row>, WorkError> {
-    let args: Vec<Box<dyn ToSql + Sync + Send>> = statement.args.iter().map(value).collect();
+    let args = statement.args.iter().map(value).collect();
+    rows_of(client, statement, args).await
+}
+
+/// Runs a statement on texts that are no names of the books: they are taken as they are.
+pub(super) async fn rows_exactly(
+    client: &impl GenericClient,
+    statement: &Statement,
+) -> Result<Vec<Row>, WorkError> {
+    // Postgres has no NUL in texts, and nothing of that name.
+    let exact = |arg: &Arg| -> Box<dyn ToSql + Sync + Send> {
+        match arg {
+            Arg::Text(text) => Box::new(text.replace('\0', "?")),
+            Arg::Texts(texts) => {
+                let texts = texts.iter().map(|text| text.replace('\0', "?"));
+                Box::new(texts.collect::<Vec<String>>())
+            }
+            other => value(other),
+        }
+    };
+    let args = statement.args.iter().map(exact).collect();
+    rows_of(client, statement, args).await
+}
+
+async fn rows_of(
+    client: &impl GenericClient,
+    statement: &Statement,
+    args: Vec<Box<dyn ToSql + Sync + Send>>,
+) -> Result<Vec<Row>, WorkError> {
     let args: Vec<&(dyn ToSql + Sync)> = args
         .iter()
         .map(|arg| -> &(dyn ToSql + Sync) { &**arg })

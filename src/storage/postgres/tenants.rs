@@ -4,59 +4,23 @@ use deadpool_postgres::GenericClient;
 use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
-use trunkline_actors::ids::OrganisationId;
+use trunkline_actors::ids::{OrganisationId, UserId};
 use trunkline_actors::ports::BoxFuture;
 
 use super::Postgres;
 use super::convert::{limit, terms, time, whole};
+use super::keys::counted;
 use super::pool::WorkError;
+use super::spend_reports::rows_exactly;
 use crate::storage::books::integer;
-use crate::storage::tenants::REPLACE;
-use crate::storage::{StorageError, TenantKind, TenantPage, TenantRow, TenantStore};
+use crate::storage::reports::statement::Dialect;
+use crate::storage::tenants::MOST_MEMBERSHIPS;
+use crate::storage::{StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore};
 
 const COLUMNS: &str = "kind, id, alias, email, role, organization_id, budget_id, blocked, models, max_budget, rpm_limit, \
      tpm_limit, max_parallel, terms, settings, created_at, created_by, updated_at";
 
 impl TenantStore for Postgres {
-    fn insert(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("insert a tenant", move |transaction| {
-                    Box::pin(async move {
-                        if insert(transaction, &row, "DO NOTHING").await? {
-                            return Ok(());
-                        }
-                        Err(WorkError::Storage(StorageError::AlreadyExists {
-                            what: row.kind.as_str(),
-                            id: row.id,
-                        }))
-                    })
-                }),
-        )
-    }
-
-    fn ensure(&self, row: TenantRow) -> BoxFuture<'_, Result<TenantRow, StorageError>> {
-        Box::pin(
-            self.connections
-                .write("store a tenant", move |transaction| {
-                    Box::pin(async move {
-                        insert(transaction, &row, "DO NOTHING").await?;
-                        let stored = by_id(transaction, row.kind, &row.id).await?;
-                        Ok(stored.unwrap_or(row))
-                    })
-                }),
-        )
-    }
-
-    fn put(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("change a tenant", move |transaction| {
-                    Box::pin(async move { insert(transaction, &row, REPLACE).await.map(drop) })
-                }),
-        )
-    }
-
     fn by_id(
         &self,
         kind: TenantKind,
@@ -67,34 +31,40 @@ impl TenantStore for Postgres {
         }))
     }
 
+    fn by_ids(
+        &self,
+        kind: TenantKind,
+        ids: Vec<String>,
+    ) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>> {
+        Box::pin(self.connections.read("read tenants", move |client| {
+            Box::pin(async move { by_ids(client, kind, &ids).await })
+        }))
+    }
+
+    fn memberships(
+        &self,
+        kind: TenantKind,
+        user: UserId,
+    ) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>> {
+        Box::pin(self.connections.read("read memberships", move |client| {
+            Box::pin(async move { memberships(client, kind, &user).await })
+        }))
+    }
+
+    fn count(
+        &self,
+        kind: TenantKind,
+        filter: TenantFilter,
+    ) -> BoxFuture<'_, Result<u64, StorageError>> {
+        Box::pin(self.connections.read("count tenants", move |client| {
+            Box::pin(async move { counted(client, &filter.count(kind, Dialect::Postgres)).await })
+        }))
+    }
+
     fn list(&self, page: TenantPage) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>> {
         Box::pin(self.connections.read("list tenants", move |client| {
             Box::pin(async move { list(client, &page).await })
         }))
-    }
-
-    fn delete(
-        &self,
-        kind: TenantKind,
-        ids: Vec<String>,
-    ) -> BoxFuture<'_, Result<Vec<String>, StorageError>> {
-        Box::pin(
-            self.connections
-                .write("delete tenants", move |transaction| {
-                    Box::pin(async move {
-                        let statement = transaction
-                            .prepare_cached(
-                                "DELETE FROM trunkline.tenants WHERE kind = $1 AND id = ANY($2) RETURNING id",
-                            )
-                            .await?;
-                        let deleted = transaction
-                            .query(&statement, &[&kind.as_str(), &ids])
-                            .await?;
-                        let deleted = deleted.iter().map(|row| row.try_get(0));
-                        Ok(deleted.collect::<Result<_, _>>()?)
-                    })
-                }),
-        )
     }
 
     fn any(&self, kind: TenantKind) -> BoxFuture<'_, Result<bool, StorageError>> {
@@ -111,7 +81,7 @@ impl TenantStore for Postgres {
 }
 
 /// `known` is what happens to one that is stored already. Answers whether anything was written.
-async fn insert(
+pub(super) async fn insert(
     client: &impl GenericClient,
     row: &TenantRow,
     known: &'static str,
@@ -151,7 +121,7 @@ async fn insert(
     Ok(written == 1)
 }
 
-async fn by_id(
+pub(super) async fn by_id(
     client: &impl GenericClient,
     kind: TenantKind,
     id: &str,
@@ -165,28 +135,45 @@ async fn by_id(
     Ok(found.as_ref().map(|row| read(kind, row)).transpose()?)
 }
 
-async fn list(client: &impl GenericClient, page: &TenantPage) -> Result<Vec<TenantRow>, WorkError> {
-    let after = page.after.as_deref().unwrap_or_default();
-    let organisation = page.organisation.as_ref().map(OrganisationId::as_str);
+async fn by_ids(
+    client: &impl GenericClient,
+    kind: TenantKind,
+    ids: &[String],
+) -> Result<Vec<TenantRow>, WorkError> {
     let statement = client
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM trunkline.tenants WHERE kind = $1 AND id > $2 AND id >= $3 AND starts_with(id, $3) \
-             AND ($4::text IS NULL OR organization_id = $4::text) ORDER BY id LIMIT $5"
+            "SELECT {COLUMNS} FROM trunkline.tenants WHERE kind = $1 AND id = ANY($2) ORDER BY id"
         ))
         .await?;
-    let rows = client
-        .query(
-            &statement,
-            &[
-                &page.kind.as_str(),
-                &after,
-                &page.prefix,
-                &organisation,
-                &i64::from(page.limit),
-            ],
-        )
+    let rows = client.query(&statement, &[&kind.as_str(), &ids]).await?;
+    collect(kind, &rows)
+}
+
+async fn memberships(
+    client: &impl GenericClient,
+    kind: TenantKind,
+    user: &UserId,
+) -> Result<Vec<TenantRow>, WorkError> {
+    let statement = client
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM trunkline.tenants WHERE kind = $1 AND substr(id, strpos(id, ':') + 1) = $2 \
+             ORDER BY id LIMIT $3"
+        ))
         .await?;
-    let tenants = rows.iter().map(|row| read(page.kind, row));
+    let most = i64::from(MOST_MEMBERSHIPS);
+    let rows = client
+        .query(&statement, &[&kind.as_str(), &user.as_str(), &most])
+        .await?;
+    collect(kind, &rows)
+}
+
+async fn list(client: &impl GenericClient, page: &TenantPage) -> Result<Vec<TenantRow>, WorkError> {
+    let rows = rows_exactly(client, &page.statement(Dialect::Postgres, COLUMNS)).await?;
+    collect(page.kind, &rows)
+}
+
+fn collect(kind: TenantKind, rows: &[Row]) -> Result<Vec<TenantRow>, WorkError> {
+    let tenants = rows.iter().map(|row| read(kind, row));
     Ok(tenants.collect::<Result<_, _>>()?)
 }
 

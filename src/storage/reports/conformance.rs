@@ -14,7 +14,7 @@ use super::{
     Aging, Days, Facet, KeyName, LogColumn, LogFilter, LogQuery, MOST_WALKED, Of, Order, SumLine,
     Sums, Tally, Which,
 };
-use crate::storage::conformance::{NOON, key, row, window};
+use crate::storage::conformance::{NOON, insert_key, key, row, window};
 use crate::storage::{StorageError, Store};
 
 const DAY: u64 = 86_400_000;
@@ -560,8 +560,8 @@ pub(in crate::storage) async fn names_are_listed_once_in_order(store: &Store) {
     let models = store.reports.names(Facet::Model, 3).await;
     assert!(matches!(models, Err(StorageError::NotKept { .. })));
 
-    store.keys.insert(key("key-b", Some("mine"))).await.unwrap();
-    store.keys.insert(key("key-a", None)).await.unwrap();
+    insert_key(store, key("key-b", Some("mine"))).await.unwrap();
+    insert_key(store, key("key-a", None)).await.unwrap();
     let ids = ["key-b", "key-a", "gone"].map(str::to_owned).to_vec();
     let keys = store.reports.key_names(ids).await.unwrap();
     let name = |id: &str, alias: Option<&str>| KeyName {

@@ -33,7 +33,7 @@ pub(in crate::storage) struct Statement {
 // === impl Statement ===
 
 impl Statement {
-    pub(super) fn new(dialect: Dialect) -> Self {
+    pub(in crate::storage) fn new(dialect: Dialect) -> Self {
         Self {
             dialect,
             sql: String::new(),
@@ -41,12 +41,12 @@ impl Statement {
         }
     }
 
-    pub(super) fn push(&mut self, sql: &str) {
+    pub(in crate::storage) fn push(&mut self, sql: &str) {
         self.sql.push_str(sql);
     }
 
     /// The name of a table.
-    pub(super) fn table(&self, name: &str) -> String {
+    pub(in crate::storage) fn table(&self, name: &str) -> String {
         match self.dialect {
             Dialect::Sqlite => name.to_owned(),
             Dialect::Postgres => format!("trunkline.{name}"),
@@ -54,7 +54,7 @@ impl Statement {
     }
 
     /// The place of a new argument, with its type where the database asks for it.
-    pub(super) fn place(&mut self, arg: Arg) -> String {
+    pub(in crate::storage) fn place(&mut self, arg: Arg) -> String {
         let kind = match &arg {
             Arg::Text(_) => "text",
             Arg::Texts(_) => "text[]",
@@ -71,7 +71,7 @@ impl Statement {
     }
 
     /// The condition that the column holds one of the names.
-    pub(super) fn one_of(&mut self, column: &str, mut names: Vec<String>) -> String {
+    pub(in crate::storage) fn one_of(&mut self, column: &str, mut names: Vec<String>) -> String {
         if names.len() == 1 {
             let name = names.pop().unwrap_or_default();
             let place = self.place(Arg::Text(name));

@@ -1,7 +1,7 @@
 //! Statements on `virtual_keys`.
 
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
-use rusqlite::{Row, Transaction, named_params};
+use rusqlite::{Connection, Row, Transaction, named_params, params_from_iter};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 use trunkline_actors::ports::BoxFuture;
@@ -9,49 +9,56 @@ use trunkline_actors::ports::BoxFuture;
 use super::Sqlite;
 use super::convert::{json, limit, parse_json, terms, time, unsigned};
 use super::pool::WorkError;
+use super::spend_reports::values;
 use crate::storage::books::integer;
-use crate::storage::{KeyPage, KeyRow, KeyStore, StorageError};
+use crate::storage::reports::statement::{Dialect, Statement};
+use crate::storage::{FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError};
 
 const TABLE: &str = "virtual_keys";
 
-impl KeyStore for Sqlite {
-    fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("insert a virtual key", move |transaction| {
-                    insert(transaction, &row)
-                }),
-        )
-    }
+/// A key that has another secret than its first is found by that one alone.
+const BY_SECRET: &str = "SELECT k.*, NULL AS secret_until FROM virtual_keys AS k WHERE k.id = ?1 \
+     AND NOT EXISTS (SELECT 1 FROM key_secrets AS s WHERE s.key_id = k.id) \
+     UNION ALL \
+     SELECT k.*, s.expires_at AS secret_until FROM key_secrets AS s JOIN virtual_keys AS k ON k.id = s.key_id \
+     WHERE s.hash = ?1 AND (s.expires_at IS NULL OR s.expires_at > ?2) LIMIT 1";
 
+impl KeyStore for Sqlite {
     fn by_id(&self, id: KeyId) -> BoxFuture<'_, Result<Option<KeyRow>, StorageError>> {
         Box::pin(
             self.connections
                 .read("read a virtual key", move |connection| {
-                    let mut statement =
-                        connection.prepare_cached("SELECT * FROM virtual_keys WHERE id = ?1")?;
-                    let mut rows = statement.query([id.as_str()])?;
-                    rows.next()?.map(read).transpose()
+                    by_id(connection, &id)
                 }),
         )
     }
 
-    fn update(&self, row: KeyRow) -> BoxFuture<'_, Result<bool, StorageError>> {
+    fn by_secret(
+        &self,
+        hash: KeyId,
+        now: UnixMs,
+    ) -> BoxFuture<'_, Result<Option<FoundKey>, StorageError>> {
         Box::pin(
             self.connections
-                .write("change a virtual key", move |transaction| {
-                    // The parameters of what does not change are bound all the same.
-                    let changed = write(
-                        transaction,
-                        &row,
-                        "UPDATE virtual_keys SET key_name = :key_name, alias = :alias, user_id = :user, team_id = :team, \
-                         organization_id = :organisation, budget_id = :budget, models = :models, \
-                         max_budget = :max_budget, rpm_limit = :rpm, tpm_limit = :tpm, max_parallel = :parallel, \
-                         terms = :terms, expires_at = :expires_at, blocked = :blocked, metadata = :metadata, \
-                         settings = :settings, created_at = coalesce(created_at, :created_at), \
-                         created_by = coalesce(created_by, :created_by), updated_at = :updated_at WHERE id = :id",
-                    )?;
-                    Ok(changed == 1)
+                .read("look a virtual key up", move |connection| {
+                    let mut statement = connection.prepare_cached(BY_SECRET)?;
+                    let mut rows = statement.query((hash.as_str(), integer(now.0)))?;
+                    let Some(row) = rows.next()? else {
+                        return Ok(None);
+                    };
+                    Ok(Some(FoundKey {
+                        until: unsigned(row, "secret_until")?.map(UnixMs),
+                        row: read(row)?,
+                    }))
+                }),
+        )
+    }
+
+    fn count(&self, filter: KeyFilter) -> BoxFuture<'_, Result<u64, StorageError>> {
+        Box::pin(
+            self.connections
+                .read("count virtual keys", move |connection| {
+                    counted(connection, &filter.count(Dialect::Sqlite))
                 }),
         )
     }
@@ -60,24 +67,12 @@ impl KeyStore for Sqlite {
         Box::pin(
             self.connections
                 .read("list virtual keys", move |connection| {
-                    let after = page.after.as_ref().map_or("", KeyId::as_str);
+                    let statement = page.statement(Dialect::Sqlite, "*");
+                    let mut prepared = connection.prepare_cached(&statement.sql)?;
+                    let mut rows = prepared.query(params_from_iter(values(&statement.args)))?;
                     let mut keys = Vec::new();
-                    if let Some(user) = &page.user {
-                        let mut statement = connection.prepare_cached(
-                            "SELECT * FROM virtual_keys WHERE user_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-                        )?;
-                        let mut rows = statement.query((user.as_str(), after, page.limit))?;
-                        while let Some(row) = rows.next()? {
-                            keys.push(read(row)?);
-                        }
-                    } else {
-                        let mut statement = connection.prepare_cached(
-                            "SELECT * FROM virtual_keys WHERE id > ?1 ORDER BY id LIMIT ?2",
-                        )?;
-                        let mut rows = statement.query((after, page.limit))?;
-                        while let Some(row) = rows.next()? {
-                            keys.push(read(row)?);
-                        }
+                    while let Some(row) = rows.next()? {
+                        keys.push(read(row)?);
                     }
                     Ok(keys)
                 }),
@@ -85,7 +80,37 @@ impl KeyStore for Sqlite {
     }
 }
 
-fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
+/// The one number that a statement answers with.
+pub(super) fn counted(connection: &Connection, statement: &Statement) -> Result<u64, WorkError> {
+    let mut prepared = connection.prepare_cached(&statement.sql)?;
+    let count: i64 =
+        prepared.query_row(params_from_iter(values(&statement.args)), |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+pub(super) fn by_id(connection: &Connection, id: &KeyId) -> Result<Option<KeyRow>, WorkError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM virtual_keys WHERE id = ?1")?;
+    let mut rows = statement.query([id.as_str()])?;
+    rows.next()?.map(read).transpose()
+}
+
+/// Answers whether there is such a key.
+pub(super) fn update(transaction: &Transaction<'_>, row: &KeyRow) -> Result<bool, WorkError> {
+    // The parameters of what does not change are bound all the same.
+    let changed = write(
+        transaction,
+        row,
+        "UPDATE virtual_keys SET key_name = :key_name, alias = :alias, user_id = :user, team_id = :team, \
+         organization_id = :organisation, budget_id = :budget, models = :models, \
+         max_budget = :max_budget, rpm_limit = :rpm, tpm_limit = :tpm, max_parallel = :parallel, \
+         terms = :terms, expires_at = :expires_at, blocked = :blocked, metadata = :metadata, \
+         settings = :settings, created_at = coalesce(created_at, :created_at), \
+         created_by = coalesce(created_by, :created_by), updated_at = :updated_at WHERE id = :id",
+    )?;
+    Ok(changed == 1)
+}
+
+pub(super) fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
     write(
         transaction,
         row,

@@ -4,6 +4,7 @@
 //! `spend_insert` (the books' only writer), `spend_queries`. How columns and values correspond is in `convert`.
 
 mod booked;
+mod changes;
 mod convert;
 mod expiry;
 mod keys;
@@ -52,6 +53,8 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
     Ok(Store {
         keys: Arc::clone(&sqlite) as _,
         tenants: Arc::clone(&sqlite) as _,
+        changes: Arc::clone(&sqlite) as _,
+        change_log: Arc::clone(&sqlite) as _,
         spend: Arc::clone(&sqlite) as _,
         audit: Arc::clone(&sqlite) as _,
         reports: Arc::clone(&sqlite) as _,

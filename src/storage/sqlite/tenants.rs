@@ -1,15 +1,18 @@
 //! Statements on `tenants`.
 
-use rusqlite::{Connection, Row, Transaction, named_params, params};
-use trunkline_actors::ids::OrganisationId;
+use rusqlite::{Connection, Row, Rows, Transaction, named_params, params, params_from_iter};
+use trunkline_actors::ids::{OrganisationId, UserId};
 use trunkline_actors::ports::BoxFuture;
 
 use super::Sqlite;
 use super::convert::{json, limit, parse_json, terms, time};
+use super::keys::counted;
 use super::pool::WorkError;
+use super::spend_reports::values;
 use crate::storage::books::integer;
-use crate::storage::tenants::REPLACE;
-use crate::storage::{StorageError, TenantKind, TenantPage, TenantRow, TenantStore};
+use crate::storage::reports::statement::Dialect;
+use crate::storage::tenants::MOST_MEMBERSHIPS;
+use crate::storage::{StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore};
 
 const TABLE: &str = "tenants";
 
@@ -20,41 +23,6 @@ const INSERT: &str = "INSERT INTO tenants (kind, id, alias, email, role, organiz
      ON CONFLICT (kind, id)";
 
 impl TenantStore for Sqlite {
-    fn insert(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("insert a tenant", move |transaction| {
-                    if insert(transaction, &row, "DO NOTHING")? {
-                        return Ok(());
-                    }
-                    Err(WorkError::Storage(StorageError::AlreadyExists {
-                        what: row.kind.as_str(),
-                        id: row.id,
-                    }))
-                }),
-        )
-    }
-
-    fn ensure(&self, row: TenantRow) -> BoxFuture<'_, Result<TenantRow, StorageError>> {
-        Box::pin(
-            self.connections
-                .write("store a tenant", move |transaction| {
-                    insert(transaction, &row, "DO NOTHING")?;
-                    let stored = by_id(transaction, row.kind, &row.id)?;
-                    Ok(stored.unwrap_or(row))
-                }),
-        )
-    }
-
-    fn put(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("change a tenant", move |transaction| {
-                    insert(transaction, &row, REPLACE).map(drop)
-                }),
-        )
-    }
-
     fn by_id(
         &self,
         kind: TenantKind,
@@ -65,31 +33,43 @@ impl TenantStore for Sqlite {
         }))
     }
 
+    fn by_ids(
+        &self,
+        kind: TenantKind,
+        ids: Vec<String>,
+    ) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>> {
+        Box::pin(self.connections.read("read tenants", move |connection| {
+            by_ids(connection, kind, &ids)
+        }))
+    }
+
+    fn memberships(
+        &self,
+        kind: TenantKind,
+        user: UserId,
+    ) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>> {
+        Box::pin(
+            self.connections
+                .read("read memberships", move |connection| {
+                    memberships(connection, kind, &user)
+                }),
+        )
+    }
+
+    fn count(
+        &self,
+        kind: TenantKind,
+        filter: TenantFilter,
+    ) -> BoxFuture<'_, Result<u64, StorageError>> {
+        Box::pin(self.connections.read("count tenants", move |connection| {
+            counted(connection, &filter.count(kind, Dialect::Sqlite))
+        }))
+    }
+
     fn list(&self, page: TenantPage) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>> {
         Box::pin(
             self.connections
                 .read("list tenants", move |connection| list(connection, &page)),
-        )
-    }
-
-    fn delete(
-        &self,
-        kind: TenantKind,
-        ids: Vec<String>,
-    ) -> BoxFuture<'_, Result<Vec<String>, StorageError>> {
-        Box::pin(
-            self.connections
-                .write("delete tenants", move |transaction| {
-                    let mut statement = transaction
-                        .prepare_cached("DELETE FROM tenants WHERE kind = ?1 AND id = ?2")?;
-                    let mut deleted = Vec::new();
-                    for id in ids {
-                        if statement.execute(params![kind.as_str(), id])? == 1 {
-                            deleted.push(id);
-                        }
-                    }
-                    Ok(deleted)
-                }),
         )
     }
 
@@ -106,7 +86,7 @@ impl TenantStore for Sqlite {
 }
 
 /// `known` is what happens to one that is stored already. Answers whether anything was written.
-fn insert(
+pub(super) fn insert(
     transaction: &Transaction<'_>,
     row: &TenantRow,
     known: &'static str,
@@ -136,7 +116,7 @@ fn insert(
     Ok(written == 1)
 }
 
-fn by_id(
+pub(super) fn by_id(
     connection: &Connection,
     kind: TenantKind,
     id: &str,
@@ -147,24 +127,40 @@ fn by_id(
     rows.next()?.map(|row| read(kind, row)).transpose()
 }
 
-fn list(connection: &Connection, page: &TenantPage) -> Result<Vec<TenantRow>, WorkError> {
-    let after = page.after.as_deref().unwrap_or_default();
-    let organisation = page.organisation.as_ref().map(OrganisationId::as_str);
-    // Of ids with a prefix the first is the prefix itself; `substr` ends the page where they end.
+fn by_ids(
+    connection: &Connection,
+    kind: TenantKind,
+    ids: &[String],
+) -> Result<Vec<TenantRow>, WorkError> {
     let mut statement = connection.prepare_cached(
-        "SELECT * FROM tenants WHERE kind = ?1 AND id > ?2 AND id >= ?3 AND substr(id, 1, length(?3)) = ?3 \
-         AND (?4 IS NULL OR organization_id = ?4) ORDER BY id LIMIT ?5",
+        "SELECT * FROM tenants WHERE kind = ?1 AND id IN (SELECT value FROM json_each(?2)) ORDER BY id",
     )?;
-    let mut rows = statement.query(params![
-        page.kind.as_str(),
-        after,
-        page.prefix,
-        organisation,
-        page.limit
-    ])?;
+    collect(kind, statement.query(params![kind.as_str(), json(&ids)])?)
+}
+
+fn memberships(
+    connection: &Connection,
+    kind: TenantKind,
+    user: &UserId,
+) -> Result<Vec<TenantRow>, WorkError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM tenants WHERE kind = ?1 AND substr(id, instr(id, ':') + 1) = ?2 ORDER BY id LIMIT ?3",
+    )?;
+    let rows = statement.query(params![kind.as_str(), user.as_str(), MOST_MEMBERSHIPS])?;
+    collect(kind, rows)
+}
+
+fn list(connection: &Connection, page: &TenantPage) -> Result<Vec<TenantRow>, WorkError> {
+    let statement = page.statement(Dialect::Sqlite, "*");
+    let mut prepared = connection.prepare_cached(&statement.sql)?;
+    let rows = prepared.query(params_from_iter(values(&statement.args)))?;
+    collect(page.kind, rows)
+}
+
+fn collect(kind: TenantKind, mut rows: Rows<'_>) -> Result<Vec<TenantRow>, WorkError> {
     let mut tenants = Vec::new();
     while let Some(row) = rows.next()? {
-        tenants.push(read(page.kind, row)?);
+        tenants.push(read(kind, row)?);
     }
     Ok(tenants)
 }

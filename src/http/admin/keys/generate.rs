@@ -1,49 +1,103 @@
-//! `POST /key/generate`. Contract: `endpoints` §3.1.
+//! `POST /key/generate` and `POST /key/service-account/generate`. Contract: `endpoints` §3.1.
 //!
 //! ```json
 //! {"models": ["gpt-4o"], "max_budget": 10.0, "budget_duration": "30d", "duration": "90d", "user_id": "u1"}
 //! ```
+//!
+//! A service account's key belongs to a team and to nobody in it.
 
 use actix_web::HttpResponse;
 use serde::Serialize;
 use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 
+use super::super::change::apply;
 use super::super::fields::{Change, Fields};
+use super::super::reach::Reach;
 use super::super::terms;
-use super::{FIELDS, KeyAnswer, Spent, alias_taken, change_metadata, check_owners};
-use crate::auth::{NewKey, key};
+use super::owner::Owner;
+use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, check_owners, mark};
+use crate::auth::{Identity, MadeKey, NewKey, key};
 use crate::config::Secret;
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AdminOnly, Call, Caller};
+use crate::http::extract::{Call, Caller, Manage};
 
 /// Shortest secret of the operator's own (LiteLLM's rule).
 const SHORTEST_KEY: usize = 16;
 
+/// The path, which members of a team may be permitted to call.
+const SERVICE_ACCOUNT: &str = "/key/service-account/generate";
+
 #[derive(Debug, Serialize)]
-struct Response<'a> {
+pub(super) struct Response<'a> {
     /// The one time that it is shown.
-    key: &'a str,
-    token: &'a str,
-    token_id: &'a str,
+    pub(super) key: &'a str,
+    pub(super) token: &'a str,
+    pub(super) token_id: &'a str,
     #[serde(flatten)]
-    row: KeyAnswer<'a>,
+    pub(super) row: KeyAnswer<'a>,
 }
 
 /// Makes a key and shows it once.
 pub(crate) async fn create(
-    caller: Caller<AdminOnly>,
+    caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
     let fields = Fields::parse(&body)?;
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
-    check_owners(&call, &fields).await?;
+    let made = make(&call, &caller.identity, &fields, "/key/generate").await?;
+    Ok(shown(&made))
+}
+
+/// Makes a key of a team that belongs to no user.
+pub(crate) async fn create_service_account(
+    caller: Caller<Manage>,
+    mut call: Call,
+) -> Result<HttpResponse, ApiError> {
+    let body = call.json_body().await?;
+    let fields = Fields::parse(&body)?;
+    fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
+    fields.required("team_id")?;
+    if fields.text("user_id")?.set().is_some() {
+        return Err(ApiError::new(
+            Code::BadRequest,
+            "A service account belongs to no user: leave 'user_id' out, or make the key with POST /key/generate.",
+        )
+        .param("user_id"));
+    }
+    let made = make(&call, &caller.identity, &fields, SERVICE_ACCOUNT).await?;
+    Ok(shown(&made))
+}
+
+async fn make(
+    call: &Call,
+    identity: &Identity,
+    fields: &Fields<'_>,
+    route: &str,
+) -> Result<MadeKey, ApiError> {
+    let owner = Owner {
+        user: fields.text("user_id")?.set().map(UserId::new),
+        team: fields.text("team_id")?.set().map(TeamId::new),
+        organisation: fields
+            .text("organization_id")?
+            .set()
+            .map(OrganisationId::new),
+    };
+    let reach = Reach::of(call, identity).await?;
+    let owner = if route == SERVICE_ACCOUNT {
+        owner
+    } else {
+        owner.or_caller(&reach)
+    };
+    owner.check(call, &reach, identity, route).await?;
+    check_owners(call, fields).await?;
     let mut new = NewKey {
-        secret: secret(&fields)?,
+        secret: secret(fields, "key")?,
         alias: fields.text("key_alias")?.set(),
-        user_id: fields.text("user_id")?.set(),
-        team_id: fields.text("team_id")?.set(),
-        organization_id: fields.text("organization_id")?.set(),
+        user_id: owner.user.map(|user| user.as_str().to_owned()),
+        team_id: owner.team.map(|team| team.as_str().to_owned()),
+        organization_id: owner.organisation.map(|id| id.as_str().to_owned()),
         budget_id: fields.text("budget_id")?.set(),
         models: fields.texts("models")?.set().unwrap_or_default(),
         duration: fields.text("duration")?.set(),
@@ -51,29 +105,31 @@ pub(crate) async fn create(
             .get("blocked", "true or false")?
             .set()
             .unwrap_or_default(),
-        created_by: caller
-            .identity
-            .user_id()
-            .map(|user| user.as_str().to_owned()),
+        created_by: identity.user_id().map(|user| user.as_str().to_owned()),
         ..NewKey::default()
     };
-    terms::change(&fields, &mut new.terms)?;
-    change_metadata(&fields, &mut new.metadata)?;
+    terms::change(fields, &mut new.terms)?;
+    change_metadata(fields, &mut new.metadata)?;
+    change_settings(fields, &mut new.settings)?;
+    mark(identity, &mut new.settings);
     let made = new.make(UnixMs::now())?;
-    made.store(&call.app().store).await.map_err(alias_taken)?;
+    apply(call, identity, made.writes()).await?;
+    Ok(made)
+}
+
+fn shown(made: &MadeKey) -> HttpResponse {
     let row = &made.row;
-    call.app().keys.forget(&row.id);
-    Ok(HttpResponse::Ok().json(Response {
+    HttpResponse::Ok().json(Response {
         key: made.secret.expose(),
         token: row.id.as_str(),
         token_id: row.id.as_str(),
         row: KeyAnswer::of(row, &Spent::default()),
-    }))
+    })
 }
 
 /// A secret of the operator's own.
-fn secret(fields: &Fields<'_>) -> Result<Option<Secret>, ApiError> {
-    let Change::Set(text) = fields.text("key")? else {
+pub(super) fn secret(fields: &Fields<'_>, name: &'static str) -> Result<Option<Secret>, ApiError> {
+    let Change::Set(text) = fields.text(name)? else {
         return Ok(None);
     };
     let graphic = text.chars().all(|c| c.is_ascii_graphic());
@@ -81,10 +137,10 @@ fn secret(fields: &Fields<'_>) -> Result<Option<Secret>, ApiError> {
         return Err(ApiError::new(
             Code::BadRequest,
             format!(
-                "'key' must begin with sk- and have at least {SHORTEST_KEY} visible ASCII characters. Leave it out to have one drawn."
+                "'{name}' must begin with sk- and have at least {SHORTEST_KEY} visible ASCII characters. Leave it out to have one drawn."
             ),
         )
-        .param("key"));
+        .param(name));
     }
     Ok(Some(Secret::new(text)))
 }

@@ -1,19 +1,24 @@
-//! `GET /key/info` and `GET /key/list`. Who is no administrator sees the key that it asks with, and its user's keys.
+//! `GET /key/info` and `GET /key/list`, of the keys that the caller reaches.
 
 use actix_web::HttpResponse;
 use serde::Serialize;
 use serde_json::{Value, json};
-use trunkline_actors::ids::{KeyId, UserId};
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
-use super::{KeyAnswer, find, spent};
-use crate::auth::{Identity, Role};
+use super::super::reach::Reach;
+use super::super::ship;
+use super::owner::check_sees;
+use super::{KeyAnswer, find, id_of, spent, spent_as_shipped};
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AnyKey, Call, Caller};
-use crate::storage::{KeyPage, KeyRow};
+use crate::http::extract::{Call, Caller, Own};
+use crate::storage::{KeyFilter, KeyPage};
 
 /// Keys of a page, unless `size` says otherwise.
 const PAGE: u32 = 10;
 const LARGEST_PAGE: u32 = 100;
+/// Keys that a page may leave out: each is read.
+const MOST_SKIPPED: u32 = 100_000;
 
 #[derive(Debug, Serialize)]
 struct Info<'a> {
@@ -29,7 +34,7 @@ struct Listed<'a> {
 }
 
 /// One key: `?key=`, else the caller's own.
-pub(crate) async fn show(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let asked = call.query("key").filter(|key| !key.is_empty());
     let own = caller
         .identity
@@ -43,13 +48,8 @@ pub(crate) async fn show(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
         .param("key")
     })?;
     let row = find(&call, &named).await?;
-    if !may_see(&caller.identity, &row) {
-        return Err(ApiError::new(
-            Code::OthersData,
-            "You are not allowed to access this key's info.",
-        )
-        .param("key"));
-    }
+    let reach = Reach::of(&call, &caller.identity).await?;
+    check_sees(&call, &reach, &row).await?;
     let spent = spent(&call, &row).await?;
     Ok(HttpResponse::Ok().json(Info {
         key: &named,
@@ -57,51 +57,40 @@ pub(crate) async fn show(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
     }))
 }
 
-/// A page of keys, in order of their hashes; `next` is what to ask for as `after`.
-pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
-    let user = match (caller.identity.role(), call.query("user_id")) {
-        (Role::ProxyAdmin, asked) => asked.map(UserId::new),
-        (_, asked) => {
-            let own = caller.identity.key().and_then(|key| key.row.user.clone());
-            let own = own.filter(|own| asked.is_none_or(|asked| asked == own.as_str()));
-            Some(own.ok_or_else(|| {
-                ApiError::new(
-                    Code::OthersData,
-                    "Only an administrator may list the keys of others. Leave user_id out for your own.",
-                )
-                .param("user_id")
-            })?)
-        }
-    };
-    let size = match call.query("size") {
-        None => PAGE,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|size| (1..=LARGEST_PAGE).contains(size))
-            .ok_or_else(|| {
-                ApiError::new(
-                    Code::BadRequest,
-                    format!("'size' must be a number from 1 to {LARGEST_PAGE}."),
-                )
-                .param("size")
-            })?,
-    };
-    let rows = call
-        .app()
-        .store
-        .keys
+/// A page of keys, in order of their hashes, of those that the caller reaches: `?page=` and `?size=`, or behind `?after=`, which
+/// is the `next` of the page before.
+pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
+    let reach = Reach::of(&call, &caller.identity).await?;
+    let filter = filter(&call, &reach)?;
+    let size = number(&call, "size", PAGE, LARGEST_PAGE)?;
+    let page = number(&call, "page", 1, MOST_SKIPPED)?;
+    let skip = (page - 1).saturating_mul(size);
+    if skip > MOST_SKIPPED {
+        return Err(wrong(
+            "page",
+            format!(
+                "Pages end at key {MOST_SKIPPED}. Go on with ?after= and the 'next' of the page before."
+            ),
+        ));
+    }
+    let keys = &call.app().store.keys;
+    let total = keys.count(filter.clone()).await?;
+    let rows = keys
         .list(KeyPage {
-            user,
+            filter,
             after: call.query("after").map(KeyId::new),
+            skip,
             limit: size,
         })
         .await?;
     let whole = call.query("return_full_object").as_deref() == Some("true");
     let mut keys: Vec<Value> = Vec::with_capacity(rows.len());
+    if whole {
+        ship(&call).await;
+    }
     for row in &rows {
         keys.push(if whole {
-            let spent = spent(&call, row).await?;
+            let spent = spent_as_shipped(&call, row).await?;
             json!(Listed {
                 token: row.id.as_str(),
                 row: KeyAnswer::of(row, &spent),
@@ -112,12 +101,73 @@ pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespo
     }
     let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows == size);
     let next = rows.last().filter(|_| is_full).map(|row| row.id.as_str());
-    Ok(HttpResponse::Ok().json(json!({"keys": keys, "next": next})))
+    Ok(HttpResponse::Ok().json(json!({
+        "keys": keys,
+        "total_count": total,
+        "current_page": page,
+        "total_pages": total.div_ceil(size.into()),
+        "next": next,
+    })))
 }
 
-fn may_see(identity: &Identity, row: &KeyRow) -> bool {
-    identity.role() == Role::ProxyAdmin
-        || identity.key().is_some_and(|key| {
-            key.row.id == row.id || (row.user.is_some() && key.row.user == row.user)
-        })
+fn filter(call: &Call, reach: &Reach) -> Result<KeyFilter, ApiError> {
+    let asked = |name: &str| call.query(name).filter(|text| !text.is_empty());
+    let user = asked("user_id");
+    let own = reach.user().map(UserId::as_str);
+    if !reach.is_everything() && user.is_some() && user.as_deref() != own {
+        return Err(ApiError::new(
+            Code::OthersData,
+            "Only an administrator may list the keys of others. Leave user_id out for all that you may see.",
+        )
+        .param("user_id"));
+    }
+    for name in ["sort_by", "sort_order", "search"] {
+        if asked(name).is_some() {
+            return Err(wrong(
+                name,
+                format!("Keys are listed in order of their hashes: leave '{name}' out."),
+            ));
+        }
+    }
+    let now = UnixMs::now();
+    let (blocked, expired) = match asked("status").as_deref() {
+        None => (None, None),
+        Some("active") => (Some(false), Some((now, false))),
+        Some("blocked") => (Some(true), None),
+        Some("expired") => (None, Some((now, true))),
+        Some(_) => {
+            return Err(wrong(
+                "status",
+                "'status' must be active, blocked or expired.".to_owned(),
+            ));
+        }
+    };
+    Ok(KeyFilter {
+        id: asked("key_hash").map(|named| id_of(&named)),
+        alias: asked("key_alias"),
+        has_alias: false,
+        user: user.map(UserId::new),
+        team: asked("team_id").map(TeamId::new),
+        organisation: asked("organization_id").map(OrganisationId::new),
+        budget: asked("budget_id"),
+        blocked,
+        expired,
+        scope: None,
+        reach: reach.keys(),
+    })
+}
+
+fn number(call: &Call, name: &'static str, default: u32, most: u32) -> Result<u32, ApiError> {
+    let Some(text) = call.query(name) else {
+        return Ok(default);
+    };
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| wrong(name, format!("'{name}' must be a number from 1 to {most}.")))
+}
+
+fn wrong(name: &'static str, text: String) -> ApiError {
+    ApiError::new(Code::BadRequest, text).param(name)
 }

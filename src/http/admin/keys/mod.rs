@@ -2,17 +2,26 @@
 //!
 //! | file | endpoints |
 //! | --- | --- |
-//! | `generate` | `/key/generate` |
+//! | `generate` | `/key/generate`, `/key/service-account/generate` |
 //! | `update` | `/key/update`, `/key/block`, `/key/unblock` |
+//! | `delete` | `/key/delete` |
+//! | `regenerate` | `/key/regenerate`, `/key/{key}/regenerate` |
+//! | `many` | `/v2/key/info`, `/key/bulk_update`, `/key/aliases`, `/key/health` |
 //! | `info` | `/key/info`, `/key/list` |
 //! | `reset_spend` | `/key/{key}/reset_spend` |
 //!
-//! A key is named by its text or by its hash.
+//! A key is named by its text or by its hash. Whose it may be is decided in `owner`.
 
+pub mod delete;
 pub mod generate;
 pub mod info;
+pub mod many;
+mod owner;
+pub mod regenerate;
 pub mod reset_spend;
 pub mod update;
+
+pub(super) use self::owner::MEMBER_PERMISSIONS;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -20,13 +29,18 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
 use trunkline_actors::money::Usd;
 
-use super::fields::Fields;
+use super::fields::{Change, Fields};
 use super::terms::{Shown, iso};
 use super::{PlainUsd, ship};
-use crate::auth::key;
+use crate::auth::key_rules::{
+    ALLOWED_IPS, ALLOWED_ROUTES, IN_OTHER_HANDS, KEY_TYPE, check_addresses, check_routes,
+    check_type,
+};
+use crate::auth::terms::TermsError;
+use crate::auth::{Identity, key};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
-use crate::storage::{KeyRow, StorageError, TenantKind};
+use crate::storage::{KeyRow, TenantKind};
 
 /// Members of a body that say what a key is; its terms come on top.
 const FIELDS: &[&str] = &[
@@ -40,7 +54,13 @@ const FIELDS: &[&str] = &[
     "blocked",
     "metadata",
     "tags",
+    ALLOWED_ROUTES,
+    ALLOWED_IPS,
+    KEY_TYPE,
 ];
+
+/// Most keys that one call names.
+const MOST_NAMED: usize = 1_000;
 
 /// A key as answers show it.
 #[derive(Debug, Serialize)]
@@ -60,6 +80,9 @@ struct KeyAnswer<'a> {
     budget_reset_at: Option<String>,
     blocked: bool,
     metadata: &'a Map<String, Value>,
+    allowed_routes: Vec<&'a str>,
+    allowed_ips: Vec<&'a str>,
+    key_type: Option<&'a str>,
     expires: Option<String>,
     created_at: Option<String>,
     created_by: Option<&'a str>,
@@ -96,12 +119,23 @@ impl<'a> KeyAnswer<'a> {
             budget_reset_at: spent.resets_at.and_then(iso),
             blocked: row.blocked,
             metadata: &row.metadata,
+            allowed_routes: texts(&row.settings, ALLOWED_ROUTES),
+            allowed_ips: texts(&row.settings, ALLOWED_IPS),
+            key_type: row.settings.get(KEY_TYPE).and_then(Value::as_str),
             expires: row.expires_at.and_then(iso),
             created_at: iso(row.created_at),
             created_by: row.created_by.as_deref(),
             updated_at: iso(row.updated_at),
         }
     }
+}
+
+fn texts<'a>(settings: &'a Map<String, Value>, name: &str) -> Vec<&'a str> {
+    let list = settings.get(name).and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// The id of a key that is named by its text or by its id.
@@ -114,13 +148,35 @@ fn id_of(named: &str) -> KeyId {
 }
 
 async fn find(call: &Call, named: &str) -> Result<KeyRow, ApiError> {
-    let found = call.app().store.keys.by_id(id_of(named)).await?;
-    found.ok_or_else(|| ApiError::new(Code::NotFound, "Key not found in database").param("key"))
+    find_any(call, named)
+        .await?
+        .ok_or_else(|| ApiError::new(Code::NotFound, "Key not found in database").param("key"))
+}
+
+/// The key of that id, or with that secret.
+async fn find_any(call: &Call, named: &str) -> Result<Option<KeyRow>, ApiError> {
+    let keys = &call.app().store.keys;
+    let id = id_of(named);
+    if let Some(found) = keys.by_secret(id.clone(), UnixMs::now()).await? {
+        return Ok(Some(found.row));
+    }
+    // A key that got another secret is still named by its id, but no more by the secret that the id was made of.
+    let is_secret = named.starts_with(key::PREFIX);
+    Ok(if is_secret {
+        None
+    } else {
+        keys.by_id(id).await?
+    })
 }
 
 /// What a key has spent, once the newest requests are in the store.
 async fn spent(call: &Call, row: &KeyRow) -> Result<Spent, ApiError> {
     ship(call).await;
+    spent_as_shipped(call, row).await
+}
+
+/// What a key has spent, as the store has it.
+async fn spent_as_shipped(call: &Call, row: &KeyRow) -> Result<Spent, ApiError> {
     let app = call.app();
     let subject = Subject::from(&row.id);
     let total = app.store.spend.key_spend(row.id.clone()).await?;
@@ -131,28 +187,6 @@ async fn spent(call: &Call, row: &KeyRow) -> Result<Spent, ApiError> {
         total,
         resets_at: state.resets_at,
     })
-}
-
-/// Stores a changed key and has it read anew.
-async fn store(call: &Call, row: &KeyRow) -> Result<(), ApiError> {
-    let app = call.app();
-    let stored = app.store.keys.update(row.clone()).await;
-    if !stored.map_err(alias_taken)? {
-        return Err(ApiError::new(Code::NotFound, "Key not found in database").param("key"));
-    }
-    app.keys.forget(&row.id);
-    Ok(())
-}
-
-fn alias_taken(err: StorageError) -> ApiError {
-    match err {
-        StorageError::AlreadyExists { .. } => ApiError::new(
-            Code::BadRequest,
-            "A key with this key_alias exists already. Choose another alias.",
-        )
-        .param("key_alias"),
-        other => other.into(),
-    }
 }
 
 /// Whom a body names must be there, or the key would belong to nobody.
@@ -187,4 +221,45 @@ fn change_metadata(fields: &Fields<'_>, metadata: &mut Map<String, Value>) -> Re
         metadata.insert("tags".to_owned(), tags.into());
     }
     Ok(())
+}
+
+/// What the key may do less than its user.
+fn change_settings(fields: &Fields<'_>, settings: &mut Map<String, Value>) -> Result<(), ApiError> {
+    let keep = |settings: &mut Map<String, Value>, name: &str, change: Change<Value>| match change {
+        Change::Keep => {}
+        Change::Clear => {
+            settings.remove(name);
+        }
+        Change::Set(value) => {
+            settings.insert(name.to_owned(), value);
+        }
+    };
+    let checked = |name, check: fn(&[String]) -> Result<(), TermsError>| {
+        fields.texts(name)?.try_map(|list| {
+            check(&list)
+                .map(|()| Value::from(list))
+                .map_err(ApiError::from)
+        })
+    };
+    keep(
+        settings,
+        ALLOWED_ROUTES,
+        checked(ALLOWED_ROUTES, check_routes)?,
+    );
+    keep(
+        settings,
+        ALLOWED_IPS,
+        checked(ALLOWED_IPS, check_addresses)?,
+    );
+    let word = fields.text(KEY_TYPE)?;
+    let word = word.try_map(|word| check_type(&word).map(|()| Value::from(word)))?;
+    keep(settings, KEY_TYPE, word);
+    Ok(())
+}
+
+/// A secret that is shown to a key that others may hold is shown to these.
+fn mark(identity: &Identity, settings: &mut Map<String, Value>) {
+    if identity.is_in_other_hands() {
+        settings.insert(IN_OTHER_HANDS.to_owned(), Value::Bool(true));
+    }
 }

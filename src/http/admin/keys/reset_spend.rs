@@ -13,7 +13,8 @@ use trunkline_actors::money::Usd;
 use super::super::PlainUsd;
 use super::super::fields::Fields;
 use super::super::terms::iso;
-use super::{find, spent, store};
+use super::update::store;
+use super::{find, spent};
 use crate::auth::terms::usd;
 use crate::http::error::ApiError;
 use crate::http::extract::{AdminOnly, Call, Caller};
@@ -29,7 +30,7 @@ struct Response<'a> {
 
 /// Resets a key.
 pub(crate) async fn reset(
-    _caller: Caller<AdminOnly>,
+    caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
@@ -50,7 +51,7 @@ pub(crate) async fn reset(
         .reset(&subject, &mut row.terms, budget_id.as_deref(), to)
         .await?;
     row.updated_at = UnixMs::now();
-    store(&call, &row).await?;
+    store(&call, &caller.identity, &row).await?;
     Ok(HttpResponse::Ok().json(Response {
         key_hash: row.id.as_str(),
         spend: PlainUsd(to),

@@ -9,13 +9,16 @@ use serde::Serialize;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 
+use super::super::change::apply;
 use super::super::fields::{Change, Fields};
+use super::super::reach::{Reach, others};
 use super::super::terms;
-use super::{FIELDS, KeyAnswer, change_metadata, check_owners, find, spent, store};
-use crate::auth::{expiry, terms as checks};
+use super::owner::{Owner, check_changes, check_manages};
+use super::{FIELDS, KeyAnswer, change_metadata, change_settings, check_owners, find, spent};
+use crate::auth::{Identity, expiry, terms as checks};
 use crate::http::error::ApiError;
-use crate::http::extract::{AdminOnly, Call, Caller};
-use crate::storage::KeyRow;
+use crate::http::extract::{Call, Caller, Manage};
+use crate::storage::{KeyRow, Write};
 
 #[derive(Debug, Serialize)]
 struct Response<'a> {
@@ -26,28 +29,56 @@ struct Response<'a> {
 
 /// Changes a key.
 pub(crate) async fn update(
-    _caller: Caller<AdminOnly>,
+    caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
     let fields = Fields::parse(&body)?;
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     let named = fields.required("key")?;
-    check_owners(&call, &fields).await?;
     let mut row = find(&call, &named).await?;
+    let reach = Reach::of(&call, &caller.identity).await?;
+    let is_given = check_changes(&call, &reach, &row).await?;
+    if is_given && let Some(field) = fields.beyond(&["key", "key_alias"]) {
+        return Err(others(
+            "key",
+            &format!(
+                "This key was made for you: whoever made it, or an admin of its team, changes '{field}'. You may change its key_alias."
+            ),
+        ));
+    }
+    let before = Owner::of(&row);
+    change(&call, &fields, &mut row).await?;
+    let after = Owner::of(&row);
+    if after != before {
+        after
+            .check(&call, &reach, &caller.identity, "/key/update")
+            .await?;
+    }
+    store(&call, &caller.identity, &row).await?;
+    answer(&call, &named, &row).await
+}
+
+/// Changes a row as the body says.
+pub(super) async fn change(
+    call: &Call,
+    fields: &Fields<'_>,
+    row: &mut KeyRow,
+) -> Result<(), ApiError> {
+    check_owners(call, fields).await?;
     let now = UnixMs::now();
     for (field, to) in [
         ("key_alias", &mut row.alias),
         ("budget_id", &mut row.budget_id),
     ] {
-        name(&fields, field)?.apply(to);
+        name(fields, field)?.apply(to);
     }
-    let owner = name(&fields, "user_id")?;
+    let owner = name(fields, "user_id")?;
     owner.map(UserId::new).apply(&mut row.user);
-    name(&fields, "team_id")?
+    name(fields, "team_id")?
         .map(TeamId::new)
         .apply(&mut row.team);
-    name(&fields, "organization_id")?
+    name(fields, "organization_id")?
         .map(OrganisationId::new)
         .apply(&mut row.organisation);
     fields.texts("models")?.apply_or_default(&mut row.models);
@@ -57,41 +88,48 @@ pub(crate) async fn update(
     let life = fields.text("duration")?;
     life.try_map(|text| expiry(&text, now))?
         .apply(&mut row.expires_at);
-    terms::change(&fields, &mut row.terms)?;
-    change_metadata(&fields, &mut row.metadata)?;
+    terms::change(fields, &mut row.terms)?;
+    change_metadata(fields, &mut row.metadata)?;
+    change_settings(fields, &mut row.settings)?;
     row.updated_at = now;
-    store(&call, &row).await?;
-    answer(&call, &named, &row).await
+    Ok(())
 }
 
 /// Refuses a key from now on.
-pub(crate) async fn block(
-    _caller: Caller<AdminOnly>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
-    set_blocked(call, true).await
+pub(crate) async fn block(caller: Caller<Manage>, call: Call) -> Result<HttpResponse, ApiError> {
+    set_blocked(&caller.identity, call, true).await
 }
 
 /// Takes that back.
-pub(crate) async fn unblock(
-    _caller: Caller<AdminOnly>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
-    set_blocked(call, false).await
+pub(crate) async fn unblock(caller: Caller<Manage>, call: Call) -> Result<HttpResponse, ApiError> {
+    set_blocked(&caller.identity, call, false).await
 }
 
-async fn set_blocked(mut call: Call, blocked: bool) -> Result<HttpResponse, ApiError> {
+async fn set_blocked(
+    identity: &Identity,
+    mut call: Call,
+    blocked: bool,
+) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
     let fields = Fields::parse(&body)?;
     fields.only(&[&["key"]])?;
     let named = fields.required("key")?;
+    let found = find(&call, &named).await?;
+    let reach = Reach::of(&call, identity).await?;
+    check_manages(&call, &reach, &found).await?;
     let row = KeyRow {
         blocked,
         updated_at: UnixMs::now(),
-        ..find(&call, &named).await?
+        ..found
     };
-    store(&call, &row).await?;
+    store(&call, identity, &row).await?;
     answer(&call, &named, &row).await
+}
+
+/// Stores a changed key and has it read anew.
+pub(super) async fn store(call: &Call, identity: &Identity, row: &KeyRow) -> Result<(), ApiError> {
+    let write = Write::UpdateKey(Box::new(row.clone()));
+    apply(call, identity, vec![write]).await
 }
 
 async fn answer(call: &Call, named: &str, row: &KeyRow) -> Result<HttpResponse, ApiError> {

@@ -17,7 +17,7 @@ use super::sight::Sight;
 use super::sums;
 use crate::auth::Identity;
 use crate::http::error::ApiError;
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{Call, Caller, Own};
 use crate::storage::reports::{Facet, Of, Order, SumLine, Sums};
 
 /// Models told of (LiteLLM's number).
@@ -82,7 +82,7 @@ fn question(identity: &Identity, call: &Call, by: Vec<Facet>) -> Result<Sums, Ap
 }
 
 /// `GET /global/activity?start_date&end_date`.
-pub(crate) async fn all(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn all(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let asked = question(&caller.identity, &call, Vec::new())?;
     let [lines] = sums(&call, [asked]).await?;
     let answer = Activity::of(None, &lines);
@@ -91,7 +91,7 @@ pub(crate) async fn all(caller: Caller<AnyKey>, call: Call) -> Result<HttpRespon
 }
 
 /// `GET /global/activity/model?start_date&end_date`.
-pub(crate) async fn by_model(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn by_model(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let asked = question(&caller.identity, &call, vec![Facet::ModelGroup])?;
     let [mut lines] = sums(&call, [asked]).await?;
     lines.sort_by(|one, other| (&one.names, one.day).cmp(&(&other.names, other.day)));
@@ -115,10 +115,7 @@ pub(crate) async fn by_model(caller: Caller<AnyKey>, call: Call) -> Result<HttpR
 }
 
 /// `GET /global/activity/cache_hits?start_date&end_date`.
-pub(crate) async fn cache_hits(
-    caller: Caller<AnyKey>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn cache_hits(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let asked = question(&caller.identity, &call, Vec::new())?;
     let [lines] = sums(&call, [asked]).await?;
     let days = lines.iter().filter_map(|line| {
@@ -144,10 +141,7 @@ pub(crate) async fn cache_hits(
 }
 
 /// `GET /global/activity/exceptions?start_date&end_date&model_group=`.
-pub(crate) async fn exceptions(
-    caller: Caller<AnyKey>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn exceptions(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let asked = question(&caller.identity, &call, Vec::new())?;
     let [lines] = sums(&call, [asked]).await?;
     let days = lines.iter().filter_map(|line| {

@@ -24,7 +24,7 @@ use crate::auth::Identity;
 use crate::cost::{CostBreakdown, Price, ServiceTier, Units, cost};
 use crate::http::admin::PlainUsd;
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{AboutModels, Call, Caller};
 use crate::tokenizer::{Tokenizer, count_chat_in_background};
 
 #[derive(Serialize)]
@@ -46,7 +46,7 @@ pub(super) struct Priced {
 
 /// What a prompt would cost, or what an answer did.
 pub(crate) async fn calculate(
-    caller: Caller<AnyKey>,
+    caller: Caller<AboutModels>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;

@@ -27,7 +27,7 @@ use super::sight::{Sight, key_id};
 use crate::auth::Identity;
 use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
-use crate::http::extract::{AdminOnly, AnyKey, Call, Caller};
+use crate::http::extract::{Call, Caller, Own, View};
 use crate::storage::reports::{Days, Facet, KeyName, Of, Order, SumLine, Sums, Tally, Which};
 
 /// Names in a break-down of a day.
@@ -49,44 +49,63 @@ const BREAKDOWNS: [Breakdown; 5] = [
 ];
 
 /// `GET /user/daily/activity?start_date&end_date&user_id&model&api_key&page&page_size`.
-pub(crate) async fn of_user(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn of_user(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let sight = Sight::of(&caller.identity);
     let user = sight.user(text(&call, "user_id"))?;
     let of = user.map(|user| Of::one(Facet::User, user));
-    activity(&caller.identity, &call, Facet::User, of).await
+    activity(&sight, &call, Facet::User, of).await
 }
 
 /// `GET /team/daily/activity?…&team_ids=a,b`.
-pub(crate) async fn of_team(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
-    let of = named(&call, Facet::Team, "team_ids")?;
-    activity(&caller.identity, &call, Facet::Team, Some(of)).await
+pub(crate) async fn of_team(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
+    within(&caller.identity, &call, Facet::Team, "team_ids").await
 }
 
 /// `GET /organization/daily/activity?…&organization_ids=a,b`.
 pub(crate) async fn of_organisation(
-    caller: Caller<AdminOnly>,
+    caller: Caller<Own>,
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let of = named(&call, Facet::Organisation, "organization_ids")?;
-    activity(&caller.identity, &call, Facet::Organisation, Some(of)).await
+    within(
+        &caller.identity,
+        &call,
+        Facet::Organisation,
+        "organization_ids",
+    )
+    .await
 }
 
 /// `GET /tag/daily/activity?…&tags=a,b`.
-pub(crate) async fn of_tag(
-    caller: Caller<AdminOnly>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn of_tag(caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     let of = named(&call, Facet::Tag, "tags")?;
-    activity(&caller.identity, &call, Facet::Tag, Some(of)).await
+    let sight = Sight::of(&caller.identity);
+    activity(&sight, &call, Facet::Tag, Some(of)).await
 }
 
 /// `GET /customer/daily/activity?…&end_user_ids=a,b`.
 pub(crate) async fn of_customer(
-    caller: Caller<AdminOnly>,
+    caller: Caller<View>,
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let of = named(&call, Facet::EndUser, "end_user_ids")?;
-    activity(&caller.identity, &call, Facet::EndUser, Some(of)).await
+    let sight = Sight::of(&caller.identity);
+    activity(&sight, &call, Facet::EndUser, Some(of)).await
+}
+
+/// Of teams or organisations: all of those that are named and that the caller manages, else what is its own.
+async fn within(
+    identity: &Identity,
+    call: &Call,
+    facet: Facet,
+    param: &'static str,
+) -> Result<HttpResponse, ApiError> {
+    let of = named(call, facet, param)?;
+    let names = match &of.which {
+        Which::OneOf(names) => names.as_slice(),
+        Which::Named => &[],
+    };
+    let sight = Sight::within(call, identity, facet, names).await?;
+    activity(&sight, call, facet, Some(of)).await
 }
 
 /// Those that the query names, else all that have a name.
@@ -96,7 +115,7 @@ fn named(call: &Call, facet: Facet, param: &'static str) -> Result<Of, ApiError>
 }
 
 async fn activity(
-    identity: &Identity,
+    sight: &Sight,
     call: &Call,
     entity: Facet,
     of: Option<Of>,
@@ -124,7 +143,7 @@ async fn activity(
         return Err(wrong(param, message));
     }
     let breakdowns: &[Breakdown] = if is_open { &[] } else { &BREAKDOWNS };
-    let mut all = Sight::of(identity).limits();
+    let mut all = sight.limits();
     all.extend(of);
     all.extend(filters);
 

@@ -18,7 +18,7 @@ use super::range::wrong;
 use crate::cost::{CostBreakdown, Part, ServiceTier};
 use crate::http::admin::PlainUsd;
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{AboutModels, Call, Caller};
 
 /// More is nonsense; a sum of costs stays within what a decimal holds.
 const MOST: u64 = 1_000_000_000_000;
@@ -86,7 +86,7 @@ struct Parts {
 
 /// Estimates.
 pub(crate) async fn estimate(
-    caller: Caller<AnyKey>,
+    caller: Caller<AboutModels>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;

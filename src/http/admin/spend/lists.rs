@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use actix_web::HttpResponse;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
-use trunkline_actors::ids::{KeyId, UserId};
+use trunkline_actors::ids::KeyId;
 use trunkline_actors::money::Usd;
 
 use super::csv::{self, Cell};
@@ -27,7 +27,7 @@ use super::sight::{Sight, key_id};
 use super::{ship, sums};
 use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
-use crate::http::extract::{AdminOnly, AnyKey, Call, Caller};
+use crate::http::extract::{Call, Caller, Own, View};
 use crate::storage::reports::{Days, Facet, KeyName, Of, Order, SumLine, Sums};
 use crate::storage::{KeyPage, TenantKind, TenantPage, TenantRow};
 
@@ -71,7 +71,7 @@ fn dearest(facet: Facet, days: Days, of: Vec<Of>, most: u32) -> Sums {
 }
 
 /// `GET /global/spend/keys?limit=`.
-pub(crate) async fn keys(_caller: Caller<AdminOnly>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn keys(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     let limit = count(&call, "limit", MOST, MOST)?;
     let [lines] = sums(
         &call,
@@ -129,10 +129,7 @@ pub(super) async fn key_names(
 }
 
 /// `GET /global/spend/models?limit=`.
-pub(crate) async fn models(
-    _caller: Caller<AdminOnly>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn models(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     let limit = count(&call, "limit", FEW, MOST)?;
     let asked = dearest(Facet::ModelGroup, last_month(), Vec::new(), limit);
     named(
@@ -145,10 +142,7 @@ pub(crate) async fn models(
 }
 
 /// `GET /global/spend/provider?start_date&end_date`.
-pub(crate) async fn providers(
-    _caller: Caller<AdminOnly>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn providers(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     let days = range::required_dates(&call)?;
     let asked = dearest(Facet::Provider, days, Vec::new(), MOST);
     named(
@@ -161,7 +155,7 @@ pub(crate) async fn providers(
 }
 
 /// `GET /spend/tags?start_date&end_date`; without dates from the first day on.
-pub(crate) async fn tags(_caller: Caller<AdminOnly>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn tags(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     let days = range::dates(&call)?.unwrap_or_else(ever);
     let asked = dearest(Facet::Tag, days, Vec::new(), MOST);
     let words = Words("individual_request_tag", Some("log_count"), "total_spend");
@@ -175,7 +169,7 @@ struct TagsAnswer<'a> {
 
 /// `GET /global/spend/tags?start_date&end_date&tags=a,b`.
 pub(crate) async fn global_tags(
-    _caller: Caller<AdminOnly>,
+    _caller: Caller<View>,
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let days = range::required_dates(&call)?;
@@ -205,7 +199,7 @@ struct EndUsersBody {
 
 /// `POST /global/spend/end_users {api_key, startTime, endTime}`: the hundred dearest customers.
 pub(crate) async fn end_users(
-    _caller: Caller<AdminOnly>,
+    _caller: Caller<View>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
@@ -268,10 +262,7 @@ struct TeamTotal {
 }
 
 /// `GET /global/spend/teams`: the last 30 days by team, of the hundred dearest teams.
-pub(crate) async fn teams(
-    _caller: Caller<AdminOnly>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn teams(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     let days = last_month();
     let by_day = Sums {
         days,
@@ -332,7 +323,7 @@ struct DayLine {
 }
 
 /// `GET /global/spend/logs?api_key=`: each of the last 30 days that anything was spent on.
-pub(crate) async fn days(_caller: Caller<AdminOnly>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn days(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     let key = text(&call, "api_key").map(|key| Of::one(Facet::Key, key_id(key)));
     let asked = Sums {
         days: last_month(),
@@ -364,7 +355,7 @@ struct TagNames {
 
 /// `GET /global/spend/all_tag_names`.
 pub(crate) async fn all_tag_names(
-    _caller: Caller<AdminOnly>,
+    _caller: Caller<View>,
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
     ship(&call).await;
@@ -384,7 +375,7 @@ struct EndUserNames {
 
 /// `GET /global/spend/all_end_users`.
 pub(crate) async fn all_end_users(
-    _caller: Caller<AdminOnly>,
+    _caller: Caller<View>,
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
     ship(&call).await;
@@ -413,28 +404,19 @@ struct KeyRowAnswer {
 
 /// `GET /spend/keys`: the keys that there are and what each spent, the dearest first. The caller's own, unless it is an
 /// administrator. At most `limit` (1000) in order of id, from behind `after`.
-pub(crate) async fn own_keys(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn own_keys(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let limit = count(&call, "limit", MOST, MOST)?;
     let store = &call.app().store;
     let sight = Sight::of(&caller.identity);
-    let page = |user| KeyPage {
-        user,
-        after: text(&call, "after").map(KeyId::from),
-        limit,
-    };
-    let rows = match &sight {
-        Sight::Everything => store.keys.list(page(None)).await?,
-        Sight::User(user) => {
-            store
-                .keys
-                .list(page(Some(UserId::from(user.as_str()))))
-                .await?
+    let rows = match sight.keys() {
+        Some(filter) => {
+            let page = KeyPage {
+                after: text(&call, "after").map(KeyId::from),
+                ..KeyPage::of(filter, limit)
+            };
+            store.keys.list(page).await?
         }
-        Sight::Key(key) => {
-            let own = store.keys.by_id(KeyId::from(key.as_str())).await?;
-            own.into_iter().collect()
-        }
-        Sight::Nothing => Vec::new(),
+        None => Vec::new(),
     };
     let ids = rows.iter().map(|row| row.id.as_str().to_owned()).collect();
     let asked = dearest(Facet::Key, ever(), vec![Of::these(Facet::Key, ids)], MOST);
@@ -492,15 +474,15 @@ struct UserAnswer {
 
 /// `GET /spend/users?user_id=`: the users that there are and those that spent anything, the dearest first. The caller itself,
 /// unless it is an administrator. At most `limit` (1000) of those that are stored, in order of id, from behind `after`.
-pub(crate) async fn users(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn users(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let limit = count(&call, "limit", MOST, MOST)?;
     let sight = Sight::of(&caller.identity);
     let one = match (&sight, sight.user(text(&call, "user_id"))?) {
         (_, Some(user)) => Some(user),
-        (Sight::User(own), None) => Some(own.clone()),
+        (Sight::User(own) | Sight::Member { user: own, .. }, None) => Some(own.clone()),
         (Sight::Everything, None) => None,
         // The key belongs to no user.
-        (Sight::Key(_) | Sight::Nothing, None) => Some(String::new()),
+        (_, None) => Some(String::new()),
     };
     let tenants = &call.app().store.tenants;
     let stored: Vec<TenantRow> = if let Some(user) = &one {
@@ -510,16 +492,14 @@ pub(crate) async fn users(caller: Caller<AnyKey>, call: Call) -> Result<HttpResp
         let after = text(&call, "after");
         tenants.list(all(TenantKind::User, after, limit)).await?
     };
-    let of = one.iter().map(|user| Of::one(Facet::User, user)).collect();
+    let mut of = sight.limits();
+    of.extend(one.iter().map(|user| Of::one(Facet::User, user)));
     let ids = stored.iter().map(|row| row.id.clone()).collect();
+    let mut of_stored = sight.limits();
+    of_stored.push(Of::these(Facet::User, ids));
     let questions = [
         dearest(Facet::User, ever(), of, limit),
-        dearest(
-            Facet::User,
-            ever(),
-            vec![Of::these(Facet::User, ids)],
-            limit,
-        ),
+        dearest(Facet::User, ever(), of_stored, limit),
     ];
     let [spenders, of_stored] = sums(&call, questions).await?;
     let mut amounts: BTreeMap<String, Usd> = spenders
@@ -556,11 +536,8 @@ pub(crate) async fn users(caller: Caller<AnyKey>, call: Call) -> Result<HttpResp
 /// Those of a kind that are stored, in order of id.
 fn all(kind: TenantKind, after: Option<String>, limit: u32) -> TenantPage {
     TenantPage {
-        kind,
-        organisation: None,
-        prefix: String::new(),
         after,
-        limit,
+        ..TenantPage::of(kind, limit)
     }
 }
 

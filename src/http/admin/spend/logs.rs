@@ -32,7 +32,7 @@ use crate::auth::Identity;
 use crate::cost::parse_price;
 use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{Call, Caller, Own};
 use crate::storage::reports::{
     Days, Facet, LogColumn, LogFilter, LogPage, LogQuery, Of, Order, Sums,
 };
@@ -67,7 +67,7 @@ struct Page<'a> {
 }
 
 /// Sums by day, or rows.
-pub(crate) async fn list(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let summarize = match call.query("summarize").as_deref() {
         None | Some("" | "true" | "True" | "1") => true,
         Some("false" | "False" | "0") => false,
@@ -166,8 +166,8 @@ async fn by_day(call: &Call, days: Days, of: Vec<Of>) -> Result<HttpResponse, Ap
 }
 
 /// A page of rows.
-pub(crate) async fn page(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
-    let query = query(&caller.identity, &call)?;
+pub(crate) async fn page(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
+    let query = query(&caller.identity, &call).await?;
     let (page, page_size) = (query.skip / query.limit + 1, query.limit);
     let is_one = query.filter.request_id.is_some();
     ship(&call).await;
@@ -211,8 +211,12 @@ fn rows<'a>(rows: &'a [SpendRecord], said: &'a [Option<Said>]) -> Vec<Row<'a>> {
     rows.zip(said).map(|(row, said)| row.saying(said)).collect()
 }
 
-fn query(identity: &Identity, call: &Call) -> Result<LogQuery, ApiError> {
-    let sight = Sight::of(identity);
+async fn query(identity: &Identity, call: &Call) -> Result<LogQuery, ApiError> {
+    let sight = match (text(call, "team_id"), text(call, "organization_id")) {
+        (Some(team), _) => Sight::within(call, identity, Facet::Team, &[team]).await?,
+        (None, Some(name)) => Sight::within(call, identity, Facet::Organisation, &[name]).await?,
+        (None, None) => Sight::of(identity),
+    };
     let with = [
         ("model", LogColumn::Model),
         ("model_group", LogColumn::ModelGroup),

@@ -21,7 +21,7 @@ pub mod daily;
 pub mod estimate;
 pub mod lists;
 pub mod logs;
-mod range;
+pub(super) mod range;
 pub mod report;
 mod row;
 mod sight;

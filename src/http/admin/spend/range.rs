@@ -15,7 +15,7 @@ const MOST_DAYS: u64 = 366;
 const MONTH: i64 = 30;
 
 /// A 400 that names the parameter.
-pub(super) fn wrong(param: &'static str, message: impl Into<String>) -> ApiError {
+pub(in crate::http::admin) fn wrong(param: &'static str, message: impl Into<String>) -> ApiError {
     ApiError::new(Code::BadRequest, message).param(param)
 }
 
@@ -34,7 +34,7 @@ pub(super) fn last_month() -> Days {
 }
 
 /// From the first day on.
-pub(super) fn ever() -> Days {
+pub(in crate::http::admin) fn ever() -> Days {
     Days {
         first: 0,
         last: today(),
@@ -118,7 +118,7 @@ pub(super) fn date(day: i64) -> Date {
 }
 
 /// A moment in the query, `YYYY-MM-DD` or `YYYY-MM-DD HH:MM:SS`: the first one that is not part of it any more, if `end`.
-pub(super) fn moment(
+pub(in crate::http::admin) fn moment(
     call: &Call,
     name: &'static str,
     end: bool,
@@ -148,7 +148,7 @@ pub(super) fn moment(
 }
 
 /// A whole number from 1 to `most`.
-pub(super) fn count(
+pub(in crate::http::admin) fn count(
     call: &Call,
     name: &'static str,
     default: u32,
@@ -189,7 +189,7 @@ pub(super) fn list(call: &Call, name: &'static str) -> Result<Option<Vec<String>
 }
 
 /// A text that is not empty.
-pub(super) fn text(call: &Call, name: &str) -> Option<String> {
+pub(in crate::http::admin) fn text(call: &Call, name: &str) -> Option<String> {
     call.query(name).filter(|text| !text.is_empty())
 }
 

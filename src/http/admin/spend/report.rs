@@ -24,7 +24,7 @@ use super::sight::{Sight, key_id};
 use super::sums;
 use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
-use crate::http::extract::{AdminOnly, AnyKey, Call, Caller};
+use crate::http::extract::{Call, Caller, Own, View};
 use crate::storage::reports::{Facet, Of, Order, SumLine, Sums};
 
 /// Lines that a report is made of. More is said to be too many, and not left out.
@@ -83,10 +83,7 @@ struct Detail {
 }
 
 /// `GET /global/spend/report?start_date&end_date&group_by=team|customer|api_key&api_key&internal_user_id&team_id&customer_id`.
-pub(crate) async fn global(
-    _caller: Caller<AdminOnly>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn global(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     let customer = text(&call, "customer_id");
     let team = text(&call, "team_id");
     if customer.is_some() && team.is_some() {
@@ -120,7 +117,7 @@ pub(crate) async fn global(
 }
 
 /// `GET /key/spend/report?start_date&end_date&api_key=`: the caller's key, or any for an administrator.
-pub(crate) async fn of_key(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn of_key(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let own = caller.identity.key_id().map(|key| key.as_str().to_owned());
     let key = text(&call, "api_key").map(key_id).or(own);
     let key = key.ok_or_else(|| wrong("api_key", "Name a key with ?api_key=."))?;
@@ -130,34 +127,37 @@ pub(crate) async fn of_key(caller: Caller<AnyKey>, call: Call) -> Result<HttpRes
 }
 
 /// `GET /user/spend/report?start_date&end_date&user_id=`: the caller's user, or any for an administrator.
-pub(crate) async fn of_user(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn of_user(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let sight = Sight::of(&caller.identity);
     let user = sight.one_user(&caller.identity, text(&call, "user_id"))?;
     by_key(&call, vec![Of::one(Facet::User, user)]).await
 }
 
 /// `GET /team/spend/report?start_date&end_date&team_id=`: what the caller may see of a team.
-pub(crate) async fn of_team(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn of_team(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     within(&caller, &call, Facet::Team, "team_id").await
 }
 
 /// `GET /organization/spend/report?start_date&end_date&organization_id=`: what the caller may see of an organisation.
 pub(crate) async fn of_organisation(
-    caller: Caller<AnyKey>,
+    caller: Caller<Own>,
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
     within(&caller, &call, Facet::Organisation, "organization_id").await
 }
 
 async fn within(
-    caller: &Caller<AnyKey>,
+    caller: &Caller<Own>,
     call: &Call,
     facet: Facet,
     param: &'static str,
 ) -> Result<HttpResponse, ApiError> {
     let name =
         text(call, param).ok_or_else(|| wrong(param, format!("Name one with ?{param}=.")))?;
-    let mut of = Sight::of(&caller.identity).limits();
+    let names = [name];
+    let sight = Sight::within(call, &caller.identity, facet, &names).await?;
+    let mut of = sight.limits();
+    let [name] = names;
     of.push(Of::one(facet, name));
     by_key(call, of).await
 }

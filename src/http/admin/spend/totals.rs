@@ -9,19 +9,24 @@ use std::collections::BTreeMap;
 use actix_web::HttpResponse;
 use serde::Serialize;
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::UserId;
+use trunkline_actors::ids::{Subject, TeamId, UserId};
 use trunkline_actors::money::Usd;
 
-use super::range::text;
-use super::ship;
+use super::lists::key_names;
+use super::range::{ever, text};
 use super::sight::Sight;
+use super::{ship, sums};
 use crate::http::admin::PlainUsd;
 use crate::http::admin::terms::iso;
 use crate::http::error::ApiError;
-use crate::http::extract::{AdminOnly, AnyKey, Call, Caller};
+use crate::http::extract::{Call, Caller, Own, View};
+use crate::storage::reports::{Facet, Of, Order, Sums};
+use crate::storage::{TenantKind, Terms};
 
 /// `/global/spend` looks this far back (LiteLLM's view is called monthly and is 30 days).
 const GLOBAL_DAYS: u64 = 30;
+/// Models, or keys, that are told of.
+const MOST_LINES: u32 = 10_000;
 
 #[derive(Serialize)]
 struct UserAnswer<'a> {
@@ -53,10 +58,13 @@ struct GlobalAnswer {
 }
 
 /// The caller's own spend, or with `?user_id=` another user's for an administrator.
-pub(crate) async fn of_user(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn of_user(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let sight = Sight::of(&caller.identity);
     let user = UserId::new(sight.one_user(&caller.identity, text(&call, "user_id"))?);
     ship(&call).await;
+    if let Sight::Member { user, team } = &sight {
+        return of_member(&call, user, team).await;
+    }
     let store = &call.app().store;
     let spend = store.spend.user_spend(user.clone()).await?;
     let (terms, state) = call.app().payers.of_user(&user).await?;
@@ -87,11 +95,58 @@ pub(crate) async fn of_user(caller: Caller<AnyKey>, call: Call) -> Result<HttpRe
     }))
 }
 
+/// What a team's key is told of its user: what was spent within the team, and of the budget of its membership.
+async fn of_member(call: &Call, user: &str, team: &str) -> Result<HttpResponse, ApiError> {
+    let by = |facet| Sums {
+        days: ever(),
+        of: vec![Of::one(Facet::User, user), Of::one(Facet::Team, team)],
+        by_day: false,
+        by: vec![facet],
+        order: Order::Name(MOST_LINES),
+    };
+    let [models, keys] = sums(call, [by(Facet::ModelGroup), by(Facet::Key)]).await?;
+    let names = key_names(call, &keys).await?;
+    let total = PlainUsd(models.iter().map(|line| line.tally.spend).sum());
+    let subject = Subject::team_member(&TeamId::new(team), &UserId::new(user));
+    let id = subject.id.as_ref().to_owned();
+    let app = call.app();
+    let member = app.store.tenants.by_id(TenantKind::TeamMember, id).await?;
+    let (terms, budget_id) = member.map_or_else(
+        || (Terms::default(), None),
+        |member| (member.terms, member.budget_id),
+    );
+    let payers = &app.payers;
+    let state = payers.state(&subject, &terms, budget_id.as_deref()).await?;
+    let max_budget = terms.max_budget;
+    Ok(HttpResponse::Ok().json(UserAnswer {
+        user_id: user,
+        total_spend: total,
+        spend: total,
+        max_budget: max_budget.map(PlainUsd),
+        remaining_budget: max_budget.map(|budget| PlainUsd((budget - state.spent).max(Usd::ZERO))),
+        budget_duration: terms.budget_duration.as_deref(),
+        budget_reset_at: state.resets_at.and_then(iso),
+        unpriced_requests: models.iter().map(|line| line.tally.unpriced).sum(),
+        models: models
+            .iter()
+            .filter_map(|line| Some((line.names.first()?.as_str(), PlainUsd(line.tally.spend))))
+            .collect(),
+        keys: keys
+            .iter()
+            .filter_map(|line| {
+                let name = names.get(line.names.first()?);
+                Some(KeyAnswer {
+                    key_name: name.map(|name| name.key_name.as_str()),
+                    key_alias: name.and_then(|name| name.alias.as_deref()),
+                    spend: PlainUsd(line.tally.spend),
+                })
+            })
+            .collect(),
+    }))
+}
+
 /// Everybody's spend.
-pub(crate) async fn global(
-    _caller: Caller<AdminOnly>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn global(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     ship(&call).await;
     let budget = call.app().shared.labels.global();
     let since = UnixMs(UnixMs::now().0.saturating_sub(GLOBAL_DAYS * 86_400_000));

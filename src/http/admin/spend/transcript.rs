@@ -18,7 +18,7 @@ use trunkline_actors::ports::SpendRecord;
 use super::ship;
 use super::sight::Sight;
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AnyKey, Call, Caller};
+use crate::http::extract::{Call, Caller, Own};
 use crate::storage::TranscriptRow;
 use crate::storage::reports::{LogFilter, LogQuery};
 
@@ -41,7 +41,7 @@ pub(super) static NOTHING: LazyLock<Said> = LazyLock::new(|| Said {
 });
 
 /// `GET /spend/logs/ui/{request_id}`.
-pub(crate) async fn show(caller: Caller<AnyKey>, call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let request_id = call.request.match_info().get("request_id");
     let mut filter = LogFilter {
         request_id: Some(request_id.unwrap_or_default().to_owned()),

@@ -11,18 +11,26 @@ use serde_json::{Value, json};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{Subject, TeamId, UserId};
 
+use super::super::change::apply;
 use super::super::fields::Fields;
+use super::super::reach::{Hold, Reach, user_of};
 use super::super::terms::{self, iso};
 use super::super::{PlainUsd, ship};
 use super::answer::{shown, state, tenant_answer};
-use super::{TEAM, forget};
-use crate::auth::terms as checks;
+use super::delete::delete_keys;
+use super::users::key_line;
+use super::{TEAM, access, put};
+use crate::auth::{Identity, terms as checks};
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AdminOnly, Call, Caller};
-use crate::storage::{TenantKind, TenantPage, TenantRow};
+use crate::http::extract::{Call, Caller, Manage, Own};
+use crate::storage::{KeyFilter, KeyPage, TenantKind, TenantPage, TenantRow, Write};
 
 /// Most members of a team.
 const MOST_MEMBERS: u32 = 10_000;
+/// Most that one call adds.
+const MOST_ADDED: usize = 500;
+/// Most keys that a team is shown with; `/key/list?team_id=` has all.
+const MOST_KEYS: u32 = 100;
 const ROLES: [&str; 2] = ["admin", "user"];
 
 #[derive(Deserialize)]
@@ -40,104 +48,139 @@ enum Members {
 }
 
 /// Adds members.
-pub(crate) async fn add(
-    caller: Caller<AdminOnly>,
-    mut call: Call,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
     let fields = Fields::parse(&body)?;
-    fields.only(&[&["team_id", "member", "max_budget_in_team"], terms::FIELDS])?;
-    let team = TEAM.find(&call, &fields.required("team_id")?).await?;
+    let own = &[
+        "team_id",
+        "member",
+        "members",
+        "max_budget_in_team",
+        "allowed_models",
+    ][..];
+    fields.only(&[own, terms::FIELDS])?;
+    let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
     let wanted = "{\"user_id\": \"alice\", \"role\": \"user\"} or an array of these";
-    let members = match fields.get("member", wanted)?.set() {
+    // `/team/bulk_member_add` calls them `members`.
+    let members = fields.get("member", wanted)?.set();
+    let members = match members.or(fields.get("members", wanted)?.set()) {
         Some(Members::One(member)) => vec![member],
         Some(Members::Several(members)) => members,
         None => return Err(missing("member")),
     };
+    if members.is_empty() || members.len() > MOST_ADDED {
+        return Err(ApiError::new(
+            Code::BadRequest,
+            format!("'member' must be 1 to {MOST_ADDED} members."),
+        )
+        .param("member"));
+    }
     let now = UnixMs::now();
+    let mut writes = Vec::new();
     for member in members {
         checks::name("user_id", &member.user_id)?;
         let user = UserId::new(member.user_id.as_str());
-        let tenants = &call.app().store.tenants;
-        tenants.ensure(TenantRow::user(&user, now)).await?;
+        writes.push(Write::EnsureTenant(Box::new(TenantRow::user(&user, now))));
         let id = member_id(&team.id, &user);
-        let stored = TenantRow {
+        let tenants = &call.app().store.tenants;
+        let known = tenants.by_id(TenantKind::TeamMember, id.clone()).await?;
+        let mut row = known.unwrap_or_else(|| TenantRow {
             created_by: caller
                 .identity
                 .user_id()
                 .map(|user| user.as_str().to_owned()),
             ..TenantRow::new(TenantKind::TeamMember, id, now)
-        };
-        let mut row = tenants.ensure(stored).await?;
+        });
         row.role = Some(checked_role(member.role)?.unwrap_or_else(|| "user".to_owned()));
         change(&fields, &mut row)?;
-        tenants.put(row).await?;
+        writes.push(Write::PutTenant(Box::new(row)));
     }
-    forget(&call);
-    answer(&call, &team).await
+    apply(&call, &caller.identity, writes).await?;
+    answer(&call, &caller.identity, &team).await
 }
 
 /// Changes one member: budget, limits, role.
 pub(crate) async fn update(
-    _caller: Caller<AdminOnly>,
+    caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
     let fields = Fields::parse(&body)?;
-    let own = &["team_id", "user_id", "role", "max_budget_in_team"][..];
+    let own = &[
+        "team_id",
+        "user_id",
+        "role",
+        "max_budget_in_team",
+        "allowed_models",
+    ][..];
     fields.only(&[own, terms::FIELDS])?;
-    let team = TEAM.find(&call, &fields.required("team_id")?).await?;
+    let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
     let mut row = find(&call, &team, &fields.required("user_id")?).await?;
     if let Some(role) = checked_role(fields.text("role")?.set())? {
         row.role = Some(role);
     }
     change(&fields, &mut row)?;
-    call.app().store.tenants.put(row).await?;
-    forget(&call);
-    answer(&call, &team).await
+    put(&call, &caller.identity, row).await?;
+    answer(&call, &caller.identity, &team).await
 }
 
-/// Takes one member out.
+/// Takes one member out, and its keys of the team with it.
 pub(crate) async fn remove(
-    _caller: Caller<AdminOnly>,
+    caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
     let fields = Fields::parse(&body)?;
     fields.only(&[&["team_id", "user_id"]])?;
-    let team = TEAM.find(&call, &fields.required("team_id")?).await?;
-    let row = find(&call, &team, &fields.required("user_id")?).await?;
-    let tenants = &call.app().store.tenants;
-    tenants.delete(TenantKind::TeamMember, vec![row.id]).await?;
-    forget(&call);
-    answer(&call, &team).await
+    let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
+    let user = fields.required("user_id")?;
+    let row = find(&call, &team, &user).await?;
+    // Its keys of the team would go on without the limits of the membership.
+    let keys = KeyFilter {
+        user: Some(UserId::new(user)),
+        team: Some(TeamId::new(team.id.as_str())),
+        ..KeyFilter::default()
+    };
+    let mut writes = Vec::new();
+    delete_keys(&call, keys, &mut writes).await?;
+    writes.push(Write::DeleteTenant(TenantKind::TeamMember, row.id));
+    apply(&call, &caller.identity, writes).await?;
+    answer(&call, &caller.identity, &team).await
 }
 
 /// `GET /team/info?team_id=`.
-pub(crate) async fn show_team(
-    _caller: Caller<AdminOnly>,
-    call: Call,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn show_team(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let id = call.query("team_id").unwrap_or_default();
-    let team = TEAM.find(&call, &id).await?;
-    answer(&call, &team).await
+    let reach = Reach::of(&call, &caller.identity).await?;
+    let team = access::find(&call, &reach, &TEAM, &id, Hold::Sees).await?;
+    answer(&call, &caller.identity, &team).await
 }
 
-async fn answer(call: &Call, team: &TenantRow) -> Result<HttpResponse, ApiError> {
-    let page = TenantPage {
-        kind: TenantKind::TeamMember,
-        organisation: None,
-        prefix: format!("{}:", team.id),
-        after: None,
-        limit: MOST_MEMBERS,
-    };
+async fn managed(call: &Call, identity: &Identity, team: &str) -> Result<TenantRow, ApiError> {
+    let reach = Reach::of(call, identity).await?;
+    access::find(call, &reach, &TEAM, team, Hold::Manages).await
+}
+
+/// The team with its members. Who does not manage it is told what it spent itself, and who else is in it.
+async fn answer(
+    call: &Call,
+    identity: &Identity,
+    team: &TenantRow,
+) -> Result<HttpResponse, ApiError> {
+    let reach = Reach::of(call, identity).await?;
+    let manages = reach.team(team) >= Hold::Manages;
+    let mut page = TenantPage::of(TenantKind::TeamMember, MOST_MEMBERS);
+    page.filter.prefix = format!("{}:", team.id);
     ship(call).await;
     let rows = call.app().store.tenants.list(page).await?;
     let mut roles = Vec::with_capacity(rows.len());
     let mut memberships = Vec::with_capacity(rows.len());
     for row in &rows {
-        let user = row.id.split_once(':').map_or("", |(_, user)| user);
+        let user = user_of(row);
         roles.push(json!({"user_id": user, "role": row.role}));
+        if !manages && reach.user().is_none_or(|own| own.as_str() != user) {
+            continue;
+        }
         let state = state(call, row).await?;
         memberships.push(json!({
             "user_id": user,
@@ -150,9 +193,22 @@ async fn answer(call: &Call, team: &TenantRow) -> Result<HttpResponse, ApiError>
     }
     let mut info = tenant_answer(call, &TEAM, team).await?;
     info.insert("members_with_roles".to_owned(), Value::Array(roles));
+    let keys = KeyFilter {
+        team: Some(TeamId::new(team.id.as_str())),
+        reach: reach.keys(),
+        ..KeyFilter::default()
+    };
+    let keys = call
+        .app()
+        .store
+        .keys
+        .list(KeyPage::of(keys, MOST_KEYS))
+        .await?;
+    let keys: Vec<Value> = keys.iter().map(key_line).collect();
     Ok(HttpResponse::Ok().json(json!({
         "team_id": team.id,
         "team_info": info,
+        "keys": keys,
         "team_memberships": memberships,
     })))
 }
@@ -182,6 +238,8 @@ fn change(fields: &Fields<'_>, row: &mut TenantRow) -> Result<(), ApiError> {
     let name = "max_budget_in_team";
     let in_team = fields.raw(name).try_map(|text| checks::usd(name, text))?;
     in_team.apply(&mut row.terms.max_budget);
+    let models = fields.texts("allowed_models")?;
+    models.apply_or_default(&mut row.models);
     let now = UnixMs::now();
     row.terms.since.get_or_insert(now);
     row.updated_at = now;

@@ -8,15 +8,16 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::Subject;
 use trunkline_actors::money::Usd;
 
+use super::super::change::apply;
 use super::super::fields::Fields;
 use super::super::terms::iso;
 use super::super::{PlainUsd, ship};
 use super::answer::state;
-use super::{Family, TEAM, USER, forget, put};
+use super::{Family, TEAM, USER, put};
 use crate::auth::Identity;
-use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AdminOnly, Call, Caller};
-use crate::storage::{KeyPage, KeyRow, TenantPage, TenantRow};
+use crate::http::error::ApiError;
+use crate::http::extract::{AdminOnly, Call, Caller, MasterOnly};
+use crate::storage::{KeyFilter, KeyPage, KeyRow, TenantPage, TenantRow, Write};
 
 /// Rows that are read at a time.
 const PAGE: u32 = 500;
@@ -31,7 +32,7 @@ struct Response<'a> {
 
 /// `POST /user/reset_budget` with `{"user_id": "u1"}`.
 pub(crate) async fn user(
-    _caller: Caller<AdminOnly>,
+    caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
@@ -40,7 +41,7 @@ pub(crate) async fn user(
     let row = USER.find(&call, &fields.required("user_id")?).await?;
     ship(&call).await;
     let before = state(&call, &row).await?;
-    let row = begin_anew(&call, row).await?;
+    let row = begin_anew(&call, &caller.identity, row).await?;
     let after = state(&call, &row).await?;
     Ok(HttpResponse::Ok().json(Response {
         user_id: &row.id,
@@ -52,26 +53,20 @@ pub(crate) async fn user(
 
 /// `POST /global/spend/reset`: every key and team. With the master key only.
 pub(crate) async fn everything(
-    caller: Caller<AdminOnly>,
+    caller: Caller<MasterOnly>,
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    if !matches!(caller.identity, Identity::Master) {
-        return Err(ApiError::new(
-            Code::RouteDenied,
-            "Authentication Error, Tried to access route=/global/spend/reset, which is only for MASTER KEY",
-        ));
-    }
     let app = call.app();
     let mut after = None;
     loop {
         let page = KeyPage {
-            user: None,
             after: after.take(),
-            limit: PAGE,
+            ..KeyPage::of(KeyFilter::default(), PAGE)
         };
         let rows = app.store.keys.list(page).await?;
         let Some(last) = rows.last() else { break };
         after = Some(last.id.clone());
+        let mut writes = Vec::with_capacity(rows.len());
         for mut row in rows {
             let subject = Subject::from(&row.id);
             app.payers
@@ -81,26 +76,23 @@ pub(crate) async fn everything(
                 updated_at: UnixMs::now(),
                 ..row
             };
-            app.store.keys.update(row).await?;
+            writes.push(Write::UpdateKey(Box::new(row)));
         }
+        apply(&call, &caller.identity, writes).await?;
     }
-    every_team(&call, &TEAM).await?;
-    forget(&call);
+    every_team(&call, &caller.identity, &TEAM).await?;
     Ok(HttpResponse::Ok().json(json!({
         "message": "Spend of all keys and teams begins anew.",
         "status": "success",
     })))
 }
 
-async fn every_team(call: &Call, family: &Family) -> Result<(), ApiError> {
+async fn every_team(call: &Call, identity: &Identity, family: &Family) -> Result<(), ApiError> {
     let mut after = None;
     loop {
         let page = TenantPage {
-            kind: family.kind,
-            organisation: None,
-            prefix: String::new(),
             after: after.take(),
-            limit: PAGE,
+            ..TenantPage::of(family.kind, PAGE)
         };
         let rows = call.app().store.tenants.list(page).await?;
         let Some(last) = rows.last() else {
@@ -108,12 +100,16 @@ async fn every_team(call: &Call, family: &Family) -> Result<(), ApiError> {
         };
         after = Some(last.id.clone());
         for row in rows {
-            begin_anew(call, row).await?;
+            begin_anew(call, identity, row).await?;
         }
     }
 }
 
-async fn begin_anew(call: &Call, mut row: TenantRow) -> Result<TenantRow, ApiError> {
+async fn begin_anew(
+    call: &Call,
+    identity: &Identity,
+    mut row: TenantRow,
+) -> Result<TenantRow, ApiError> {
     if let Some(subject) = row.kind.subject(&row.id) {
         let payers = &call.app().payers;
         payers
@@ -126,6 +122,6 @@ async fn begin_anew(call: &Call, mut row: TenantRow) -> Result<TenantRow, ApiErr
             .await?;
     }
     row.updated_at = UnixMs::now();
-    put(call, row.clone()).await?;
+    put(call, identity, row.clone()).await?;
     Ok(row)
 }

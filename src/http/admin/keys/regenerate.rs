@@ -1,0 +1,116 @@
+//! `POST /key/regenerate` and `POST /key/{key}/regenerate`: a key gets another secret. It stays the same key: id, spend, budgets
+//! and limits go on. Contract: `endpoints` §3.
+//!
+//! ```json
+//! {"key": "sk-…", "grace_period": "24h", "duration": "90d"}
+//! ```
+//!
+//! Without a `grace_period` the old secret stops working at once. Beside it the members of `/key/update` may stand.
+
+use actix_web::HttpResponse;
+use trunkline_actors::clock::UnixMs;
+
+use super::super::change::apply;
+use super::super::fields::Fields;
+use super::super::reach::{Hold, Reach, others};
+use super::super::terms;
+use super::generate::{Response, secret};
+use super::owner::{Owner, check_changes};
+use super::update::change;
+use super::{FIELDS, KeyAnswer, find, mark, spent};
+use crate::auth::terms::period;
+use crate::auth::{Identity, key};
+use crate::http::error::ApiError;
+use crate::http::extract::{Call, Caller, Manage};
+use crate::storage::{KeyRow, Write};
+
+/// The key that the body names.
+pub(crate) async fn by_body(
+    caller: Caller<Manage>,
+    mut call: Call,
+) -> Result<HttpResponse, ApiError> {
+    let body = call.json_body().await?;
+    let fields = Fields::parse(&body)?;
+    let named = fields.required("key")?;
+    regenerate(&call, &caller.identity, &fields, &named).await
+}
+
+/// The key that the path names.
+pub(crate) async fn by_path(
+    caller: Caller<Manage>,
+    mut call: Call,
+) -> Result<HttpResponse, ApiError> {
+    let body = call.json_body().await?;
+    let fields = Fields::parse(&body)?;
+    let named = call.request.match_info().get("key").unwrap_or_default();
+    regenerate(&call, &caller.identity, &fields, named).await
+}
+
+async fn regenerate(
+    call: &Call,
+    identity: &Identity,
+    fields: &Fields<'_>,
+    named: &str,
+) -> Result<HttpResponse, ApiError> {
+    fields.only(&[FIELDS, terms::FIELDS, &["key", "new_key", "grace_period"]])?;
+    let mut row = find(call, named).await?;
+    let reach = Reach::of(call, identity).await?;
+    let is_given = check_changes(call, &reach, &row).await?;
+    check_takes(call, &reach, &row).await?;
+    let always = ["key", "key_alias", "new_key", "grace_period"];
+    if is_given && let Some(field) = fields.beyond(&always) {
+        return Err(others(
+            "key",
+            &format!(
+                "This key was made for you: whoever made it, or an admin of its team, changes '{field}'."
+            ),
+        ));
+    }
+    let now = UnixMs::now();
+    let grace = fields.text("grace_period")?.set();
+    let grace = grace.filter(|text| !text.is_empty());
+    let until = match grace {
+        Some(text) => {
+            let length = period("grace_period", &text)?.usual_length();
+            let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+            Some(UnixMs(now.0.saturating_add(length)))
+        }
+        None => None,
+    };
+    let before = Owner::of(&row);
+    change(call, fields, &mut row).await?;
+    let after = Owner::of(&row);
+    if after != before {
+        after
+            .check(call, &reach, identity, "/key/regenerate")
+            .await?;
+    }
+    let secret = secret(fields, "new_key")?.unwrap_or_else(key::generate);
+    row.key_name = key::short_name(secret.expose());
+    mark(identity, &mut row.settings);
+    let write = Write::RotateKey {
+        row: Box::new(row.clone()),
+        secret: key::id_of(secret.expose()),
+        until,
+    };
+    apply(call, identity, vec![write]).await?;
+    let spent = spent(call, &row).await?;
+    Ok(HttpResponse::Ok().json(Response {
+        key: secret.expose(),
+        token: row.id.as_str(),
+        token_id: row.id.as_str(),
+        row: KeyAnswer::of(&row, &spent),
+    }))
+}
+
+/// A secret is a way to act as the key's user: that of a key without a team is for the user itself, and for administrators.
+async fn check_takes(call: &Call, reach: &Reach, row: &KeyRow) -> Result<(), ApiError> {
+    let is_personal = row.user.is_some() && row.team.is_none();
+    if is_personal && reach.key(call, row).await? == Hold::Manages {
+        return Err(others(
+            "key",
+            "The secret of a user's own key is for that user. Delete the key, or ask an administrator.",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Pages of tenants: which are asked for, and what an answer says of its place. Contract: `endpoints` §4.
+//!
+//! ```json
+//! {"users": […], "total": 120, "page": 1, "page_size": 25, "total_pages": 5}
+//! ```
+
+use serde_json::{Value, json};
+use trunkline_actors::ids::OrganisationId;
+
+use super::super::reach::Reach;
+use super::{MOST_LISTED, access};
+use crate::http::error::{ApiError, Code};
+use crate::http::extract::Call;
+use crate::storage::{TenantFilter, TenantKind, TenantPage, TenantRow};
+
+/// Tenants of a page, unless `page_size` says otherwise.
+const PAGE: u32 = 25;
+const LARGEST_PAGE: u32 = 500;
+/// Tenants that a page may leave out: each is read.
+const MOST_SKIPPED: u32 = 100_000;
+
+/// A page that was asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    page: u32,
+    size: u32,
+    query: TenantPage,
+}
+
+/// Those within reach, from behind `?after=`.
+pub(super) fn all(call: &Call, reach: &Reach, kind: TenantKind) -> TenantPage {
+    TenantPage {
+        filter: TenantFilter {
+            organisation: call.query("organization_id").map(OrganisationId::new),
+            scope: access::scope(reach, kind),
+            ..TenantFilter::default()
+        },
+        after: call.query("after"),
+        ..TenantPage::of(kind, MOST_LISTED)
+    }
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// Reads `page`, `page_size` and the filters. `alias` is the kind's word for its name.
+    pub(super) fn read(
+        call: &Call,
+        reach: &Reach,
+        kind: TenantKind,
+        alias: &'static str,
+    ) -> Result<Self, ApiError> {
+        let asked = |name: &str| call.query(name).filter(|text| !text.is_empty());
+        let number = |name: &'static str, default: u32, most: u32| match asked(name) {
+            None => Ok(default),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|number| (1..=most).contains(number))
+                .ok_or_else(|| {
+                    ApiError::new(
+                        Code::BadRequest,
+                        format!("'{name}' must be a number from 1 to {most}."),
+                    )
+                    .param(name)
+                }),
+        };
+        let page = number("page", 1, MOST_SKIPPED)?;
+        let size = number("page_size", PAGE, LARGEST_PAGE)?;
+        let id = match kind {
+            TenantKind::User => asked("user_ids"),
+            _ => asked("team_id"),
+        };
+        let ids = id.map(|ids| ids.split(',').map(|id| id.trim().to_owned()).collect());
+        let filter = TenantFilter {
+            ids,
+            scope: access::scope(reach, kind),
+            organisation: asked("organization_id").map(OrganisationId::new),
+            role: asked("role"),
+            email: asked("user_email"),
+            alias: asked(alias),
+            ..TenantFilter::default()
+        };
+        Ok(Self {
+            page,
+            size,
+            query: TenantPage {
+                filter,
+                skip: (page - 1).saturating_mul(size).min(MOST_SKIPPED),
+                ..TenantPage::of(kind, size)
+            },
+        })
+    }
+
+    /// Only those with one of these ids, besides.
+    pub(super) fn among(mut self, ids: Vec<String>) -> Self {
+        self.query.filter.among = Some(ids);
+        self
+    }
+
+    /// The rows of the page, and how many there are on all pages.
+    pub(super) async fn rows(&self, call: &Call) -> Result<(Vec<TenantRow>, u64), ApiError> {
+        let tenants = &call.app().store.tenants;
+        let query = self.query.clone();
+        let total = tenants.count(query.kind, query.filter.clone()).await?;
+        Ok((tenants.list(query).await?, total))
+    }
+
+    /// The answer, with its rows under that word.
+    pub(super) fn answer(&self, word: &str, rows: &[Value], total: u64) -> Value {
+        json!({
+            word: rows,
+            "total": total,
+            "page": self.page,
+            "page_size": self.size,
+            "total_pages": total.div_ceil(self.size.into()),
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! The gateway itself: how it is, what it routes to, what it can do.
+
+use super::{Entry, get, post};
+use crate::http::{admin, docs, health, metrics};
+
+/// All of them.
+pub(super) fn entries() -> Vec<Entry> {
+    [about_the_gateway(), operation()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// How the gateway is, and what it can do.
+fn about_the_gateway() -> Vec<Entry> {
+    vec![
+        get(
+            &["/health"],
+            "Cheap status; ?detailed=true is a report on every deployment and needs a key",
+            health::status,
+        ),
+        get(
+            &["/health/liveliness", "/health/liveness"],
+            "Whether the process runs",
+            health::liveness,
+        ),
+        get(
+            &["/health/readiness"],
+            "Whether requests can be served",
+            health::readiness,
+        ),
+        get(
+            &["/health/readiness/details"],
+            "The same with facts about the process",
+            health::readiness_details,
+        ),
+        get(
+            &["/health/services"],
+            "Whether the database or the journal works (?service=)",
+            health::service,
+        ),
+        get(
+            &["/metrics", "/metrics/"],
+            "Prometheus metrics",
+            metrics::show,
+        ),
+        get(&["/"], "This page", docs::page),
+        get(
+            &["/openapi.json"],
+            "The route table as OpenAPI",
+            docs::openapi,
+        ),
+    ]
+}
+
+/// What the operator asks of the running gateway.
+fn operation() -> Vec<Entry> {
+    vec![
+        get(
+            &["/provider/budgets"],
+            "What each provider may cost and has cost in the running period",
+            admin::provider_budgets::list,
+        ),
+        get(
+            &["/audit"],
+            "Who changed which key or tenant, from what to what",
+            admin::audit::list,
+        ),
+        get(
+            &["/audit/{id}"],
+            "One line of the audit log",
+            admin::audit::show,
+        ),
+        post(
+            &["/reload/model_cost_map"],
+            "Read prices anew from the configuration, without a restart",
+            admin::prices::reload,
+        ),
+        get(
+            &["/router/state"],
+            "Model groups and the state of their deployments",
+            admin::router_state::show,
+        ),
+    ]
+}

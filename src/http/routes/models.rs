@@ -1,0 +1,87 @@
+//! Calls of models, and what is told of them.
+
+use super::{Entry, get, post};
+use crate::http::{admin, anthropic, openai, utils};
+
+/// All of them.
+pub(super) fn entries() -> Vec<Entry> {
+    [model_calls(), about_models()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Calls of a model, in each dialect that clients speak.
+fn model_calls() -> Vec<Entry> {
+    vec![
+        post(
+            &[
+                "/v1/chat/completions",
+                "/chat/completions",
+                "/engines/{model}/chat/completions",
+                "/openai/deployments/{model:.+}/chat/completions",
+            ],
+            "Chat completion, whole or streamed (OpenAI shape)",
+            openai::chat::create,
+        ),
+        post(
+            &[
+                "/v1/completions",
+                "/completions",
+                "/engines/{model}/completions",
+                "/openai/deployments/{model:.+}/completions",
+            ],
+            "Text completion, whole or streamed (OpenAI shape)",
+            openai::completions::create,
+        ),
+        post(
+            &[
+                "/v1/embeddings",
+                "/embeddings",
+                "/engines/{model}/embeddings",
+                "/openai/deployments/{model:.+}/embeddings",
+            ],
+            "Embeddings (OpenAI shape)",
+            openai::embeddings::create,
+        ),
+        post(
+            &["/v1/messages", "/anthropic/v1/messages"],
+            "Message, whole or streamed (Anthropic shape)",
+            anthropic::messages::create,
+        ),
+        post(
+            &[
+                "/v1/messages/count_tokens",
+                "/anthropic/v1/messages/count_tokens",
+            ],
+            "How many tokens a prompt is (Anthropic shape)",
+            anthropic::count_tokens::count,
+        ),
+    ]
+}
+
+/// What there is to call, told without calling it.
+fn about_models() -> Vec<Entry> {
+    vec![
+        get(
+            &["/v1/models", "/models"],
+            "Models that the caller may use",
+            openai::models::list,
+        ),
+        get(
+            &["/v1/models/{id:.+}", "/models/{id:.+}"],
+            "One model",
+            openai::models::show,
+        ),
+        post(
+            &["/utils/token_counter"],
+            "Tokens of a prompt or chat, counted here",
+            utils::token_counter::count,
+        ),
+        get(
+            &["/model/info", "/v1/model/info"],
+            "Deployments with prices and limits, secrets removed",
+            admin::model_info::list,
+        ),
+    ]
+}
