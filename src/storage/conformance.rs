@@ -37,7 +37,7 @@ const DAY: u64 = 86_400_000;
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
-    trunkline.daily_label_spend, trunkline.prices, trunkline.balances";
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.replicas";
 
 macro_rules! suite {
     ($store:path; $($case:ident),* $(,)?) => {

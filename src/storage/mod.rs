@@ -56,6 +56,8 @@ pub struct Store {
     pub retention: Arc<dyn SpendRetention>,
     /// Writes the books; for the spend ledger.
     pub ledger: Arc<dyn SpendStore>,
+    /// Which replicas of the gateway use this database; `None` where no other can.
+    pub replicas: Option<Arc<dyn ReplicaStore>>,
     /// Whether the database answers, and its end.
     pub lifecycle: Arc<dyn Lifecycle>,
 }
@@ -199,6 +201,25 @@ pub trait SpendQueries: Send + Sync {
     /// # Errors
     /// The database's.
     fn total_spend(&self, since: Option<UnixMs>) -> BoxFuture<'_, Result<Usd, StorageError>>;
+}
+
+/// Counts the replicas of the gateway that use the same database.
+pub trait ReplicaStore: Send + Sync {
+    /// Notes that the replica lives, for so long by the clock of the database, and answers with all that do, in order.
+    ///
+    /// # Errors
+    /// The database's.
+    fn beat(
+        &self,
+        replica: String,
+        lease: Duration,
+    ) -> BoxFuture<'_, Result<Vec<String>, StorageError>>;
+
+    /// The replica stops.
+    ///
+    /// # Errors
+    /// The database's.
+    fn leave(&self, replica: String) -> BoxFuture<'_, Result<(), StorageError>>;
 }
 
 /// Whether the database answers, and its end.

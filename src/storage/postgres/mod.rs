@@ -12,6 +12,7 @@ mod ledger_reads;
 mod migrate;
 mod partitions;
 mod pool;
+mod replicas;
 mod spend_columns;
 mod spend_insert;
 mod spend_log_pages;
@@ -70,6 +71,7 @@ pub(super) async fn open(
         reports: Arc::clone(&postgres) as _,
         retention: Arc::clone(&postgres) as _,
         ledger: Arc::clone(&postgres) as _,
+        replicas: Some(Arc::clone(&postgres) as _),
         lifecycle: postgres,
     })
 }

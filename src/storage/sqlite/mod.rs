@@ -56,6 +56,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         reports: Arc::clone(&sqlite) as _,
         retention: Arc::clone(&sqlite) as _,
         ledger: Arc::clone(&sqlite) as _,
+        replicas: None,
         lifecycle: sqlite,
     })
 }
