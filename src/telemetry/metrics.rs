@@ -42,6 +42,9 @@ pub struct Metrics {
     cooldowns: Family<DeploymentLabels, Counter>,
     keys_weakened: Gauge,
     budgets_weakened: Gauge,
+    limits_weakened: Gauge,
+    replicas: Gauge,
+    weakened_requests: Counter,
     rows_removed: Counter,
     healthy: Family<DeploymentLabels, Gauge>,
     journal_bytes: Gauge,
@@ -161,6 +164,9 @@ impl Metrics {
             cooldowns: Family::default(),
             keys_weakened: Gauge::default(),
             budgets_weakened: Gauge::default(),
+            limits_weakened: Gauge::default(),
+            replicas: Gauge::default(),
+            weakened_requests: Counter::default(),
             rows_removed: Counter::default(),
             healthy: Family::default(),
             journal_bytes: Gauge::default(),
@@ -239,6 +245,21 @@ impl Metrics {
             self.budgets_weakened.clone(),
         );
         registry.register(
+            "limits_weakened",
+            "1 while the limits that replicas keep together cannot be reached, and each keeps its share",
+            self.limits_weakened.clone(),
+        );
+        registry.register(
+            "replicas",
+            "Replicas of the gateway that are known to live",
+            self.replicas.clone(),
+        );
+        registry.register(
+            "weakened_requests",
+            "Requests that a replica admitted by its share of the limits because the shared ones did not answer",
+            self.weakened_requests.clone(),
+        );
+        registry.register(
             "deployment_healthy",
             "Whether a deployment's last background health check passed (1) or failed (0)",
             self.healthy.clone(),
@@ -293,6 +314,18 @@ impl Metrics {
         };
         let counter = self.cooldowns.get_or_create_owned(&labels);
         counter.inner().fetch_max(total, Ordering::Relaxed);
+    }
+
+    /// Takes over whether the shared limits do not answer, and how many replicas live.
+    pub fn fleet(&self, weakened: bool, replicas: u64) {
+        self.limits_weakened.set(weakened.into());
+        self.replicas
+            .set(i64::try_from(replicas).unwrap_or(i64::MAX));
+    }
+
+    /// A request was admitted by a share of the limits.
+    pub fn weakened_request(&self) {
+        self.weakened_requests.inc();
     }
 
     /// Takes over whether keys are served that the database could not confirm.

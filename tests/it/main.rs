@@ -28,6 +28,8 @@ mod config;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod header_wait;
 #[cfg(test)]
 mod health_checks;

@@ -1,0 +1,433 @@
+//! Several replicas on one Redis server: limits, budgets and cooldowns hold for all of them together, and within a stated bound
+//! when the server is killed, flushed or replaced.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::keys::generate_key;
+use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
+use crate::support::gateway::{Gateway, Home, chat_request, chat_request_body};
+use crate::support::http::Request;
+use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
+use crate::support::redis::{REDIS_PASSWORD, Redis};
+use crate::support::reply::{Gate, Reply};
+use crate::support::upstream::Upstream;
+use crate::support::wait::eventually;
+
+const REPLICAS: usize = 3;
+
+/// Three replicas with one database and one Redis server.
+struct Fleet {
+    replicas: Vec<Gateway>,
+    _homes: Vec<Home>,
+    redis: Redis,
+    _database: Postgres,
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    fn start(config: ConfigText) -> Self {
+        let (database, redis) = (Postgres::start(), Redis::start());
+        let config = config
+            .with_master_key()
+            .database(&database.database("books"))
+            .router(&format!("redis_url: {}", redis.url()))
+            // The machine may be running a build beside the tests.
+            .trunkline("fleet: {deadline_secs: 5}");
+        let starting: Vec<_> = (0..REPLICAS)
+            .map(|_| {
+                let home = Home::with(&config);
+                thread::spawn(move || {
+                    let mut gateway = home.start();
+                    gateway.keeps_secret(DATABASE_PASSWORD);
+                    gateway.keeps_secret(REDIS_PASSWORD);
+                    (home, gateway)
+                })
+            })
+            .collect();
+        let started = starting
+            .into_iter()
+            .map(|thread| thread.join().expect("a replica starts"));
+        let (homes, replicas): (Vec<_>, Vec<_>) = started.unzip();
+        let fleet = Self {
+            replicas,
+            _homes: homes,
+            redis,
+            _database: database,
+        };
+        fleet.wait_for("together", REPLICAS);
+        fleet
+    }
+
+    fn of(upstream: &Upstream) -> Self {
+        Self::start(ConfigText::one("m", upstream))
+    }
+
+    /// Each replica keeps limits in that way and knows of so many.
+    fn wait_for(&self, limits: &str, replicas: usize) {
+        for gateway in &self.replicas {
+            let wanted = (json!(limits), json!(replicas));
+            eventually("the replicas know of each other", &wanted, || {
+                let said = gateway.get("/health/readiness").json();
+                (said["limits"].clone(), said["replicas"].clone())
+            });
+        }
+    }
+
+    fn key(&self, wishes: &Value) -> String {
+        generate_key(&self.replicas[0], wishes)
+    }
+
+    /// The statuses of so many requests at each replica at the same time, by so many clients each.
+    fn load(&self, request: &Request, clients: usize, each: usize) -> Statuses {
+        let counted = Arc::new(Statuses::default());
+        let threads: Vec<_> = self
+            .replicas
+            .iter()
+            .flat_map(|gateway| (0..clients).map(|_| gateway.address()))
+            .map(|address| {
+                let (request, counted) = (request.clone(), Arc::clone(&counted));
+                thread::spawn(move || {
+                    for _ in 0..each {
+                        counted.count(request.send(address).status);
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().expect("every request is answered");
+        }
+        Arc::into_inner(counted).expect("the threads are gone")
+    }
+}
+
+#[derive(Debug, Default)]
+struct Statuses {
+    served: AtomicUsize,
+    limited: AtomicUsize,
+    over_budget: AtomicUsize,
+}
+
+impl Statuses {
+    fn count(&self, status: u16) {
+        let counter = match status {
+            200 => &self.served,
+            429 => &self.limited,
+            422 => &self.over_budget,
+            other => panic!("an answer of status {other}"),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn served(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
+    }
+}
+
+fn with(key: &str) -> Request {
+    chat_request("m").bearer(key)
+}
+
+#[test]
+fn many_times_the_load_is_admitted_up_to_the_limit_by_all_replicas_together() {
+    const LIMIT: usize = 120;
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let fleet = Fleet::of(&upstream);
+    let key = fleet.key(&json!({"rpm_limit": LIMIT}));
+
+    let statuses = fleet.load(&with(&key), 6, 40);
+
+    assert!(statuses.served() <= LIMIT, "{statuses:?}");
+    assert!(statuses.served() * 100 >= LIMIT * 99, "{statuses:?}");
+    assert_eq!(upstream.request_count(), statuses.served());
+    // Whoever is asked knows what is left.
+    let other = fleet.key(&json!({"rpm_limit": 10}));
+    for (asked, left) in [(0, "9"), (1, "8"), (2, "7"), (0, "6")] {
+        let answer = fleet.replicas[asked].send(&with(&other));
+        let header = answer.header("x-ratelimit-api_key-remaining-requests");
+        assert_eq!(header, Some(left));
+        assert_eq!(answer.header("x-trunkline-weakened"), None);
+    }
+}
+
+#[test]
+fn tokens_are_limited_by_what_all_replicas_used() {
+    // Every answer reports 18 tokens; each request reserves its prompt and 100.
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let fleet = Fleet::of(&upstream);
+    let key = fleet.key(&json!({"tpm_limit": 180}));
+    let mut body = chat_request_body("m");
+    body["max_tokens"] = json!(100);
+    let request = Request::post("/v1/chat/completions", &body).bearer(&key);
+
+    let mut served = 0;
+    for round in 0..30 {
+        let status = fleet.replicas[round % REPLICAS].send(&request).status;
+        served += usize::from(status == 200);
+    }
+
+    // 18 for each that was served; the next one must fit with its 109.
+    assert_eq!(served, 4);
+}
+
+#[test]
+fn a_budget_is_overshot_by_one_request_at_most_however_many_run_at_once() {
+    // Each answer costs 0.000025 USD and is estimated at no less.
+    const COST: f64 = 0.000_025;
+    const WORTH: usize = 10;
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let fleet = Fleet::of(&upstream);
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let budget = COST * WORTH as f64;
+    let key = fleet.key(&json!({"max_budget": budget}));
+
+    let statuses = fleet.load(&with(&key), 24, 7);
+
+    assert!((1..=WORTH + 1).contains(&statuses.served()), "{statuses:?}");
+    assert_eq!(upstream.request_count(), statuses.served());
+    // One after the other uses what is left of it, wherever it is asked for.
+    let mut served = statuses.served();
+    for round in 0..3 * WORTH {
+        eventually("no money is held any more", &false, || {
+            let status = fleet.replicas[round % REPLICAS].send(&with(&key)).status;
+            served += usize::from(status == 200);
+            status == 429
+        });
+    }
+    assert!((WORTH..=WORTH + 1).contains(&served), "{served}");
+}
+
+#[test]
+fn slots_of_a_killed_replica_come_back() {
+    const SLOTS: usize = 4;
+    let gate = Gate::closed();
+    let upstream = Upstream::always(Reply::chat("hi").after(&gate));
+    let mut fleet = Fleet::of(&upstream);
+    let key = fleet.key(&json!({"max_parallel_requests": SLOTS}));
+    let dying = fleet.replicas.pop().expect("three");
+    let held: Vec<_> = (0..SLOTS).map(|_| dying.begin(&with(&key))).collect();
+    upstream.wait_for_requests(SLOTS);
+    for gateway in &fleet.replicas {
+        gateway.send(&with(&key)).assert_status(429);
+    }
+
+    dying.kill();
+    drop(held);
+
+    gate.open();
+    eventually("the slots are free", &200, || {
+        fleet.replicas[0].send(&with(&key)).status
+    });
+    fleet.wait_for("together", REPLICAS - 1);
+}
+
+#[test]
+fn slots_of_requests_that_end_are_free_at_once_everywhere() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let fleet = Fleet::of(&upstream);
+    let key = fleet.key(&json!({"max_parallel_requests": 1}));
+
+    for round in 0..30 {
+        // A client that goes on with another replica may be there before the word of the first one.
+        eventually("the slot is free", &200, || {
+            fleet.replicas[round % REPLICAS].send(&with(&key)).status
+        });
+    }
+    assert_eq!(upstream.request_count(), 30);
+}
+
+#[test]
+fn without_the_server_each_replica_keeps_its_share_of_what_was_left() {
+    const LIMIT: usize = 90;
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let mut fleet = Fleet::of(&upstream);
+    let (key, fresh) = (
+        fleet.key(&json!({"rpm_limit": LIMIT})),
+        fleet.key(&json!({"rpm_limit": LIMIT})),
+    );
+    for gateway in &fleet.replicas {
+        gateway.send(&with(&key)).assert_status(200);
+        gateway.send(&with(&fresh)).assert_status(200);
+    }
+
+    fleet.redis.stop();
+    fleet.wait_for("weakened", REPLICAS);
+    let answer = fleet.replicas[0].send(&with(&key));
+    answer.assert_status(200);
+    assert_eq!(answer.header("x-trunkline-weakened"), Some("limits"));
+    let metrics = fleet.replicas[0].get("/metrics").text();
+    assert!(metrics.contains("trunkline_limits_weakened 1"), "{metrics}");
+    fleet.load(&with(&key), 4, 40);
+
+    // The other key's three are no part of it.
+    let before = upstream.request_count() - REPLICAS;
+    assert!(before <= LIMIT && before * 100 >= LIMIT * 95, "{before}");
+
+    // It is back, and has forgotten everything.
+    fleet.redis.resume();
+    fleet.wait_for("together", REPLICAS);
+    fleet.load(&with(&key), 4, 40);
+    let in_all = upstream.request_count() - REPLICAS;
+    assert!(
+        in_all <= 2 * LIMIT,
+        "one more limit for the switch: {in_all}"
+    );
+    let answer = fleet.replicas[0].send(&with(&fresh));
+    answer.assert_status(200);
+    assert_eq!(answer.header("x-trunkline-weakened"), None);
+}
+
+#[test]
+fn a_budget_outlives_a_server_that_is_flushed_or_killed() {
+    const COST: f64 = 0.000_025;
+    const WORTH: usize = 30;
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let mut fleet = Fleet::of(&upstream);
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let budget = COST * WORTH as f64;
+    let key = fleet.key(&json!({"max_budget": budget}));
+    let spend = |fleet: &Fleet, count: usize| {
+        let mut served = 0;
+        for round in 0..count {
+            let status = fleet.replicas[round % REPLICAS].send(&with(&key)).status;
+            served += usize::from(status == 200);
+        }
+        served
+    };
+    assert_eq!(spend(&fleet, 9), 9);
+
+    assert_eq!(fleet.redis.command(&["FLUSHALL"]), "+OK");
+    assert_eq!(spend(&fleet, 6), 6);
+    fleet.redis.stop();
+    fleet.wait_for("weakened", REPLICAS);
+    // Each replica has a third of what was left when it last heard of the others: two requests more at most. And the one that
+    // crosses the line is served.
+    let apart = spend(&fleet, 60);
+    assert!(apart <= WORTH - 15 + 2 * REPLICAS, "{apart}");
+    fleet.redis.resume();
+    fleet.wait_for("together", REPLICAS);
+    spend(&fleet, 60);
+
+    let admitted = upstream.request_count();
+    assert!(
+        (WORTH..=WORTH + 2 * REPLICAS).contains(&admitted),
+        "{admitted}"
+    );
+}
+
+#[test]
+fn a_dead_server_refuses_who_has_limits_where_the_operator_wants_it_so() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config =
+        ConfigText::one("m", &upstream).general("fail_closed_rate_limit_enforcement: true");
+    let mut fleet = Fleet::start(config);
+    let (limited, free) = (fleet.key(&json!({"rpm_limit": 9})), fleet.key(&json!({})));
+    fleet.redis.stop();
+    fleet.wait_for("weakened", REPLICAS);
+
+    let refused = fleet.replicas[1].send(&with(&limited));
+    refused.assert_error(503, "service_unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    fleet.replicas[1].send(&with(&free)).assert_status(200);
+    fleet.redis.resume();
+    eventually("the limits are kept together again", &200, || {
+        fleet.replicas[1].send(&with(&limited)).status
+    });
+}
+
+#[test]
+fn a_cooldown_on_one_replica_is_seen_by_the_others() {
+    let upstream = Upstream::always(Reply::error(401, "invalid_api_key", "no such key"));
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &upstream).id("failing"))
+        .deployment(Deployment::of("m", &upstream).id("failing-too"))
+        .router("num_retries: 0")
+        .router("cooldown_time: 60");
+    let fleet = Fleet::start(config);
+    let state = |gateway: &Gateway| {
+        let request = Request::get("/health").bearer(MASTER_KEY);
+        gateway.send(&request).json()["unhealthy_count"].clone()
+    };
+    let master = chat_request("m").bearer(MASTER_KEY);
+    while state(&fleet.replicas[0]) != json!(2) {
+        fleet.replicas[0].send(&master);
+    }
+    let asked = upstream.request_count();
+    for gateway in &fleet.replicas {
+        eventually("the cooldown is known", &json!(2), || state(gateway));
+        gateway.send(&master).assert_status(429);
+    }
+    assert_eq!(upstream.request_count(), asked, "no provider was asked");
+}
+
+#[test]
+fn replicas_without_redis_divide_limits_by_their_number() {
+    const LIMIT: usize = 60;
+    let database = Postgres::start();
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::one("m", &upstream)
+        .with_master_key()
+        .database(&database.database("books"));
+    let homes = [(); 2].map(|()| Home::with(&config));
+    let [one, other] = homes.each_ref().map(|home| {
+        let mut gateway = home.start();
+        gateway.keeps_secret(DATABASE_PASSWORD);
+        gateway
+    });
+    let readiness = |gateway: &Gateway| {
+        let said = gateway.get("/health/readiness").json();
+        (said["limits"].clone(), said["replicas"].clone())
+    };
+    for gateway in [&one, &other] {
+        let divided = (json!("divided"), json!(2));
+        eventually("the replicas are counted", &divided, || readiness(gateway));
+    }
+    let key = generate_key(&one, &json!({"rpm_limit": LIMIT, "max_budget": 5}));
+    let served = |gateway: &Gateway| {
+        let statuses = (0..LIMIT).map(|_| gateway.send(&with(&key)).status);
+        statuses.filter(|status| *status == 200).count()
+    };
+
+    assert_eq!((served(&one), served(&other)), (LIMIT / 2, LIMIT / 2));
+    // Whoever stops says so.
+    other.stop();
+    let alone = (json!("alone"), json!(1));
+    eventually("one is left", &alone, || readiness(&one));
+    let left = "SELECT count(*) FROM trunkline.replicas";
+    assert_eq!(database.sql("books", left), "1");
+}
+
+#[test]
+fn a_gateway_whose_server_is_not_there_starts_and_says_so() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let mut redis = Redis::start();
+    redis.stop();
+    let config = ConfigText::one("m", &upstream)
+        .with_master_key()
+        .router(&format!("redis_url: {}", redis.url()));
+    let home = Home::with(&config);
+    let mut gateway = home.start();
+    gateway.keeps_secret(REDIS_PASSWORD);
+    let key = generate_key(&gateway, &json!({"rpm_limit": 2}));
+
+    for status in [200, 200, 429] {
+        gateway.send(&with(&key)).assert_status(status);
+    }
+    eventually("it is said once", &1, || {
+        let warnings = gateway.log_of_level("WARN");
+        let said = |line: &&Value| line.to_string().contains("limits cannot be reached");
+        warnings.iter().filter(said).count()
+    });
+    assert_eq!(
+        gateway.get("/health/readiness").json()["limits"],
+        "weakened"
+    );
+    redis.resume();
+    eventually("the server is found", &json!("together"), || {
+        gateway.get("/health/readiness").json()["limits"].clone()
+    });
+}
