@@ -16,7 +16,7 @@ use crate::dispatch::{Dispatcher, Shared};
 use crate::fleet::Fleet;
 use crate::health::CheckBoard;
 use crate::journal::Journal;
-use crate::storage::Store;
+use crate::storage::{Change, Store};
 
 /// Everything that all workers share. Built once, by [`crate::server::serve`].
 #[derive(Debug)]
@@ -73,6 +73,17 @@ impl App {
     /// Whether the process is stopping.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Somebody changed keys or whom they belong to: what is known of them is read again.
+    pub fn changed(&self, change: &Change) {
+        match change {
+            Change::Key(id) => self.keys.forget(id),
+            Change::Tenants | Change::Unknown => {
+                self.keys.forget_all();
+                self.shared.labels.forget_all();
+            }
+        }
     }
 
     /// How limits are kept at the moment.

@@ -6,6 +6,7 @@
 
 mod address;
 mod booked;
+mod changes;
 mod convert;
 mod keys;
 mod ledger_reads;
@@ -41,6 +42,7 @@ use super::{Lifecycle, PoolSettings, SchemaVersion, StorageError, Store};
 /// All domains over the same connections.
 #[derive(Debug)]
 struct Postgres {
+    address: Arc<Address>,
     connections: Connections,
     partitions: Partitions,
 }
@@ -62,6 +64,7 @@ pub(super) async fn open(
     let postgres = Arc::new(Postgres {
         connections: Connections::new(&address, thread)?,
         partitions: Partitions::default(),
+        address,
     });
     Ok(Store {
         keys: Arc::clone(&postgres) as _,
@@ -72,6 +75,7 @@ pub(super) async fn open(
         retention: Arc::clone(&postgres) as _,
         ledger: Arc::clone(&postgres) as _,
         replicas: Some(Arc::clone(&postgres) as _),
+        changes: Some(Arc::clone(&postgres) as _),
         lifecycle: postgres,
     })
 }

@@ -57,6 +57,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         retention: Arc::clone(&sqlite) as _,
         ledger: Arc::clone(&sqlite) as _,
         replicas: None,
+        changes: None,
         lifecycle: sqlite,
     })
 }
