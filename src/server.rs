@@ -308,6 +308,7 @@ impl Process {
         let running = server.run();
         let server = running.handle();
         let mut running = actix_rt::spawn(running);
+        self.follow_changes();
         let keeper = self.start_keeper();
         let checker = self.start_checks(tls);
         let retention = self.start_retention();
@@ -335,12 +336,26 @@ impl Process {
         ended
     }
 
+    /// What other replicas change is known here within a second.
+    fn follow_changes(&self) {
+        let app = Arc::downgrade(&self.app);
+        if let Some(changes) = &self.app.store.changes {
+            changes.follow(Box::new(move |change| {
+                if let Some(app) = app.upgrade() {
+                    app.changed(&change);
+                }
+            }));
+        }
+    }
+
     fn start_keeper(&self) -> Option<Keeper> {
         let app = &self.app;
+        let shared = Arc::clone(&app.shared);
         Some(Keeper::start(
             Arc::clone(app.fleet.as_ref()?),
             app.ledger.clone(),
             app.store.replicas.clone(),
+            Box::new(move || shared.caps.windows(UnixMs::now())),
             app.shared.clock,
         ))
     }

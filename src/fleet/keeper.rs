@@ -17,6 +17,7 @@ use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use trunkline_actors::clock::{Clock, Millis};
 use trunkline_actors::ids::DeploymentId;
+use trunkline_actors::ports::BudgetKey;
 use trunkline_actors::spend_ledger::LedgerHandle;
 
 use super::Fleet;
@@ -51,10 +52,14 @@ pub struct Keeper {
     running: JoinHandle<()>,
 }
 
+/// Names windows.
+pub type Watched = Box<dyn Fn() -> Vec<BudgetKey>>;
+
 struct Job {
     fleet: Arc<Fleet>,
     ledger: LedgerHandle,
     members: Option<Arc<dyn ReplicaStore>>,
+    watched: Watched,
     clock: Clock,
     beats: u32,
     /// When each replica was last heard of. A server that forgot everything knows of nobody, but they are there.
@@ -66,11 +71,13 @@ struct Job {
 // === impl Keeper ===
 
 impl Keeper {
-    /// Starts the job on this thread. `members` counts replicas where no server does.
+    /// Starts the job on this thread. `members` counts replicas where no server does; `watched` are windows that no request asks
+    /// and that are compared with the books all the same.
     pub fn start(
         fleet: Arc<Fleet>,
         ledger: LedgerHandle,
         members: Option<Arc<dyn ReplicaStore>>,
+        watched: Watched,
         clock: Clock,
     ) -> Self {
         let (stop, stop_asked_for) = oneshot::channel();
@@ -78,6 +85,7 @@ impl Keeper {
             fleet,
             ledger,
             members,
+            watched,
             clock,
             beats: 0,
             heard_of: HashMap::new(),
@@ -207,7 +215,11 @@ impl Job {
         } else {
             COMPARE_OFTEN
         };
-        let due = self.fleet.touched.due(every, COMPARED, self.clock.now());
+        let now = self.clock.now();
+        for key in (self.watched)() {
+            self.fleet.touched.touch(&key, now);
+        }
+        let due = self.fleet.touched.due(every, COMPARED, now);
         if due.is_empty() || self.ledger.flush().await.is_err() {
             return;
         }

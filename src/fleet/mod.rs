@@ -47,7 +47,7 @@ use self::seeds::Seeds;
 use crate::config::RedisSettings;
 
 pub use self::cooldowns::SharedCooldowns;
-pub use self::keeper::Keeper;
+pub use self::keeper::{Keeper, Watched};
 
 /// This replica among the others; one a process.
 #[derive(Debug)]

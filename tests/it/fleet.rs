@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::keys::generate_key;
 use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
@@ -24,7 +26,7 @@ struct Fleet {
     replicas: Vec<Gateway>,
     _homes: Vec<Home>,
     redis: Redis,
-    _database: Postgres,
+    database: Postgres,
 }
 
 // === impl Fleet ===
@@ -57,7 +59,7 @@ impl Fleet {
             replicas,
             _homes: homes,
             redis,
-            _database: database,
+            database,
         };
         fleet.wait_for("together", REPLICAS);
         fleet
@@ -362,6 +364,89 @@ fn a_cooldown_on_one_replica_is_seen_by_the_others() {
         gateway.send(&master).assert_status(429);
     }
     assert_eq!(upstream.request_count(), asked, "no provider was asked");
+}
+
+#[test]
+fn what_one_replica_spends_at_a_provider_is_known_to_the_others() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::one("m", &upstream)
+        .router("provider_budget_config: {openai: {budget_limit: 0.000075, time_period: 30d}}");
+    let fleet = Fleet::start(config);
+    let master = chat_request("m").bearer(MASTER_KEY);
+    for _ in 0..3 {
+        fleet.replicas[0].send(&master).assert_status(200);
+    }
+
+    // No request asks for the others' figures: they are read from the books now and then.
+    for gateway in &fleet.replicas {
+        eventually("the budget is known to be spent", &json!(0.000_075), || {
+            let budgets = Request::get("/provider/budgets").bearer(MASTER_KEY);
+            gateway.send(&budgets).json()["providers"]["openai"]["spend"].clone()
+        });
+        gateway.send(&master).assert_status(429);
+    }
+    assert_eq!(upstream.request_count(), 3);
+}
+
+#[test]
+fn a_key_that_one_replica_blocks_is_refused_by_the_others_within_a_second() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let mut fleet = Fleet::of(&upstream);
+    let key = fleet.key(&json!({"user_id": "ann"}));
+    for gateway in &fleet.replicas {
+        gateway.send(&with(&key)).assert_status(200);
+    }
+    let admin = |path: &str, body: &Value| {
+        let request = Request::post(path, body).bearer(MASTER_KEY);
+        fleet.replicas[0].send(&request).assert_status(200);
+    };
+
+    // Keys are believed for a minute: what is seen within seconds was told.
+    admin("/key/block", &json!({"key": key}));
+    for gateway in &fleet.replicas {
+        within_a_second("the key is refused", 401, || {
+            gateway.send(&with(&key)).status
+        });
+    }
+    admin("/key/unblock", &json!({"key": key}));
+    for gateway in &fleet.replicas {
+        within_a_second("the key works", 200, || gateway.send(&with(&key)).status);
+    }
+    // So is what changes for whom the key belongs to, and what somebody changes in the database.
+    admin("/user/update", &json!({"user_id": "ann", "max_budget": 0}));
+    for gateway in &fleet.replicas {
+        within_a_second("there is no budget", 422, || {
+            gateway.send(&with(&key)).status
+        });
+    }
+    let statement = "UPDATE trunkline.virtual_keys SET blocked = true";
+    fleet.database.sql("books", statement);
+    for gateway in &fleet.replicas {
+        within_a_second("the key is refused", 401, || {
+            gateway.send(&with(&key)).status
+        });
+    }
+
+    // What was changed while nobody listened is seen as soon as somebody does.
+    for gateway in &mut fleet.replicas {
+        gateway.allow_errors();
+    }
+    let listening = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%trunkline%' AND pid <> pg_backend_pid()";
+    let statement = format!(
+        "UPDATE trunkline.virtual_keys SET blocked = false; UPDATE trunkline.tenants SET max_budget = NULL, terms = '{{}}'; {listening}"
+    );
+    fleet.database.sql("books", &statement);
+    for gateway in &fleet.replicas {
+        eventually("the key works", &200, || gateway.send(&with(&key)).status);
+    }
+}
+
+/// As [`eventually`], but soon; some more on a busy machine.
+#[track_caller]
+fn within_a_second(what: &str, wanted: u16, ask: impl FnMut() -> u16) {
+    let began = Instant::now();
+    eventually(what, &wanted, ask);
+    assert!(began.elapsed() < Duration::from_secs(3), "{what}");
 }
 
 #[test]

@@ -324,9 +324,6 @@ impl Taken {
             bucket.lock().settle(take, actual.tokens, now);
         }
         let cost = actual.cost.unwrap_or(self.ask.hold);
-        if let Some(shared) = self.shared {
-            shared.settle(actual.tokens, cost);
-        }
         for (balance, hold) in &self.balances {
             let crossed = balance.lock().charge(hold, cost, now);
             if let Some(soft_limit) = crossed {
@@ -336,6 +333,10 @@ impl Taken {
                     "a soft budget is crossed; requests go on"
                 );
             }
+        }
+        // Last: what all have spent, which comes back from there, is not to be added to here.
+        if let Some(shared) = self.shared {
+            shared.settle(actual.tokens, cost);
         }
     }
 }
