@@ -297,6 +297,9 @@ impl Process {
             signal(SignalKind::from_raw(SIGXFSZ)).context("SIGXFSZ cannot be received")?;
         // Before anybody is told that the gateway listens: a signal from then on is an ordered stop.
         let mut stop_asked_for = StopSignals::new().context("signals cannot be received")?;
+        self.follow_changes();
+        // Nobody is served before it is known who else is there.
+        let keeper = self.start_keeper().await;
         for address in addresses {
             server = server.bind(address).with_context(|| {
                 format!("cannot listen on {address}; choose another with --host and --port")
@@ -308,8 +311,6 @@ impl Process {
         let running = server.run();
         let server = running.handle();
         let mut running = actix_rt::spawn(running);
-        self.follow_changes();
-        let keeper = self.start_keeper();
         let checker = self.start_checks(tls);
         let retention = self.start_retention();
         let ended = tokio::select! {
@@ -348,16 +349,17 @@ impl Process {
         }
     }
 
-    fn start_keeper(&self) -> Option<Keeper> {
+    async fn start_keeper(&self) -> Option<Keeper> {
         let app = &self.app;
         let shared = Arc::clone(&app.shared);
-        Some(Keeper::start(
+        let keeper = Keeper::start(
             Arc::clone(app.fleet.as_ref()?),
             app.ledger.clone(),
             app.store.replicas.clone(),
             Box::new(move || shared.caps.windows(UnixMs::now())),
             app.shared.clock,
-        ))
+        );
+        Some(keeper.await)
     }
 
     fn start_retention(&self) -> Option<Retention> {

@@ -71,9 +71,9 @@ struct Job {
 // === impl Keeper ===
 
 impl Keeper {
-    /// Starts the job on this thread. `members` counts replicas where no server does; `watched` are windows that no request asks
-    /// and that are compared with the books all the same.
-    pub fn start(
+    /// Starts the job on this thread, when it has heard of the others for the first time, or could not. `members` counts replicas
+    /// where no server does; `watched` are windows that no request asks and that are compared with the books all the same.
+    pub async fn start(
         fleet: Arc<Fleet>,
         ledger: LedgerHandle,
         members: Option<Arc<dyn ReplicaStore>>,
@@ -81,7 +81,7 @@ impl Keeper {
         clock: Clock,
     ) -> Self {
         let (stop, stop_asked_for) = oneshot::channel();
-        let job = Job {
+        let mut job = Job {
             fleet,
             ledger,
             members,
@@ -91,6 +91,7 @@ impl Keeper {
             heard_of: HashMap::new(),
             said: None,
         };
+        job.hear().await;
         Self {
             stop,
             running: spawn(job.until(stop_asked_for)),
@@ -129,15 +130,19 @@ impl Job {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Some(server) = self.fleet.server.clone() {
-                self.beat(&server).await;
-            }
-            if self.beats.is_multiple_of(BEATS_OF_BOOKS) {
-                self.beat_in_books().await;
-            }
-            self.beats = self.beats.wrapping_add(1);
+            self.hear().await;
             self.compare().await;
         }
+    }
+
+    async fn hear(&mut self) {
+        if let Some(server) = self.fleet.server.clone() {
+            self.beat(&server).await;
+        }
+        if self.beats.is_multiple_of(BEATS_OF_BOOKS) {
+            self.beat_in_books().await;
+        }
+        self.beats = self.beats.wrapping_add(1);
     }
 
     async fn beat(&mut self, server: &Server) {

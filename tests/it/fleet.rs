@@ -486,17 +486,111 @@ fn replicas_without_redis_divide_limits_by_their_number() {
     assert_eq!(database.sql("books", left), "1");
 }
 
+/// A gateway of one worker, with its own books, on a Redis server.
+fn one_gateway(redis: &Redis, upstream: &Upstream) -> (Home, Gateway) {
+    let config = ConfigText::one("m", upstream)
+        .with_master_key()
+        .trunkline("workers: 1")
+        .router(&format!("redis_url: {}", redis.url()));
+    let home = Home::with(&config);
+    let mut gateway = home.start();
+    gateway.keeps_secret(REDIS_PASSWORD);
+    (home, gateway)
+}
+
+#[test]
+fn who_has_no_limit_asks_nothing_and_who_has_asks_once() {
+    const REQUESTS: usize = 40;
+    let (upstream, redis) = (Upstream::always(Reply::chat("hi")), Redis::start());
+    let (_home, gateway) = one_gateway(&redis, &upstream);
+    let free = generate_key(&gateway, &json!({}));
+    let wishes = json!({"rpm_limit": 1000, "tpm_limit": 100_000, "max_parallel_requests": 9, "max_budget": 5});
+    let limited = generate_key(&gateway, &wishes);
+    let calls = |command: &str| -> usize {
+        let said = redis.command(&["INFO", "commandstats"]);
+        let start = format!("cmdstat_{command}:calls=");
+        let calls = said.lines().find_map(|line| line.strip_prefix(&start));
+        let calls = calls.and_then(|rest| rest.split(',').next()?.parse().ok());
+        calls.unwrap_or(0)
+    };
+    // Each question to a script reads the time, once; so do beats, which are two a second.
+    let asked = |request: &Request| {
+        redis.command(&["CONFIG", "RESETSTAT"]);
+        let began = Instant::now();
+        for _ in 0..REQUESTS {
+            gateway.send(request).assert_status(200);
+        }
+        let beats = usize::try_from(began.elapsed().as_millis() / 500).expect("few") + 4;
+        (calls("time"), calls("ping"), beats)
+    };
+    eventually("the server is asked", &true, || {
+        let answer = gateway.send(&with(&limited));
+        answer.header("x-trunkline-weakened").is_none()
+    });
+
+    let (questions, pings, beats) = asked(&with(&limited));
+    // A question and at most one settlement each; no round trip beside them.
+    assert!(
+        questions >= REQUESTS && questions <= 2 * REQUESTS + 2 * beats,
+        "{questions}"
+    );
+    assert!(pings <= 2 * beats, "{pings}");
+    let master = chat_request("m").bearer(MASTER_KEY);
+    for request in [with(&free), master] {
+        let (questions, _, beats) = asked(&request);
+        assert!(questions <= 2 * beats, "{questions}");
+    }
+}
+
+#[test]
+fn a_server_that_hangs_costs_three_requests_their_deadline_and_they_count_there() {
+    let (upstream, redis) = (Upstream::always(Reply::chat("hi")), Redis::start());
+    let (_home, gateway) = one_gateway(&redis, &upstream);
+    let key = generate_key(&gateway, &json!({"rpm_limit": 20}));
+    let other = generate_key(&gateway, &json!({"tpm_limit": 100_000}));
+    let is_asked = || {
+        let answer = gateway.send(&with(&other));
+        answer.assert_status(200);
+        answer.header("x-trunkline-weakened").is_none()
+    };
+    eventually("the server is asked", &true, is_asked);
+    gateway.send(&with(&key)).assert_status(200);
+    // Requests that the server has, of the one key that is limited by them.
+    let taken = || -> usize {
+        let keys = redis.command(&["KEYS", "{trunkline}:l:*"]);
+        let keys = keys.lines().filter(|line| line.starts_with('{'));
+        let kept = keys.map(|key| redis.command(&["HGET", key, "ru"]));
+        kept.filter_map(|kept| kept.lines().last()?.parse::<usize>().ok())
+            .sum()
+    };
+    assert_eq!(taken(), 1);
+
+    // Over before a call is given up for good.
+    redis.pause(Duration::from_millis(1500));
+    let began = Instant::now();
+    for _ in 0..10 {
+        let answer = gateway.send(&with(&key));
+        answer.assert_status(200);
+        assert_eq!(answer.header("x-trunkline-weakened"), Some("limits"));
+    }
+    // Three waited, then nobody did.
+    assert!(
+        began.elapsed() < Duration::from_millis(1400),
+        "{:?}",
+        began.elapsed()
+    );
+
+    eventually("the server is asked again", &true, is_asked);
+    // The first one, and the three that nobody waited for to the end.
+    assert_eq!(taken(), 4);
+}
+
 #[test]
 fn a_gateway_whose_server_is_not_there_starts_and_says_so() {
     let upstream = Upstream::always(Reply::chat("hi"));
     let mut redis = Redis::start();
     redis.stop();
-    let config = ConfigText::one("m", &upstream)
-        .with_master_key()
-        .router(&format!("redis_url: {}", redis.url()));
-    let home = Home::with(&config);
-    let mut gateway = home.start();
-    gateway.keeps_secret(REDIS_PASSWORD);
+    let (_home, gateway) = one_gateway(&redis, &upstream);
     let key = generate_key(&gateway, &json!({"rpm_limit": 2}));
 
     for status in [200, 200, 429] {

@@ -106,26 +106,42 @@ impl Redis {
         format!("redis://:{REDIS_PASSWORD}@127.0.0.1:{}/0", self.port)
     }
 
+    /// Lets every command wait for so long.
+    #[track_caller]
+    pub(crate) fn pause(&self, time: Duration) {
+        let time = time.as_millis().to_string();
+        let mut stream = self.send(&[&["CLIENT", "PAUSE", &time, "ALL"]]);
+        let mut said = [0; 10];
+        stream.read_exact(&mut said).expect("an answer");
+        assert_eq!(&said, b"+OK\r\n+OK\r\n");
+    }
+
     /// Runs one command given in words, and answers with what the server says, as the protocol writes it.
     #[track_caller]
     pub(crate) fn command(&self, words: &[&str]) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server is there");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a timeout can be set");
-        let mut sent = Vec::new();
-        for words in [&["AUTH", REDIS_PASSWORD][..], words, &["QUIT"]] {
-            write!(sent, "*{}\r\n", words.len()).expect("memory");
-            for word in words {
-                write!(sent, "${}\r\n{word}\r\n", word.len()).expect("memory");
-            }
-        }
-        stream.write_all(&sent).expect("the command is sent");
+        let mut stream = self.send(&[words, &["QUIT"]]);
         let mut said = String::new();
         stream.read_to_string(&mut said).expect("an answer");
         let said = said.strip_prefix("+OK\r\n").unwrap_or(&said);
         let said = said.strip_suffix("+OK\r\n").unwrap_or(said);
         said.trim_end().to_owned()
+    }
+
+    fn send(&self, commands: &[&[&str]]) -> TcpStream {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server is there");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a timeout can be set");
+        let mut sent = Vec::new();
+        let sign_in: &[&str] = &["AUTH", REDIS_PASSWORD];
+        for words in [sign_in].iter().chain(commands) {
+            write!(sent, "*{}\r\n", words.len()).expect("memory");
+            for word in *words {
+                write!(sent, "${}\r\n{word}\r\n", word.len()).expect("memory");
+            }
+        }
+        stream.write_all(&sent).expect("the command is sent");
+        stream
     }
 }
 
