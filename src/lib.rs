@@ -20,6 +20,7 @@ pub mod cli;
 pub mod config;
 pub mod cost;
 pub mod dispatch;
+pub mod fleet;
 pub mod health;
 pub mod http;
 pub mod journal;

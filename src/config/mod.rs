@@ -33,6 +33,7 @@ mod price_list;
 mod prices;
 pub mod providers;
 mod raw;
+mod redis;
 mod references;
 mod report;
 mod routing;
@@ -62,9 +63,10 @@ pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
     Budget, BudgetSettings, ByError, CacheSettings, ClientGone, Config, DeploymentConfig,
     DrainBounds, Fsync, GeneralSettings, JournalSettings, LitellmSettings, LogExport, ModelInfo,
-    PriceOverrides, Receipts, RedisSettings, RouterSettings, RoutingHint, RoutingStrategy,
-    ServerSettings, Timeouts, TranscriptSettings, UserConfig, WhenFull,
+    PriceOverrides, Receipts, RouterSettings, RoutingHint, RoutingStrategy, ServerSettings,
+    Timeouts, TranscriptSettings, UserConfig, WhenFull,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
+pub use redis::RedisSettings;
 pub use routing::StrategyArgs;
 pub use secret::Secret;

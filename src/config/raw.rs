@@ -91,6 +91,7 @@ pub(super) struct RawGeneral {
     pub(super) store_prompts_in_spend_logs: Option<bool>,
     pub(super) maximum_spend_logs_retention_period: Option<String>,
     pub(super) maximum_spend_logs_retention_interval: Option<String>,
+    pub(super) fail_closed_rate_limit_enforcement: Option<bool>,
     pub(super) global_max_rpm: Option<u64>,
     pub(super) global_max_tpm: Option<u64>,
     pub(super) global_max_parallel_requests: Option<u32>,
@@ -137,8 +138,10 @@ pub(super) struct RawRouter {
     pub(super) redis_url: Option<String>,
     pub(super) redis_host: Option<String>,
     pub(super) redis_port: Option<u16>,
+    pub(super) redis_username: Option<String>,
     pub(super) redis_password: Option<String>,
     pub(super) redis_db: Option<u32>,
+    pub(super) redis_ssl: Option<bool>,
     pub(super) enable_health_check_routing: Option<bool>,
     pub(super) health_check_staleness_threshold: Option<f64>,
     pub(super) health_check_ignore_transient_errors: Option<bool>,
@@ -299,6 +302,15 @@ pub(super) struct RawTrunkline {
     pub(super) journal: RawJournal,
     pub(super) transcripts: RawTranscripts,
     pub(super) health_checks: Option<String>,
+    pub(super) fleet: RawFleet,
+}
+
+/// `trunkline.fleet`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawFleet {
+    pub(super) namespace: Option<String>,
+    pub(super) deadline_secs: Option<f64>,
 }
 
 /// `trunkline.client_gone`.

@@ -82,6 +82,8 @@ pub enum Code {
     ShuttingDown,
     /// The journal cannot take another request.
     JournalFull,
+    /// The limits that replicas keep together cannot be reached, and the config wants none to be kept apart.
+    LimitsUnreachable,
     /// The database did not answer.
     Database,
     /// The provider failed; status and type come from its answer.
@@ -154,7 +156,7 @@ impl Code {
             // LiteLLM's pairs, odd as they are (contract `routing` §7, §8).
             Self::TagsDenied => (StatusCode::UNAUTHORIZED, "internal_server_error"),
             Self::NoPrice => (StatusCode::FORBIDDEN, "model_cost_map_missing"),
-            Self::ShuttingDown | Self::JournalFull => {
+            Self::ShuttingDown | Self::JournalFull | Self::LimitsUnreachable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable")
             }
             Self::Database => (StatusCode::SERVICE_UNAVAILABLE, "no_db_connection"),
@@ -190,6 +192,7 @@ impl Code {
             Self::NoPrice => "no_price",
             Self::ShuttingDown => "shutting_down",
             Self::JournalFull => "journal_full",
+            Self::LimitsUnreachable => "limits_unreachable",
             Self::Database => "database",
             Self::Upstream => "upstream",
             Self::Internal => "internal",
@@ -550,6 +553,11 @@ impl From<Refusal> for ApiError {
                 Code::BudgetExceeded,
                 over_own_budget(&subject, &budget, spent, limit),
             ),
+            Refusal::Unreachable { retry_after } => Self::new(
+                Code::LimitsUnreachable,
+                "The limits that all replicas of this gateway share cannot be reached. Try again in a moment.",
+            )
+            .retry_after(retry_after),
             Refusal::BudgetHeld {
                 subject,
                 retry_after,

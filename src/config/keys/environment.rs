@@ -2,7 +2,7 @@
 
 use super::Area::{Access, Budgets, Fleet, Limits, Observability, Providers, Routing};
 use super::Kind::{Any, Path, Seconds, Secret, Span, Switch, Text, Texts, Url, Whole};
-use super::{Key, ignored, on, planned};
+use super::{Key, ignored, on, planned, refused};
 
 pub(super) const VARIABLES: &[Key] = &[
     on(
@@ -111,13 +111,24 @@ pub(super) const VARIABLES: &[Key] = &[
         "false",
         "`general_settings.store_model_in_db`",
     ),
-    planned(
-        Fleet,
-        "REDIS_*",
-        Any,
+    on(
+        "REDIS_URL",
+        Secret,
         "",
-        "`URL`, `HOST`, `PORT`, `PASSWORD`, `USERNAME`, `SSL`, `DB`, `CLUSTER_NODES`",
+        "`router_settings.redis_url`, where the file names no server",
     ),
+    on(
+        "REDIS_HOST",
+        Text,
+        "",
+        "the same in parts, with `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB`, `REDIS_SSL`",
+    ),
+    refused(
+        "REDIS_CLUSTER_NODES",
+        Any,
+        "name one server as `REDIS_URL`: clusters are not supported",
+    ),
+    on("REDIS_*", Any, "", "as `REDIS_HOST` says"),
     planned(
         Access,
         "PROXY_BASE_URL",

@@ -350,12 +350,11 @@ pub(super) const GENERAL: Section = Section {
             "the journal does this",
         ),
         planned(Fleet, "coordination_redis", Map, "", "where processes meet"),
-        planned(
-            Fleet,
+        on(
             "fail_closed_rate_limit_enforcement",
             Switch,
             "false",
-            "503 while shared limits cannot be reached",
+            "requests with a limit or a budget are answered 503 while the shared ones cannot be reached; else each replica keeps its share of them",
         ),
         planned(
             Limits,

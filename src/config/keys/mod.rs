@@ -160,6 +160,7 @@ pub const SECTIONS: &[Section] = &[
     own::RECEIPTS,
     own::JOURNAL,
     own::TRANSCRIPTS,
+    own::FLEET,
     tutorial::USERS,
     tutorial::RATE_LIMITS,
     tutorial::CACHE_SETTINGS,

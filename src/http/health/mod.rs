@@ -12,6 +12,7 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use trunkline_actors::board::BreakerState;
 use trunkline_actors::clock::UnixMs;
+use trunkline_actors::fleet::Keeping;
 
 use super::error::ApiError;
 use super::extract::{AboutModels, Call, Caller, Public, identify};
@@ -39,6 +40,11 @@ struct Readiness {
     keys: &'static str,
     /// `weakened`: customers and tags go without budgets that the database could not tell.
     budgets: &'static str,
+    /// `alone`; `together` with other replicas; `divided`: each replica keeps a share, as configured; `weakened`: the same, because the
+    /// shared limits do not answer.
+    limits: &'static str,
+    /// Replicas that are known to live.
+    replicas: u64,
     /// `filling` from 80 % of its limit on; `full`: requests are refused; `weakened`: they go on without a record.
     journal: &'static str,
     /// `off`, `kept`, or `waiting`: the database takes none, and those that no room is left for are lost.
@@ -142,6 +148,13 @@ async fn is_ready(app: &App) -> Readiness {
         } else {
             "kept"
         },
+        limits: match app.keeping() {
+            Keeping::Alone => "alone",
+            Keeping::Together => "together",
+            Keeping::Divided => "divided",
+            Keeping::Weakened => "weakened",
+        },
+        replicas: app.replicas(),
         journal: match app.shared.recording.state() {
             RecordingState::Refused => "full",
             RecordingState::Unrecorded => "weakened",
