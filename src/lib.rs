@@ -23,6 +23,7 @@ pub mod dispatch;
 pub mod health;
 pub mod http;
 pub mod journal;
+pub mod jwks;
 pub mod ledger;
 pub mod retention;
 pub mod server;

@@ -34,12 +34,15 @@ use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
 
 use crate::app::{App, ReloadConfig, Worker};
-use crate::auth::{BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader};
+use crate::auth::{
+    BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader, SigningKeys,
+};
 use crate::config::{Config, DatabaseUrl, Fsync, NoticeKind};
-use crate::dispatch::{self, Dispatcher, Draining, Recording, Shared, Targets};
+use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared, Targets};
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{FsyncPolicy, Journal, JournalOptions};
+use crate::jwks::Jwks;
 use crate::retention::Retention;
 use crate::storage::{self, PoolSettings, SchemaVersion, StorageError, Store, TenantRow, Terms};
 use crate::telemetry::metrics::Metrics;
@@ -143,9 +146,26 @@ fn journal_options(config: &Config) -> Result<JournalOptions, anyhow::Error> {
     })
 }
 
+/// One more header that holds the key.
+fn key_header(config: &Config) -> Result<Option<HeaderName>, anyhow::Error> {
+    let name = config.general.litellm_key_header_name.as_deref();
+    name.map(HeaderName::try_from)
+        .transpose()
+        .context("litellm_key_header_name is no header name")
+}
+
+/// Where the keys of the identity provider will be, if there is one.
+fn signing_keys(config: &Config, clock: Clock) -> Option<Arc<SigningKeys>> {
+    let jwt = config.jwt.as_ref()?;
+    let life = jwt.keys_ttl.saturating_add(jwt.keys_stale);
+    Some(Arc::new(SigningKeys::new(life, clock)))
+}
+
 /// What lives as long as the process and is not a worker's.
 struct Process {
     app: Arc<App>,
+    /// What tokens are checked with, where an identity provider makes them.
+    signing_keys: Option<Arc<SigningKeys>>,
     journal: Arc<Journal>,
     actors: Arbiter,
 }
@@ -217,8 +237,10 @@ impl Process {
             recording: Recording::new(config.server.journal.when_full),
             late_error: model_call::late_error,
         });
+        let signing_keys = signing_keys(&config, clock);
         let keys = KeyTable::new(
             config.general.master_key.as_ref(),
+            config.jwt.clone().zip(signing_keys.clone()),
             KeyTerms {
                 ttl: config.general.user_api_key_cache_ttl,
                 stale: config.server.stale_keys,
@@ -227,14 +249,7 @@ impl Process {
             payers.clone(),
             clock,
         );
-        let key_header = config
-            .general
-            .litellm_key_header_name
-            .as_deref()
-            .map(|name| {
-                HeaderName::try_from(name).context("litellm_key_header_name is no header name")
-            })
-            .transpose()?;
+        let key_header = key_header(&config)?;
         let checks = config
             .health
             .background
@@ -255,6 +270,7 @@ impl Process {
                 closed,
                 draining: AtomicBool::new(false),
             }),
+            signing_keys,
             journal,
             actors,
         })
@@ -315,6 +331,7 @@ impl Process {
         let running = server.run();
         let server = running.handle();
         let mut running = actix_rt::spawn(running);
+        let _jwks = self.start_jwks(&tls);
         let checker = self.start_checks(tls);
         let retention = self.start_retention();
         let ended = tokio::select! {
@@ -336,6 +353,16 @@ impl Process {
         }
         self.stop().await;
         ended
+    }
+
+    fn start_jwks(&self, tls: &Arc<ClientConfig>) -> Option<Jwks> {
+        let jwt = self.app.config.jwt.as_ref()?;
+        Some(Jwks::start(
+            jwt.keys_at.clone(),
+            jwt.keys_ttl,
+            Arc::clone(self.signing_keys.as_ref()?),
+            Fetcher::new(tls),
+        ))
     }
 
     fn start_retention(&self) -> Option<Retention> {

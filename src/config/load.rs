@@ -18,7 +18,7 @@ use super::support::{self, Within};
 use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
 use super::{
-    budgets, cost_terms, credentials, environment, general, health, include, limits, planned,
+    budgets, cost_terms, credentials, environment, general, health, include, jwt, limits, planned,
     price_list, references, section, settings, tree, users,
 };
 
@@ -128,6 +128,7 @@ fn load_text(
     let general = general::general(&general_raw, database_url, &missing, &env, &mut report);
     let mapping: BTreeMap<String, Vec<ModelRef>> = of(&root, "fallback_mapping", &mut report);
     let health = health::health(&general_raw, &router, &own, &deployments, &mut report);
+    let jwt = jwt::jwt(&general_raw, &env, &mut report);
     let redis = planned::redis(&root, &router, &mut report);
     let cache = planned::cache(&root, &litellm, &mut report);
     let log_exports = planned::log_exports(&root, &mut report);
@@ -158,6 +159,7 @@ fn load_text(
         budgets,
         users,
         redis,
+        jwt,
         cache,
         health,
         log_exports,

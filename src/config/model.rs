@@ -17,6 +17,7 @@ use url::Url;
 use super::database_url::DatabaseUrl;
 use super::error::Notice;
 use super::health::{DeploymentChecks, HealthSettings};
+use super::jwt::JwtSettings;
 use super::providers::{Dialect, Provider};
 use super::routing::StrategyArgs;
 use super::secret::Secret;
@@ -46,6 +47,8 @@ pub struct Config {
     pub redis: Option<RedisSettings>,
     /// The response cache; not acted on yet.
     pub cache: Option<CacheSettings>,
+    /// Whose tokens are believed. Default: nobody's.
+    pub jwt: Option<JwtSettings>,
     /// How deployments are checked.
     pub health: HealthSettings,
     /// `logging`: where requests are to be reported; not acted on yet.

@@ -88,6 +88,7 @@ mod timers;
 #[cfg(test)]
 mod token_counter;
 #[cfg(test)]
+mod tokens;
 mod tutorial;
 #[cfg(test)]
 mod upstream_connections;

@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::super::raw::{
-    RawAllowedFails, RawCache, RawClientGone, RawEntry, RawGeneral, RawInfo, RawJournal,
+    RawAllowedFails, RawCache, RawClientGone, RawEntry, RawGeneral, RawInfo, RawJournal, RawJwt,
     RawLitellm, RawLogging, RawParams, RawRateLimits, RawReceipts, RawRetries, RawRouter,
     RawStrategyArgs, RawTimeouts, RawTrunkline, RawUser,
 };
@@ -122,6 +122,11 @@ fn the_table_and_the_structs_know_the_same_keys() {
             vec![],
         ),
         ("general_settings", fields::<RawGeneral>(), vec![]),
+        (
+            "general_settings.litellm_jwtauth",
+            fields::<RawJwt>(),
+            vec![],
+        ),
         ("trunkline", fields::<RawTrunkline>(), vec!["model_prices"]),
         ("trunkline.timeouts", fields::<RawTimeouts>(), vec![]),
         ("trunkline.client_gone", fields::<RawClientGone>(), vec![]),

@@ -41,6 +41,8 @@ struct Readiness {
     budgets: &'static str,
     /// `filling` from 80 % of its limit on; `full`: requests are refused; `weakened`: they go on without a record.
     journal: &'static str,
+    /// `missing`: the identity provider's keys cannot be had, so tokens cannot be checked; `off` without one.
+    signing_keys: &'static str,
     /// Age of the oldest record that is on the journal and not yet in the database.
     spend_lag_ms: u128,
 }
@@ -145,6 +147,11 @@ async fn is_ready(app: &App) -> Readiness {
             RecordingState::Unrecorded => "weakened",
             RecordingState::Recorded if app.journal.status().is_filling => "filling",
             RecordingState::Recorded => "ok",
+        },
+        signing_keys: match app.keys.has_signing_keys() {
+            None => "off",
+            Some(true) => "there",
+            Some(false) => "missing",
         },
         spend_lag_ms: app.ledger.status().lag(UnixMs::now()).as_millis(),
     }
