@@ -24,6 +24,7 @@ pub mod fleet;
 pub mod health;
 pub mod http;
 pub mod journal;
+pub mod jwks;
 pub mod ledger;
 pub mod retention;
 pub mod server;

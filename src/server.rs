@@ -34,13 +34,16 @@ use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerHandle, LedgerSett
 use trunkline_actors::supervisor::{self, SupervisorHandle, SupervisorSettings};
 
 use crate::app::{App, ReloadConfig, Worker};
-use crate::auth::{BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader};
+use crate::auth::{
+    BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader, SigningKeys,
+};
 use crate::config::{Config, DatabaseUrl, Fsync, NoticeKind};
-use crate::dispatch::{self, Dispatcher, Draining, Recording, Shared, Targets};
+use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared, Targets};
 use crate::fleet::{Fleet, Keeper};
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{FsyncPolicy, Journal, JournalOptions};
+use crate::jwks::Jwks;
 use crate::retention::{Keeping, Retention};
 use crate::storage::{
     self, Aging, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind,
@@ -158,11 +161,20 @@ fn key_header(config: &Config) -> Result<Option<HeaderName>, anyhow::Error> {
         .context("litellm_key_header_name is no header name")
 }
 
+/// Where the keys of the identity provider will be, if there is one.
+fn signing_keys(config: &Config, clock: Clock) -> Option<Arc<SigningKeys>> {
+    let jwt = config.jwt.as_ref()?;
+    let life = jwt.keys_ttl.saturating_add(jwt.keys_stale);
+    Some(Arc::new(SigningKeys::new(life, clock)))
+}
+
 /// What lives as long as the process and is not a worker's.
 struct Process {
     app: Arc<App>,
     /// What the writer of transcripts is to empty, until it runs.
     transcripts: Option<Queue>,
+    /// What tokens are checked with, where an identity provider makes them.
+    signing_keys: Option<Arc<SigningKeys>>,
     journal: Arc<Journal>,
     actors: Arbiter,
 }
@@ -231,8 +243,10 @@ impl Process {
             transcripts,
             late_error: model_call::late_error,
         });
+        let signing_keys = signing_keys(&config, clock);
         let keys = KeyTable::new(
             config.general.master_key.as_ref(),
+            config.jwt.clone().zip(signing_keys.clone()),
             KeyTerms {
                 ttl: config.general.user_api_key_cache_ttl,
                 stale: config.server.stale_keys,
@@ -264,6 +278,7 @@ impl Process {
                 draining: AtomicBool::new(false),
             }),
             transcripts: queue,
+            signing_keys,
             journal,
             actors,
         })
@@ -326,6 +341,7 @@ impl Process {
         let running = server.run();
         let server = running.handle();
         let mut running = actix_rt::spawn(running);
+        let _jwks = self.start_jwks(&tls);
         let checker = self.start_checks(tls);
         let retention = self.start_retention();
         let transcripts = self.start_transcripts();
@@ -380,6 +396,16 @@ impl Process {
             app.shared.clock,
         );
         Some(keeper.await)
+    }
+
+    fn start_jwks(&self, tls: &Arc<ClientConfig>) -> Option<Jwks> {
+        let jwt = self.app.config.jwt.as_ref()?;
+        Some(Jwks::start(
+            jwt.keys_at.clone(),
+            jwt.keys_ttl,
+            Arc::clone(self.signing_keys.as_ref()?),
+            Fetcher::new(tls),
+        ))
     }
 
     fn start_retention(&self) -> Option<Retention> {

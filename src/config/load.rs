@@ -18,7 +18,7 @@ use super::support::{self, Within};
 use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
 use super::{
-    budgets, cost_terms, credentials, environment, general, health, include, limits, planned,
+    budgets, cost_terms, credentials, environment, general, health, include, jwt, limits, planned,
     price_list, redis, references, section, settings, transcripts, tree, users,
 };
 
@@ -130,6 +130,7 @@ fn load_text(
     let health = health::health(&general_raw, &router, &own, &deployments, &mut report);
     let transcripts =
         transcripts::transcripts(&own.transcripts, &general_raw, &litellm, &env, &mut report);
+    let jwt = jwt::jwt(&general_raw, &env, &mut report);
     let redis = redis::redis(&root, &router, &own, &env, &mut report);
     let cache = planned::cache(&root, &litellm, &mut report);
     let log_exports = planned::log_exports(&root, &mut report);
@@ -160,6 +161,7 @@ fn load_text(
         budgets,
         users,
         redis,
+        jwt,
         cache,
         transcripts,
         health,

@@ -23,6 +23,7 @@ mod fixture_tests;
 mod general;
 mod health;
 mod include;
+mod jwt;
 pub mod keys;
 mod limits;
 mod list_price;
@@ -59,6 +60,7 @@ pub use environment::DEMO_MODEL;
 pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
 pub use excerpt::Excerpt;
 pub use health::{CheckBy, DeploymentChecks, HealthSettings};
+pub use jwt::{ClaimNames, JwtSettings};
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
     Budget, BudgetSettings, ByError, CacheSettings, ClientGone, Config, DeploymentConfig,

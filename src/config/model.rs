@@ -17,6 +17,7 @@ use url::Url;
 use super::database_url::DatabaseUrl;
 use super::error::Notice;
 use super::health::{DeploymentChecks, HealthSettings};
+use super::jwt::JwtSettings;
 use super::providers::{Dialect, Provider};
 use super::redis::RedisSettings;
 use super::routing::StrategyArgs;
@@ -49,6 +50,8 @@ pub struct Config {
     pub cache: Option<CacheSettings>,
     /// How what is asked and answered is kept. Default: not at all.
     pub transcripts: Option<TranscriptSettings>,
+    /// Whose tokens are believed. Default: nobody's.
+    pub jwt: Option<JwtSettings>,
     /// How deployments are checked.
     pub health: HealthSettings,
     /// `logging`: where requests are to be reported; not acted on yet.

@@ -86,6 +86,8 @@ pub(super) struct RawGeneral {
     pub(super) user_header_name: Option<String>,
     pub(super) always_include_stream_usage: Option<bool>,
     pub(super) cancel_on_disconnect: Option<bool>,
+    pub(super) enable_jwt_auth: Option<bool>,
+    pub(super) litellm_jwtauth: RawJwt,
     pub(super) dangerously_allow_mock_testing_request_params: Option<bool>,
     pub(super) log_level: Option<String>,
     pub(super) store_prompts_in_spend_logs: Option<bool>,
@@ -104,6 +106,29 @@ pub(super) struct RawGeneral {
     pub(super) health_check_ignore_transient_errors: Option<bool>,
     pub(super) enable_health_check_routing: Option<bool>,
     pub(super) model_list_healthy_only: Option<bool>,
+}
+
+/// `general_settings.litellm_jwtauth`.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct RawJwt {
+    pub(super) user_id_jwt_field: Option<String>,
+    pub(super) user_email_jwt_field: Option<String>,
+    pub(super) user_roles_jwt_field: Option<String>,
+    pub(super) user_allowed_roles: Option<Vec<String>>,
+    pub(super) user_allowed_email_domain: Option<String>,
+    pub(super) user_id_upsert: Option<bool>,
+    pub(super) team_id_jwt_field: Option<String>,
+    pub(super) team_ids_jwt_field: Option<String>,
+    pub(super) team_id_default: Option<String>,
+    pub(super) team_allowed_routes: Option<Vec<String>>,
+    pub(super) org_id_jwt_field: Option<String>,
+    pub(super) end_user_id_jwt_field: Option<String>,
+    pub(super) admin_jwt_scope: Option<String>,
+    pub(super) admin_allowed_routes: Option<Vec<String>>,
+    pub(super) public_key_ttl: Option<f64>,
+    pub(super) public_key_stale_ttl: Option<f64>,
+    pub(super) leeway: Option<f64>,
 }
 
 /// The keys that both `router_settings` and `litellm_settings` may hold; the former wins.

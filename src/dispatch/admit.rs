@@ -95,7 +95,9 @@ impl Payers {
         inbound: &Inbound,
         resolved: &Resolved,
     ) -> Result<Self, AuthError> {
-        let end_user = inbound.end_user();
+        // Who says by its token whom it serves does not serve others.
+        let of_token = identity.customer().map(str::to_owned);
+        let end_user = of_token.or_else(|| inbound.end_user());
         let tags = inbound.tags(identity.key());
         let models = [inbound.model.as_str(), resolved.group.as_str()];
         let asked = shared

@@ -98,6 +98,8 @@ mod timers;
 #[cfg(test)]
 mod token_counter;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod transcripts;
 #[cfg(test)]
 mod tutorial;

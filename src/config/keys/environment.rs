@@ -31,6 +31,19 @@ pub(super) const VARIABLES: &[Key] = &[
         "",
         "`general_settings.database_url`, where the file does not say",
     ),
+    on(
+        "JWT_PUBLIC_KEY_URL",
+        Url,
+        "",
+        "where the keys of `general_settings.enable_jwt_auth` are: a key set or an OpenID discovery document; several with commas between",
+    ),
+    on(
+        "JWT_AUDIENCE",
+        Text,
+        "",
+        "whom tokens must be for; several with commas between",
+    ),
+    on("JWT_ISSUER", Text, "", "of whom they must be"),
     on("LITELLM_LOG", Text, "`INFO`", "log level"),
     on(
         "JSON_LOGS",

@@ -153,6 +153,7 @@ pub const SECTIONS: &[Section] = &[
     litellm::LITELLM,
     litellm::CACHE_PARAMS,
     general::GENERAL,
+    general::JWT,
     own::CREDENTIALS,
     own::TRUNKLINE,
     own::TIMEOUTS,

@@ -13,7 +13,7 @@ use serde::forward_to_deserialize_any;
 
 use super::super::raw::{
     RawAllowedFails, RawCache, RawClientGone, RawEntry, RawFleet, RawGeneral, RawInfo, RawJournal,
-    RawLitellm, RawLogging, RawParams, RawRateLimits, RawReceipts, RawRetries, RawRouter,
+    RawJwt, RawLitellm, RawLogging, RawParams, RawRateLimits, RawReceipts, RawRetries, RawRouter,
     RawStrategyArgs, RawTimeouts, RawTranscripts, RawTrunkline, RawUser,
 };
 use super::{Key, SECTIONS, Status, key, markdown, section};
@@ -122,6 +122,11 @@ fn the_table_and_the_structs_know_the_same_keys() {
             vec![],
         ),
         ("general_settings", fields::<RawGeneral>(), vec![]),
+        (
+            "general_settings.litellm_jwtauth",
+            fields::<RawJwt>(),
+            vec![],
+        ),
         ("trunkline", fields::<RawTrunkline>(), vec!["model_prices"]),
         ("trunkline.timeouts", fields::<RawTimeouts>(), vec![]),
         ("trunkline.client_gone", fields::<RawClientGone>(), vec![]),

@@ -49,6 +49,8 @@ struct Readiness {
     journal: &'static str,
     /// `off`, `kept`, or `waiting`: the database takes none, and those that no room is left for are lost.
     transcripts: &'static str,
+    /// `missing`: the identity provider's keys cannot be had, so tokens cannot be checked; `off` without one.
+    signing_keys: &'static str,
     /// Age of the oldest record that is on the journal and not yet in the database.
     spend_lag_ms: u128,
 }
@@ -165,6 +167,11 @@ async fn is_ready(app: &App) -> Readiness {
             None => "off",
             Some(transcripts) if transcripts.is_waiting() => "waiting",
             Some(_) => "kept",
+        },
+        signing_keys: match app.keys.has_signing_keys() {
+            None => "off",
+            Some(true) => "there",
+            Some(false) => "missing",
         },
         spend_lag_ms: app.ledger.status().lag(UnixMs::now()).as_millis(),
     }
