@@ -18,6 +18,10 @@ use trunkline_actors::ports::{
     BudgetKey, BudgetName, Carry, Pieces, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
 
+use super::import::conformance::{
+    an_alias_that_another_key_has_is_left_to_it, an_import_takes_all_kinds_of_a_batch,
+    what_an_import_brings_counts_once,
+};
 use super::reports::conformance::{
     a_search_goes_on_behind_the_rows_it_walked_over, names_are_listed_once_in_order,
     names_that_no_roll_up_has_together_are_an_error, old_rows_go_and_their_sums_stay,
@@ -40,7 +44,8 @@ const DAY: u64 = 86_400_000;
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
-    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts";
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, \
+    trunkline.imported, trunkline.openings";
 
 macro_rules! suite {
     ($store:path; $($case:ident),* $(,)?) => {
@@ -96,6 +101,9 @@ macro_rules! all_cases {
             a_search_goes_on_behind_the_rows_it_walked_over,
             names_are_listed_once_in_order,
             old_rows_go_and_their_sums_stay,
+            what_an_import_brings_counts_once,
+            an_import_takes_all_kinds_of_a_batch,
+            an_alias_that_another_key_has_is_left_to_it,
             a_transcript_comes_back_as_it_was_kept,
             old_transcripts_go_and_rows_of_the_books_stay,
         }

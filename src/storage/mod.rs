@@ -8,6 +8,7 @@ mod audit;
 mod booked;
 mod books;
 mod error;
+mod import;
 mod ledger_sums;
 mod postgres;
 pub mod reports;
@@ -34,6 +35,7 @@ use trunkline_actors::ports::{BoxFuture, SpendStore};
 
 pub use self::audit::{Difference, LedgerAudit, RowSpan, SumsAudit};
 pub use self::error::StorageError;
+pub use self::import::{Arrival, Arrivals, ImportStore, ImportedRow, Outcome, Taken};
 pub use self::reports::{Aging, Expiry, SpendReports};
 pub use self::tenants::{
     ModelBudget, TemporaryIncrease, TenantKind, TenantPage, TenantRow, TenantStore, Terms,
@@ -58,6 +60,8 @@ pub struct Store {
     pub transcripts: Arc<dyn TranscriptStore>,
     /// Removes what is old.
     pub expiry: Arc<dyn Expiry>,
+    /// Takes keys and tenants from elsewhere.
+    pub imports: Arc<dyn ImportStore>,
     /// Writes the books; for the spend ledger.
     pub ledger: Arc<dyn SpendStore>,
     /// Whether the database answers, and its end.

@@ -18,6 +18,13 @@ use crate::storage::{KeyPage, KeyRow, KeyStore, StorageError};
 const COLUMNS: &str = "id, key_name, alias, user_id, team_id, organization_id, budget_id, models, max_budget, rpm_limit, \
      tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, created_by, updated_at";
 
+/// The parameters of what does not change are bound all the same.
+const UPDATE: &str = "UPDATE trunkline.virtual_keys SET key_name = $2, alias = $3, user_id = $4, team_id = $5, \
+     organization_id = $6, budget_id = $7, models = $8, max_budget = $9, rpm_limit = $10, \
+     tpm_limit = $11, max_parallel = $12, terms = $13, expires_at = $14, blocked = $15, \
+     metadata = $16, settings = $17, created_at = coalesce(created_at, $18), \
+     created_by = coalesce(created_by, $19), updated_at = $20 WHERE id = $1";
+
 impl KeyStore for Postgres {
     fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(
@@ -46,15 +53,7 @@ impl KeyStore for Postgres {
         Box::pin(
             self.connections
                 .write("change a virtual key", move |transaction| {
-                    Box::pin(async move {
-                        // The parameters of what does not change are bound all the same.
-                        let sql = "UPDATE trunkline.virtual_keys SET key_name = $2, alias = $3, user_id = $4, team_id = $5, \
-                             organization_id = $6, budget_id = $7, models = $8, max_budget = $9, rpm_limit = $10, \
-                             tpm_limit = $11, max_parallel = $12, terms = $13, expires_at = $14, blocked = $15, \
-                             metadata = $16, settings = $17, created_at = coalesce(created_at, $18), \
-                             created_by = coalesce(created_by, $19), updated_at = $20 WHERE id = $1";
-                        Ok(write(transaction, &row, sql).await? == 1)
-                    })
+                    Box::pin(async move { Ok(write(transaction, &row, UPDATE).await? == 1) })
                 }),
         )
     }
@@ -87,6 +86,28 @@ async fn list(client: &impl GenericClient, page: &KeyPage) -> Result<Vec<KeyRow>
         client.query(&statement, &[&after, &limit]).await?
     };
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+}
+
+/// The keys with those ids.
+pub(super) async fn by_ids(
+    client: &impl GenericClient,
+    ids: &[&str],
+) -> Result<Vec<KeyRow>, WorkError> {
+    let statement = client
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM trunkline.virtual_keys WHERE id = ANY($1)"
+        ))
+        .await?;
+    let rows = client.query(&statement, &[&ids]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+}
+
+/// Stores the key over what was stored, but for when and by whom it was made.
+pub(super) async fn put(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
+    if write(transaction, row, UPDATE).await? == 0 {
+        insert(transaction, row).await?;
+    }
+    Ok(())
 }
 
 async fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {

@@ -8,6 +8,7 @@ mod address;
 mod booked;
 mod convert;
 mod expiry;
+mod import;
 mod keys;
 mod ledger_reads;
 mod migrate;
@@ -71,6 +72,7 @@ pub(super) async fn open(
         reports: Arc::clone(&postgres) as _,
         transcripts: Arc::clone(&postgres) as _,
         expiry: Arc::clone(&postgres) as _,
+        imports: Arc::clone(&postgres) as _,
         ledger: Arc::clone(&postgres) as _,
         lifecycle: postgres,
     })

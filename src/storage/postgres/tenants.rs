@@ -52,7 +52,7 @@ impl TenantStore for Postgres {
         Box::pin(
             self.connections
                 .write("change a tenant", move |transaction| {
-                    Box::pin(async move { insert(transaction, &row, REPLACE).await.map(drop) })
+                    Box::pin(async move { put(transaction, &row).await })
                 }),
         )
     }
@@ -108,6 +108,29 @@ impl TenantStore for Postgres {
             })
         }))
     }
+}
+
+/// Stores it over what was stored, but for when and by whom it was made.
+pub(super) async fn put(client: &impl GenericClient, row: &TenantRow) -> Result<(), WorkError> {
+    insert(client, row, REPLACE).await.map(drop)
+}
+
+/// Those of that kind with those ids.
+pub(super) async fn by_ids(
+    client: &impl GenericClient,
+    kind: TenantKind,
+    ids: &[&str],
+) -> Result<Vec<TenantRow>, WorkError> {
+    let statement = client
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM trunkline.tenants WHERE kind = $1 AND id = ANY($2)"
+        ))
+        .await?;
+    let rows = client.query(&statement, &[&kind.as_str(), &ids]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| read(kind, row))
+        .collect::<Result<_, _>>()?)
 }
 
 /// `known` is what happens to one that is stored already. Answers whether anything was written.

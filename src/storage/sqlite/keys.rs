@@ -1,7 +1,7 @@
 //! Statements on `virtual_keys`.
 
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
-use rusqlite::{Row, Transaction, named_params};
+use rusqlite::{Connection, Row, Transaction, named_params};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 use trunkline_actors::ports::BoxFuture;
@@ -13,6 +13,14 @@ use crate::storage::books::integer;
 use crate::storage::{KeyPage, KeyRow, KeyStore, StorageError};
 
 const TABLE: &str = "virtual_keys";
+
+/// The parameters of what does not change are bound all the same.
+const UPDATE: &str = "UPDATE virtual_keys SET key_name = :key_name, alias = :alias, user_id = :user, team_id = :team, \
+     organization_id = :organisation, budget_id = :budget, models = :models, \
+     max_budget = :max_budget, rpm_limit = :rpm, tpm_limit = :tpm, max_parallel = :parallel, \
+     terms = :terms, expires_at = :expires_at, blocked = :blocked, metadata = :metadata, \
+     settings = :settings, created_at = coalesce(created_at, :created_at), \
+     created_by = coalesce(created_by, :created_by), updated_at = :updated_at WHERE id = :id";
 
 impl KeyStore for Sqlite {
     fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>> {
@@ -28,10 +36,7 @@ impl KeyStore for Sqlite {
         Box::pin(
             self.connections
                 .read("read a virtual key", move |connection| {
-                    let mut statement =
-                        connection.prepare_cached("SELECT * FROM virtual_keys WHERE id = ?1")?;
-                    let mut rows = statement.query([id.as_str()])?;
-                    rows.next()?.map(read).transpose()
+                    by_id(connection, &id)
                 }),
         )
     }
@@ -40,18 +45,7 @@ impl KeyStore for Sqlite {
         Box::pin(
             self.connections
                 .write("change a virtual key", move |transaction| {
-                    // The parameters of what does not change are bound all the same.
-                    let changed = write(
-                        transaction,
-                        &row,
-                        "UPDATE virtual_keys SET key_name = :key_name, alias = :alias, user_id = :user, team_id = :team, \
-                         organization_id = :organisation, budget_id = :budget, models = :models, \
-                         max_budget = :max_budget, rpm_limit = :rpm, tpm_limit = :tpm, max_parallel = :parallel, \
-                         terms = :terms, expires_at = :expires_at, blocked = :blocked, metadata = :metadata, \
-                         settings = :settings, created_at = coalesce(created_at, :created_at), \
-                         created_by = coalesce(created_by, :created_by), updated_at = :updated_at WHERE id = :id",
-                    )?;
-                    Ok(changed == 1)
+                    Ok(write(transaction, &row, UPDATE)? == 1)
                 }),
         )
     }
@@ -83,6 +77,21 @@ impl KeyStore for Sqlite {
                 }),
         )
     }
+}
+
+/// The key with that id.
+pub(super) fn by_id(connection: &Connection, id: &KeyId) -> Result<Option<KeyRow>, WorkError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM virtual_keys WHERE id = ?1")?;
+    let mut rows = statement.query([id.as_str()])?;
+    rows.next()?.map(read).transpose()
+}
+
+/// Stores the key over what was stored, but for when and by whom it was made.
+pub(super) fn put(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
+    if write(transaction, row, UPDATE)? == 0 {
+        insert(transaction, row)?;
+    }
+    Ok(())
 }
 
 fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {

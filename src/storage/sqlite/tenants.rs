@@ -49,9 +49,7 @@ impl TenantStore for Sqlite {
     fn put(&self, row: TenantRow) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(
             self.connections
-                .write("change a tenant", move |transaction| {
-                    insert(transaction, &row, REPLACE).map(drop)
-                }),
+                .write("change a tenant", move |transaction| put(transaction, &row)),
         )
     }
 
@@ -105,6 +103,11 @@ impl TenantStore for Sqlite {
     }
 }
 
+/// Stores it over what was stored, but for when and by whom it was made.
+pub(super) fn put(transaction: &Transaction<'_>, row: &TenantRow) -> Result<(), WorkError> {
+    insert(transaction, row, REPLACE).map(drop)
+}
+
 /// `known` is what happens to one that is stored already. Answers whether anything was written.
 fn insert(
     transaction: &Transaction<'_>,
@@ -136,7 +139,8 @@ fn insert(
     Ok(written == 1)
 }
 
-fn by_id(
+/// The one with that id.
+pub(super) fn by_id(
     connection: &Connection,
     kind: TenantKind,
     id: &str,
