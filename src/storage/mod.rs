@@ -10,6 +10,7 @@ mod books;
 mod error;
 mod import;
 mod ledger_sums;
+mod litellm;
 mod postgres;
 pub mod reports;
 mod sqlite;
@@ -36,6 +37,7 @@ use trunkline_actors::ports::{BoxFuture, SpendStore};
 pub use self::audit::{Difference, LedgerAudit, RowSpan, SumsAudit};
 pub use self::error::StorageError;
 pub use self::import::{Arrival, Arrivals, ImportStore, ImportedRow, Outcome, Taken};
+pub use self::litellm::{LitellmEvent, LitellmReader, LitellmTable};
 pub use self::reports::{Aging, Expiry, SpendReports};
 pub use self::tenants::{
     ModelBudget, TemporaryIncrease, TenantKind, TenantPage, TenantRow, TenantStore, Terms,
@@ -264,6 +266,15 @@ pub async fn postgres_schema(
     settings: PoolSettings,
 ) -> Result<SchemaVersion, StorageError> {
     postgres::schema(url, shown, settings).await
+}
+
+/// Reads the tables of a LiteLLM database, all of one moment. `shown` is the URL without secrets. Must be called on a tokio
+/// runtime; the connection is on a thread of its own, which ends with the reading.
+///
+/// # Errors
+/// [`StorageError::Address`] or [`StorageError::Server`].
+pub async fn read_litellm(url: &str, shown: &str) -> Result<LitellmReader, StorageError> {
+    postgres::litellm::read(url, shown).await
 }
 
 // === impl Store ===

@@ -11,6 +11,7 @@ mod expiry;
 mod import;
 mod keys;
 mod ledger_reads;
+pub(super) mod litellm;
 mod migrate;
 mod partitions;
 mod pool;
