@@ -11,7 +11,7 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
 
-use super::budgets::BudgetRules;
+use super::budgets::{BudgetRules, endless, or_default};
 use super::error::AuthError;
 use crate::storage::{KeyRow, Store, TenantKind, TenantRow, Terms};
 
@@ -301,21 +301,5 @@ impl PayerReader {
     async fn load(&self, terms: BudgetTerms) -> Result<Arc<Budget>, AuthError> {
         let budget = Budget::load(&self.ledger, terms, UnixMs::now()).await?;
         Ok(Arc::new(budget))
-    }
-}
-
-/// What is spent is counted, from the last reset on, where no budget is given.
-fn endless(subject: &Subject, terms: &Terms) -> BudgetTerms {
-    BudgetTerms {
-        generation: terms.reset_at,
-        ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
-    }
-}
-
-/// The config's budget counts for whoever has none.
-fn or_default(stored: Terms, default: Option<&Terms>) -> Terms {
-    match default {
-        Some(default) if stored.max_budget.is_none() => stored.or(default),
-        _ => stored,
     }
 }

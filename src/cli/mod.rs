@@ -5,6 +5,7 @@ mod config_schema;
 mod explain;
 mod generate_key;
 mod healthcheck;
+mod import_litellm;
 mod ledger;
 mod migrate;
 mod prices;
@@ -65,6 +66,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Check the books, or correct them by other prices.
     Ledger(ledger::LedgerArgs),
+    /// Copy keys, tenants, spend and models out of a LiteLLM database.
+    ImportLitellm(import_litellm::ImportArgs),
     /// Bring the database's tables up to date and exit.
     Migrate(migrate::MigrateArgs),
     /// Ask a running gateway whether it is alive; for container health checks.
@@ -114,6 +117,10 @@ pub fn run() -> ExitCode {
             Err(err) => Err(err),
         },
         Some(Command::Ledger(args)) => match ledger::run(&args, env) {
+            Ok(code) => return code,
+            Err(err) => Err(err),
+        },
+        Some(Command::ImportLitellm(args)) => match import_litellm::run(&args, env) {
             Ok(code) => return code,
             Err(err) => Err(err),
         },

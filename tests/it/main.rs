@@ -32,6 +32,8 @@ mod header_wait;
 #[cfg(test)]
 mod health_checks;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod journal_first;
 #[cfg(test)]
 mod journal_room;
