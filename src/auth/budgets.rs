@@ -124,6 +124,11 @@ impl BudgetRules {
         (own.key_at(now), own.windows.at(now).end)
     }
 
+    /// Whether the config gives every customer a budget.
+    pub fn has_customer_budget(&self) -> bool {
+        self.default_end_user.is_some() || self.default_end_user_id.is_some()
+    }
+
     /// The window of that length, beside the own one's, that runs at `now`.
     pub fn further_window(
         &self,

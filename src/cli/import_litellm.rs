@@ -236,7 +236,14 @@ fn kind_text(text: &mut String, kind: &KindReport) {
     let not_taken = kind.not_taken.values().map(|tally| tally.rows).sum();
     let left_out = kind.left_out.values().map(|tally| tally.rows).sum();
     let parts = [
-        sum(kind.new, "new"),
+        sum(
+            kind.new,
+            if kind.is_for_a_file() {
+                "for a config file"
+            } else {
+                "new"
+            },
+        ),
         sum(kind.updated, "updated"),
         sum(kind.unchanged, "unchanged"),
         sum(kept, "kept as they are here"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
 
 use super::row::SourceRow;
@@ -79,9 +79,7 @@ pub(super) fn map(row: &SourceRow<'_>, context: &Context<'_>) -> Result<Mapped, 
         is_name
     });
     let settings = kept(row, &[], IDLE, &mut remarks)?;
-    if says_default(&settings) {
-        remarks.remove(&Remark::Idle("key_type"));
-    }
+    drop_usual(&settings, &mut remarks);
     let row = KeyRow {
         id,
         key_name: key_name(row)?,
@@ -135,7 +133,10 @@ pub(super) fn is_shortened(name: &str) -> bool {
         .is_some_and(|rest| rest.chars().count() <= 4)
 }
 
-/// `key_type: default` asks for nothing.
-fn says_default(settings: &Map<String, Value>) -> bool {
-    settings.get("key_type").and_then(Value::as_str) == Some("default")
+/// What no key may do here is no news: management. A type has its meaning in the routes.
+fn drop_usual(settings: &Map<String, Value>, remarks: &mut BTreeSet<Remark>) {
+    remarks.remove(&Remark::Idle("key_type"));
+    if settings.get("allowed_routes") == Some(&json!(["llm_api_routes"])) {
+        remarks.remove(&Remark::Idle("allowed_routes"));
+    }
 }

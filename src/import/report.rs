@@ -33,7 +33,7 @@ pub struct KindReport {
     pub missing: Vec<String>,
     /// Rows that were read.
     pub found: u64,
-    /// Rows that came.
+    /// Rows that came; models that can be read.
     pub new: u64,
     /// Rows that came before and are other ones by now.
     pub updated: u64,
@@ -83,9 +83,8 @@ impl Report {
 
     /// Whether anything was changed here.
     pub fn changed(&self) -> bool {
-        self.kinds
-            .values()
-            .any(|kind| kind.new + kind.updated > 0 || !kind.spent.is_zero())
+        let mut rows = self.kinds.values().filter(|kind| !kind.is_for_a_file());
+        rows.any(|kind| kind.new + kind.updated > 0 || !kind.spent.is_zero())
     }
 
     /// `{"kinds": [{"name", "table", "absent", "missing_columns", "found", "new", "updated", "unchanged", "kept", "not_taken",
@@ -114,6 +113,11 @@ impl KindReport {
             remarks: BTreeMap::new(),
             spent: Usd::ZERO,
         }
+    }
+
+    /// Not for the database: for a piece of a config file.
+    pub fn is_for_a_file(&self) -> bool {
+        matches!(self.table, LitellmTable::Models | LitellmTable::Credentials)
     }
 
     pub(super) fn refused(&mut self, refused: &Refused, label: &str) {

@@ -71,7 +71,14 @@ pub(super) fn map(
         ),
     };
     if kind == TenantKind::User && id == LITELLMS_OWN {
-        return Err(Refused::LeftOut("is LiteLLM's own sum over everybody"));
+        return Err(Refused::LeftOut(
+            "is LiteLLM's own sum over everybody: a budget of the whole gateway begins at nothing",
+        ));
+    }
+    if kind == TenantKind::EndUser && !context.rules.has_customer_budget() && says_nothing(row)? {
+        return Err(Refused::LeftOut(
+            "has spent and nothing else: customers without terms are no rows here",
+        ));
     }
     let mut remarks = BTreeSet::new();
     let (created, updated) = times(row, context.now)?;
@@ -111,7 +118,9 @@ pub(super) fn map(
     if let Some(organisations) = row.get::<Value>("organizations")?
         && !is_empty(&organisations)
     {
-        remarks.insert(Remark::Idle("organization memberships"));
+        remarks.insert(Remark::Note(
+            "memberships of organizations are kept and change nothing in this version",
+        ));
     }
     tenant.settings = kept(row, PLAIN, IDLE, &mut remarks)?;
     let read = terms::read(row, &mut remarks)?;
@@ -125,6 +134,27 @@ pub(super) fn map(
         openings,
         remarks,
     })
+}
+
+/// LiteLLM makes a row for each customer that a request names.
+fn says_nothing(row: &SourceRow<'_>) -> Result<bool, Refused> {
+    for name in [
+        "alias",
+        "budget_id",
+        "models",
+        "blocked",
+        "allowed_model_region",
+        "default_model",
+        "object_permission_id",
+    ] {
+        if row
+            .get::<Value>(name)?
+            .is_some_and(|value| !is_empty(&value))
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn team_id(row: &SourceRow<'_>) -> Result<String, Refused> {

@@ -44,6 +44,7 @@ struct RawBudget {
     max_budget: Option<Box<RawValue>>,
     budget_duration: Option<String>,
     budget_reset_at: Option<String>,
+    created_at: Option<String>,
 }
 
 /// Terms with what is needed to say which window runs.
@@ -92,12 +93,16 @@ pub(super) fn read(row: &SourceRow<'_>, remarks: &mut BTreeSet<Remark>) -> Resul
             let amount = budget.max_budget.as_deref().map(RawValue::get);
             let amount = amount.filter(|text| *text != "null");
             let amount = amount.map(|text| usd("max_budget", text)).transpose();
+            let resets_at = budget.budget_reset_at.as_deref().and_then(time);
+            let duration = readable(budget.budget_duration, remarks);
+            let created = budget.created_at.as_deref().and_then(time);
             let shared = Terms {
                 max_budget: amount.map_err(|err| Refused::because(&err))?,
-                budget_duration: readable(budget.budget_duration, remarks),
+                since: since(duration.as_deref(), resets_at, created),
+                budget_duration: duration,
                 ..Terms::default()
             };
-            (shared, budget.budget_reset_at.as_deref().and_then(time))
+            (shared, resets_at)
         }
     };
     let resets_at = if terms.budget_duration.is_some() {
@@ -105,25 +110,31 @@ pub(super) fn read(row: &SourceRow<'_>, remarks: &mut BTreeSet<Remark>) -> Resul
     } else {
         shared_resets
     };
+    let duration = terms.clone().or(&shared).budget_duration;
+    terms.since = since(duration.as_deref(), resets_at, terms.since);
     let whole = terms.clone().or(&shared);
-    // Days and months that the calendar does not align are counted from the day on which the running window began.
-    if let (Some(resets_at), Some(Ok(period))) = (
-        resets_at,
-        whole.budget_duration.as_deref().map(str::parse::<Period>),
-    ) && is_counted(period)
-    {
-        let length = u64::try_from(period.usual_length().as_millis()).unwrap_or(u64::MAX);
-        terms.since = Some(UnixMs(resets_at.0.saturating_sub(length)));
-    }
-    let whole = Terms {
-        since: terms.since,
-        ..whole
-    };
     Ok(Read {
         terms,
         whole,
         resets_at,
     })
+}
+
+/// From when on windows are counted. Days and months that the calendar does not align are counted from the day on which the
+/// window began that runs in LiteLLM.
+fn since(
+    duration: Option<&str>,
+    resets_at: Option<UnixMs>,
+    created: Option<UnixMs>,
+) -> Option<UnixMs> {
+    let period: Option<Period> = duration.and_then(|text| text.parse().ok());
+    match (period, resets_at) {
+        (Some(period), Some(resets_at)) if is_counted(period) => {
+            let length = u64::try_from(period.usual_length().as_millis()).unwrap_or(u64::MAX);
+            Some(UnixMs(resets_at.0.saturating_sub(length)))
+        }
+        _ => created,
+    }
 }
 
 /// Whether windows depend on when the budget was given.

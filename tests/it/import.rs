@@ -172,9 +172,9 @@ fn check_taken(scene: &Scene) {
         ("teams", [31, 30, 0, 0, 0, 1, 0]),
         ("users", [301, 300, 0, 0, 0, 0, 1]),
         ("team members", [61, 61, 0, 0, 0, 0, 0]),
-        ("customers", [250, 250, 0, 0, 0, 0, 0]),
+        ("customers", [300, 250, 0, 0, 0, 0, 50]),
         ("tags", [1, 1, 0, 0, 0, 0, 0]),
-        ("keys", [1525, 1522, 0, 0, 0, 2, 1]),
+        ("keys", [1526, 1523, 0, 0, 0, 2, 1]),
     ] {
         assert_eq!(counts(&report, name), want, "{name}: {report:#}");
     }
@@ -187,7 +187,7 @@ fn check_taken(scene: &Scene) {
     assert_eq!(told(&report, "teams", "team_id holds a colon"), 1);
     assert_eq!(told(&report, "teams", "models is kept"), 1);
     assert_eq!(told(&report, "users", "user_role is not known"), 1);
-    assert_eq!(told(&report, "users", "organization memberships"), 1);
+    assert_eq!(told(&report, "users", "memberships of organizations"), 1);
     assert_eq!(told(&report, "budgets", "tpd_limit has no counterpart"), 1);
     assert_eq!(told(&report, "customers", "default_model is kept"), 1);
 
@@ -214,6 +214,7 @@ fn check_taken(scene: &Scene) {
         ("of-blocked-team", 401),
         ("of-poor-team", 422),
         ("of-member", 422),
+        ("of-default-member", 422),
         ("slow", 200),
         ("slow", 429),
         ("hurried", 200),
@@ -331,7 +332,7 @@ fn a_second_import_changes_nothing_and_says_so() {
     let (report, _) = scene.report(&[]);
 
     assert_eq!(report["changed"], false, "{report:#}");
-    assert_eq!(counts(&report, "keys"), [1525, 0, 0, 1522, 0, 2, 1]);
+    assert_eq!(counts(&report, "keys"), [1526, 0, 0, 1523, 0, 2, 1]);
     assert_eq!(counts(&report, "users"), [301, 0, 0, 300, 0, 0, 1]);
     assert_eq!(kind(&report, "keys")["spent"], "0");
     assert_eq!(books(&scene.home), before);
@@ -343,7 +344,7 @@ fn a_dry_run_writes_nothing_and_says_what_would_come() {
 
     let (report, _) = scene.report(&["--dry-run"]);
 
-    assert_eq!(counts(&report, "keys")[..2], [1525, 1522]);
+    assert_eq!(counts(&report, "keys")[..2], [1526, 1523]);
     assert_eq!(kind(&report, "tags")["spent"], "3.5");
     assert!(!scene.home.path().join("trunkline.db").exists());
 
@@ -354,7 +355,7 @@ fn a_dry_run_writes_nothing_and_says_what_would_come() {
     );
     let before = books(&scene.home);
     let (report, _) = scene.report(&["--dry-run"]);
-    assert_eq!(counts(&report, "keys"), [1525, 0, 1, 1521, 0, 2, 1]);
+    assert_eq!(counts(&report, "keys"), [1526, 0, 1, 1522, 0, 2, 1]);
     assert_eq!(kind(&report, "keys")["spent"], "1");
     assert_eq!(books(&scene.home), before);
 }
@@ -402,12 +403,12 @@ fn what_was_changed_here_stays_unless_it_is_to_be_overwritten() {
     gateway.stop();
 
     let (report, _) = scene.report(&[]);
-    assert_eq!(counts(&report, "keys")[2..5], [0, 1521, 1]);
+    assert_eq!(counts(&report, "keys")[2..5], [0, 1522, 1]);
     assert_eq!(counts(&report, "teams")[2..5], [0, 29, 1]);
     assert_eq!(told(&report, "teams", "was changed here"), 1);
 
     let (report, _) = scene.report(&["--overwrite"]);
-    assert_eq!(counts(&report, "keys")[2..5], [1, 1521, 0]);
+    assert_eq!(counts(&report, "keys")[2..5], [1, 1522, 0]);
     let gateway = scene.start();
     assert_eq!(info(&gateway, "plain")["rpm_limit"], Value::Null);
     let team = gateway.get("/team/info?team_id=team-1").json();
@@ -432,8 +433,8 @@ fn an_older_database_without_some_tables_and_columns_is_read_all_the_same() {
     let (report, _) = scene.report(&[]);
 
     assert_eq!(kind(&report, "tags")["absent"], true);
-    assert_eq!(counts(&report, "keys"), [1525, 1522, 0, 0, 0, 2, 1]);
-    assert_eq!(counts(&report, "team members")[..2], [2, 2]);
+    assert_eq!(counts(&report, "keys"), [1526, 1523, 0, 0, 0, 2, 1]);
+    assert_eq!(counts(&report, "team members")[..2], [3, 3]);
     let missing = kind(&report, "users")["missing_columns"].to_string();
     assert!(missing.contains("user_alias"), "{missing}");
     let gateway = scene.start();
@@ -586,7 +587,7 @@ fn a_wrong_salt_key_is_said_for_each_model_and_takes_nothing_else_away() {
     let reasons = kind(&report, "models")["reasons"]["not_taken"].to_string();
     assert!(reasons.contains("stored too"), "{reasons}");
     assert_eq!(counts(&report, "credentials")[5], 1);
-    assert_eq!(counts(&report, "keys")[..2], [1525, 1522]);
+    assert_eq!(counts(&report, "keys")[..2], [1526, 1523]);
     assert!(!scene.home.path().join("models.yaml").exists());
 
     // LiteLLM takes the master key where no salt key is set; here it is another one.

@@ -196,18 +196,31 @@ impl Query<'_> {
         let (table, teams) = (self.table.table(), LitellmTable::Teams.table());
         let in_table = self.has(table, &["team_id", "user_id"]);
         let in_lists = self.has(teams, &["team_id", "members_with_roles"]);
-        let wanted = self.table.columns();
-        let columns = list(wanted.filter(|column| self.has(table, &[column])));
         let memberships = if in_table {
-            format!("SELECT {columns} FROM {} AS t", self.name(table))
+            format!("SELECT * FROM {}", self.name(table))
         } else {
             "SELECT NULL::text AS team_id, NULL::text AS user_id WHERE false".to_owned()
         };
-        let budget = if in_table && self.has(table, &["budget_id"]) {
-            self.budget()
+        // A team may name the budget of members who have none of their own.
+        let named = self.has(teams, &["team_id", "metadata"]).then(|| {
+            format!(
+                "(SELECT metadata::jsonb ->> 'team_member_budget_id' FROM {} AS team WHERE team.team_id = m.team_id)",
+                self.name(teams)
+            )
+        });
+        let own = (in_table && self.has(table, &["budget_id"])).then(|| "m.budget_id".to_owned());
+        let budgets: Vec<String> = own.into_iter().chain(named).collect();
+        let budget_id = if budgets.is_empty() {
+            "NULL::text".to_owned()
         } else {
-            String::new()
+            format!("coalesce({})", budgets.join(", "))
         };
+        let spend = if in_table && self.has(table, &["spend"]) {
+            "m.spend"
+        } else {
+            "0"
+        };
+        let budget = self.budget();
         let roles = if in_lists {
             format!(
                 "SELECT DISTINCT ON (team_id, user_id) team_id, member ->> 'user_id' AS user_id, member ->> 'role' AS role \
@@ -223,7 +236,8 @@ impl Query<'_> {
         (in_table || in_lists).then(|| {
             format!(
                 "SELECT row_to_json(found)::text FROM (SELECT t.*{budget} FROM \
-                 (SELECT * FROM ({memberships}) AS memberships FULL JOIN ({roles}) AS roles USING (team_id, user_id)) AS t \
+                 (SELECT m.team_id, m.user_id, m.role, {spend} AS spend, {budget_id} AS budget_id \
+                  FROM (({memberships}) AS memberships FULL JOIN ({roles}) AS roles USING (team_id, user_id)) AS m) AS t \
                  ORDER BY t.team_id, t.user_id) AS found"
             )
         })
@@ -235,7 +249,12 @@ impl Query<'_> {
         if !self.has(budgets, &["budget_id"]) {
             return String::new();
         }
-        let wanted = ["max_budget", "budget_duration", "budget_reset_at"];
+        let wanted = [
+            "max_budget",
+            "budget_duration",
+            "budget_reset_at",
+            "created_at",
+        ];
         let there = wanted
             .into_iter()
             .filter(|column| self.has(budgets, &[column]));
