@@ -7,6 +7,7 @@ mod generate_key;
 mod healthcheck;
 mod import_litellm;
 mod ledger;
+mod litellm_views;
 mod migrate;
 mod prices;
 mod serve;
@@ -68,6 +69,8 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     /// Copy keys, tenants, spend and models out of a LiteLLM database.
     ImportLitellm(import_litellm::ImportArgs),
+    /// Make views with the names of LiteLLM's tables, for dashboards on PostgreSQL.
+    LitellmViews(litellm_views::ViewsArgs),
     /// Bring the database's tables up to date and exit.
     Migrate(migrate::MigrateArgs),
     /// Ask a running gateway whether it is alive; for container health checks.
@@ -128,6 +131,7 @@ pub fn run() -> ExitCode {
             Ok(code) => return code,
             Err(err) => Err(err),
         },
+        Some(Command::LitellmViews(args)) => litellm_views::run(&args, env),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args, env),
         None if cli.generate_key => {
             let args = generate_key::GenerateKeyArgs::for_user(

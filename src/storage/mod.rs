@@ -277,6 +277,21 @@ pub async fn read_litellm(url: &str, shown: &str) -> Result<LitellmReader, Stora
     postgres::litellm::read(url, shown).await
 }
 
+/// Makes views with the names and types of LiteLLM's tables over ours, in a schema of the PostgreSQL database at `url`, or
+/// drops those that were made; answers with their names.
+///
+/// # Errors
+/// As [`open_postgres`]; [`StorageError::AlreadyExists`] where something else has one of the names.
+pub async fn litellm_views(
+    url: &str,
+    shown: &str,
+    settings: PoolSettings,
+    schema: String,
+    drop: bool,
+) -> Result<Vec<String>, StorageError> {
+    postgres::litellm_views::make(url, shown, settings, schema, drop).await
+}
+
 // === impl Store ===
 
 impl fmt::Debug for Store {

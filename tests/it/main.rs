@@ -44,6 +44,8 @@ mod kills;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod litellm_views;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod messages;

@@ -12,6 +12,7 @@ mod import;
 mod keys;
 mod ledger_reads;
 pub(super) mod litellm;
+pub(super) mod litellm_views;
 mod migrate;
 mod partitions;
 mod pool;
