@@ -1,8 +1,9 @@
 //! Takes what an import brings. What is done with a row is decided in [`crate::storage::import`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::{GenericClient, Transaction};
+use futures_util::future::try_join_all;
 use rust_decimal::Decimal;
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
@@ -32,56 +33,127 @@ async fn take(
     arrivals: Arrivals,
 ) -> Result<Vec<Outcome>, WorkError> {
     let dry_run = arrivals.dry_run;
-    let opens = arrivals.rows.iter().any(|one| !one.openings.is_empty());
-    if opens && !dry_run {
+    let windows: BTreeSet<BudgetKey> = arrivals
+        .rows
+        .iter()
+        .flat_map(|arrival| &arrival.openings)
+        .map(|(key, _)| window(key))
+        .collect();
+    if !windows.is_empty() && !dry_run {
         // No gateway makes a balance meanwhile: it would begin without, and miss the difference too.
         transaction
             .batch_execute(&format!("SELECT pg_advisory_xact_lock({SEEDS_LOCK})"))
             .await?;
     }
     let known = known(transaction, &arrivals).await?;
+    let mut spent = openings(transaction, windows.iter().collect()).await?;
     let places: Vec<(&str, String)> = arrivals
         .rows
         .iter()
         .map(|arrival| (arrival.row.kind(), arrival.row.id().to_owned()))
         .collect();
     let mut outcomes = Vec::with_capacity(arrivals.rows.len());
-    for (step, (kind, id)) in steps(arrivals, &known).into_iter().zip(places) {
+    let mut changes = Changes::default();
+    for (step, place) in steps(arrivals, &known).into_iter().zip(places) {
         let mut outcome = step.outcome;
-        if !dry_run {
-            match &step.row {
-                Some(ImportedRow::Key(row)) => keys::put(transaction, row).await?,
-                Some(ImportedRow::Tenant(row)) => tenants::put(transaction, row).await?,
-                None => {}
-            }
-            if let Some(digest) = &step.digest
-                && known.digests.get(&(kind, id.clone())) != Some(digest)
-            {
-                let statement = transaction
-                    .prepare_cached(
-                        "INSERT INTO trunkline.imported (kind, id, digest) VALUES ($1, $2, $3) \
-                         ON CONFLICT (kind, id) DO UPDATE SET digest = excluded.digest",
-                    )
-                    .await?;
-                transaction
-                    .execute(&statement, &[&kind, &id, digest])
-                    .await?;
-            }
+        changes.rows.extend(step.row);
+        if let Some(digest) = step.digest
+            && known.digests.get(&place) != Some(&digest)
+        {
+            changes.digests.insert(place, digest);
         }
-        for (key, spent) in &step.openings {
+        for (key, amount) in &step.openings {
             let key = window(key);
-            let difference = *spent - opening(transaction, &key).await?;
-            if difference.is_zero() {
-                continue;
+            let before = spent.insert(key.clone(), *amount).unwrap_or_default();
+            let difference = *amount - before;
+            if !difference.is_zero() {
+                outcome.opened += difference;
+                let change = changes.openings.entry(key).or_default();
+                *change = (*amount, change.1 + difference);
             }
-            if !dry_run {
-                open(transaction, &key, *spent, difference).await?;
-            }
-            outcome.opened += difference;
         }
         outcomes.push(outcome);
     }
+    if !dry_run {
+        changes.write(transaction).await?;
+    }
     Ok(outcomes)
+}
+
+/// What a batch changes, so that a distant server is asked a few times and not once for each row.
+#[derive(Default)]
+struct Changes {
+    rows: Vec<ImportedRow>,
+    /// By kind and id.
+    digests: BTreeMap<(&'static str, String), String>,
+    /// The sums, and by how much they changed.
+    openings: BTreeMap<BudgetKey, (Usd, Usd)>,
+}
+
+// === impl Changes ===
+
+impl Changes {
+    async fn write(&self, transaction: &Transaction<'_>) -> Result<(), WorkError> {
+        // The first prepares the statement; the others go out without waiting for each other.
+        if let Some((first, rest)) = self.rows.split_first() {
+            put(transaction, first).await?;
+            try_join_all(rest.iter().map(|row| put(transaction, row))).await?;
+        }
+        if !self.digests.is_empty() {
+            let kinds: Vec<&str> = self.digests.keys().map(|(kind, _)| *kind).collect();
+            let ids: Vec<&str> = self.digests.keys().map(|(_, id)| id.as_str()).collect();
+            let digests: Vec<&str> = self.digests.values().map(String::as_str).collect();
+            let statement = transaction
+                .prepare_cached(
+                    "INSERT INTO trunkline.imported (kind, id, digest) \
+                     SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) \
+                     ON CONFLICT (kind, id) DO UPDATE SET digest = excluded.digest",
+                )
+                .await?;
+            transaction
+                .execute(&statement, &[&kinds, &ids, &digests])
+                .await?;
+        }
+        if self.openings.is_empty() {
+            return Ok(());
+        }
+        let windows = Windows::of(self.openings.keys());
+        let spent: Vec<Decimal> = self
+            .openings
+            .values()
+            .map(|one| one.0.as_decimal())
+            .collect();
+        let changed: Vec<Decimal> = self
+            .openings
+            .values()
+            .map(|one| one.1.as_decimal())
+            .collect();
+        // A balance that is there began with less, or more.
+        for (sql, amounts) in [(KEEP_OPENINGS, spent), (CORRECT_BALANCES, changed)] {
+            let statement = transaction.prepare_cached(sql).await?;
+            transaction
+                .execute(
+                    &statement,
+                    &[
+                        &windows.kinds,
+                        &windows.ids,
+                        &windows.budgets,
+                        &windows.generations,
+                        &windows.starts,
+                        &amounts,
+                    ],
+                )
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn put(transaction: &Transaction<'_>, row: &ImportedRow) -> Result<(), WorkError> {
+    match row {
+        ImportedRow::Key(row) => keys::put(transaction, row).await,
+        ImportedRow::Tenant(row) => tenants::put(transaction, row).await,
+    }
 }
 
 async fn known(transaction: &Transaction<'_>, arrivals: &Arrivals) -> Result<Known, WorkError> {
@@ -135,68 +207,74 @@ async fn known(transaction: &Transaction<'_>, arrivals: &Arrivals) -> Result<Kno
     Ok(known)
 }
 
-/// What was spent elsewhere in a window.
-pub(super) async fn opening(
+/// What was spent elsewhere in windows; nothing in those that are not in the answer.
+pub(super) async fn openings(
     client: &impl GenericClient,
-    key: &BudgetKey,
-) -> Result<Usd, tokio_postgres::Error> {
-    let statement = client
-        .prepare_cached(
-            "SELECT spent FROM trunkline.openings WHERE subject_kind = $1 AND subject_id = $2 AND budget_id = $3 \
-             AND generation = $4 AND window_start = $5",
-        )
-        .await?;
+    keys: Vec<&BudgetKey>,
+) -> Result<BTreeMap<BudgetKey, Usd>, tokio_postgres::Error> {
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let windows = Windows::of(keys.iter().copied());
+    let statement = client.prepare_cached(READ_OPENINGS).await?;
     let found = client
-        .query_opt(
+        .query(
             &statement,
             &[
-                &key.subject.kind.as_str(),
-                &&*key.subject.id,
-                &key.budget.as_str(),
-                &integer(key.generation),
-                &integer(key.window_start.0),
+                &windows.kinds,
+                &windows.ids,
+                &windows.budgets,
+                &windows.generations,
+                &windows.starts,
             ],
         )
         .await?;
-    let spent: Option<Decimal> = found.map(|row| row.try_get(0)).transpose()?;
-    Ok(spent.map(Usd::rounded).unwrap_or_default())
+    let mut openings = BTreeMap::new();
+    for row in found {
+        let place: i64 = row.try_get("place")?;
+        let place = usize::try_from(place.saturating_sub(1)).unwrap_or(usize::MAX);
+        if let Some(key) = keys.get(place) {
+            let spent: Decimal = row.try_get("spent")?;
+            openings.insert((*key).clone(), Usd::rounded(spent));
+        }
+    }
+    Ok(openings)
 }
 
-/// Keeps what was spent elsewhere. A balance that is there began with less, or more.
-async fn open(
-    transaction: &Transaction<'_>,
-    key: &BudgetKey,
-    spent: Usd,
-    difference: Usd,
-) -> Result<(), tokio_postgres::Error> {
-    for (sql, amount) in [
-        (
-            "INSERT INTO trunkline.openings (subject_kind, subject_id, budget_id, generation, window_start, spent) \
-             VALUES ($1, $2, $3, $4, $5, $6) \
-             ON CONFLICT (subject_kind, subject_id, budget_id, generation, window_start) \
-             DO UPDATE SET spent = excluded.spent",
-            spent,
-        ),
-        (
-            "UPDATE trunkline.balances SET charged = charged + $6, seeded = seeded + $6 \
-             WHERE subject_kind = $1 AND subject_id = $2 AND budget_id = $3 AND generation = $4 AND window_start = $5",
-            difference,
-        ),
-    ] {
-        let statement = transaction.prepare_cached(sql).await?;
-        transaction
-            .execute(
-                &statement,
-                &[
-                    &key.subject.kind.as_str(),
-                    &&*key.subject.id,
-                    &key.budget.as_str(),
-                    &integer(key.generation),
-                    &integer(key.window_start.0),
-                    &amount.as_decimal(),
-                ],
-            )
-            .await?;
+const READ_OPENINGS: &str = "SELECT asked.place, found.spent \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) WITH ORDINALITY \
+     AS asked (subject_kind, subject_id, budget_id, generation, window_start, place) \
+     JOIN trunkline.openings AS found USING (subject_kind, subject_id, budget_id, generation, window_start)";
+
+const KEEP_OPENINGS: &str = "INSERT INTO trunkline.openings (subject_kind, subject_id, budget_id, generation, window_start, spent) \
+     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::numeric[]) \
+     ON CONFLICT (subject_kind, subject_id, budget_id, generation, window_start) DO UPDATE SET spent = excluded.spent";
+
+const CORRECT_BALANCES: &str = "UPDATE trunkline.balances AS old SET charged = old.charged + new.spent, seeded = old.seeded + new.spent \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::numeric[]) \
+     AS new (subject_kind, subject_id, budget_id, generation, window_start, spent) \
+     WHERE old.subject_kind = new.subject_kind AND old.subject_id = new.subject_id AND old.budget_id = new.budget_id \
+     AND old.generation = new.generation AND old.window_start = new.window_start";
+
+/// Windows as the arrays of a statement.
+struct Windows<'a> {
+    kinds: Vec<&'static str>,
+    ids: Vec<&'a str>,
+    budgets: Vec<&'a str>,
+    generations: Vec<i64>,
+    starts: Vec<i64>,
+}
+
+// === impl Windows ===
+
+impl<'a> Windows<'a> {
+    fn of(keys: impl Iterator<Item = &'a BudgetKey> + Clone) -> Self {
+        Self {
+            kinds: keys.clone().map(|key| key.subject.kind.as_str()).collect(),
+            ids: keys.clone().map(|key| &*key.subject.id).collect(),
+            budgets: keys.clone().map(|key| key.budget.as_str()).collect(),
+            generations: keys.clone().map(|key| integer(key.generation)).collect(),
+            starts: keys.map(|key| integer(key.window_start.0)).collect(),
+        }
     }
-    Ok(())
 }

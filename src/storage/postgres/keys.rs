@@ -25,6 +25,14 @@ const UPDATE: &str = "UPDATE trunkline.virtual_keys SET key_name = $2, alias = $
      metadata = $16, settings = $17, created_at = coalesce(created_at, $18), \
      created_by = coalesce(created_by, $19), updated_at = $20 WHERE id = $1";
 
+/// What putting a key that is stored already changes.
+const REPLACE: &str = "ON CONFLICT (id) DO UPDATE SET key_name = excluded.key_name, alias = excluded.alias, \
+     user_id = excluded.user_id, team_id = excluded.team_id, organization_id = excluded.organization_id, \
+     budget_id = excluded.budget_id, models = excluded.models, max_budget = excluded.max_budget, \
+     rpm_limit = excluded.rpm_limit, tpm_limit = excluded.tpm_limit, max_parallel = excluded.max_parallel, \
+     terms = excluded.terms, expires_at = excluded.expires_at, blocked = excluded.blocked, \
+     metadata = excluded.metadata, settings = excluded.settings, updated_at = excluded.updated_at";
+
 impl KeyStore for Postgres {
     fn insert(&self, row: KeyRow) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(
@@ -104,18 +112,19 @@ pub(super) async fn by_ids(
 
 /// Stores the key over what was stored, but for when and by whom it was made.
 pub(super) async fn put(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
-    if write(transaction, row, UPDATE).await? == 0 {
-        insert(transaction, row).await?;
-    }
-    Ok(())
+    let sql = format!("{} {REPLACE}", insertion());
+    write(transaction, row, &sql).await.map(drop)
 }
 
 async fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
-    let sql = format!(
+    write(transaction, row, &insertion()).await.map(drop)
+}
+
+fn insertion() -> String {
+    format!(
         "INSERT INTO trunkline.virtual_keys ({COLUMNS}) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
-    );
-    write(transaction, row, &sql).await.map(drop)
+    )
 }
 
 /// Runs a statement on the values of [`COLUMNS`], and answers how many rows it changed.

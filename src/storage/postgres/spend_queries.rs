@@ -9,7 +9,7 @@ use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Postgres;
 use super::convert::{date, money, name, subject};
-use super::import::opening;
+use super::import::openings;
 use super::pool::WorkError;
 use crate::storage::books::{DAY_MS, Sum, day, first_id_at, in_details, integer, rows_of};
 use crate::storage::{KeySpend, SpendQueries, StorageError, UserSpend};
@@ -159,7 +159,8 @@ async fn spend_since(
 pub(super) async fn seed(client: &impl GenericClient, key: &BudgetKey) -> Result<Sum, WorkError> {
     let since = key.window_start.max(UnixMs(key.generation));
     let mut sum = spend_since(client, &key.subject, key.budget.model_group(), since).await?;
-    sum.spend += opening(client, key).await?;
+    let opened = openings(client, vec![key]).await?;
+    sum.spend += opened.into_values().sum();
     Ok(sum)
 }
 
