@@ -20,6 +20,8 @@ mod row;
 mod sealed;
 mod tenants;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -62,8 +62,11 @@ fn scene_on(server: Postgres, books: Option<&str>) -> Scene {
     if let Some(books) = books {
         config = config.database(&server.database(books));
     }
+    let home = Home::with(&config)
+        .variable("SOURCE", &server.url("litellm"))
+        .variable("SALT", SALT);
     Scene {
-        home: Home::with(&config),
+        home,
         _upstream: upstream,
         server,
     }
@@ -71,8 +74,8 @@ fn scene_on(server: Postgres, books: Option<&str>) -> Scene {
 
 impl Scene {
     fn import(&self, more: &[&str]) -> Output {
-        let from = self.server.url("litellm");
-        let mut arguments = vec!["import-litellm", "--config", "config.yaml", "--from", &from];
+        let from = "os.environ/SOURCE";
+        let mut arguments = vec!["import-litellm", "--config", "config.yaml", "--from", from];
         arguments.extend(more);
         let output = self.home.run(&arguments);
         let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
@@ -444,6 +447,19 @@ fn an_older_database_without_some_tables_and_columns_is_read_all_the_same() {
 }
 
 #[test]
+fn a_window_that_ends_at_another_time_here_is_said() {
+    let scene = scene();
+    let config = fs::read_to_string(scene.home.config_path()).unwrap();
+    let elsewhere = format!("{config}\nlitellm_settings:\n  timezone: Asia/Tokyo\n");
+    for (config, said) in [(config, 0), (elsewhere, 3)] {
+        fs::write(scene.home.config_path(), config).unwrap();
+        let (report, _) = scene.report(&["--dry-run"]);
+        let what = "the window that runs ends at another time here";
+        assert_eq!(told(&report, "keys", what), said, "{report:#}");
+    }
+}
+
+#[test]
 fn a_database_that_is_not_litellms_is_refused_with_the_reason() {
     let server = Postgres::start();
     server.database("litellm");
@@ -453,12 +469,28 @@ fn a_database_that_is_not_litellms_is_refused_with_the_reason() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("has no tables of LiteLLM"), "{said}");
 
-    let from = "sqlite:///litellm.db";
-    let said = scene
-        .home
-        .run(&["import-litellm", "--config", "config.yaml", "--from", from]);
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.contains("LiteLLM's database is PostgreSQL"), "{said}");
+    let said = |from: &str| {
+        let arguments = ["import-litellm", "--config", "config.yaml", "--from", from];
+        let output = scene.home.run(&arguments);
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for (from, reason) in [
+        ("sqlite:///litellm.db", "LiteLLM's database is PostgreSQL"),
+        (
+            "os.environ/NOWHERE",
+            "environment variable NOWHERE is not set",
+        ),
+        (&scene.server.url("nothing"), "no database of that name"),
+        (
+            &format!("{}&schema=other", scene.server.url("litellm")),
+            "?schema=NAME",
+        ),
+    ] {
+        let said = said(from);
+        assert!(said.contains(reason), "{said}");
+        assert!(!said.contains(DATABASE_PASSWORD), "{said}");
+    }
 }
 
 /// As LiteLLM stores a text: sealed by the SHA-256 of its salt key.
@@ -521,7 +553,7 @@ fn stored_models_become_a_config_file_that_serves_them() {
     assert_eq!(counts(&report, "models"), [4, 3, 0, 0, 0, 0, 1]);
     assert!(!scene.home.path().join("models.yaml").exists());
 
-    let mut real = vec!["--salt-key", SALT];
+    let mut real = vec!["--salt-key", "os.environ/SALT"];
     real.extend(files);
     let (report, _) = scene.report(&real);
     assert_eq!(report["files"], json!(["models.yaml", "models.env"]));
