@@ -13,7 +13,7 @@ use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
 
 use super::access::{Layer, ModelList};
-use super::budgets::BudgetRules;
+use super::budgets::{BudgetRules, endless, or_default};
 use super::error::AuthError;
 use crate::storage::{KeyRow, Store, TenantKind, TenantRow, Terms};
 
@@ -368,21 +368,5 @@ impl PayerReader {
 impl KeyPayers {
     fn add_models(&mut self, layer: Layer, allowed: &[String]) {
         self.models.extend(ModelList::of(layer, allowed));
-    }
-}
-
-/// What is spent is counted, from the last reset on, where no budget is given.
-fn endless(subject: &Subject, terms: &Terms) -> BudgetTerms {
-    BudgetTerms {
-        generation: terms.reset_at,
-        ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
-    }
-}
-
-/// The config's budget counts for whoever has none.
-fn or_default(stored: Terms, default: Option<&Terms>) -> Terms {
-    match default {
-        Some(default) if stored.max_budget.is_none() => stored.or(default),
-        _ => stored,
     }
 }
