@@ -29,3 +29,4 @@ pub mod server;
 pub mod storage;
 pub mod telemetry;
 pub mod tokenizer;
+pub mod transcripts;

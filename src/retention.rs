@@ -1,4 +1,4 @@
-//! Removes old rows from the books, as `general_settings.maximum_spend_logs_retention_period` says.
+//! Removes what is old: rows of the books, as `general_settings.maximum_spend_logs_retention_period` says, and transcripts.
 //!
 //! A round begins by shipping the journal: a row that is removed before its record is gone from the journal would come again,
 //! and be counted twice. Sums and balances stay for ever. Rows go a few at a time, with pauses in which the ledger writes;
@@ -16,10 +16,9 @@ use tokio::time::sleep;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::spend_ledger::LedgerHandle;
 
-use crate::config::RetentionSettings;
 use crate::dispatch::Shared;
 use crate::storage::reports::Removed;
-use crate::storage::{SpendRetention, StorageError};
+use crate::storage::{Aging, Expiry, StorageError};
 
 const DAY_MS: u64 = 86_400_000;
 /// Rows that go in one transaction: some milliseconds.
@@ -29,6 +28,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The first round is not at the start, when everything else begins, but not a day later either.
 const FIRST_AFTER: Duration = Duration::from_mins(1);
 
+/// How long what is kept, and how often is looked for what is older.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeping {
+    /// Each at least a day.
+    pub periods: Vec<(Aging, Duration)>,
+    /// Between two rounds.
+    pub interval: Duration,
+}
+
 /// The running job.
 pub struct Retention {
     stop: Sender<()>,
@@ -37,8 +45,8 @@ pub struct Retention {
 
 /// What a round needs.
 struct Round {
-    settings: RetentionSettings,
-    store: Arc<dyn SpendRetention>,
+    keeping: Keeping,
+    store: Arc<dyn Expiry>,
     ledger: LedgerHandle,
     shared: Arc<Shared>,
 }
@@ -54,14 +62,14 @@ impl fmt::Debug for Retention {
 impl Retention {
     /// Starts the job on this thread.
     pub fn start(
-        settings: RetentionSettings,
-        store: Arc<dyn SpendRetention>,
+        keeping: Keeping,
+        store: Arc<dyn Expiry>,
         ledger: LedgerHandle,
         shared: Arc<Shared>,
     ) -> Self {
         let (stop, stop_asked_for) = oneshot::channel();
         let round = Round {
-            settings,
+            keeping,
             store,
             ledger,
             shared,
@@ -77,7 +85,7 @@ impl Retention {
         // An error is a job that has ended already.
         self.stop.send(()).ok();
         if self.running.await.is_err() {
-            warn!("the removal of old spend rows ended with a panic");
+            warn!("the removal of old rows ended with a panic");
         }
     }
 }
@@ -93,25 +101,31 @@ impl Round {
     }
 
     async fn rounds(&self) {
-        sleep(FIRST_AFTER.min(self.settings.interval)).await;
+        sleep(FIRST_AFTER.min(self.keeping.interval)).await;
         loop {
             if let Err(err) = self.ledger.flush().await {
-                warn!(err:% = err; "old spend rows stay: the journal could not be shipped");
+                warn!(err:% = err; "old rows stay: the journal could not be shipped");
             } else if let Err(err) = self.round(UnixMs::now()).await {
-                warn!(err:% = err; "old spend rows could not be removed; the next round goes on");
+                warn!(err:% = err; "old rows could not be removed; the next round goes on");
             }
-            sleep(self.settings.interval).await;
+            sleep(self.keeping.interval).await;
         }
     }
 
     async fn round(&self, now: UnixMs) -> Result<(), StorageError> {
-        let day = first_kept(now, self.settings.period);
+        for (what, period) in &self.keeping.periods {
+            self.remove(*what, first_kept(now, *period)).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, what: Aging, day: i64) -> Result<(), StorageError> {
         let mut all = Removed::default();
         let ended = loop {
-            match self.store.remove_before(day, BATCH).await {
+            match self.store.remove_before(what, day, BATCH).await {
                 Ok(removed) if removed.is_nothing() => break Ok(()),
                 Ok(removed) => {
-                    self.shared.metrics.rows_removed(removed.rows);
+                    self.shared.metrics.rows_removed(what.table(), removed.rows);
                     all.rows += removed.rows;
                     all.days += removed.days;
                 }
@@ -120,7 +134,7 @@ impl Round {
             sleep(PAUSE).await;
         };
         if !all.is_nothing() {
-            info!(rows = all.rows, days = all.days; "old spend rows were removed");
+            info!(table = what.table(), rows = all.rows, days = all.days; "old rows were removed");
         }
         ended
     }

@@ -2,7 +2,7 @@
 //!
 //! Start: journal → store → actors → routing table → workers → health checks. Stop (SIGTERM or SIGINT): readiness fails and
 //! new requests are refused → no new connections, running requests and streams finish up to `shutdown_timeout`, the rest is
-//! cut and settled → health checks and the removal of old rows stop → the ledger ships what the journal holds → the journal and the database are closed → the actors' arbiter stops.
+//! cut and settled → health checks and the removal of old rows stop → the last transcripts are stored → the ledger ships what the journal holds → the journal and the database are closed → the actors' arbiter stops.
 //! What could not be shipped stays in the journal and is shipped by the next start.
 
 use std::io;
@@ -40,12 +40,13 @@ use crate::dispatch::{self, Dispatcher, Draining, Recording, Shared, Targets};
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{FsyncPolicy, Journal, JournalOptions};
-use crate::retention::Retention;
+use crate::retention::{Keeping, Retention};
 use crate::storage::{
-    self, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind, TenantRow,
-    Terms, Write,
+    self, Aging, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind,
+    TenantRow, Terms, Write,
 };
 use crate::telemetry::metrics::Metrics;
+use crate::transcripts::{Queue, Transcripts, Writer};
 
 /// How long an idle client connection is kept: longer than clients keep theirs (5 s to 60 s in the usual SDKs and proxies),
 /// or a request would meet the closing.
@@ -55,6 +56,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const HEAD_WITHIN: Duration = Duration::from_mins(1);
 /// How long requests that were cut at the end of `shutdown_timeout` may take to settle.
 const SETTLE_WITHIN: Duration = Duration::from_secs(2);
+/// How long the last transcripts may take to be stored.
+const TRANSCRIPTS_WITHIN: Duration = Duration::from_secs(3);
 /// How long the ledger may ship at the end.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -146,9 +149,19 @@ fn journal_options(config: &Config) -> Result<JournalOptions, anyhow::Error> {
     })
 }
 
+/// One more header that holds the key.
+fn key_header(config: &Config) -> Result<Option<HeaderName>, anyhow::Error> {
+    let name = config.general.litellm_key_header_name.as_deref();
+    name.map(HeaderName::try_from)
+        .transpose()
+        .context("litellm_key_header_name is no header name")
+}
+
 /// What lives as long as the process and is not a worker's.
 struct Process {
     app: Arc<App>,
+    /// What the writer of transcripts is to empty, until it runs.
+    transcripts: Option<Queue>,
     journal: Arc<Journal>,
     actors: Arbiter,
 }
@@ -195,6 +208,10 @@ impl Process {
         );
         let labels = LabelTable::new(payers.clone(), config.general.user_api_key_cache_ttl, clock);
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+        let kept = config.transcripts;
+        let (transcripts, queue) = kept
+            .map(|settings| Transcripts::new(settings, metrics.transcripts()))
+            .unzip();
         let shared = Arc::new(Shared {
             targets: Targets::build(&config, &prices, &metrics)?,
             routing: supervisor.routing().clone(),
@@ -218,6 +235,7 @@ impl Process {
             receipts: config.server.receipts,
             draining: Draining::default(),
             recording: Recording::new(config.server.journal.when_full),
+            transcripts,
             late_error: model_call::late_error,
         });
         let keys = KeyTable::new(
@@ -230,14 +248,7 @@ impl Process {
             payers.clone(),
             clock,
         );
-        let key_header = config
-            .general
-            .litellm_key_header_name
-            .as_deref()
-            .map(|name| {
-                HeaderName::try_from(name).context("litellm_key_header_name is no header name")
-            })
-            .transpose()?;
+        let key_header = key_header(&config)?;
         let checks = config
             .health
             .background
@@ -258,12 +269,13 @@ impl Process {
                 closed,
                 draining: AtomicBool::new(false),
             }),
+            transcripts: queue,
             journal,
             actors,
         })
     }
 
-    async fn run(self, addresses: &[SocketAddr]) -> Result<(), anyhow::Error> {
+    async fn run(mut self, addresses: &[SocketAddr]) -> Result<(), anyhow::Error> {
         let tls = dispatch::tls_config();
         let (app, journal) = (Arc::clone(&self.app), Arc::clone(&self.journal));
         let worker_tls = Arc::clone(&tls);
@@ -320,6 +332,7 @@ impl Process {
         let mut running = actix_rt::spawn(running);
         let checker = self.start_checks(tls);
         let retention = self.start_retention();
+        let transcripts = self.start_transcripts();
         let ended = tokio::select! {
             () = stop_asked_for.wait() => {
                 info!("stopping: no new requests, running ones may finish");
@@ -337,15 +350,32 @@ impl Process {
         if let Some(retention) = retention {
             retention.stop().await;
         }
+        self.settled().await;
+        if let Some(transcripts) = transcripts {
+            transcripts.stop(TRANSCRIPTS_WITHIN).await;
+        }
         self.stop().await;
         ended
     }
 
     fn start_retention(&self) -> Option<Retention> {
         let app = &self.app;
+        let general = &app.config.general;
+        let spend = general.spend_retention;
+        let transcripts = app.config.transcripts.map(|kept| kept.retention);
+        let periods: Vec<_> = [(Aging::SpendRows, spend), (Aging::Transcripts, transcripts)]
+            .into_iter()
+            .filter_map(|(what, period)| Some((what, period?)))
+            .collect();
+        if periods.is_empty() {
+            return None;
+        }
         Some(Retention::start(
-            app.config.general.spend_retention?,
-            Arc::clone(&app.store.retention),
+            Keeping {
+                periods,
+                interval: general.retention_interval,
+            },
+            Arc::clone(&app.store.expiry),
             app.ledger.clone(),
             Arc::clone(&app.shared),
         ))
@@ -368,7 +398,15 @@ impl Process {
         ))
     }
 
-    async fn stop(self) {
+    fn start_transcripts(&mut self) -> Option<Writer> {
+        Some(Writer::start(
+            self.transcripts.take()?,
+            Arc::clone(&self.app.store.transcripts),
+        ))
+    }
+
+    /// Waits for the requests that were cut.
+    async fn settled(&self) {
         // The workers drop what they cut on threads of their own, and each drop still writes to the journal.
         let settled = async {
             while self.app.shared.metrics.in_flight() > 0 {
@@ -380,6 +418,9 @@ impl Process {
                 "requests are still running; the next start settles them with their estimated input"
             );
         }
+    }
+
+    async fn stop(self) {
         if let Err(err) = self
             .app
             .ledger

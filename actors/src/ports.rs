@@ -297,6 +297,30 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+// === impl StartedRecord ===
+
+impl StartedRecord {
+    /// A request that was received at the time in its id, of nobody and with no estimate.
+    pub fn new(id: RequestId, model_group: ModelGroup, call_type: &str) -> Self {
+        Self {
+            id,
+            started_at: UnixMs(id.unix_ms()),
+            key: None,
+            user: None,
+            team: None,
+            organisation: None,
+            end_user: None,
+            tags: Vec::new(),
+            model_group,
+            estimated_prompt_tokens: 0,
+            estimated_input_cost: None,
+            call_type: call_type.to_owned(),
+            stream: false,
+            budgets: Vec::new(),
+        }
+    }
+}
+
 // === impl SpendRecord ===
 
 impl SpendRecord {

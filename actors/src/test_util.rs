@@ -6,7 +6,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::task::yield_now;
 
-use crate::clock::UnixMs;
 use crate::ids::{ModelGroup, RequestId};
 use crate::money::Usd;
 use crate::ports::{
@@ -58,22 +57,8 @@ pub fn spend_record(number: u64) -> SpendRecord {
 
 /// The `started` record of a request with that number as its id.
 pub fn started_record(number: u64) -> StartedRecord {
-    StartedRecord {
-        id: RequestId::generate(number, 0),
-        started_at: UnixMs(number),
-        key: None,
-        user: None,
-        team: None,
-        organisation: None,
-        end_user: None,
-        tags: Vec::new(),
-        model_group: ModelGroup::from("group"),
-        estimated_prompt_tokens: 0,
-        estimated_input_cost: None,
-        call_type: "acompletion".to_owned(),
-        stream: false,
-        budgets: Vec::new(),
-    }
+    let id = RequestId::generate(number, 0);
+    StartedRecord::new(id, ModelGroup::from("group"), "acompletion")
 }
 
 /// Lets the actors of this thread handle what they have, on a paused clock: no time passes.

@@ -409,6 +409,29 @@ impl Facts {
         self.say(&here, "when_full", Some(when_full));
     }
 
+    /// How long what is kept.
+    fn kept(&mut self, gateway: &Subject, config: &Config) {
+        let general = &config.general;
+        let period = general.spend_retention.map(shown);
+        self.say(gateway, "maximum_spend_logs_retention_period", period);
+        let interval = Some(shown(general.retention_interval));
+        self.say(gateway, "maximum_spend_logs_retention_interval", interval);
+        let is_on = config.transcripts.is_some();
+        self.say(gateway, "store_prompts_in_spend_logs", Some(is_on));
+        let Some(transcripts) = config.transcripts else {
+            return;
+        };
+        let here = (Part::Gateway, "transcripts".to_owned());
+        self.say(&here, "retention", Some(shown(transcripts.retention)));
+        for (name, value) in [
+            ("max_text_chars", transcripts.max_text_chars),
+            ("max_body_bytes", transcripts.max_body_bytes),
+            ("buffer_bytes", transcripts.buffer_bytes),
+        ] {
+            self.say(&here, name, Some(value));
+        }
+    }
+
     fn gateway(&mut self, config: &Config) {
         let general = &config.general;
         let gateway = (Part::Gateway, "gateway".to_owned());
@@ -426,14 +449,7 @@ impl Facts {
         );
         let ttl = general.user_api_key_cache_ttl;
         self.say(&gateway, "user_api_key_cache_ttl", Some(shown(ttl)));
-        if let Some(retention) = general.spend_retention {
-            for (name, span) in [
-                ("maximum_spend_logs_retention_period", retention.period),
-                ("maximum_spend_logs_retention_interval", retention.interval),
-            ] {
-                self.say(&gateway, name, Some(shown(span)));
-            }
-        }
+        self.kept(&gateway, config);
         let stale = config.server.stale_keys;
         self.say(&gateway, "stale_keys_secs", Some(shown(stale)));
         let receipts = config.server.receipts;

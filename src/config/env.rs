@@ -10,6 +10,8 @@
 //! | `LITELLM_LOG` | log level: `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE` | `INFO` |
 //! | `REQUEST_TIMEOUT` | seconds for one attempt | `6000` |
 //! | `LITELLM_DROP_PARAMS` | drop parameters a model does not take | `false` |
+//! | `STORE_PROMPTS_IN_SPEND_LOGS` | keep what is asked and answered | `false` |
+//! | `MAX_STRING_LENGTH_PROMPT_IN_DB` | characters of a text that are kept | `2048` |
 //! | `ROUTER_MAX_FALLBACKS` | fallback groups tried at most | `5` |
 //! | `DEFAULT_COOLDOWN_TIME_SECONDS` | pause of a failing deployment | `5` |
 //! | `TRUNKLINE_DATA_DIR` | journal and default database | beside the database, else `./data` |
@@ -27,6 +29,12 @@ use std::env;
 pub trait Env {
     /// The value of `name`; `None` when it is not set, is empty or is not UTF-8.
     fn var(&self, name: &str) -> Option<String>;
+
+    /// Whether `name` says true or 1, in any case.
+    fn is_on(&self, name: &str) -> bool {
+        let value = self.var(name);
+        value.is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1"))
+    }
 }
 
 /// The environment of this process.

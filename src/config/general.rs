@@ -6,7 +6,7 @@ use super::database_url::{DatabaseUrl, DatabaseUrlError};
 use super::env::Env;
 use super::env_refs::{Missing, missing_at};
 use super::error::NoticeKind;
-use super::model::{GeneralSettings, RetentionSettings};
+use super::model::GeneralSettings;
 use super::raw::RawGeneral;
 use super::report::Report;
 use super::secret::Secret;
@@ -17,8 +17,6 @@ use super::yaml::KeyPath;
 
 /// Shorter master keys are guessed too easily.
 const SHORTEST_MASTER_KEY: usize = 8;
-
-const A_DAY: Duration = Duration::from_hours(24);
 
 /// Where the books are, if it is said and can be read.
 pub(super) fn database_url(
@@ -101,42 +99,26 @@ pub(super) fn general(
         global_max_rpm: raw.global_max_rpm,
         global_max_tpm: raw.global_max_tpm,
         global_max_parallel_requests: raw.global_max_parallel_requests,
-        spend_retention: retention(raw, &here, report),
+        spend_retention: spend_retention(raw, &here, report),
+        retention_interval: retention_interval(raw, &here, report),
         log_level: log_level(raw, &here.key("log_level"), env, report),
     }
 }
 
 /// How long rows are kept, if not for ever.
-fn retention(
-    raw: &RawGeneral,
-    here: &KeyPath,
-    report: &mut Report<'_>,
-) -> Option<RetentionSettings> {
-    let mut read = |text: &Option<String>, key: &str| {
-        let text = text.as_deref()?.trim();
-        let read = span::parse(text);
-        if read.is_none() {
-            report.problem(&here.key(key), "is not a length of time", span::FIX);
-        }
-        read
-    };
-    let interval = read(
-        &raw.maximum_spend_logs_retention_interval,
-        "maximum_spend_logs_retention_interval",
-    );
-    let key = "maximum_spend_logs_retention_period";
-    let period = read(&raw.maximum_spend_logs_retention_period, key)?;
-    if period < A_DAY {
-        report.problem(
-            &here.key(key),
-            "is shorter than a day",
-            "write 1d or more, such as 30d: rows go by whole days",
-        );
-    }
-    Some(RetentionSettings {
-        period,
-        interval: interval.unwrap_or(A_DAY),
-    })
+fn spend_retention(raw: &RawGeneral, here: &KeyPath, report: &mut Report<'_>) -> Option<Duration> {
+    let key = here.key("maximum_spend_logs_retention_period");
+    span::days(
+        raw.maximum_spend_logs_retention_period.as_deref(),
+        &key,
+        report,
+    )
+}
+
+fn retention_interval(raw: &RawGeneral, here: &KeyPath, report: &mut Report<'_>) -> Duration {
+    let key = here.key("maximum_spend_logs_retention_interval");
+    let interval = raw.maximum_spend_logs_retention_interval.as_deref();
+    span::read(interval, &key, report).unwrap_or(span::A_DAY)
 }
 
 fn master_key(

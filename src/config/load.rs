@@ -19,7 +19,7 @@ use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
 use super::{
     budgets, cost_terms, credentials, environment, general, health, include, limits, planned,
-    price_list, references, section, settings, tree, users,
+    price_list, references, section, settings, transcripts, tree, users,
 };
 
 /// No gateway serves so many deployments; checks between entries stay quick.
@@ -128,6 +128,8 @@ fn load_text(
     let general = general::general(&general_raw, database_url, &missing, &env, &mut report);
     let mapping: BTreeMap<String, Vec<ModelRef>> = of(&root, "fallback_mapping", &mut report);
     let health = health::health(&general_raw, &router, &own, &deployments, &mut report);
+    let transcripts =
+        transcripts::transcripts(&own.transcripts, &general_raw, &litellm, &env, &mut report);
     let redis = planned::redis(&root, &router, &mut report);
     let cache = planned::cache(&root, &litellm, &mut report);
     let log_exports = planned::log_exports(&root, &mut report);
@@ -159,6 +161,7 @@ fn load_text(
         users,
         redis,
         cache,
+        transcripts,
         health,
         log_exports,
         price_book,

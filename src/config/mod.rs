@@ -46,6 +46,7 @@ mod support;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod transcripts;
 mod tree;
 mod users;
 mod validate;
@@ -61,8 +62,8 @@ pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
     Budget, BudgetSettings, ByError, CacheSettings, ClientGone, Config, DeploymentConfig,
     DrainBounds, Fsync, GeneralSettings, JournalSettings, LitellmSettings, LogExport, ModelInfo,
-    PriceOverrides, Receipts, RedisSettings, RetentionSettings, RouterSettings, RoutingHint,
-    RoutingStrategy, ServerSettings, Timeouts, UserConfig, WhenFull,
+    PriceOverrides, Receipts, RedisSettings, RouterSettings, RoutingHint, RoutingStrategy,
+    ServerSettings, Timeouts, TranscriptSettings, UserConfig, WhenFull,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
 pub use routing::StrategyArgs;

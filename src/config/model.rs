@@ -46,6 +46,8 @@ pub struct Config {
     pub redis: Option<RedisSettings>,
     /// The response cache; not acted on yet.
     pub cache: Option<CacheSettings>,
+    /// How what is asked and answered is kept. Default: not at all.
+    pub transcripts: Option<TranscriptSettings>,
     /// How deployments are checked.
     pub health: HealthSettings,
     /// `logging`: where requests are to be reported; not acted on yet.
@@ -267,19 +269,12 @@ pub struct GeneralSettings {
     pub global_max_tpm: Option<u64>,
     /// Requests of all callers at the same time; not acted on yet.
     pub global_max_parallel_requests: Option<u32>,
-    /// Which rows of the books are old. Default: none.
-    pub spend_retention: Option<RetentionSettings>,
+    /// How long rows of the books are kept, a day at least. Default: for ever.
+    pub spend_retention: Option<Duration>,
+    /// From one look for what is old to the next. Default a day.
+    pub retention_interval: Duration,
     /// Log level word, lower case: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
     pub log_level: String,
-}
-
-/// When rows of the books go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetentionSettings {
-    /// How long they are kept; a day at least.
-    pub period: Duration,
-    /// From one look for older ones to the next. Default a day.
-    pub interval: Duration,
 }
 
 /// `router_settings`, with the values that `litellm_settings` may also hold already merged.
@@ -458,6 +453,30 @@ pub struct ServerSettings {
     pub receipts: Receipts,
     /// The books on their way to the database.
     pub journal: JournalSettings,
+}
+
+/// How what is asked and answered is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TranscriptSettings {
+    /// How long; a day at least. Default 30 days.
+    pub retention: Duration,
+    /// A longer text within a body is kept as its beginning and end. Default 2048 characters.
+    pub max_text_chars: usize,
+    /// A body that is larger even so is kept as its beginning and end. Default 1 MiB.
+    pub max_body_bytes: usize,
+    /// Bodies in memory, of requests under way and on their way to the database. Default 128 MiB.
+    pub buffer_bytes: usize,
+}
+
+impl Default for TranscriptSettings {
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_hours(30 * 24),
+            max_text_chars: 2048,
+            max_body_bytes: 1 << 20,
+            buffer_bytes: 128 << 20,
+        }
+    }
 }
 
 /// What answers say of their cost, beside the headers that LiteLLM's clients know.

@@ -88,6 +88,7 @@ pub(super) struct RawGeneral {
     pub(super) cancel_on_disconnect: Option<bool>,
     pub(super) dangerously_allow_mock_testing_request_params: Option<bool>,
     pub(super) log_level: Option<String>,
+    pub(super) store_prompts_in_spend_logs: Option<bool>,
     pub(super) maximum_spend_logs_retention_period: Option<String>,
     pub(super) maximum_spend_logs_retention_interval: Option<String>,
     pub(super) global_max_rpm: Option<u64>,
@@ -206,6 +207,7 @@ pub(super) struct RawLitellm {
     pub(super) require_auth_for_metrics_endpoint: Option<bool>,
     pub(super) block_requests_for_models_without_pricing: Option<bool>,
     pub(super) include_cost_in_streaming_usage: Option<bool>,
+    pub(super) turn_off_message_logging: Option<bool>,
     /// Source text: money never passes through a float.
     pub(super) max_budget: Option<String>,
     pub(super) budget_duration: Option<String>,
@@ -295,6 +297,7 @@ pub(super) struct RawTrunkline {
     pub(super) client_gone: RawClientGone,
     pub(super) receipts: RawReceipts,
     pub(super) journal: RawJournal,
+    pub(super) transcripts: RawTranscripts,
     pub(super) health_checks: Option<String>,
 }
 
@@ -324,6 +327,16 @@ pub(super) struct RawJournal {
     pub(super) fsync_interval_secs: Option<f64>,
     pub(super) max_bytes: Option<u64>,
     pub(super) when_full: Option<String>,
+}
+
+/// `trunkline.transcripts`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawTranscripts {
+    pub(super) retention: Option<String>,
+    pub(super) max_text_chars: Option<u64>,
+    pub(super) max_body_bytes: Option<u64>,
+    pub(super) buffer_bytes: Option<u64>,
 }
 
 /// `trunkline.timeouts`, in seconds.

@@ -351,11 +351,10 @@ pub(super) fn litellm(raw: &RawLitellm, env: &dyn Env, report: &mut Report<'_>) 
         &KeyPath::of(&["litellm_settings", "request_timeout"]),
         report,
     );
-    let drop_by_env = env
-        .var("LITELLM_DROP_PARAMS")
-        .is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1"));
     LitellmSettings {
-        drop_params: raw.drop_params.unwrap_or(drop_by_env),
+        drop_params: raw
+            .drop_params
+            .unwrap_or_else(|| env.is_on("LITELLM_DROP_PARAMS")),
         request_timeout_secs: raw
             .request_timeout
             .or_else(|| seconds(env, "REQUEST_TIMEOUT", report).filter(|secs| *secs > 0.0)),

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use super::report::Report;
+use super::yaml::KeyPath;
+
+/// What goes by whole days is kept this long at least.
+pub(super) const A_DAY: Duration = Duration::from_secs(DAY);
+
 const DAY: u64 = 24 * 60 * 60;
 /// What a month counts: windows of one length need no calendar.
 const MONTH: u64 = 30 * DAY;
@@ -30,6 +36,28 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
         _ => return None,
     };
     (number > 0).then(|| Duration::from_secs(u64::from(number).saturating_mul(seconds)))
+}
+
+/// Reads a key; what is no span is said.
+pub(super) fn read(text: Option<&str>, key: &KeyPath, report: &mut Report<'_>) -> Option<Duration> {
+    let span = parse(text?.trim());
+    if span.is_none() {
+        report.problem(key, "is not a length of time", FIX);
+    }
+    span
+}
+
+/// Reads how long something is kept that goes by whole days.
+pub(super) fn days(text: Option<&str>, key: &KeyPath, report: &mut Report<'_>) -> Option<Duration> {
+    let span = read(text, key, report)?;
+    if span < A_DAY {
+        report.problem(
+            key,
+            "is shorter than a day",
+            "write 1d or more, such as 30d: rows go by whole days",
+        );
+    }
+    Some(span)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ impl Journey {
         self.settlement
             .provider_request_id(decoded.response_id.clone());
         self.settlement.delivered(decoded.output_bytes);
+        self.settlement.answered(&decoded.body);
         let withheld = |err| {
             error!(err:% = err; "an answer is withheld because it cannot be written to the journal");
             DispatchError::JournalFull

@@ -70,6 +70,7 @@ use crate::auth::{AuthError, Identity, KeyEntry, LabelTable, ModelList, may_use_
 use crate::config::{ClientGone, LitellmSettings, Receipts, RouterSettings, Timeouts};
 use crate::cost::PriceBook;
 use crate::telemetry::metrics::Metrics;
+use crate::transcripts::Transcripts;
 
 /// Client tags that are put on the books.
 const MAX_TAGS: usize = 64;
@@ -111,6 +112,8 @@ pub struct Shared {
     pub draining: Draining,
     /// What happens to requests that the journal does not take.
     pub recording: Recording,
+    /// Where what is asked and answered is left; `None` where nobody keeps it.
+    pub transcripts: Option<Transcripts>,
     /// Streams end with a usage chunk even for clients that did not ask.
     pub always_include_stream_usage: bool,
     /// `mock_testing_*` in bodies is acted on.

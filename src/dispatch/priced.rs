@@ -115,7 +115,6 @@ impl Remembered {
 
 #[cfg(test)]
 mod tests {
-    use trunkline_actors::clock::UnixMs;
     use trunkline_actors::ids::{ModelGroup, RequestId};
     use trunkline_actors::ports::StartedRecord;
 
@@ -124,20 +123,13 @@ mod tests {
 
     fn record(tags: Vec<String>) -> SpendRecord {
         SpendRecord::of(StartedRecord {
-            id: RequestId::generate(1, 1),
-            started_at: UnixMs(1),
-            key: None,
-            user: None,
-            team: None,
-            organisation: None,
-            end_user: None,
             tags,
-            model_group: ModelGroup::new("m"),
             estimated_prompt_tokens: 1,
-            estimated_input_cost: None,
-            call_type: "acompletion".to_owned(),
-            stream: false,
-            budgets: Vec::new(),
+            ..StartedRecord::new(
+                RequestId::generate(1, 1),
+                ModelGroup::new("m"),
+                "acompletion",
+            )
         })
     }
 

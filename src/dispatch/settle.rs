@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use log::error;
 use rust_decimal::prelude::ToPrimitive as _;
 use tokio::time::Instant;
@@ -26,6 +27,7 @@ use super::target::Target;
 use super::{Inbound, Shared, service};
 use crate::cost::{self, CostBreakdown, ServiceTier, Units};
 use crate::telemetry::metrics::{Finished, InFlightGuard};
+use crate::transcripts::Draft;
 
 /// Status under which a client that left is counted (LiteLLM's and nginx's number).
 const CLIENT_LEFT: u16 = 499;
@@ -61,6 +63,8 @@ struct Open {
     first_content: Option<Duration>,
     retries: u32,
     fallbacks: u32,
+    /// What is asked and answered, where it is kept.
+    transcript: Option<Draft>,
     _in_flight: InFlightGuard,
 }
 
@@ -94,6 +98,7 @@ impl Settlement {
         estimated_prompt: u64,
     ) -> Self {
         let in_flight = shared.metrics.begin();
+        let transcript = begin_transcript(&shared, &record, inbound);
         Self {
             shared,
             journal,
@@ -109,6 +114,7 @@ impl Settlement {
                 first_content: None,
                 retries: 0,
                 fallbacks: 0,
+                transcript,
                 _in_flight: in_flight,
             }),
             endpoint: inbound.endpoint,
@@ -188,6 +194,24 @@ impl Settlement {
             open.resumed_tokens = open.resumed_tokens.saturating_add(tokens);
             open.delivered_bytes = 0;
         }
+    }
+
+    /// The client gets this in one piece.
+    pub(super) fn answered(&mut self, body: &Bytes) {
+        if let Some(transcript) = self.transcript() {
+            transcript.whole(body);
+        }
+    }
+
+    /// The client of a stream gets this.
+    pub(super) fn streamed(&mut self, piece: &[u8]) {
+        if let Some(transcript) = self.transcript() {
+            transcript.streamed(piece);
+        }
+    }
+
+    fn transcript(&mut self) -> Option<&mut Draft> {
+        self.open.as_mut()?.transcript.as_mut()
     }
 
     /// The provider's id of the answer.
@@ -311,6 +335,10 @@ impl Settlement {
             priced.note_on(record);
         }
         let written = self.write(record, priced.as_deref());
+        if let (Some(transcripts), Some(draft)) = (&self.shared.transcripts, open.transcript.take())
+        {
+            transcripts.keep(draft);
+        }
 
         let answering = open.answering.as_ref().map(|answering| &answering.target);
         if status == SpendStatus::Success
@@ -428,6 +456,14 @@ impl Drop for Settlement {
             self.client_left(None);
         }
     }
+}
+
+fn begin_transcript(shared: &Shared, record: &SpendRecord, inbound: &Inbound) -> Option<Draft> {
+    let transcripts = shared.transcripts.as_ref()?;
+    if inbound.peek.off_the_record {
+        return None;
+    }
+    transcripts.begin(record.id, inbound.endpoint, &inbound.body)
 }
 
 fn label(endpoint: Endpoint) -> &'static str {

@@ -304,7 +304,10 @@ async fn drain(mut running: Box<Running>, _place: Place, bounds: DrainBounds) {
             loop {
                 match running.events.relay.next_frame() {
                     Ok(Some(frame)) if frame.kind == FrameKind::Done => return true,
-                    Ok(Some(frame)) => read = read.saturating_add(frame.bytes.len()),
+                    Ok(Some(frame)) => {
+                        read = read.saturating_add(frame.bytes.len());
+                        running.journey.settlement.streamed(&frame.bytes);
+                    }
                     Ok(None) => break,
                     // Broken, and nothing more comes of it.
                     Err(_broken) => return false,
@@ -418,7 +421,9 @@ impl Running {
                 FrameKind::Usage => self.with_cost(&frame.bytes),
                 _ => None,
             };
-            out.push(with_cost.unwrap_or(frame.bytes));
+            let bytes = with_cost.unwrap_or(frame.bytes);
+            self.journey.settlement.streamed(&bytes);
+            out.push(bytes);
         }
         self.journey
             .settlement

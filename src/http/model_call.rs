@@ -26,6 +26,7 @@ const NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries")
 const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 const CUSTOMER_ID: HeaderName = HeaderName::from_static("x-litellm-customer-id");
 const END_USER_ID: HeaderName = HeaderName::from_static("x-litellm-end-user-id");
+const REDACTION: HeaderName = HeaderName::from_static("x-litellm-enable-message-redaction");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 /// Longest model name, in bytes: it goes into headers, and a record of the books holds it twice.
@@ -147,6 +148,8 @@ fn inbound(
         })?;
         peek.num_retries = Some(retries);
     }
+    let redaction = call.header(&REDACTION);
+    peek.off_the_record |= redaction.is_some_and(|asked| asked.eq_ignore_ascii_case("true"));
     let from_path = call.request.match_info().get("model").map(str::to_owned);
     let model = peek
         .model

@@ -129,7 +129,6 @@ fn starts_with_zeros(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
-    use trunkline_actors::clock::UnixMs;
     use trunkline_actors::ids::ModelGroup;
     use trunkline_actors::money::Usd;
     use trunkline_actors::ports::StartedRecord;
@@ -139,20 +138,12 @@ mod tests {
 
     fn started(n: u128) -> StartedRecord {
         StartedRecord {
-            id: RequestId::generate(1_000, n),
-            started_at: UnixMs(1_000),
-            key: None,
-            user: None,
-            team: None,
-            organisation: None,
-            end_user: None,
-            tags: Vec::new(),
-            model_group: ModelGroup::new("m"),
             estimated_prompt_tokens: 1,
-            estimated_input_cost: None,
-            call_type: "acompletion".to_owned(),
-            stream: false,
-            budgets: Vec::new(),
+            ..StartedRecord::new(
+                RequestId::generate(1_000, n),
+                ModelGroup::new("m"),
+                "acompletion",
+            )
         }
     }
 

@@ -30,20 +30,12 @@ fn started(n: u64) -> StartedRecord {
 
 fn started_as(id: RequestId) -> StartedRecord {
     StartedRecord {
-        id,
-        started_at: UnixMs(id.unix_ms()),
         key: Some(KeyId::from("a-key")),
         user: Some(UserId::from("a-user")),
-        team: None,
-        organisation: None,
-        end_user: None,
-        tags: Vec::new(),
-        model_group: ModelGroup::from("gpt"),
         estimated_prompt_tokens: 10,
         estimated_input_cost: Some(Usd::from_pico(7)),
-        call_type: "acompletion".to_owned(),
         stream: true,
-        budgets: Vec::new(),
+        ..StartedRecord::new(id, ModelGroup::from("gpt"), "acompletion")
     }
 }
 

@@ -41,20 +41,15 @@ fn bare(n: u64) -> SpendRecord {
     SpendRecord {
         status: SpendStatus::Success,
         ..SpendRecord::of(StartedRecord {
-            id: RequestId::generate(at, n.into()),
-            started_at: UnixMs(at),
             key: Some(key),
-            user: None,
-            team: None,
-            organisation: None,
             end_user: Some("customer".to_owned()),
             tags: vec!["a".to_owned()],
-            model_group: ModelGroup::from("group"),
-            estimated_prompt_tokens: 0,
-            estimated_input_cost: None,
-            call_type: "acompletion".to_owned(),
-            stream: false,
             budgets: vec![budget],
+            ..StartedRecord::new(
+                RequestId::generate(at, n.into()),
+                ModelGroup::from("group"),
+                "acompletion",
+            )
         })
     }
 }

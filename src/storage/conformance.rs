@@ -30,6 +30,9 @@ use super::reports::conformance::{
     rows_come_back_as_they_were_written, sums_agree_with_the_rows_however_they_are_asked_for,
     the_dearest_come_first,
 };
+use super::transcripts::conformance::{
+    a_transcript_comes_back_as_it_was_kept, old_transcripts_go_and_rows_of_the_books_stay,
+};
 use super::{
     ChangedBy, KeyFilter, KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store,
     TemporaryIncrease, TenantFilter, TenantKind, TenantPage, TenantRow, Terms, WindowBudget, Write,
@@ -42,7 +45,7 @@ const DAY: u64 = 86_400_000;
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
-    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.audit_log, trunkline.key_secrets; \
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, trunkline.audit_log, trunkline.key_secrets; \
     UPDATE trunkline.audit_head SET seq = 0, hash = ''";
 
 macro_rules! suite {
@@ -105,6 +108,8 @@ macro_rules! all_cases {
             a_search_goes_on_behind_the_rows_it_walked_over,
             names_are_listed_once_in_order,
             old_rows_go_and_their_sums_stay,
+            a_transcript_comes_back_as_it_was_kept,
+            old_transcripts_go_and_rows_of_the_books_stay,
         }
     };
 }
@@ -168,20 +173,17 @@ mod on_postgres {
 
 pub(super) fn row(at: u64, n: u64, cost: Option<i64>) -> SpendRecord {
     let started = StartedRecord {
-        id: RequestId::generate(at, u128::from(n)),
-        started_at: UnixMs(at),
         key: Some(KeyId::from("key-a")),
         user: Some(UserId::from("user-a")),
         team: Some(TeamId::from("team-a")),
         organisation: Some(OrganisationId::from("org-a")),
         end_user: Some("customer-a".to_owned()),
         tags: vec!["batch".to_owned()],
-        model_group: ModelGroup::from("gpt"),
-        estimated_prompt_tokens: 0,
-        estimated_input_cost: None,
-        call_type: "acompletion".to_owned(),
-        stream: false,
-        budgets: Vec::new(),
+        ..StartedRecord::new(
+            RequestId::generate(at, u128::from(n)),
+            ModelGroup::from("gpt"),
+            "acompletion",
+        )
     };
     SpendRecord {
         provider_request_id: Some("chatcmpl-1".to_owned()),

@@ -1,4 +1,4 @@
-//! What outlives the process: keys, tenants and the books, one trait per domain, so that the rest of the gateway knows no SQL.
+//! What outlives the process: keys, tenants, the books, transcripts, one trait per domain, so that the rest of the gateway knows no SQL.
 //!
 //! [`Store`] bundles the traits of one opened database. Implementations live in folders of their own (`sqlite`, `postgres`);
 //! every one of them passes the same suite, `conformance`; what they share of the books' arithmetic is in `books`. The books are written through the port
@@ -17,6 +17,7 @@ mod postgres;
 pub mod reports;
 mod sqlite;
 mod tenants;
+mod transcripts;
 
 #[cfg(test)]
 mod change_conformance;
@@ -42,10 +43,11 @@ pub use self::change_log::{Chain, ChangeFilter, ChangeHead, ChangeLog, ChangeRec
 pub use self::changes::{ChangeStore, ChangedBy, Write};
 pub use self::error::StorageError;
 pub use self::lists::{KeyFilter, KeyPage, KeyScope, TenantFilter, TenantPage, TenantScope};
-pub use self::reports::{SpendReports, SpendRetention};
+pub use self::reports::{Aging, Expiry, SpendReports};
 pub use self::tenants::{
     ModelBudget, TemporaryIncrease, TenantKind, TenantRow, TenantStore, Terms, WindowBudget,
 };
+pub use self::transcripts::{TranscriptRow, TranscriptStore};
 
 /// One opened database, by domain. Cheap to clone.
 #[derive(Clone)]
@@ -64,8 +66,10 @@ pub struct Store {
     pub audit: Arc<dyn LedgerAudit>,
     /// Reads the books for people.
     pub reports: Arc<dyn SpendReports>,
-    /// Removes old rows from the books.
-    pub retention: Arc<dyn SpendRetention>,
+    /// What was asked and answered, where that is kept.
+    pub transcripts: Arc<dyn TranscriptStore>,
+    /// Removes what is old.
+    pub expiry: Arc<dyn Expiry>,
     /// Writes the books; for the spend ledger.
     pub ledger: Arc<dyn SpendStore>,
     /// Whether the database answers, and its end.

@@ -42,7 +42,8 @@ pub struct Metrics {
     cooldowns: Family<DeploymentLabels, Counter>,
     keys_weakened: Gauge,
     budgets_weakened: Gauge,
-    rows_removed: Counter,
+    rows_removed: Family<TableLabels, Counter>,
+    transcripts: Family<TranscriptLabels, Counter>,
     healthy: Family<DeploymentLabels, Gauge>,
     journal_bytes: Gauge,
     journal_limit: Gauge,
@@ -134,6 +135,32 @@ struct DeploymentLabels {
     model_group: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TableLabels {
+    table: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TranscriptLabels {
+    end: TranscriptEnd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "label values are lower case")]
+enum TranscriptEnd {
+    kept,
+    dropped,
+}
+
+/// Requests whose words were to be kept.
+#[derive(Debug, Clone, Default)]
+pub struct TranscriptCounters {
+    /// Those whose words are in the database.
+    pub kept: Counter,
+    /// Those whose words no room was left for.
+    pub dropped: Counter,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct LatencyHistogram;
 
@@ -161,7 +188,8 @@ impl Metrics {
             cooldowns: Family::default(),
             keys_weakened: Gauge::default(),
             budgets_weakened: Gauge::default(),
-            rows_removed: Counter::default(),
+            rows_removed: Family::default(),
+            transcripts: Family::default(),
             healthy: Family::default(),
             journal_bytes: Gauge::default(),
             journal_limit: Gauge::default(),
@@ -248,9 +276,14 @@ impl Metrics {
     /// Registers what tells of the books on disk.
     fn register_books(&self, registry: &mut Registry) {
         registry.register(
-            "spend_rows_removed",
-            "Rows removed from the books because of their age",
+            "rows_removed",
+            "Rows removed from the database because of their age",
             self.rows_removed.clone(),
+        );
+        registry.register(
+            "transcripts",
+            "Requests whose words were to be kept, by whether they were",
+            self.transcripts.clone(),
         );
         registry.register(
             "journal_bytes",
@@ -275,9 +308,22 @@ impl Metrics {
         InFlightGuard(self.in_flight.clone())
     }
 
-    /// Counts rows that were removed from the books.
-    pub fn rows_removed(&self, rows: u64) {
-        self.rows_removed.inc_by(rows);
+    /// Counts rows that were removed from a table.
+    pub fn rows_removed(&self, table: &'static str, rows: u64) {
+        let labels = TableLabels { table };
+        self.rows_removed.get_or_create(&labels).inc_by(rows);
+    }
+
+    /// What becomes of transcripts.
+    pub fn transcripts(&self) -> TranscriptCounters {
+        let of = |end| {
+            self.transcripts
+                .get_or_create_owned(&TranscriptLabels { end })
+        };
+        TranscriptCounters {
+            kept: of(TranscriptEnd::kept),
+            dropped: of(TranscriptEnd::dropped),
+        }
     }
 
     /// Counts a request that was refused before a provider was called.

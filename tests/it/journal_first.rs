@@ -200,6 +200,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         receipts: config.server.receipts,
         draining: Draining::default(),
         recording: Recording::new(config.server.journal.when_full),
+        transcripts: None,
         late_error: model_call::late_error,
     };
     let writer: Arc<dyn JournalWriter> = Arc::<Journal>::clone(journal);

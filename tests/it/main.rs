@@ -96,6 +96,7 @@ mod timers;
 #[cfg(test)]
 mod token_counter;
 #[cfg(test)]
+mod transcripts;
 mod tutorial;
 #[cfg(test)]
 mod upstream_connections;

@@ -137,7 +137,11 @@ fn fill(dialect: Dialect, day: u64) -> Vec<String> {
         Dialect::Sqlite => {
             let first_id = |day: u64| ulid(day * DAY_MS);
             (
-                format!("id >= '{}' AND id < '{}'", first_id(day), first_id(day + 1)),
+                format!(
+                    "spend_logs.id >= '{}' AND spend_logs.id < '{}'",
+                    first_id(day),
+                    first_id(day + 1)
+                ),
                 day.to_string(),
                 "value",
                 "spend_logs, json_each(tags)",

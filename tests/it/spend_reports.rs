@@ -779,13 +779,13 @@ fn old_rows_go_and_what_was_spent_stays() {
     assert_eq!(pico(&spent.json()["total_spend"]), 2 * COST_PICO);
     eventually("the removal is counted", &true, || {
         let metrics = gateway.get("/metrics").text();
-        metrics.contains("trunkline_spend_rows_removed_total 1")
+        metrics.contains("trunkline_rows_removed_total{table=\"spend_logs\"} 1")
     });
     eventually("it is in the log", &json!([1]), || {
         let logged = gateway.log_of_level("INFO");
         let removals = logged
             .iter()
-            .filter(|line| line["message"] == "old spend rows were removed");
+            .filter(|line| line["message"] == "old rows were removed");
         removals.map(|line| line["rows"].clone()).collect()
     });
 }

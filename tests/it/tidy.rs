@@ -219,6 +219,19 @@ const BORDERS: &[Border] = &[
         except: &[],
     },
     Border {
+        part: "src/transcripts",
+        forbidden: &[
+            "rusqlite",
+            "tokio_postgres",
+            "actix_web",
+            "awc",
+            "crate::auth",
+            "crate::dispatch",
+            "crate::http",
+        ],
+        except: &[],
+    },
+    Border {
         part: "src/tokenizer",
         forbidden: &[
             "actix",

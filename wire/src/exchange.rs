@@ -203,6 +203,16 @@ pub fn keep_alive(endpoint: Endpoint) -> &'static [u8] {
     }
 }
 
+/// The whole answer that a stream was, from what the client was sent: for those who keep answers. `None` where nothing of one
+/// came.
+pub fn assembled(endpoint: Endpoint, stream: Bytes) -> Option<Value> {
+    if endpoint.is_anthropic() {
+        anthropic::assemble::answer(stream)
+    } else {
+        openai::assemble::answer(endpoint, stream)
+    }
+}
+
 fn translated(answer: &ChatResponse, body: Bytes) -> Decoded {
     Decoded {
         body,

@@ -22,6 +22,8 @@ const GATEWAY_FIELDS: &[&str] = &[
     "priority",
     "mock_response",
     "extra_headers",
+    "no-log",
+    "turn_off_message_logging",
 ];
 
 /// Whether `key` is consumed by the gateway, whichever the dialect.

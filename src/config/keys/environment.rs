@@ -51,6 +51,18 @@ pub(super) const VARIABLES: &[Key] = &[
         "`litellm_settings.drop_params`, where the file does not say",
     ),
     on(
+        "STORE_PROMPTS_IN_SPEND_LOGS",
+        Switch,
+        "false",
+        "`general_settings.store_prompts_in_spend_logs`, where the file does not say",
+    ),
+    on(
+        "MAX_STRING_LENGTH_PROMPT_IN_DB",
+        Whole,
+        "2048",
+        "`trunkline.transcripts.max_text_chars`, where the file does not say",
+    ),
+    on(
         "ROUTER_MAX_FALLBACKS",
         Whole,
         "5",

@@ -300,12 +300,11 @@ pub(super) const GENERAL: Section = Section {
             "false",
             "no rows about failures",
         ),
-        planned(
-            Observability,
+        on(
             "store_prompts_in_spend_logs",
             Switch,
-            "false",
-            "texts in the books",
+            "`STORE_PROMPTS_IN_SPEND_LOGS`, else false",
+            "keep what is asked and answered, beside the books: see `trunkline.transcripts`",
         ),
         on(
             "maximum_spend_logs_retention_period",

@@ -249,12 +249,11 @@ pub(super) const LITELLM: Section = Section {
             "false",
             "the same, in metrics",
         ),
-        planned(
-            Observability,
+        on(
             "turn_off_message_logging",
             Switch,
             "false",
-            "callbacks get no texts",
+            "what is asked and answered is kept nowhere, whatever `store_prompts_in_spend_logs` says",
         ),
         planned(
             Observability,

@@ -159,6 +159,7 @@ pub const SECTIONS: &[Section] = &[
     own::CLIENT_GONE,
     own::RECEIPTS,
     own::JOURNAL,
+    own::TRANSCRIPTS,
     tutorial::USERS,
     tutorial::RATE_LIMITS,
     tutorial::CACHE_SETTINGS,

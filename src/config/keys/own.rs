@@ -1,7 +1,9 @@
 //! The top level, `model_list`, `credential_list` and Trunkline's own section.
 
 use super::Area::{Access, Guardrails, Observability, Providers};
-use super::Kind::{Any, Bytes, List, Map, Path, PerMinute, Seconds, Switch, Text, Texts, Whole};
+use super::Kind::{
+    Any, Bytes, List, Map, Path, PerMinute, Seconds, Span, Switch, Text, Texts, Whole,
+};
 use super::{Key, Others, Section, on, planned};
 
 /// Shortens a row: a whole section that waits.
@@ -203,6 +205,12 @@ pub(super) const TRUNKLINE: Section = Section {
             "how requests are kept until the database has them",
         ),
         on(
+            "transcripts",
+            Map,
+            "",
+            "how what is asked and answered is kept, where `general_settings.store_prompts_in_spend_logs` is on",
+        ),
+        on(
             "health_checks",
             Text,
             "models",
@@ -288,6 +296,37 @@ pub(super) const JOURNAL: Section = Section {
             Text,
             "refuse",
             "requests that it has no room for: `refuse` answers 503; `unrecorded` serves them, on no books and against no stored budget, and counts them in `trunkline_unrecorded_requests_total`",
+        ),
+    ],
+};
+
+pub(super) const TRANSCRIPTS: Section = Section {
+    path: "trunkline.transcripts",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "retention",
+            Span,
+            "`30d`",
+            "how long they are kept, a day at least",
+        ),
+        on(
+            "max_text_chars",
+            Whole,
+            "`MAX_STRING_LENGTH_PROMPT_IN_DB`, else 2048",
+            "a longer text within a request or an answer is kept as its beginning and end",
+        ),
+        on(
+            "max_body_bytes",
+            Bytes,
+            "1048576",
+            "a request or an answer that is larger even so is kept as its beginning and end",
+        ),
+        on(
+            "buffer_bytes",
+            Bytes,
+            "134217728",
+            "memory for what is under way; beyond it nothing is kept, which `trunkline_transcripts_total` counts",
         ),
     ],
 };

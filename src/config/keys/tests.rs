@@ -14,7 +14,7 @@ use serde::forward_to_deserialize_any;
 use super::super::raw::{
     RawAllowedFails, RawCache, RawClientGone, RawEntry, RawGeneral, RawInfo, RawJournal,
     RawLitellm, RawLogging, RawParams, RawRateLimits, RawReceipts, RawRetries, RawRouter,
-    RawStrategyArgs, RawTimeouts, RawTrunkline, RawUser,
+    RawStrategyArgs, RawTimeouts, RawTranscripts, RawTrunkline, RawUser,
 };
 use super::{Key, SECTIONS, Status, key, markdown, section};
 use crate::cost::Part;
@@ -127,6 +127,7 @@ fn the_table_and_the_structs_know_the_same_keys() {
         ("trunkline.client_gone", fields::<RawClientGone>(), vec![]),
         ("trunkline.receipts", fields::<RawReceipts>(), vec![]),
         ("trunkline.journal", fields::<RawJournal>(), vec![]),
+        ("trunkline.transcripts", fields::<RawTranscripts>(), vec![]),
         ("user_config", fields::<RawUser>(), vec![]),
         ("rate_limit_config", fields::<RawRateLimits>(), vec![]),
         ("cache_settings", fields::<RawCache>(), vec![]),

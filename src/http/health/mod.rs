@@ -41,6 +41,8 @@ struct Readiness {
     budgets: &'static str,
     /// `filling` from 80 % of its limit on; `full`: requests are refused; `weakened`: they go on without a record.
     journal: &'static str,
+    /// `off`, `kept`, or `waiting`: the database takes none, and those that no room is left for are lost.
+    transcripts: &'static str,
     /// Age of the oldest record that is on the journal and not yet in the database.
     spend_lag_ms: u128,
 }
@@ -145,6 +147,11 @@ async fn is_ready(app: &App) -> Readiness {
             RecordingState::Unrecorded => "weakened",
             RecordingState::Recorded if app.journal.status().is_filling => "filling",
             RecordingState::Recorded => "ok",
+        },
+        transcripts: match &app.shared.transcripts {
+            None => "off",
+            Some(transcripts) if transcripts.is_waiting() => "waiting",
+            Some(_) => "kept",
         },
         spend_lag_ms: app.ledger.status().lag(UnixMs::now()).as_millis(),
     }

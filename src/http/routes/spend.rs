@@ -13,7 +13,7 @@ pub(super) fn entries() -> Vec<Entry> {
 
 /// What was spent: totals and rows.
 fn spend() -> Vec<Entry> {
-    use admin::spend::{lists, logs};
+    use admin::spend::{lists, logs, transcript};
     vec![
         get(
             &["/user/spend"],
@@ -34,6 +34,11 @@ fn spend() -> Vec<Entry> {
             &["/spend/logs/v2"],
             "Rows of the books, page by page, by many filters",
             logs::page,
+        ),
+        get(
+            &["/spend/logs/ui/{request_id}"],
+            "What a request asked and was answered, where that is kept",
+            transcript::show,
         ),
         get(
             &["/spend/keys"],

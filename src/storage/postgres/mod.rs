@@ -8,6 +8,7 @@ mod address;
 mod booked;
 mod changes;
 mod convert;
+mod expiry;
 mod keys;
 mod ledger_reads;
 mod migrate;
@@ -18,10 +19,10 @@ mod spend_insert;
 mod spend_log_pages;
 mod spend_queries;
 mod spend_reports;
-mod spend_retention;
 mod tenants;
 mod thread;
 mod tls;
+mod transcripts;
 
 #[cfg(test)]
 mod tests;
@@ -71,7 +72,8 @@ pub(super) async fn open(
         spend: Arc::clone(&postgres) as _,
         audit: Arc::clone(&postgres) as _,
         reports: Arc::clone(&postgres) as _,
-        retention: Arc::clone(&postgres) as _,
+        transcripts: Arc::clone(&postgres) as _,
+        expiry: Arc::clone(&postgres) as _,
         ledger: Arc::clone(&postgres) as _,
         lifecycle: postgres,
     })

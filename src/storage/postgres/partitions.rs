@@ -1,4 +1,4 @@
-//! The days of `spend_logs`: one partition each, made before the first row of the day comes.
+//! The days of what grows with every request (`spend_logs`, `transcripts`): one partition each, made before the first row of the day comes.
 //!
 //! Rows of a day without one go to the default partition: they count as any other, but such a day cannot be dropped as a
 //! whole, and a partition for it cannot be made any more.
@@ -13,6 +13,7 @@ use tokio_postgres::error::{DbError, SqlState};
 use super::convert::date;
 use super::pool::{Connections, WorkError};
 use crate::storage::StorageError;
+use crate::storage::reports::Aging;
 
 /// Takes turns at making partitions: "tl-parts" in ASCII.
 const LOCK: i64 = 0x746c_2d70_6172_7473;
@@ -24,7 +25,7 @@ const MOST_KNOWN: usize = 64;
 /// The days that this process knows to be settled: they have a partition, or never will.
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
-    known: Mutex<BTreeSet<i64>>,
+    known: Mutex<BTreeSet<(Aging, i64)>>,
 }
 
 // === impl Partitions ===
@@ -34,33 +35,34 @@ impl Partitions {
     pub(super) async fn ensure(
         &self,
         connections: &Connections,
+        of: Aging,
         days: BTreeSet<i64>,
     ) -> Result<(), StorageError> {
         let missing: Vec<i64> = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            days.difference(&known)
-                .copied()
+            days.into_iter()
+                .filter(|day| !known.contains(&(of, *day)))
                 .take(MOST_AT_ONCE)
                 .collect()
         };
         for day in missing {
             let made = connections
                 .write("make a partition", move |transaction| {
-                    Box::pin(make(transaction, day))
+                    Box::pin(make(transaction, of.table(), day))
                 })
                 .await;
             match made {
                 Err(err) if is_final(&err) => {
-                    warn!(day:% = date(day), err:% = err; "the day has no partition of its own; its rows go to the default one");
+                    warn!(day:% = date(day), err:% = err; "a day has no partition of its own; its rows go to the default one");
                 }
                 made => made?,
             }
-            self.settle(day);
+            self.settle((of, day));
         }
         Ok(())
     }
 
-    fn settle(&self, day: i64) {
+    fn settle(&self, day: (Aging, i64)) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_KNOWN {
             known.clear();
@@ -69,12 +71,16 @@ impl Partitions {
     }
 }
 
-async fn make(transaction: &Transaction<'_>, day: i64) -> Result<(), WorkError> {
+async fn make(
+    transaction: &Transaction<'_>,
+    table: &'static str,
+    day: i64,
+) -> Result<(), WorkError> {
     let day = date(day);
     let Ok(next) = day.tomorrow() else {
         return Ok(());
     };
-    let name = format!("trunkline.spend_logs_{}", day.strftime("%Y%m%d"));
+    let name = format!("trunkline.{table}_{}", day.strftime("%Y%m%d"));
     // `IF NOT EXISTS` alone fails when two make the same table at once.
     transaction
         .batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))
@@ -86,7 +92,7 @@ async fn make(transaction: &Transaction<'_>, day: i64) -> Result<(), WorkError> 
     if !there {
         transaction
             .batch_execute(&format!(
-                "CREATE TABLE {name} PARTITION OF trunkline.spend_logs FOR VALUES FROM ('{day}') TO ('{next}')"
+                "CREATE TABLE {name} PARTITION OF trunkline.{table} FOR VALUES FROM ('{day}') TO ('{next}')"
             ))
             .await?;
     }

@@ -23,6 +23,7 @@ use crate::storage::books::{
     Additions, COUNTS, Counts, DETAIL_KEY, LABEL_KEY, SUBJECT_KEY, Sum, TEAM_KEY, cost_that_fits,
     day, failed, integer,
 };
+use crate::storage::reports::Aging;
 
 /// Takes turns at making balances: "tl-seeds" in ASCII.
 const SEEDS_LOCK: i64 = 0x746c_2d73_6565_6473;
@@ -146,7 +147,9 @@ impl Postgres {
         rows.sort_by_key(|row| row.id);
         rows.dedup_by_key(|row| row.id);
         let days = rows.iter().map(|row| day(row.id.unix_ms())).collect();
-        self.partitions.ensure(&self.connections, days).await?;
+        self.partitions
+            .ensure(&self.connections, Aging::SpendRows, days)
+            .await?;
         self.connections
             .write(operation, move |transaction| {
                 Box::pin(async move { insert(transaction, &rows).await })

@@ -11,8 +11,8 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{Pieces, SpendRecord, SpendStatus};
 
 use super::{
-    Days, Facet, KeyName, LogColumn, LogFilter, LogQuery, MOST_WALKED, Of, Order, SumLine, Sums,
-    Tally, Which,
+    Aging, Days, Facet, KeyName, LogColumn, LogFilter, LogQuery, MOST_WALKED, Of, Order, SumLine,
+    Sums, Tally, Which,
 };
 use crate::storage::conformance::{NOON, insert_key, key, row, window};
 use crate::storage::{StorageError, Store};
@@ -583,7 +583,8 @@ pub(in crate::storage) async fn old_rows_go_and_their_sums_stay(store: &Store) {
 
     let mut removed = 0;
     loop {
-        let round = store.retention.remove_before(TODAY + 15, 3).await.unwrap();
+        let round = store.expiry.remove_before(Aging::SpendRows, TODAY + 15, 3);
+        let round = round.await.unwrap();
         assert!(
             round.days <= 1 && (round.days == 1 || round.rows <= 3),
             "{round:?}"

@@ -267,14 +267,28 @@ pub trait SpendReports: Send + Sync {
     fn names(&self, of: Facet, limit: u32) -> BoxFuture<'_, Result<Vec<String>, StorageError>>;
 }
 
-/// Removes old rows. Roll-ups and balances stay: what was spent is known for ever, who asked what is not.
-pub trait SpendRetention: Send + Sync {
-    /// Removes rows received before `day` (UTC, days since 1970-01-01): whole days where the database can, else at most
-    /// `batch` rows. There may be more when the answer is not empty.
+/// What grows with every request and is removed when it is old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Aging {
+    /// Rows of the books. Roll-ups and balances stay: what was spent is known for ever, who asked for what is not.
+    SpendRows,
+    /// What was asked and answered.
+    Transcripts,
+}
+
+/// Removes what is old.
+pub trait Expiry: Send + Sync {
+    /// Removes rows of requests received before `day` (UTC, days since 1970-01-01): whole days where the database can, else
+    /// at most `batch` rows. There may be more when the answer is not empty.
     ///
     /// # Errors
     /// The database's.
-    fn remove_before(&self, day: i64, batch: u32) -> BoxFuture<'_, Result<Removed, StorageError>>;
+    fn remove_before(
+        &self,
+        what: Aging,
+        day: i64,
+        batch: u32,
+    ) -> BoxFuture<'_, Result<Removed, StorageError>>;
 }
 
 /// Where the page behind `rows` begins. `walked` is the last row that a search looked at, if it went as far as it may.
@@ -288,6 +302,18 @@ pub(super) fn next_page(
         rows.last().map(|row| row.id)
     } else {
         walked
+    }
+}
+
+// === impl Aging ===
+
+impl Aging {
+    /// The table, by the same name in every database.
+    pub fn table(self) -> &'static str {
+        match self {
+            Self::SpendRows => "spend_logs",
+            Self::Transcripts => "transcripts",
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod booked;
 mod changes;
 mod convert;
+mod expiry;
 mod keys;
 mod ledger_reads;
 mod migrate;
@@ -14,8 +15,8 @@ mod spend_insert;
 mod spend_log_pages;
 mod spend_queries;
 mod spend_reports;
-mod spend_retention;
 mod tenants;
+mod transcripts;
 
 #[cfg(test)]
 mod tests;
@@ -57,7 +58,8 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         spend: Arc::clone(&sqlite) as _,
         audit: Arc::clone(&sqlite) as _,
         reports: Arc::clone(&sqlite) as _,
-        retention: Arc::clone(&sqlite) as _,
+        transcripts: Arc::clone(&sqlite) as _,
+        expiry: Arc::clone(&sqlite) as _,
         ledger: Arc::clone(&sqlite) as _,
         lifecycle: sqlite,
     })

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::config::{ConfigText, MASTER_KEY};
-use crate::support::gateway::{Gateway, Home, start};
+use crate::support::gateway::{Gateway, Home, chat_request, start};
 use crate::support::http::Request;
 use crate::support::reply::Reply;
 use crate::support::upstream::{Recorded, Upstream};
@@ -46,6 +46,8 @@ pub(super) const CALLERS: &[(&str, &str)] = &[
 
 pub(super) struct World {
     pub(super) gateway: Gateway,
+    /// The id of a request of the owner's.
+    pub(super) request: String,
     keys: HashMap<&'static str, String>,
     numbers: AtomicU64,
     _home: Home,
@@ -67,6 +69,7 @@ impl World {
         let (home, gateway) = start(&config);
         let mut world = Self {
             gateway,
+            request: String::new(),
             keys: HashMap::new(),
             numbers: AtomicU64::new(0),
             _home: home,
@@ -74,6 +77,7 @@ impl World {
         };
         world.make_tenants();
         world.make_keys();
+        world.make_requests();
         world
     }
 
@@ -158,6 +162,18 @@ impl World {
         eventually("a key that lived a second", &401, || {
             self.gateway.send(&expired).status
         });
+    }
+
+    /// Of the owner, and of a member in the team.
+    fn make_requests(&mut self) {
+        for caller in ["owner", "teamkey"] {
+            let request = chat_request("m").bearer(&self.keys[caller]);
+            self.gateway.send(&request).assert_status(200);
+        }
+        let logs = Request::get("/spend/logs?user_id=owner-zebra").bearer(MASTER_KEY);
+        let logs = self.gateway.send(&logs).json();
+        let id = logs[0]["id"].as_str().expect("a row");
+        id.clone_into(&mut self.request);
     }
 
     /// The request with the caller's key.

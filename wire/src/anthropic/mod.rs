@@ -5,12 +5,14 @@
 //! | [`encode`] | neutral request → body | [`inbound`] | body → neutral request |
 //! | [`decode`] | answer → neutral answer | [`render`] | neutral answer and stream events → what its clients read |
 //! | [`stream`] | server-sent events → neutral events | [`reply`] | errors and pings that the gateway makes itself |
+//! | | | [`assemble`] | a client's stream → the whole message, for those who keep it |
 //! | [`error`] | classifies errors | [`splice`], [`relay`] | both sides speak it: bytes with single spans changed |
 //! | [`usage`] | counters ↔ the disjoint vector | `types`, `models` | the shapes of answers; what each model can do |
 //!
 //! Source of all wire shapes: Anthropic API reference, "Messages", "Streaming messages", "Count message tokens", "Errors",
 //! "Versions", `anthropic-version: 2023-06-01`; each file names its section and date.
 
+pub mod assemble;
 pub mod decode;
 mod delivered;
 pub mod encode;

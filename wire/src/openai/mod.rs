@@ -8,9 +8,11 @@
 //! | [`encode`] | neutral request → body | [`decode::chat_request`] | body → neutral request |
 //! | [`decode::chat_response`] | answer → neutral answer | [`render`] | neutral answer and stream events → what its clients read |
 //! | [`stream`] | server-sent events → neutral events | [`reply`] | answers and errors that the gateway makes itself |
+//! | | | [`assemble`] | a client's stream → the whole answer, for those who keep it |
 //!
 //! Source of all wire shapes: `OpenAI` API reference, sections "Chat", "Completions", "Embeddings", "Streaming", 2026-11-22.
 
+pub mod assemble;
 mod choices;
 pub mod continuation;
 pub mod decode;

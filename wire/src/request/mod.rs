@@ -49,6 +49,10 @@ pub struct BadRequest {
 /// Source: `OpenAI` API reference, "Create chat completion", "Create completion", "Create embeddings", 2026-11-22;
 /// Anthropic API reference, "Create a message", 2026-11-23; and the gateway's own fields of the contract, `endpoints.md` §1.1.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a member of the body, and none depends on another"
+)]
 pub struct RequestPeek {
     /// `model`; absent when the path names it.
     pub model: Option<String>,
@@ -80,6 +84,8 @@ pub struct RequestPeek {
     pub disable_fallbacks: bool,
     /// `drop_params`.
     pub drop_params: Option<bool>,
+    /// `turn_off_message_logging`, or `no-log`: what is asked and answered shall not be kept.
+    pub off_the_record: bool,
 }
 
 // === impl Endpoint ===
@@ -187,6 +193,9 @@ impl RequestPeek {
                     peek.disable_fallbacks = read::boolean(key, value)?.unwrap_or(false);
                 }
                 "drop_params" => peek.drop_params = read::boolean(key, value)?,
+                "turn_off_message_logging" | "no-log" => {
+                    peek.off_the_record |= read::boolean(key, value)?.unwrap_or(false);
+                }
                 _ => {}
             }
         }

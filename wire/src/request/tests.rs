@@ -13,7 +13,7 @@ fn what_decides_is_read() {
         r#"{{"model":"m\u00e9","messages":{messages},"stream":true,"stream_options":{{"include_usage":true,"x":1}},
         "max_tokens":5,"max_completion_tokens":7,"n":2,"user":"u","metadata":{{"tags":["a"]}},"tags":["b"],"num_retries":1,
         "timeout":1.5,"request_timeout":9,"stream_timeout":3,"fallbacks":["f",{{"model":"g"}}],"disable_fallbacks":true,
-        "drop_params":true,"service_tier":"flex","temperature":"hot"}}"#
+        "drop_params":true,"service_tier":"flex","temperature":"hot","no-log":true,"turn_off_message_logging":false}}"#
     ))
     .unwrap();
     let expected = RequestPeek {
@@ -32,6 +32,7 @@ fn what_decides_is_read() {
         fallbacks: Some(vec!["f".to_owned(), "g".to_owned()]),
         disable_fallbacks: true,
         drop_params: Some(true),
+        off_the_record: true,
     };
     assert_eq!(peek, expected);
 }

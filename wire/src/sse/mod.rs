@@ -10,6 +10,7 @@
 mod tests;
 
 use std::borrow::Cow;
+use std::iter;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
@@ -76,6 +77,14 @@ pub struct SseDecoder {
     at_start: bool,
     closed: bool,
     limit: usize,
+}
+
+/// The data of every event of a whole stream that can be decoded.
+pub(crate) fn data_of(stream: Bytes) -> impl Iterator<Item = Bytes> {
+    let mut decoder = SseDecoder::new();
+    decoder.push(stream);
+    decoder.finish();
+    iter::from_fn(move || decoder.next_event().ok().flatten()).filter_map(|event| event.data)
 }
 
 // === impl SseEvent ===

@@ -8,7 +8,7 @@
 //!  "metadata":{"total_spend":0.5,…,"page":1,"total_pages":1,"has_more":false,"breakdown_limit":100,"omitted":[]}}
 //! ```
 //!
-//! A page is `page_size` days, the newest first, and a day is never on two pages; `metadata` sums the page, so pages can be
+//! A page is `page_size` days (7), the newest first, and a day is never on two pages; `metadata` sums the page, so pages can be
 //! added. Each break-down of a day names the `breakdown_limit` (ours) dearest. Over all tags or all customers there are
 //! entities alone: the rest is `omitted` until some are named.
 
@@ -34,6 +34,8 @@ use crate::storage::reports::{Days, Facet, KeyName, Of, Order, SumLine, Sums, Ta
 const NAMES: u32 = 100;
 const MOST_NAMES: u32 = 1_000;
 const MOST_DAYS: u32 = 1_000;
+/// Of a page that says nothing else: of large books, the break-downs of a month are seconds of work and megabytes.
+const A_WEEK: u32 = 7;
 
 /// One break-down: the word for it, and by what.
 type Breakdown = (&'static str, Facet);
@@ -319,7 +321,7 @@ impl Page {
     fn of(call: &Call) -> Result<Self, ApiError> {
         let days = required_dates(call)?;
         let page = count(call, "page", 1, u32::MAX)?;
-        let size = count(call, "page_size", 50, MOST_DAYS)?;
+        let size = count(call, "page_size", A_WEEK, MOST_DAYS)?;
         // The newest days are on the first page. Pages behind the last one have none.
         let last = days.last - i64::from(page - 1).saturating_mul(size.into());
         Ok(Self {

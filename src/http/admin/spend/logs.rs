@@ -13,17 +13,20 @@
 //! which is also as far as `total` counts.
 
 use std::collections::BTreeMap;
+use std::iter::repeat;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderName;
 use serde::Serialize;
 use trunkline_actors::ids::RequestId;
 use trunkline_actors::money::Usd;
+use trunkline_actors::ports::SpendRecord;
 
 use super::csv::{self, Cell};
 use super::range::{self, count, date, moment, text, wrong};
 use super::row::Row;
 use super::sight::{Sight, key_id};
+use super::transcript::{self, Said};
 use super::{ship, sums};
 use crate::auth::Identity;
 use crate::cost::parse_price;
@@ -97,9 +100,11 @@ pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse
         limit: count(&call, "limit", MOST_ON_A_PAGE, MOST_ROWS)?,
         count_to: 0,
     };
+    let is_one = query.filter.request_id.is_some();
     ship(&call).await;
     let page = call.app().store.reports.log_page(query).await?;
-    let rows: Vec<Row<'_>> = page.rows.iter().map(Row::of).collect();
+    let said = said(&call, &page.rows, is_one).await?;
+    let rows = rows(&page.rows, &said);
     let mut answer = csv::answer(
         &call,
         "spend_logs",
@@ -162,11 +167,13 @@ async fn by_day(call: &Call, days: Days, of: Vec<Of>) -> Result<HttpResponse, Ap
 
 /// A page of rows.
 pub(crate) async fn page(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let query = query(&caller.identity, &call).await?;
+    let (query, shows_words) = query(&caller.identity, &call).await?;
     let (page, page_size) = (query.skip / query.limit + 1, query.limit);
+    let is_one = shows_words && query.filter.request_id.is_some();
     ship(&call).await;
     let LogPage { rows, next, total } = call.app().store.reports.log_page(query).await?;
-    let data: Vec<Row<'_>> = rows.iter().map(Row::of).collect();
+    let said = said(&call, &rows, is_one).await?;
+    let data = self::rows(&rows, &said);
     let answer = Page {
         data: &data,
         total,
@@ -185,7 +192,27 @@ pub(crate) async fn page(caller: Caller<Own>, call: Call) -> Result<HttpResponse
     )
 }
 
-async fn query(identity: &Identity, call: &Call) -> Result<LogQuery, ApiError> {
+/// What was said in the rows of one `request_id`; pages of others are without.
+async fn said(
+    call: &Call,
+    rows: &[SpendRecord],
+    is_one: bool,
+) -> Result<Vec<Option<Said>>, ApiError> {
+    if is_one {
+        transcript::of(call, rows).await
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn rows<'a>(rows: &'a [SpendRecord], said: &'a [Option<Said>]) -> Vec<Row<'a>> {
+    let said = said.iter().map(Option::as_ref).chain(repeat(None));
+    let rows = rows.iter().map(Row::of);
+    rows.zip(said).map(|(row, said)| row.saying(said)).collect()
+}
+
+/// What is asked for, and whether the words of a request may be shown.
+async fn query(identity: &Identity, call: &Call) -> Result<(LogQuery, bool), ApiError> {
     let sight = match (text(call, "team_id"), text(call, "organization_id")) {
         (Some(team), _) => Sight::within(call, identity, Facet::Team, &[team]).await?,
         (None, Some(name)) => Sight::within(call, identity, Facet::Organisation, &[name]).await?,
@@ -256,13 +283,14 @@ async fn query(identity: &Identity, call: &Call) -> Result<LogQuery, ApiError> {
             "'cursor' says where the page begins: leave 'page' out.",
         ));
     }
-    Ok(LogQuery {
+    let query = LogQuery {
         filter,
         after,
         skip,
         limit,
         count_to: MOST_ROWS,
-    })
+    };
+    Ok((query, sight.shows_words()))
 }
 
 fn status(call: &Call) -> Result<Option<bool>, ApiError> {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `totals` | `/user/spend`, `/global/spend` |
 //! | `logs` | `/spend/logs`, `/spend/logs/v2`; `row` is what a row looks like |
+//! | `transcript` | `/spend/logs/ui/{request_id}`: what was asked and answered |
 //! | `lists` | `/spend/keys`, `/spend/users`, `/spend/tags`, `/global/spend/…` |
 //! | `activity` | `/global/activity…` |
 //! | `daily` | `/user/daily/activity` and its likes |
@@ -25,6 +26,7 @@ pub mod report;
 mod row;
 mod sight;
 pub mod totals;
+pub mod transcript;
 
 use std::array::from_fn;
 

@@ -15,10 +15,11 @@ use trunkline_actors::ids::{DeploymentId, KeyId, OrganisationId, RequestId, Team
 use trunkline_actors::ports::{Pieces, SpendRecord, SpendStatus, UsageParts};
 
 use super::csv::Cell;
+use super::transcript::{NOTHING, Said};
 use crate::http::admin::PlainUsd;
 
 /// A row.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct Row<'a> {
     id: RequestId,
     request_id: String,
@@ -49,6 +50,8 @@ pub(super) struct Row<'a> {
     end_user: Option<&'a str>,
     requester_ip_address: Option<&'a str>,
     status: &'static str,
+    #[serde(flatten)]
+    said: &'a Said,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,6 +145,15 @@ impl<'a> Row<'a> {
                 SpendStatus::Success | SpendStatus::Adjustment => "success",
                 SpendStatus::Failure | SpendStatus::Unknown => "failure",
             },
+            said: &NOTHING,
+        }
+    }
+
+    /// With what was said.
+    pub(super) fn saying(self, said: Option<&'a Said>) -> Self {
+        Self {
+            said: said.unwrap_or(self.said),
+            ..self
         }
     }
 

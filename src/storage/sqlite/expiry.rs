@@ -6,19 +6,25 @@ use trunkline_actors::ports::BoxFuture;
 use super::Sqlite;
 use crate::storage::StorageError;
 use crate::storage::books::{DAY_MS, first_id_at};
-use crate::storage::reports::{Removed, SpendRetention};
+use crate::storage::reports::{Aging, Expiry, Removed};
 
-impl SpendRetention for Sqlite {
-    fn remove_before(&self, day: i64, batch: u32) -> BoxFuture<'_, Result<Removed, StorageError>> {
+impl Expiry for Sqlite {
+    fn remove_before(
+        &self,
+        what: Aging,
+        day: i64,
+        batch: u32,
+    ) -> BoxFuture<'_, Result<Removed, StorageError>> {
         Box::pin(
             self.connections
-                .write("remove old spend rows", move |transaction| {
+                .write("remove what is old", move |transaction| {
+                    let table = what.table();
                     let first_kept = first_id_at(u64::try_from(day).unwrap_or_default() * DAY_MS);
                     let removed = transaction
-                        .prepare_cached(
-                            "DELETE FROM spend_logs WHERE id IN \
-                             (SELECT id FROM spend_logs WHERE id < ?1 ORDER BY id LIMIT ?2)",
-                        )?
+                        .prepare_cached(&format!(
+                            "DELETE FROM {table} WHERE id IN \
+                             (SELECT id FROM {table} WHERE id < ?1 ORDER BY id LIMIT ?2)"
+                        ))?
                         .execute(params![first_kept, batch])?;
                     Ok(Removed {
                         rows: removed as u64,

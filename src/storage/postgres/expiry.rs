@@ -7,31 +7,38 @@ use super::Postgres;
 use super::convert::date;
 use super::pool::WorkError;
 use crate::storage::StorageError;
-use crate::storage::reports::{Removed, SpendRetention};
+use crate::storage::reports::{Aging, Expiry, Removed};
 
 /// One gateway of a fleet at a time: "tl-old-d" in ASCII.
 const LOCK: i64 = 0x746c_2d6f_6c64_2d64;
 
 /// The oldest day's partition, if all of it is older.
 const OLDEST_DAY: &str = "SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid \
-     WHERE inhparent = 'trunkline.spend_logs'::regclass AND relname ~ '^spend_logs_[0-9]{8}$' \
-     AND relname < 'spend_logs_' || to_char($1::text::date, 'YYYYMMDD') ORDER BY relname LIMIT 1";
+     WHERE inhparent = ('trunkline.' || $2::text)::regclass AND relname ~ ('^' || $2::text || '_[0-9]{8}$') \
+     AND relname < $2::text || '_' || to_char($1::text::date, 'YYYYMMDD') ORDER BY relname LIMIT 1";
 
-const REMOVE_ROWS: &str = "DELETE FROM trunkline.spend_logs_default WHERE (day, id) IN \
-     (SELECT day, id FROM trunkline.spend_logs_default WHERE day < $1::text::date ORDER BY day, id LIMIT $2)";
-
-impl SpendRetention for Postgres {
-    fn remove_before(&self, day: i64, batch: u32) -> BoxFuture<'_, Result<Removed, StorageError>> {
+impl Expiry for Postgres {
+    fn remove_before(
+        &self,
+        what: Aging,
+        day: i64,
+        batch: u32,
+    ) -> BoxFuture<'_, Result<Removed, StorageError>> {
         Box::pin(
             self.connections
-                .write("remove old spend rows", move |transaction| {
-                    Box::pin(remove(transaction, day, batch))
+                .write("remove what is old", move |transaction| {
+                    Box::pin(remove(transaction, what.table(), day, batch))
                 }),
         )
     }
 }
 
-async fn remove(transaction: &Transaction<'_>, day: i64, batch: u32) -> Result<Removed, WorkError> {
+async fn remove(
+    transaction: &Transaction<'_>,
+    table: &'static str,
+    day: i64,
+    batch: u32,
+) -> Result<Removed, WorkError> {
     let mine: bool = transaction
         .query_one("SELECT pg_try_advisory_xact_lock($1)", &[&LOCK])
         .await?
@@ -44,7 +51,9 @@ async fn remove(transaction: &Transaction<'_>, day: i64, batch: u32) -> Result<R
         .batch_execute("SET LOCAL lock_timeout = '2s'")
         .await?;
     let before = date(day).to_string();
-    let oldest = transaction.query_opt(OLDEST_DAY, &[&before]).await?;
+    let oldest = transaction
+        .query_opt(OLDEST_DAY, &[&before, &table])
+        .await?;
     if let Some(oldest) = oldest {
         let name: String = oldest.try_get(0)?;
         let rows: i64 = transaction
@@ -60,7 +69,13 @@ async fn remove(transaction: &Transaction<'_>, day: i64, batch: u32) -> Result<R
         });
     }
     let rows = transaction
-        .execute(REMOVE_ROWS, &[&before, &i64::from(batch)])
+        .execute(
+            &format!(
+                "DELETE FROM trunkline.{table}_default WHERE (day, id) IN \
+                 (SELECT day, id FROM trunkline.{table}_default WHERE day < $1::text::date ORDER BY day, id LIMIT $2)"
+            ),
+            &[&before, &i64::from(batch)],
+        )
         .await?;
     Ok(Removed { rows, days: 0 })
 }
