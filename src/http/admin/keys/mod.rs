@@ -148,9 +148,14 @@ fn id_of(named: &str) -> KeyId {
 }
 
 async fn find(call: &Call, named: &str) -> Result<KeyRow, ApiError> {
-    find_any(call, named)
-        .await?
-        .ok_or_else(|| ApiError::new(Code::NotFound, "Key not found in database").param("key"))
+    find_any(call, named).await?.ok_or_else(not_found)
+}
+
+/// 404, with LiteLLM's type.
+pub(super) fn not_found() -> ApiError {
+    ApiError::new(Code::NotFound, "Key not found in database")
+        .kind("not_found_error")
+        .param("key")
 }
 
 /// The key of that id, or with that secret.
