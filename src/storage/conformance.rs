@@ -34,8 +34,9 @@ use super::transcripts::conformance::{
     a_transcript_comes_back_as_it_was_kept, old_transcripts_go_and_rows_of_the_books_stay,
 };
 use super::{
-    ChangedBy, KeyFilter, KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store,
-    TemporaryIncrease, TenantFilter, TenantKind, TenantPage, TenantRow, Terms, WindowBudget, Write,
+    ChangedBy, KeyFilter, KeyPage, KeyRow, KeySpend, ModelBudget, ModelLimits, RowSpan,
+    StorageError, Store, TemporaryIncrease, TenantFilter, TenantKind, TenantPage, TenantRow, Terms,
+    WindowBudget, Write,
 };
 
 /// Noon of a day: neither the start of a day nor near one.
@@ -280,6 +281,13 @@ fn terms() -> Terms {
             ModelBudget {
                 budget_limit: pico(2),
                 time_period: None,
+            },
+        )]),
+        model_limits: BTreeMap::from([(
+            "gpt".to_owned(),
+            ModelLimits {
+                rpm_limit: Some(5),
+                tpm_limit: None,
             },
         )]),
         increase: Some(TemporaryIncrease {

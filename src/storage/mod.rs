@@ -45,7 +45,8 @@ pub use self::error::StorageError;
 pub use self::lists::{KeyFilter, KeyPage, KeyScope, TenantFilter, TenantPage, TenantScope};
 pub use self::reports::{Aging, Expiry, SpendReports};
 pub use self::tenants::{
-    ModelBudget, TemporaryIncrease, TenantKind, TenantRow, TenantStore, Terms, WindowBudget,
+    ModelBudget, ModelLimits, TemporaryIncrease, TenantKind, TenantRow, TenantStore, Terms,
+    WindowBudget,
 };
 pub use self::transcripts::{TranscriptRow, TranscriptStore};
 

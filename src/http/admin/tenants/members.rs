@@ -213,7 +213,7 @@ async fn answer(
     })))
 }
 
-async fn find(call: &Call, team: &TenantRow, user: &str) -> Result<TenantRow, ApiError> {
+pub(super) async fn find(call: &Call, team: &TenantRow, user: &str) -> Result<TenantRow, ApiError> {
     let id = member_id(&team.id, &UserId::new(user));
     let found = call.app().store.tenants.by_id(TenantKind::TeamMember, id);
     found.await?.ok_or_else(|| {
