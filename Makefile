@@ -6,7 +6,7 @@ ARGS ?=
 ROUNDS ?= 2000
 SEED ?= $(shell date +%s)
 
-.PHONY: help run build test soak bench bench-spend guard e2e fmt lint deny
+.PHONY: help run build test soak bench bench-parts bench-scale bench-soak bench-spend guard e2e fmt lint deny
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -27,7 +27,16 @@ e2e: ## A real small language model behind the gateway
 	bash tests/e2e/run.sh
 
 bench: ## What it costs beside nginx (ARGS=--quick; BENCH_PEERS=1 beside LiteLLM too)
-	bash bench/run.sh $(ARGS)
+	bash bench/run.sh run $(ARGS)
+
+bench-parts: ## How long the parts take that every request pays for, timed by Criterion
+	$(CARGO) run --release --features criterion --manifest-path bench/guard/Cargo.toml --target-dir target/guard
+
+bench-scale: ## Its cost by the number of keys, deployments and streams, drawn into docs/performance.md
+	bash bench/run.sh scale $(ARGS)
+
+bench-soak: ## Half an hour at a constant rate with 50,000 keys: does anything grow? (ARGS="--minutes 5")
+	bash bench/run.sh soak $(ARGS)
 
 guard: ## Instructions and system calls of a request against their budget (BLESS=1 rewrites it)
 	BLESS=$(BLESS) python3 bench/guard.py

@@ -5,28 +5,40 @@
 #   make bench ARGS=--quick          the main ones, under 2 minutes
 #   make bench ARGS="--only stream"  cases whose name holds the word; "start" and "memory" are names too
 #   BENCH_PEERS=1 make bench         beside LiteLLM from its registry too
+#   make bench-scale                 cost by the number of keys, deployments and streams, into docs/performance.md
+#   make bench-soak                  half an hour at a constant rate: what grows? (ARGS="--minutes 5")
 #
-# Needs nginx (Debian: apt-get install nginx-light). Ports on loopback are taken as they are free.
+# `make bench` needs nginx (Debian: apt-get install nginx-light). Ports on loopback are taken as they are free.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo=${CARGO:-cargo}
 LITELLM_VERSION=1.106.2
 
-if ! PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v nginx >/dev/null; then
-  echo "nginx is needed to compare with (Debian: apt-get install nginx-light)" >&2
-  exit 1
-fi
+task=${1:?run, scale or soak}
+shift
+options=(--gateway "${CARGO_TARGET_DIR:-target}/release/trunkline")
+case $task in
+run)
+  if ! PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v nginx >/dev/null; then
+    echo "nginx is needed to compare with (Debian: apt-get install nginx-light)" >&2
+    exit 1
+  fi
+  options+=(--json target/bench/result.json)
+  if [ -n "${BENCH_PEERS:-}" ]; then
+    peer=target/bench/litellm
+    [ -x "$peer/bin/python" ] || python3 -m venv "$peer"
+    "$peer/bin/python" -m pip install --quiet --disable-pip-version-check "litellm[proxy]==$LITELLM_VERSION"
+    options+=(--litellm "$PWD/$peer/bin/litellm")
+  fi
+  ;;
+scale) options+=(--write docs/performance.md) ;;
+esac
 "$cargo" build --release --locked
 "$cargo" build --release --locked --manifest-path bench/Cargo.toml --target-dir target/bench
-options=(--gateway "${CARGO_TARGET_DIR:-target}/release/trunkline" --json target/bench/result.json)
-if [ -n "${BENCH_PEERS:-}" ]; then
-  peer=target/bench/litellm
-  [ -x "$peer/bin/python" ] || python3 -m venv "$peer"
-  "$peer/bin/python" -m pip install --quiet --disable-pip-version-check "litellm[proxy]==$LITELLM_VERSION"
-  options+=(--litellm "$PWD/$peer/bin/litellm")
-fi
 # A gateway holds two sockets for each open stream, and this program one: 5,000 of them need room.
 ulimit -n "$(ulimit -Hn)"
-target/bench/release/trunkline-bench run "${options[@]}" "$@"
-echo "figures in target/bench/result.json"
+target/bench/release/trunkline-bench "$task" "${options[@]}" "$@"
+if [ "$task" = run ]; then
+  echo "figures in target/bench/result.json"
+fi

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::http::header::HeaderName;
+use trunkline_actors::fleet::Keeping;
 use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::SupervisorHandle;
 
 use crate::auth::{KeyTable, PayerReader};
 use crate::config::{Config, ConfigErrors};
 use crate::dispatch::{Dispatcher, Shared};
+use crate::fleet::Fleet;
 use crate::health::CheckBoard;
 use crate::journal::Journal;
-use crate::storage::Store;
+use crate::storage::{Change, Store};
 
 /// Everything that all workers share. Built once, by [`crate::server::serve`].
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub struct App {
     pub store: Store,
     /// The `SpendLedger`'s handle.
     pub ledger: LedgerHandle,
+    /// The other replicas; `None` where there can be none.
+    pub fleet: Option<Arc<Fleet>>,
     /// What requests are written to.
     pub journal: Arc<Journal>,
     /// The Supervisor's handle.
@@ -69,6 +73,29 @@ impl App {
     /// Whether the process is stopping.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Somebody changed keys or whom they belong to: what is known of them is read again.
+    pub fn changed(&self, change: &Change) {
+        match change {
+            Change::Key(id) => self.keys.forget(id),
+            Change::Tenants | Change::Unknown => {
+                self.keys.forget_all();
+                self.shared.labels.forget_all();
+            }
+        }
+    }
+
+    /// How limits are kept at the moment.
+    pub fn keeping(&self) -> Keeping {
+        let fleet = self.fleet.as_ref();
+        fleet.map_or(Keeping::Alone, |fleet| fleet.standing().keeping())
+    }
+
+    /// Replicas that are known to live, this one among them.
+    pub fn replicas(&self) -> u64 {
+        let fleet = self.fleet.as_ref();
+        fleet.map_or(1, |fleet| fleet.standing().share().replicas)
     }
 
     /// Whether a background check that still counts says that the deployment is not well.

@@ -26,20 +26,24 @@ use rustls::ClientConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use trunkline_actors::clock::{Clock, UnixMs};
-use trunkline_actors::ids::UserId;
+use trunkline_actors::ids::{RequestId, UserId};
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::NoReplicas;
+use trunkline_actors::ports::{CooldownExchange, NoReplicas};
 use trunkline_actors::rate_limiter::{self, LimiterSettings};
-use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerSettings};
-use trunkline_actors::supervisor::{self, SupervisorSettings};
+use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerHandle, LedgerSettings};
+use trunkline_actors::supervisor::{self, SupervisorHandle, SupervisorSettings};
 
 use crate::app::{App, ReloadConfig, Worker};
-use crate::auth::{BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader};
+use crate::auth::{
+    BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader, SigningKeys,
+};
 use crate::config::{Config, DatabaseUrl, Fsync, NoticeKind};
-use crate::dispatch::{self, Dispatcher, Draining, Recording, Shared, Targets};
+use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared, Targets};
+use crate::fleet::{Fleet, Keeper};
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
 use crate::journal::{FsyncPolicy, Journal, JournalOptions};
+use crate::jwks::Jwks;
 use crate::retention::{Keeping, Retention};
 use crate::storage::{
     self, Aging, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind,
@@ -157,11 +161,20 @@ fn key_header(config: &Config) -> Result<Option<HeaderName>, anyhow::Error> {
         .context("litellm_key_header_name is no header name")
 }
 
+/// Where the keys of the identity provider will be, if there is one.
+fn signing_keys(config: &Config, clock: Clock) -> Option<Arc<SigningKeys>> {
+    let jwt = config.jwt.as_ref()?;
+    let life = jwt.keys_ttl.saturating_add(jwt.keys_stale);
+    Some(Arc::new(SigningKeys::new(life, clock)))
+}
+
 /// What lives as long as the process and is not a worker's.
 struct Process {
     app: Arc<App>,
     /// What the writer of transcripts is to empty, until it runs.
     transcripts: Option<Queue>,
+    /// What tokens are checked with, where an identity provider makes them.
+    signing_keys: Option<Arc<SigningKeys>>,
     journal: Arc<Journal>,
     actors: Arbiter,
 }
@@ -189,16 +202,8 @@ impl Process {
             clock,
         );
         let prices = Arc::clone(&config.price_book);
-        let supervisor = supervisor::start(
-            &actors.handle(),
-            SupervisorSettings::default(),
-            Arc::new(NoReplicas),
-            clock,
-        );
-        supervisor
-            .apply(dispatch::routing_config(&config, &prices))
-            .await
-            .context("the supervisor did not start")?;
+        let fleet = join_fleet(&config, &store, &ledger)?;
+        let supervisor = start_supervisor(&config, fleet.as_deref(), &actors, clock).await?;
 
         let payers = PayerReader::new(
             store.clone(),
@@ -238,8 +243,10 @@ impl Process {
             transcripts,
             late_error: model_call::late_error,
         });
+        let signing_keys = signing_keys(&config, clock);
         let keys = KeyTable::new(
             config.general.master_key.as_ref(),
+            config.jwt.clone().zip(signing_keys.clone()),
             KeyTerms {
                 ttl: config.general.user_api_key_cache_ttl,
                 stale: config.server.stale_keys,
@@ -262,6 +269,7 @@ impl Process {
                 reload,
                 store,
                 ledger,
+                fleet,
                 journal: Arc::clone(&journal),
                 supervisor,
                 checks,
@@ -270,6 +278,7 @@ impl Process {
                 draining: AtomicBool::new(false),
             }),
             transcripts: queue,
+            signing_keys,
             journal,
             actors,
         })
@@ -284,11 +293,10 @@ impl Process {
         let mut server = HttpServer::new(move || {
             let worker = Worker {
                 app: Arc::clone(&app),
-                dispatcher: Rc::new(Dispatcher::new(
-                    Arc::clone(&app.shared),
-                    &worker_tls,
-                    journal.writer(),
-                )),
+                dispatcher: Rc::new(
+                    Dispatcher::new(Arc::clone(&app.shared), &worker_tls, journal.writer())
+                        .among(app.fleet.as_ref().map(|fleet| fleet.handle())),
+                ),
             };
             WebApp::new()
                 .app_data(web::Data::new(worker))
@@ -319,6 +327,9 @@ impl Process {
             signal(SignalKind::from_raw(SIGXFSZ)).context("SIGXFSZ cannot be received")?;
         // Before anybody is told that the gateway listens: a signal from then on is an ordered stop.
         let mut stop_asked_for = StopSignals::new().context("signals cannot be received")?;
+        self.follow_changes();
+        // Nobody is served before it is known who else is there.
+        let keeper = self.start_keeper().await;
         for address in addresses {
             server = server.bind(address).with_context(|| {
                 format!("cannot listen on {address}; choose another with --host and --port")
@@ -330,6 +341,7 @@ impl Process {
         let running = server.run();
         let server = running.handle();
         let mut running = actix_rt::spawn(running);
+        let _jwks = self.start_jwks(&tls);
         let checker = self.start_checks(tls);
         let retention = self.start_retention();
         let transcripts = self.start_transcripts();
@@ -354,8 +366,46 @@ impl Process {
         if let Some(transcripts) = transcripts {
             transcripts.stop(TRANSCRIPTS_WITHIN).await;
         }
+        if let Some(keeper) = keeper {
+            keeper.stop().await;
+        }
         self.stop().await;
         ended
+    }
+
+    /// What other replicas change is known here within a second.
+    fn follow_changes(&self) {
+        let app = Arc::downgrade(&self.app);
+        if let Some(feed) = &self.app.store.feed {
+            feed.follow(Box::new(move |change| {
+                if let Some(app) = app.upgrade() {
+                    app.changed(&change);
+                }
+            }));
+        }
+    }
+
+    async fn start_keeper(&self) -> Option<Keeper> {
+        let app = &self.app;
+        let shared = Arc::clone(&app.shared);
+        let keeper = Keeper::start(
+            Arc::clone(app.fleet.as_ref()?),
+            app.ledger.clone(),
+            app.store.replicas.clone(),
+            Box::new(move || shared.caps.windows(UnixMs::now())),
+            app.shared.clock,
+        );
+        Some(keeper.await)
+    }
+
+    fn start_jwks(&self, tls: &Arc<ClientConfig>) -> Option<Jwks> {
+        let jwt = self.app.config.jwt.as_ref()?;
+        Some(Jwks::start(
+            jwt.keys_at.clone(),
+            jwt.keys_ttl,
+            Arc::clone(self.signing_keys.as_ref()?),
+            Fetcher::new(tls),
+        ))
     }
 
     fn start_retention(&self) -> Option<Retention> {
@@ -442,6 +492,42 @@ impl Process {
         self.actors.stop();
         info!("stopped");
     }
+}
+
+/// Starts routing, with the config's deployments.
+async fn start_supervisor(
+    config: &Config,
+    fleet: Option<&Fleet>,
+    actors: &Arbiter,
+    clock: Clock,
+) -> Result<SupervisorHandle, anyhow::Error> {
+    let cooldowns: Arc<dyn CooldownExchange> = match fleet {
+        Some(fleet) => fleet.cooldowns(),
+        None => Arc::new(NoReplicas),
+    };
+    let settings = SupervisorSettings::default();
+    let supervisor = supervisor::start(&actors.handle(), settings, cooldowns, clock);
+    supervisor
+        .apply(dispatch::routing_config(config, &config.price_book))
+        .await
+        .context("the supervisor did not start")?;
+    Ok(supervisor)
+}
+
+/// This replica among others, where there may be some: with a Redis server, or on a database that several can use.
+fn join_fleet(
+    config: &Config,
+    store: &Store,
+    ledger: &LedgerHandle,
+) -> Result<Option<Arc<Fleet>>, anyhow::Error> {
+    if config.redis.is_none() && store.replicas.is_none() {
+        return Ok(None);
+    }
+    let id = RequestId::generate(UnixMs::now().0, rand::random()).to_string();
+    let closed = config.general.fail_closed_limits;
+    let fleet = Fleet::new(config.redis.as_ref(), id, ledger, closed)
+        .context("the address of the Redis server cannot be used")?;
+    Ok(Some(Arc::new(fleet)))
 }
 
 /// The file's users: its values win over what was stored, what they spent stays.

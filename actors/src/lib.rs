@@ -26,6 +26,7 @@ pub mod admission;
 pub mod board;
 pub mod clock;
 pub mod deployment;
+pub mod fleet;
 pub mod ids;
 pub mod money;
 pub mod ports;

@@ -1,4 +1,4 @@
-//! What the actors need from outside, as traits: the journal, the spend store, and other replicas.
+//! What the actors need from outside, as traits: the journal, the spend store, and other replicas (`shared`).
 //!
 //! `journal` and `storage` of the root crate implement the first two; the records that cross are defined here.
 //! Nothing here knows a file format or SQL.
@@ -20,6 +20,12 @@ use crate::ids::{
     DeploymentId, KeyId, ModelGroup, OrganisationId, RequestId, Subject, TeamId, UserId,
 };
 use crate::money::Usd;
+
+mod shared;
+
+pub use shared::{
+    SharedAnswer, SharedAsk, SharedLimits, SharedReceipt, SharedRefusal, SharedTake, SharedUse,
+};
 
 /// A boxed future that may go to another thread: what makes an async trait usable behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

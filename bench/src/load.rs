@@ -1,6 +1,6 @@
 //! The client: a number of connections that each send one request after the other.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -62,17 +62,20 @@ pub fn request(to: SocketAddr, path: &str, key: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Keeps `connections` busy for `time`; answers under way at the end are read.
-pub async fn run(request: &Request, connections: usize, time: Duration) -> Seen {
+/// Keeps `connections` busy for `time` with the requests, one after the other; answers under way at the end are read.
+pub async fn run(requests: &[Request], connections: usize, time: Duration) -> Seen {
     let seen = Rc::new(RefCell::new(Seen::default()));
+    let (requests, next) = (Rc::new(requests.to_vec()), Rc::new(Cell::new(0)));
     let until = Instant::now() + time;
     let clients: Vec<_> = (0..connections)
         .map(|_| {
-            let (request, seen) = (request.clone(), Rc::clone(&seen));
+            let (requests, next, seen) = (Rc::clone(&requests), Rc::clone(&next), Rc::clone(&seen));
             spawn_local(async move {
                 let mut connection = None;
                 while Instant::now() < until {
-                    if let Err(err) = exchange(&mut connection, &request, &seen).await {
+                    let at = next.get();
+                    next.set((at + 1) % requests.len());
+                    if let Err(err) = exchange(&mut connection, &requests[at], &seen).await {
                         connection = None;
                         seen.borrow_mut().fail(err);
                     }

@@ -7,7 +7,11 @@ mod mock;
 mod procs;
 mod report;
 mod run;
+mod scale;
+mod soak;
 
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,7 +19,9 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
 const USAGE: &str = "trunkline-bench mock PORT
-trunkline-bench run --gateway BINARY [--quick] [--only WORD] [--json FILE] [--litellm PROGRAM]";
+trunkline-bench run --gateway BINARY [--quick] [--only WORD] [--json FILE] [--litellm PROGRAM]
+trunkline-bench scale --gateway BINARY [--write FILE]
+trunkline-bench soak --gateway BINARY [--minutes N]";
 
 fn main() -> ExitCode {
     let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -31,8 +37,8 @@ fn main() -> ExitCode {
                 .unwrap_or(9801);
             LocalSet::new().block_on(&runtime, mock::serve(port))
         }
-        Some("run") => match options(arguments) {
-            Some(options) => LocalSet::new().block_on(&runtime, run::all(&options)),
+        Some(task @ ("run" | "scale" | "soak")) => match options(arguments) {
+            Some(options) => LocalSet::new().block_on(&runtime, perform(task, &options)),
             None => return failed(&USAGE),
         },
         _ => return failed(&USAGE),
@@ -43,6 +49,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// In a folder of its own, which is gone afterwards.
+async fn perform(task: &str, options: &run::Options) -> io::Result<()> {
+    let dir = std::env::temp_dir().join(format!("trunkline-bench-{}", std::process::id()));
+    fs::create_dir_all(&dir)?;
+    let done = match task {
+        "scale" => scale::all(options, &dir).await,
+        "soak" => soak::all(options, &dir).await,
+        _ => run::all(options, &dir).await,
+    };
+    fs::remove_dir_all(&dir).ok();
+    done
+}
+
 fn options(mut arguments: impl Iterator<Item = String>) -> Option<run::Options> {
     let mut options = run::Options::default();
     while let Some(argument) = arguments.next() {
@@ -51,6 +70,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Option<run::Options> 
             "--quick" => options.quick = true,
             "--only" => options.only = Some(arguments.next()?),
             "--json" => options.json = Some(PathBuf::from(arguments.next()?)),
+            "--write" => options.write = Some(PathBuf::from(arguments.next()?)),
+            "--minutes" => options.minutes = arguments.next()?.parse().ok()?,
             "--litellm" => options.litellm = Some(PathBuf::from(arguments.next()?)),
             _ => return None,
         }

@@ -1,7 +1,8 @@
 //! The provider: answers at once, after a while, or in chunks, in both dialects.
 //!
 //! The first segment of the path says how: `/now/…` answers at once, `/hold/…` after [`HOLD`], `/stream/…` with
-//! [`CHUNKS`] chunks of which one goes out every [`PACE`], `/slow/…` with a first chunk and the end after [`HOLD`].
+//! [`CHUNKS`] chunks of which one goes out every [`PACE`], `/pace-20/…` with one every 20 ms for [`PACED`] or a little more,
+//! `/slow/…` with a first chunk and the end after [`HOLD`], `/fail/…` with an error of the provider's.
 //! A path that ends in `/messages` is answered in Anthropic's dialect.
 
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub const HOLD: Duration = Duration::from_secs(12);
 pub const CHUNKS: usize = 100;
 /// Between two of them: chunks that come in one go would be read in one go.
 pub const PACE: Duration = Duration::from_millis(2);
+/// How long a `/pace-…` answer takes, or three chunks.
+pub const PACED: Duration = Duration::from_secs(2);
 /// Is in every chunk with content, and in nothing else.
 pub const MARK: &[u8] = b"tok ";
 
@@ -99,6 +102,28 @@ async fn answer(stream: &mut TcpStream, head: &[u8]) -> std::io::Result<()> {
             for _ in 0..CHUNKS {
                 stream.write_all(&events.content).await?;
                 sleep(PACE).await;
+            }
+            stream.write_all(&events.end).await
+        }
+        Some("fail") => {
+            let body = r#"{"error":{"message":"The provider is unwell.","type":"server_error","param":null,"code":null}}"#;
+            let answer = format!(
+                "HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).await
+        }
+        Some(behaviour) if behaviour.starts_with("pace-") => {
+            let pace = behaviour
+                .trim_start_matches("pace-")
+                .parse()
+                .unwrap_or(2_u64)
+                .max(1);
+            let events = Events::of(anthropic);
+            begin(stream, &events).await?;
+            for _ in 0..(PACED.as_millis() as u64 / pace).max(3) {
+                stream.write_all(&events.content).await?;
+                sleep(Duration::from_millis(pace)).await;
             }
             stream.write_all(&events.end).await
         }

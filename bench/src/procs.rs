@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::iter::repeat_n;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -98,6 +99,11 @@ impl Server {
         nanos / 1e3
     }
 
+    /// Open files and sockets of the process.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    }
+
     /// Resident memory of it and its child processes, in KiB.
     pub fn rss_kib(&self) -> f64 {
         let of = |id: u32| -> Option<f64> {
@@ -173,7 +179,18 @@ pub fn trunkline(
     dir: &Path,
     binary: &Path,
     provider: SocketAddr,
-    models: &[Model],
+    models: &[Model<'_>],
+) -> io::Result<Server> {
+    trunkline_of(dir, binary, provider, models, 1)
+}
+
+/// The same with `copies` deployments of each model.
+pub fn trunkline_of(
+    dir: &Path,
+    binary: &Path,
+    provider: SocketAddr,
+    models: &[Model<'_>],
+    copies: usize,
 ) -> io::Result<Server> {
     let address = free_address()?;
     // Every start with empty books.
@@ -181,7 +198,7 @@ pub fn trunkline(
     fs::create_dir_all(&data)?;
     let config = format!(
         "{}general_settings:\n  master_key: {MASTER_KEY}\n  database_url: sqlite://{}/bench.db\n",
-        model_list(provider, models),
+        model_list(provider, models, copies),
         data.display()
     );
     fs::write(data.join("config.yaml"), config)?;
@@ -200,12 +217,12 @@ pub fn litellm(
     dir: &Path,
     program: &Path,
     provider: SocketAddr,
-    models: &[Model],
+    models: &[Model<'_>],
 ) -> io::Result<Server> {
     let address = free_address()?;
     let config = format!(
         "{}general_settings:\n  master_key: {MASTER_KEY}\n",
-        model_list(provider, models)
+        model_list(provider, models, 1)
     );
     let path = dir.join("litellm.yaml");
     fs::write(&path, config)?;
@@ -222,27 +239,31 @@ pub fn litellm(
 }
 
 /// One model of the gateways' config.
-pub struct Model {
-    pub name: &'static str,
-    pub dialect: &'static str,
-    pub behaviour: &'static str,
+#[derive(Clone, Copy)]
+pub struct Model<'a> {
+    pub name: &'a str,
+    pub dialect: &'a str,
+    pub behaviour: &'a str,
 }
 
-fn model_list(provider: SocketAddr, models: &[Model]) -> String {
+/// Each of the models `copies` times.
+fn model_list(provider: SocketAddr, models: &[Model<'_>], copies: usize) -> String {
     let mut text = "model_list:\n".to_owned();
+    let mut id = 0;
     for Model {
         name,
         dialect,
         behaviour,
-    } in models
+    } in models.iter().flat_map(|model| repeat_n(model, copies))
     {
         let (model, base) = match *dialect {
             "anthropic" => ("anthropic/claude-sonnet-4-5-20250929", ""),
             _ => ("openai/gpt-4o-mini", "/v1"),
         };
         text += &format!(
-            "  - model_name: {name}\n    litellm_params: {{model: {model}, api_base: \"http://{provider}/{behaviour}{base}\", api_key: sk-provider}}\n"
+            "  - model_name: {name}\n    litellm_params: {{model: {model}, api_base: \"http://{provider}/{behaviour}{base}\", api_key: sk-provider}}\n    model_info: {{id: d{id}}}\n"
         );
+        id += 1;
     }
     text
 }

@@ -22,9 +22,14 @@ pub struct Options {
     pub only: Option<String>,
     pub json: Option<PathBuf>,
     pub litellm: Option<PathBuf>,
+    /// The file that the curves of `scale` are put into.
+    pub write: Option<PathBuf>,
+    /// How long `soak` goes on; 0 is half an hour.
+    pub minutes: u64,
 }
 
-const MODELS: [Model; 6] = [
+/// The models of most cases.
+pub const MODELS: [Model<'static>; 6] = [
     Model {
         name: "chat",
         dialect: "openai",
@@ -60,7 +65,7 @@ const MODELS: [Model; 6] = [
 /// One load.
 struct Case {
     name: String,
-    model: &'static Model,
+    model: &'static Model<'static>,
     /// Bytes of the prompt.
     prompt: usize,
     connections: usize,
@@ -166,12 +171,8 @@ impl Side {
 }
 
 /// Runs everything and prints it.
-pub async fn all(options: &Options) -> io::Result<()> {
-    let dir = std::env::temp_dir().join(format!("trunkline-bench-{}", std::process::id()));
-    fs::create_dir_all(&dir)?;
-    let done = measure(options, &dir).await;
-    fs::remove_dir_all(&dir).ok();
-    let report = done?;
+pub async fn all(options: &Options, dir: &Path) -> io::Result<()> {
+    let report = measure(options, dir).await?;
     print!("{}", report.text());
     if let Some(path) = &options.json {
         fs::write(path, report.json())?;
@@ -263,7 +264,7 @@ async fn in_turns(case: &Case, sides: &[Side]) -> Vec<Figure> {
                 case.turn
             };
             let (began, cpu) = (Instant::now(), side.server.cpu_micros());
-            let seen = load::run(&request, case.connections, time).await;
+            let seen = load::run(&[request], case.connections, time).await;
             let cpu = side.server.cpu_micros() - cpu;
             if turn > 0 {
                 turns.push((cpu, began.elapsed().as_secs_f64(), seen));
@@ -311,7 +312,7 @@ async fn in_turns(case: &Case, sides: &[Side]) -> Vec<Figure> {
 }
 
 /// A key with a budget and both limits, none of which is ever reached.
-async fn generate_key(gateway: &Server) -> io::Result<String> {
+pub async fn generate_key(gateway: &Server) -> io::Result<String> {
     let body = r#"{"user_id":"bench","max_budget":1000000,"rpm_limit":1000000000,"tpm_limit":1000000000000}"#;
     let bytes = load::request(gateway.address, "/key/generate", MASTER_KEY, body);
     let answer = once(gateway, &bytes).await?;
@@ -322,7 +323,8 @@ async fn generate_key(gateway: &Server) -> io::Result<String> {
         .ok_or_else(|| io::Error::other(format!("no key was made: {answer}")))
 }
 
-async fn once(server: &Server, bytes: &[u8]) -> io::Result<String> {
+/// The answer to one request on a connection of its own.
+pub async fn once(server: &Server, bytes: &[u8]) -> io::Result<String> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(server.address).await?;
     stream.write_all(bytes).await?;
@@ -364,7 +366,11 @@ async fn start_time(dir: &Path, binary: &Path, provider: std::net::SocketAddr) -
 }
 
 /// Memory that each of `count` requests under way takes, in KiB, and how many of them failed.
-async fn occupy(side: &Side, model: &'static Model, count: usize) -> io::Result<(f64, u64)> {
+async fn occupy(
+    side: &Side,
+    model: &'static Model<'static>,
+    count: usize,
+) -> io::Result<(f64, u64)> {
     let case = Case {
         name: String::new(),
         model,

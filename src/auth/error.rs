@@ -4,6 +4,7 @@ use thiserror::Error;
 use trunkline_actors::spend_ledger::SeedFailed;
 
 use super::access::Layer;
+use super::jwt::TokenFault;
 use crate::storage::StorageError;
 
 /// A refused caller.
@@ -113,6 +114,9 @@ pub enum AuthError {
         "Authentication Error, no master key is set, so the Host header, and a browser's Origin, must name localhost or a loopback address. Set LITELLM_MASTER_KEY or general_settings.master_key to serve other names."
     )]
     ForeignHost,
+    /// A token of an identity provider that lets nobody in.
+    #[error("Authentication Error, {0}.")]
+    Token(#[from] TokenFault),
     /// The key table could not be read.
     #[error("The key could not be checked: the database did not answer. Try again.")]
     Store(#[from] StorageError),

@@ -60,8 +60,17 @@ pub struct KeyEntry {
     pub aliases: HashMap<String, String>,
     /// When the secret that was shown stops working: it is the former one, in its grace period.
     pub secret_until: Option<UnixMs>,
+    /// Where a token of an identity provider stands in for a key: then the row is stored nowhere.
+    pub token: Option<Token>,
     /// When the row was read.
     pub loaded_at: Millis,
+}
+
+/// What a token says besides what a key's row has.
+#[derive(Debug, Default)]
+pub struct Token {
+    /// The customer; requests cannot name another.
+    pub customer: Option<String>,
 }
 
 // === impl Identity ===
@@ -115,12 +124,12 @@ impl Identity {
             .is_some_and(|key| key.row.settings.contains_key(IN_OTHER_HANDS))
     }
 
-    /// The id under which spend is recorded.
+    /// The id under which spend is recorded; a token is no key, and what it spends is its user's or team's.
     pub fn key_id(&self) -> Option<KeyId> {
         match self {
             Self::Master => Some(KeyId::new(MASTER_KEY_MARKER)),
-            Self::Key(entry) => Some(entry.row.id.clone()),
-            Self::Open => None,
+            Self::Key(entry) if entry.token.is_none() => Some(entry.row.id.clone()),
+            Self::Key(_) | Self::Open => None,
         }
     }
 
@@ -145,6 +154,11 @@ impl Identity {
     /// The model that the caller means by a name of its own, or of its team.
     pub fn model_behind(&self, alias: &str) -> Option<&str> {
         self.key()?.aliases.get(alias).map(String::as_str)
+    }
+
+    /// The customer that the caller's token names.
+    pub fn customer(&self) -> Option<&str> {
+        self.key()?.token.as_ref()?.customer.as_deref()
     }
 
     /// The lists of models that the caller is held to.

@@ -20,13 +20,14 @@ use trunkline_actors::ids::KeyId;
 
 use super::credential::Credential;
 use super::error::AuthError;
-use super::identity::{Identity, KeyEntry};
+use super::identity::{Identity, KeyEntry, Token};
+use super::jwt::{self, SigningKeys, TokenCaller, TokenFault, looks_like_one};
 use super::key::{self, KeyDigest};
 use super::key_rules::{IN_OTHER_HANDS, KeyRules};
 use super::outage::Outage;
 use super::payer::PayerReader;
 use super::role::Role;
-use crate::config::Secret;
+use crate::config::{JwtSettings, Secret};
 use crate::storage::{FoundKey, KeyRow, Store};
 
 /// How long a request with a known key waits for a store that may be failing.
@@ -49,6 +50,8 @@ pub struct KeyTerms {
 #[derive(Debug)]
 pub struct KeyTable {
     master: Option<KeyDigest>,
+    /// Reads what an identity provider made in place of keys.
+    tokens: Option<TokenCaller>,
     terms: KeyTerms,
     outage: Outage,
     store: Store,
@@ -66,6 +69,7 @@ impl KeyTable {
     /// An empty table over `store`.
     pub fn new(
         master: Option<&Secret>,
+        tokens: Option<(JwtSettings, Arc<SigningKeys>)>,
         terms: KeyTerms,
         store: Store,
         payers: PayerReader,
@@ -73,6 +77,7 @@ impl KeyTable {
     ) -> Self {
         Self {
             master: master.map(|master| KeyDigest::of(master.expose())),
+            tokens: tokens.map(|(settings, keys)| TokenCaller::new(settings, keys)),
             terms,
             outage: Outage::saying(
                 "keys are served from memory: the database does not confirm them",
@@ -95,7 +100,7 @@ impl KeyTable {
     pub fn identify_cached(&self, credential: &Credential) -> Option<Result<Identity, AuthError>> {
         match self.find(credential) {
             Ok(Found::Done(identity)) => Some(Ok(identity)),
-            Ok(Found::Lookup { .. }) => None,
+            Ok(Found::Lookup { .. } | Found::Token { .. }) => None,
             Err(err) => Some(Err(err)),
         }
     }
@@ -107,11 +112,23 @@ impl KeyTable {
     pub async fn identify(&self, credential: &Credential) -> Result<Identity, AuthError> {
         match self.find(credential)? {
             Found::Done(identity) => Ok(identity),
-            Found::Lookup { text, id } => match self.load_or_keep(&id).await? {
+            Found::Lookup { text, id } => match self.load_or_keep(&id, self.load(&id)).await? {
                 Some(entry) => admit(entry),
                 None => self.no_such_key(text, &id),
             },
+            Found::Token { text, id, tokens } => {
+                let loading = self.load_token(tokens, text, &id);
+                match self.load_or_keep(&id, loading).await? {
+                    Some(entry) => admit(entry),
+                    None => Err(AuthError::NoKey),
+                }
+            }
         }
+    }
+
+    /// The identity provider's keys are there; `None`: there is none.
+    pub fn has_signing_keys(&self) -> Option<bool> {
+        self.tokens.as_ref().map(TokenCaller::has_keys)
     }
 
     /// Forgets what is known of a key, by whichever of its secrets it was asked for, after it was made or changed by this
@@ -137,7 +154,7 @@ impl KeyTable {
     }
 
     /// Looks at what needs no store: the key is hashed once, for the comparison and the table alike.
-    fn find<'c>(&self, credential: &'c Credential) -> Result<Found<'c>, AuthError> {
+    fn find<'c>(&'c self, credential: &'c Credential) -> Result<Found<'c>, AuthError> {
         let text = match (credential, &self.master) {
             (Credential::Absent, Some(_)) => return Err(AuthError::NoKey),
             (Credential::Absent, None) => return Ok(Found::Done(Identity::Open)),
@@ -147,7 +164,8 @@ impl KeyTable {
         if self.master.is_some_and(|master| master.same(&digest)) {
             return Ok(Found::Done(Identity::Master));
         }
-        if !text.starts_with(key::PREFIX) {
+        let tokens = self.tokens.as_ref().filter(|_| looks_like_one(text));
+        if tokens.is_none() && !text.starts_with(key::PREFIX) {
             return if self.has_master_key() {
                 Err(AuthError::NotVirtualKey {
                     received: key::masked(text),
@@ -162,11 +180,13 @@ impl KeyTable {
         if let Some(entry) = known.filter(|entry| entry.is_current()) {
             let age = now.since(entry.loaded_at);
             let will_do = age < self.terms.ttl || (self.may_keep(age) && self.outage.pauses(now));
-            return if will_do {
-                admit(entry).map(Found::Done)
-            } else {
-                Ok(Found::Lookup { text, id })
-            };
+            if will_do {
+                return admit(entry).map(Found::Done);
+            }
+            return Ok(Found::lookup(text, id, tokens));
+        }
+        if tokens.is_some() {
+            return Ok(Found::lookup(text, id, tokens));
         }
         match self.unknown.get(&id).map(|at| *at) {
             Some(at) if now.since(at) < UNKNOWN_TTL => self.no_such_key(text, &id).map(Found::Done),
@@ -191,17 +211,26 @@ impl KeyTable {
         !stale.is_zero() && age < ttl.saturating_add(stale)
     }
 
-    /// Reads the key; if that fails, what is known of it will do.
-    async fn load_or_keep(&self, id: &KeyId) -> Result<Loaded, AuthError> {
+    /// Reads the key or token; if that fails, what is known of it will do.
+    async fn load_or_keep(
+        &self,
+        id: &KeyId,
+        loading: impl Future<Output = Result<Loaded, AuthError>>,
+    ) -> Result<Loaded, AuthError> {
         let known = self.known.get(id).map(|entry| Arc::clone(&entry));
         let kept = known.filter(|entry| {
             entry.is_current() && self.may_keep(self.clock.now().since(entry.loaded_at))
         });
         let Some(kept) = kept else {
-            return self.load(id).await;
+            return loading.await;
         };
-        let failure = match timeout(PATIENCE, self.load(id)).await {
+        let failure = match timeout(PATIENCE, loading).await {
             Ok(Ok(loaded)) => return Ok(loaded),
+            // That is no outage: the token does not hold any more, or not here.
+            Ok(Err(AuthError::Token(fault))) if fault != TokenFault::NoKeys => {
+                self.known.remove(id);
+                return Err(fault.into());
+            }
             Ok(Err(err)) => Some(err),
             Err(_elapsed) => None,
         };
@@ -215,7 +244,7 @@ impl KeyTable {
             .cell
             .get_or_try_init(|| async {
                 match self.store.keys.by_secret(id.clone(), UnixMs::now()).await? {
-                    Some(found) => self.open(found).await.map(Some),
+                    Some(found) => self.open(found).await.map(|entry| Some(Arc::new(entry))),
                     None => Ok(None),
                 }
             })
@@ -235,12 +264,37 @@ impl KeyTable {
         Ok(loaded)
     }
 
+    /// Checks a token, and opens what it names.
+    async fn load_token(
+        &self,
+        tokens: &TokenCaller,
+        text: &str,
+        id: &KeyId,
+    ) -> Result<Loaded, AuthError> {
+        let now = UnixMs::now();
+        let named = tokens.read(text, now).await?;
+        let row = jwt::row(tokens, &named, id.clone(), &self.store, now).await?;
+        let token = Token {
+            customer: named.customer,
+        };
+        let mut entry = self.open(FoundKey { row, until: None }).await?;
+        if named.is_admin {
+            entry.role = Role::ProxyAdmin;
+        }
+        entry.token = Some(token);
+        self.outage.over();
+        let entry = Arc::new(entry);
+        make_room(&self.known);
+        self.known.insert(id.clone(), Arc::clone(&entry));
+        Ok(Some(entry))
+    }
+
     /// Opens the row's handles.
-    async fn open(&self, FoundKey { row, until }: FoundKey) -> Result<Arc<KeyEntry>, AuthError> {
+    async fn open(&self, FoundKey { row, until }: FoundKey) -> Result<KeyEntry, AuthError> {
         // Before it is read whom the key belongs to: a change meanwhile is seen at the next reading.
         let loaded_at = self.clock.now();
         let payers = self.payers.of_key(&row).await?;
-        Ok(Arc::new(KeyEntry {
+        Ok(KeyEntry {
             charges: payers.charges,
             organisation: payers.organisation,
             team_is_blocked: payers.team_is_blocked,
@@ -252,14 +306,34 @@ impl KeyTable {
             models: payers.models,
             row,
             secret_until: until,
+            token: None,
             loaded_at,
-        }))
+        })
     }
 }
 
 enum Found<'c> {
     Done(Identity),
-    Lookup { text: &'c str, id: KeyId },
+    Lookup {
+        text: &'c str,
+        id: KeyId,
+    },
+    Token {
+        text: &'c str,
+        id: KeyId,
+        tokens: &'c TokenCaller,
+    },
+}
+
+// === impl Found ===
+
+impl<'c> Found<'c> {
+    fn lookup(text: &'c str, id: KeyId, tokens: Option<&'c TokenCaller>) -> Self {
+        match tokens {
+            Some(tokens) => Self::Token { text, id, tokens },
+            None => Self::Lookup { text, id },
+        }
+    }
 }
 
 type Cell = Arc<OnceCell<Loaded>>;

@@ -497,21 +497,20 @@ impl Facts {
         self.journal(server.journal);
         self.health(&config.health);
         let redis = config.redis.as_ref();
+        self.say(&gateway, "redis", redis.map(|redis| redis.shown.clone()));
+        self.say_secret(&gateway, "redis_url", redis.map(|redis| &redis.url));
         self.say(
             &gateway,
-            "redis",
-            redis.map(|redis| format!("{}:{}/{}", redis.host, redis.port, redis.db)),
+            "fleet namespace",
+            redis.map(|redis| redis.namespace.clone()),
         );
-        self.say_secret(
+        self.say(
             &gateway,
-            "redis_url",
-            redis.and_then(|redis| redis.url.as_ref()),
+            "fleet deadline_secs",
+            redis.map(|redis| shown(redis.deadline)),
         );
-        self.say_secret(
-            &gateway,
-            "redis_password",
-            redis.and_then(|redis| redis.password.as_ref()),
-        );
+        let closed = config.general.fail_closed_limits;
+        self.say(&gateway, "fail_closed_rate_limit_enforcement", Some(closed));
         let cache = config.cache.as_ref();
         self.say(&gateway, "cache", cache.map(|cache| cache.kind.clone()));
         self.say(

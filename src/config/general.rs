@@ -96,6 +96,7 @@ pub(super) fn general(
         allow_mock_testing: raw
             .dangerously_allow_mock_testing_request_params
             .unwrap_or(false),
+        fail_closed_limits: raw.fail_closed_rate_limit_enforcement.unwrap_or(false),
         global_max_rpm: raw.global_max_rpm,
         global_max_tpm: raw.global_max_tpm,
         global_max_parallel_requests: raw.global_max_parallel_requests,

@@ -18,8 +18,8 @@ use super::support::{self, Within};
 use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
 use super::{
-    budgets, cost_terms, credentials, environment, general, health, include, limits, planned,
-    price_list, references, section, settings, transcripts, tree, users,
+    budgets, cost_terms, credentials, environment, general, health, include, jwt, limits, planned,
+    price_list, redis, references, section, settings, transcripts, tree, users,
 };
 
 /// No gateway serves so many deployments; checks between entries stay quick.
@@ -130,7 +130,8 @@ fn load_text(
     let health = health::health(&general_raw, &router, &own, &deployments, &mut report);
     let transcripts =
         transcripts::transcripts(&own.transcripts, &general_raw, &litellm, &env, &mut report);
-    let redis = planned::redis(&root, &router, &mut report);
+    let jwt = jwt::jwt(&general_raw, &env, &mut report);
+    let redis = redis::redis(&root, &router, &own, &env, &mut report);
     let cache = planned::cache(&root, &litellm, &mut report);
     let log_exports = planned::log_exports(&root, &mut report);
     let users = users::users(&root, &mut report);
@@ -160,6 +161,7 @@ fn load_text(
         budgets,
         users,
         redis,
+        jwt,
         cache,
         transcripts,
         health,

@@ -23,6 +23,7 @@ mod fixture_tests;
 mod general;
 mod health;
 mod include;
+mod jwt;
 pub mod keys;
 mod limits;
 mod list_price;
@@ -33,6 +34,7 @@ mod price_list;
 mod prices;
 pub mod providers;
 mod raw;
+mod redis;
 mod references;
 mod report;
 mod routing;
@@ -58,13 +60,15 @@ pub use environment::DEMO_MODEL;
 pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
 pub use excerpt::Excerpt;
 pub use health::{CheckBy, DeploymentChecks, HealthSettings};
+pub use jwt::{ClaimNames, JwtSettings};
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{
     Budget, BudgetSettings, ByError, CacheSettings, ClientGone, Config, DeploymentConfig,
     DrainBounds, Fsync, GeneralSettings, JournalSettings, LitellmSettings, LogExport, ModelInfo,
-    PriceOverrides, Receipts, RedisSettings, RouterSettings, RoutingHint, RoutingStrategy,
-    ServerSettings, Timeouts, TranscriptSettings, UserConfig, WhenFull,
+    PriceOverrides, Receipts, RouterSettings, RoutingHint, RoutingStrategy, ServerSettings,
+    Timeouts, TranscriptSettings, UserConfig, WhenFull,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
+pub use redis::RedisSettings;
 pub use routing::StrategyArgs;
 pub use secret::Secret;

@@ -17,7 +17,9 @@ use url::Url;
 use super::database_url::DatabaseUrl;
 use super::error::Notice;
 use super::health::{DeploymentChecks, HealthSettings};
+use super::jwt::JwtSettings;
 use super::providers::{Dialect, Provider};
+use super::redis::RedisSettings;
 use super::routing::StrategyArgs;
 use super::secret::Secret;
 use crate::cost::{Price, PriceBook};
@@ -42,12 +44,14 @@ pub struct Config {
     pub budgets: BudgetSettings,
     /// `user_config`: users that there must be, each id once.
     pub users: Vec<UserConfig>,
-    /// Where limits and cooldowns are to be shared; not acted on yet.
+    /// Where limits, budgets and cooldowns are shared with other replicas.
     pub redis: Option<RedisSettings>,
     /// The response cache; not acted on yet.
     pub cache: Option<CacheSettings>,
     /// How what is asked and answered is kept. Default: not at all.
     pub transcripts: Option<TranscriptSettings>,
+    /// Whose tokens are believed. Default: nobody's.
+    pub jwt: Option<JwtSettings>,
     /// How deployments are checked.
     pub health: HealthSettings,
     /// `logging`: where requests are to be reported; not acted on yet.
@@ -199,21 +203,6 @@ pub struct UserConfig {
     pub budget_duration: Option<String>,
 }
 
-/// `router_settings.redis_*`, completed from `rate_limit_config`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisSettings {
-    /// `redis://…`; wins over the rest.
-    pub url: Option<Secret>,
-    /// Default `localhost`.
-    pub host: String,
-    /// Default 6379.
-    pub port: u16,
-    /// Absent for none.
-    pub password: Option<Secret>,
-    /// Number of the database. Default 0.
-    pub db: u32,
-}
-
 /// `litellm_settings.cache`, `cache_params`, `cache_ttl`, and `cache_settings`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CacheSettings {
@@ -263,6 +252,8 @@ pub struct GeneralSettings {
     pub always_include_stream_usage: bool,
     /// `dangerously_allow_mock_testing_request_params`: `mock_testing_*` in bodies is acted on. Default false.
     pub allow_mock_testing: bool,
+    /// `fail_closed_rate_limit_enforcement`: 503 while the shared limits cannot be reached. Default false.
+    pub fail_closed_limits: bool,
     /// Requests a minute of all callers; not acted on yet.
     pub global_max_rpm: Option<u64>,
     /// Tokens a minute of all callers; not acted on yet.

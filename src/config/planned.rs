@@ -1,36 +1,12 @@
-//! Sections that are understood and kept, and that nothing acts on yet: shared limits, the response cache, log exports.
+//! Sections that are understood and kept, and that nothing acts on yet: the response cache, log exports.
 
-use super::model::{CacheSettings, LogExport, RedisSettings};
-use super::raw::{RawCache, RawLitellm, RawLogging, RawRateLimits, RawRouter};
+use super::model::{CacheSettings, LogExport};
+use super::raw::{RawCache, RawLitellm, RawLogging};
 use super::report::Report;
 use super::secret::Secret;
 use super::section::{self, seconds_above_zero};
 use super::support::Within;
 use super::yaml::{KeyPath, Node};
-
-/// `router_settings.redis_*`, completed from `rate_limit_config`.
-pub(super) fn redis(
-    root: &Node,
-    router: &RawRouter,
-    report: &mut Report<'_>,
-) -> Option<RedisSettings> {
-    let path = KeyPath::of(&["rate_limit_config"]);
-    let node = root.get("rate_limit_config").unwrap_or(&Node::Null);
-    let other: RawRateLimits = section::read_with(node, &path, Within::Planned, report, |_| {});
-    let url = router.redis_url.as_ref().or(other.redis_url.as_ref());
-    let host = router.redis_host.as_ref().or(other.redis_host.as_ref());
-    if url.is_none() && host.is_none() {
-        return None;
-    }
-    let password = router.redis_password.as_deref();
-    Some(RedisSettings {
-        url: url.map(Secret::new),
-        host: host.map_or_else(|| "localhost".to_owned(), Clone::clone),
-        port: router.redis_port.or(other.redis_port).unwrap_or(6379),
-        password: secret(password.or(other.redis_password.as_deref())),
-        db: router.redis_db.or(other.redis_db).unwrap_or(0),
-    })
-}
 
 /// The cache, if it is switched on: by `litellm_settings.cache`, else by a section `cache_settings`.
 pub(super) fn cache(

@@ -86,11 +86,14 @@ pub(super) struct RawGeneral {
     pub(super) user_header_name: Option<String>,
     pub(super) always_include_stream_usage: Option<bool>,
     pub(super) cancel_on_disconnect: Option<bool>,
+    pub(super) enable_jwt_auth: Option<bool>,
+    pub(super) litellm_jwtauth: RawJwt,
     pub(super) dangerously_allow_mock_testing_request_params: Option<bool>,
     pub(super) log_level: Option<String>,
     pub(super) store_prompts_in_spend_logs: Option<bool>,
     pub(super) maximum_spend_logs_retention_period: Option<String>,
     pub(super) maximum_spend_logs_retention_interval: Option<String>,
+    pub(super) fail_closed_rate_limit_enforcement: Option<bool>,
     pub(super) global_max_rpm: Option<u64>,
     pub(super) global_max_tpm: Option<u64>,
     pub(super) global_max_parallel_requests: Option<u32>,
@@ -103,6 +106,29 @@ pub(super) struct RawGeneral {
     pub(super) health_check_ignore_transient_errors: Option<bool>,
     pub(super) enable_health_check_routing: Option<bool>,
     pub(super) model_list_healthy_only: Option<bool>,
+}
+
+/// `general_settings.litellm_jwtauth`.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct RawJwt {
+    pub(super) user_id_jwt_field: Option<String>,
+    pub(super) user_email_jwt_field: Option<String>,
+    pub(super) user_roles_jwt_field: Option<String>,
+    pub(super) user_allowed_roles: Option<Vec<String>>,
+    pub(super) user_allowed_email_domain: Option<String>,
+    pub(super) user_id_upsert: Option<bool>,
+    pub(super) team_id_jwt_field: Option<String>,
+    pub(super) team_ids_jwt_field: Option<String>,
+    pub(super) team_id_default: Option<String>,
+    pub(super) team_allowed_routes: Option<Vec<String>>,
+    pub(super) org_id_jwt_field: Option<String>,
+    pub(super) end_user_id_jwt_field: Option<String>,
+    pub(super) admin_jwt_scope: Option<String>,
+    pub(super) admin_allowed_routes: Option<Vec<String>>,
+    pub(super) public_key_ttl: Option<f64>,
+    pub(super) public_key_stale_ttl: Option<f64>,
+    pub(super) leeway: Option<f64>,
 }
 
 /// The keys that both `router_settings` and `litellm_settings` may hold; the former wins.
@@ -137,8 +163,10 @@ pub(super) struct RawRouter {
     pub(super) redis_url: Option<String>,
     pub(super) redis_host: Option<String>,
     pub(super) redis_port: Option<u16>,
+    pub(super) redis_username: Option<String>,
     pub(super) redis_password: Option<String>,
     pub(super) redis_db: Option<u32>,
+    pub(super) redis_ssl: Option<bool>,
     pub(super) enable_health_check_routing: Option<bool>,
     pub(super) health_check_staleness_threshold: Option<f64>,
     pub(super) health_check_ignore_transient_errors: Option<bool>,
@@ -299,6 +327,15 @@ pub(super) struct RawTrunkline {
     pub(super) journal: RawJournal,
     pub(super) transcripts: RawTranscripts,
     pub(super) health_checks: Option<String>,
+    pub(super) fleet: RawFleet,
+}
+
+/// `trunkline.fleet`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawFleet {
+    pub(super) namespace: Option<String>,
+    pub(super) deadline_secs: Option<f64>,
 }
 
 /// `trunkline.client_gone`.

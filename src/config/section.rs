@@ -58,14 +58,19 @@ fn deeper(full: &KeyPath, report: &mut Report<'_>) {
         "content_policy_fallbacks",
         "fallback_mapping",
     ];
-    let section = keys::section(&full.parent().keys_only());
+    let above = full.parent().keys_only();
+    let section = keys::section(&above);
     let known = full
         .last_key()
         .and_then(|name| section.and_then(|section| section.key(name)));
     if let Some(key) = known {
-        // Else the section as a whole is planned, and that was said.
-        if let Status::Ignored(reason) = key.status {
-            report.keys.ignored(full, reason);
+        let is_live = keys::key(&above).is_some_and(|above| above.status == Status::Supported);
+        match key.status {
+            Status::Ignored(reason) => report.keys.ignored(full, reason),
+            Status::Refused(instead) => report.problem(full, "cannot be had here", instead),
+            // Where the section as a whole is planned, that was said.
+            Status::Planned(_) if is_live => report.keys.not_acted_on(full),
+            Status::Planned(_) | Status::Supported => {}
         }
     } else if full.has_key(REFERENCES) {
         report.keys.not_acted_on(full);

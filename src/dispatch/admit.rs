@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use trunkline_actors::admission::{Ask, Permit, Reserved, admit as take};
+use trunkline_actors::admission::{
+    Ask, Permit, Reserved, admit as take, admit_together as take_together,
+};
+use trunkline_actors::fleet::FleetHandle;
 use trunkline_actors::ids::{ModelGroup, RequestId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{JournalWriter, SpendRecord, SpendStatus, StartedRecord};
@@ -92,7 +95,9 @@ impl Payers {
         inbound: &Inbound,
         resolved: &Resolved,
     ) -> Result<Self, AuthError> {
-        let end_user = inbound.end_user();
+        // Who says by its token whom it serves does not serve others.
+        let of_token = identity.customer().map(str::to_owned);
+        let end_user = of_token.or_else(|| inbound.end_user());
         let tags = inbound.tags(identity.key());
         let models = [inbound.model.as_str(), resolved.group.as_str()];
         let asked = shared
@@ -107,18 +112,34 @@ impl Payers {
     }
 }
 
-/// Takes the caller's limits and budgets in one step. Nothing is on the journal yet: the permit's drop gives all back.
-pub(super) fn admit(
+/// Takes the caller's limits and budgets in one step, together with the other replicas where there are any. Nothing is on the
+/// journal yet: the permit's drop gives all back.
+pub(super) async fn admit(
     shared: &Shared,
+    fleet: Option<&FleetHandle>,
     payers: &Payers,
     estimate: &Estimate,
 ) -> Result<Permit<Reserved>, DispatchError> {
-    let limits = payers.asked.limits.iter();
-    let buckets: Vec<Arc<Bucket>> = limits
-        .map(|(subject, limits)| shared.limiter.bucket(subject.clone(), *limits))
-        .collect();
+    let buckets = buckets(shared, payers);
     let balances = &payers.asked.balances;
-    Ok(take(&buckets, balances, estimate.ask(), shared.clock)?)
+    let ask = estimate.ask();
+    let Some(fleet) = fleet else {
+        return Ok(take(&buckets, balances, ask, shared.clock)?);
+    };
+    // On the heap: who is alone does not carry it along.
+    let taken = Box::pin(take_together(&buckets, balances, ask, shared.clock, fleet));
+    let permit = taken.await?;
+    if permit.is_weakened() {
+        shared.metrics.weakened_request();
+    }
+    Ok(permit)
+}
+
+fn buckets(shared: &Shared, payers: &Payers) -> Vec<Arc<Bucket>> {
+    let limits = payers.asked.limits.iter();
+    limits
+        .map(|(subject, limits)| shared.limiter.bucket(subject.clone(), *limits))
+        .collect()
 }
 
 /// Writes `started`, just before the first attempt. From here on a drop settles.

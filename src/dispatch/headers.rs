@@ -28,6 +28,8 @@ pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
 /// What the caller is told of its own limits and budget.
 pub(super) struct CallerLimits {
     remaining: Vec<Remaining>,
+    /// The shared limits did not answer: this replica kept its share of them.
+    is_weakened: bool,
     key: Option<Arc<KeyEntry>>,
     /// The budget with the least left in it.
     pub(super) tightest: Option<Arc<Balance>>,
@@ -63,6 +65,7 @@ const KEY_RPM: HeaderName = HeaderName::from_static("x-litellm-key-rpm-limit");
 const KEY_TPM: HeaderName = HeaderName::from_static("x-litellm-key-tpm-limit");
 const KEY_MAX_BUDGET: HeaderName = HeaderName::from_static("x-litellm-key-max-budget");
 const KEY_SPEND: HeaderName = HeaderName::from_static("x-litellm-key-spend");
+const WEAKENED: HeaderName = HeaderName::from_static("x-trunkline-weakened");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
@@ -160,6 +163,7 @@ impl CallerLimits {
     pub(super) fn of(identity: &Identity, permit: &Permit<Reserved>) -> Self {
         Self {
             remaining: permit.remaining(),
+            is_weakened: permit.is_weakened(),
             tightest: permit.tightest(),
             key: match identity {
                 Identity::Key(key) => Some(Arc::clone(key)),
@@ -170,6 +174,9 @@ impl CallerLimits {
 
     /// Contract `auth-budgets-limits` §6.1. The spend is that of now: once the request is settled, it is in it.
     fn headers(&self, out: &mut Headers) {
+        if self.is_weakened {
+            out.push((WEAKENED, HeaderValue::from_static("limits")));
+        }
         for left in &self.remaining {
             // Only keys have limits yet; other subjects bring their names with them.
             if left.subject.kind != SubjectKind::Key {

@@ -17,6 +17,7 @@ mod drain;
 mod error;
 mod events;
 mod failure;
+mod fetch;
 mod headers;
 mod mock;
 mod mock_testing;
@@ -47,6 +48,7 @@ use log::error;
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout};
 use trunkline_actors::clock::{Clock, UnixMs};
+use trunkline_actors::fleet::FleetHandle;
 use trunkline_actors::ports::JournalWriter;
 use trunkline_actors::rate_limiter::LimiterHandle;
 use trunkline_actors::spend_ledger::{Caps, LedgerHandle};
@@ -56,6 +58,7 @@ use trunkline_wire::request::{Endpoint, RequestPeek};
 pub use caps::{caps, provider_caps};
 pub use drain::Draining;
 pub use error::{DispatchError, UpstreamFailure};
+pub use fetch::{FetchError, Fetcher};
 pub use priced::Priced;
 pub use recording::{Recording, RecordingState};
 pub use routing::routing_config;
@@ -127,6 +130,8 @@ pub struct Dispatcher {
     shared: Arc<Shared>,
     upstream: Upstream,
     journal: Arc<dyn JournalWriter>,
+    /// The other replicas; `None` where there can be none.
+    fleet: Option<FleetHandle>,
 }
 
 /// A request as it came in, its body read and peeked at.
@@ -240,7 +245,15 @@ impl Dispatcher {
             shared,
             upstream: Upstream::new(tls, connect),
             journal,
+            fleet: None,
         }
+    }
+
+    /// The same, among other replicas: limits and budgets are kept together with them.
+    #[must_use]
+    pub fn among(mut self, fleet: Option<FleetHandle>) -> Self {
+        self.fleet = fleet;
+        self
     }
 
     /// Serves one request.
@@ -306,7 +319,8 @@ impl Dispatcher {
         {
             payers.asked.balances.clear();
         }
-        let permit = admit::admit(&shared, &payers, &estimate)?;
+        let fleet = self.fleet.as_ref();
+        let permit = admit::admit(&shared, fleet, &payers, &estimate).await?;
         let too_long = if pre_call::is_wanted(&shared, &inbound) {
             Box::pin(pre_call::too_long(&shared, &inbound, &table, &resolved)).await
         } else {

@@ -178,6 +178,15 @@ impl Upstream {
         self.send(request, None).await
     }
 
+    /// Asks for a document that is no provider's, with nobody's key.
+    pub(super) async fn get_document(&self, uri: &Uri) -> Result<Response, SendError> {
+        let request = |client: &Client| {
+            let plain = (ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            client.get(uri).no_decompress().insert_header(plain)
+        };
+        self.send(request, None).await
+    }
+
     async fn send(
         &self,
         request: impl Fn(&Client) -> ClientRequest,

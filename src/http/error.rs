@@ -27,7 +27,7 @@ use trunkline_actors::ports::BudgetName;
 use trunkline_actors::spend_ledger::SpentCap;
 use trunkline_wire::anthropic::reply;
 
-use crate::auth::AuthError;
+use crate::auth::{AuthError, TokenFault};
 use crate::dispatch::{DispatchError, LateFailure};
 use crate::storage::StorageError;
 
@@ -62,6 +62,10 @@ pub enum Code {
     KeyRouteDenied,
     /// The key is for other addresses.
     AddressDenied,
+    /// A token of somebody who is not let in.
+    CallerDenied,
+    /// The identity provider's keys are not there, so no token can be checked.
+    IdentityProvider,
     /// The data asked for is somebody else's.
     OthersData,
     /// A budget is used up.
@@ -82,6 +86,8 @@ pub enum Code {
     ShuttingDown,
     /// The journal cannot take another request.
     JournalFull,
+    /// The limits that replicas keep together cannot be reached, and the config wants none to be kept apart.
+    LimitsUnreachable,
     /// The database did not answer.
     Database,
     /// The provider failed; status and type come from its answer.
@@ -142,7 +148,7 @@ impl Code {
             Self::UnknownKey => (StatusCode::UNAUTHORIZED, "token_not_found_in_db"),
             Self::ExpiredKey => (StatusCode::UNAUTHORIZED, "expired_key"),
             Self::ModelDenied => (StatusCode::FORBIDDEN, "key_model_access_denied"),
-            Self::KeyRouteDenied | Self::AddressDenied | Self::OthersData => {
+            Self::KeyRouteDenied | Self::AddressDenied | Self::CallerDenied | Self::OthersData => {
                 (StatusCode::FORBIDDEN, "auth_error")
             }
             // A denied route is a 401 too, not a 403: LiteLLM's clients branch on it.
@@ -154,9 +160,10 @@ impl Code {
             // LiteLLM's pairs, odd as they are (contract `routing` §7, §8).
             Self::TagsDenied => (StatusCode::UNAUTHORIZED, "internal_server_error"),
             Self::NoPrice => (StatusCode::FORBIDDEN, "model_cost_map_missing"),
-            Self::ShuttingDown | Self::JournalFull => {
+            Self::ShuttingDown | Self::JournalFull | Self::LimitsUnreachable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable")
             }
+            Self::IdentityProvider => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
             Self::Database => (StatusCode::SERVICE_UNAVAILABLE, "no_db_connection"),
             Self::Upstream => (StatusCode::BAD_GATEWAY, "internal_server_error"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error"),
@@ -176,6 +183,8 @@ impl Code {
             Self::Auth => "auth",
             Self::UnknownKey => "unknown_key",
             Self::ExpiredKey => "expired_key",
+            Self::CallerDenied => "caller_denied",
+            Self::IdentityProvider => "identity_provider",
             Self::ModelDenied => "model_denied",
             Self::RouteDenied => "route_denied",
             Self::KeyRouteDenied => "key_route_denied",
@@ -190,6 +199,7 @@ impl Code {
             Self::NoPrice => "no_price",
             Self::ShuttingDown => "shutting_down",
             Self::JournalFull => "journal_full",
+            Self::LimitsUnreachable => "limits_unreachable",
             Self::Database => "database",
             Self::Upstream => "upstream",
             Self::Internal => "internal",
@@ -326,6 +336,8 @@ impl ResponseError for ApiError {
 impl From<AuthError> for ApiError {
     fn from(err: AuthError) -> Self {
         let code = match &err {
+            AuthError::Token(TokenFault::NoKeys) => Code::IdentityProvider,
+            AuthError::Token(TokenFault::Domain | TokenFault::Roles) => Code::CallerDenied,
             AuthError::NoKey
             | AuthError::Malformed
             | AuthError::NotVirtualKey { .. }
@@ -334,7 +346,8 @@ impl From<AuthError> for ApiError {
             | AuthError::OwnerMissing(_)
             | AuthError::EndUserBlocked(_)
             | AuthError::NoMasterKey
-            | AuthError::ForeignHost => Code::Auth,
+            | AuthError::ForeignHost
+            | AuthError::Token(_) => Code::Auth,
             AuthError::RouteNotOfKey { .. } => Code::KeyRouteDenied,
             AuthError::AddressDenied { .. } => Code::AddressDenied,
             AuthError::Unknown { .. } => Code::UnknownKey,
@@ -557,6 +570,11 @@ impl From<Refusal> for ApiError {
                 Code::BudgetExceeded,
                 over_own_budget(&subject, &budget, spent, limit),
             ),
+            Refusal::Unreachable { retry_after } => Self::new(
+                Code::LimitsUnreachable,
+                "The limits that all replicas of this gateway share cannot be reached. Try again in a moment.",
+            )
+            .retry_after(retry_after),
             Refusal::BudgetHeld {
                 subject,
                 retry_after,

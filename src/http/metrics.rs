@@ -2,6 +2,8 @@
 
 use actix_web::HttpResponse;
 
+use trunkline_actors::fleet::Keeping;
+
 use super::error::{ApiError, Code};
 use super::extract::{Call, Caller, Public, identify};
 
@@ -22,6 +24,8 @@ pub(crate) async fn show(_caller: Caller<Public>, call: Call) -> Result<HttpResp
     app.shared.metrics.keys_weakened(app.keys.is_weakened());
     let labels = &app.shared.labels;
     app.shared.metrics.budgets_weakened(labels.is_weakened());
+    let weakened = app.keeping() == Keeping::Weakened;
+    app.shared.metrics.fleet(weakened, app.replicas());
     let journal = app.journal.status();
     app.shared.metrics.journal(journal.bytes, journal.max_bytes);
     let text = app.shared.metrics.render().map_err(|err| {

@@ -296,7 +296,11 @@ fn report(call: &Call, err: &ApiError, call_id: &HeaderValue) {
         Code::Upstream if matches!(status, 400 | 413 | 422) => {
             debug!(path, status, code, call_id; "a provider refused a request");
         }
-        Code::Upstream | Code::Internal | Code::JournalFull | Code::Database => {
+        Code::Upstream
+        | Code::Internal
+        | Code::JournalFull
+        | Code::LimitsUnreachable
+        | Code::Database => {
             warn!(path, status, code, call_id; "a request failed");
         }
         Code::AllInCooldown => {

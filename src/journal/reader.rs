@@ -19,7 +19,7 @@ use trunkline_actors::ports::{
 
 use super::FsyncPolicy;
 use super::books::Books;
-use super::record::{self, Record};
+use super::record;
 use super::replay::{self, Adopted};
 use super::scanner::Scanner;
 use super::segment::Segment;
@@ -246,9 +246,8 @@ fn collect_segment(
     }
     let mut scanner = Scanner::open(segment.path(), from, limit)?;
     while records.len() < max && scanner.advance()? {
-        if let Some(Record::Settled(settled)) = record::decode(scanner.payload()) {
-            records.push(settled);
-        }
+        // Every second frame is a `started`, which nobody wants here.
+        records.extend(record::decode_settled(scanner.payload()));
     }
     // Frames below `limit` were checked when they were written or replayed. If the disk has changed them since, what lies
     // behind cannot be read: it is not marked as shipped, so that the file stays as evidence.

@@ -96,8 +96,7 @@ pub(super) fn settled(record: &SpendRecord) -> Result<Vec<u8>, JournalError> {
 pub(super) fn decode(payload: &[u8]) -> Option<Record> {
     match payload.split_first()? {
         (&STARTED, json) => serde_json::from_slice(json).ok().map(Record::Started),
-        (&SETTLED, json) => serde_json::from_slice(json).ok().map(Record::Settled),
-        _ => None,
+        _ => decode_settled(payload).map(Record::Settled),
     }
 }
 
@@ -117,6 +116,14 @@ pub(super) fn unknown(started: StartedRecord) -> SpendRecord {
         cost: started.estimated_input_cost,
         attempts: 1,
         ..SpendRecord::of(started)
+    }
+}
+
+/// Reads a payload if it is a `settled` record; any other costs a look at its first byte.
+pub(super) fn decode_settled(payload: &[u8]) -> Option<SpendRecord> {
+    match payload.split_first()? {
+        (&SETTLED, json) => serde_json::from_slice(json).ok(),
+        _ => None,
     }
 }
 

@@ -46,7 +46,7 @@ const DAY: u64 = 86_400_000;
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
-    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, trunkline.audit_log, trunkline.key_secrets; \
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, trunkline.replicas, trunkline.audit_log, trunkline.key_secrets; \
     UPDATE trunkline.audit_head SET seq = 0, hash = ''";
 
 macro_rules! suite {

@@ -73,6 +73,10 @@ pub struct Store {
     pub expiry: Arc<dyn Expiry>,
     /// Writes the books; for the spend ledger.
     pub ledger: Arc<dyn SpendStore>,
+    /// Which replicas of the gateway use this database; `None` where no other can.
+    pub replicas: Option<Arc<dyn ReplicaStore>>,
+    /// What other gateways change; `None` where no other can.
+    pub feed: Option<Arc<dyn ChangeFeed>>,
     /// Whether the database answers, and its end.
     pub lifecycle: Arc<dyn Lifecycle>,
 }
@@ -218,6 +222,46 @@ pub trait SpendQueries: Send + Sync {
     /// # Errors
     /// The database's.
     fn total_spend(&self, since: Option<UnixMs>) -> BoxFuture<'_, Result<Usd, StorageError>>;
+}
+
+/// Counts the replicas of the gateway that use the same database.
+pub trait ReplicaStore: Send + Sync {
+    /// Notes that the replica lives, for so long by the clock of the database, and answers with all that do, in order.
+    ///
+    /// # Errors
+    /// The database's.
+    fn beat(
+        &self,
+        replica: String,
+        lease: Duration,
+    ) -> BoxFuture<'_, Result<Vec<String>, StorageError>>;
+
+    /// The replica stops.
+    ///
+    /// # Errors
+    /// The database's.
+    fn leave(&self, replica: String) -> BoxFuture<'_, Result<(), StorageError>>;
+}
+
+/// What somebody changed in the database, this gateway included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// This key.
+    Key(KeyId),
+    /// Somebody whom keys belong to, or a customer or tag.
+    Tenants,
+    /// Something: what it was is not known.
+    Unknown,
+}
+
+/// Told of each change; must not block.
+pub type HearChange = Box<dyn Fn(Change) + Send + Sync>;
+
+/// Tells of changes to keys and tenants.
+pub trait ChangeFeed: Send + Sync {
+    /// Has every change told from now on, within a second, until the store is closed. While the database is away nothing is told;
+    /// [`Change::Unknown`] is, afterwards, if something happened.
+    fn follow(&self, heard: HearChange);
 }
 
 /// Whether the database answers, and its end.

@@ -44,6 +44,9 @@ pub struct Metrics {
     budgets_weakened: Gauge,
     rows_removed: Family<TableLabels, Counter>,
     transcripts: Family<TranscriptLabels, Counter>,
+    limits_weakened: Gauge,
+    replicas: Gauge,
+    weakened_requests: Counter,
     healthy: Family<DeploymentLabels, Gauge>,
     journal_bytes: Gauge,
     journal_limit: Gauge,
@@ -190,6 +193,9 @@ impl Metrics {
             budgets_weakened: Gauge::default(),
             rows_removed: Family::default(),
             transcripts: Family::default(),
+            limits_weakened: Gauge::default(),
+            replicas: Gauge::default(),
+            weakened_requests: Counter::default(),
             healthy: Family::default(),
             journal_bytes: Gauge::default(),
             journal_limit: Gauge::default(),
@@ -267,6 +273,21 @@ impl Metrics {
             self.budgets_weakened.clone(),
         );
         registry.register(
+            "limits_weakened",
+            "1 while the limits that replicas keep together cannot be reached, and each keeps its share",
+            self.limits_weakened.clone(),
+        );
+        registry.register(
+            "replicas",
+            "Replicas of the gateway that are known to live",
+            self.replicas.clone(),
+        );
+        registry.register(
+            "weakened_requests",
+            "Requests that a replica admitted by its share of the limits because the shared ones did not answer",
+            self.weakened_requests.clone(),
+        );
+        registry.register(
             "deployment_healthy",
             "Whether a deployment's last background health check passed (1) or failed (0)",
             self.healthy.clone(),
@@ -339,6 +360,18 @@ impl Metrics {
         };
         let counter = self.cooldowns.get_or_create_owned(&labels);
         counter.inner().fetch_max(total, Ordering::Relaxed);
+    }
+
+    /// Takes over whether the shared limits do not answer, and how many replicas live.
+    pub fn fleet(&self, weakened: bool, replicas: u64) {
+        self.limits_weakened.set(weakened.into());
+        self.replicas
+            .set(i64::try_from(replicas).unwrap_or(i64::MAX));
+    }
+
+    /// A request was admitted by a share of the limits.
+    pub fn weakened_request(&self) {
+        self.weakened_requests.inc();
     }
 
     /// Takes over whether keys are served that the database could not confirm.

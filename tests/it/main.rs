@@ -34,6 +34,8 @@ mod connections;
 #[cfg(test)]
 mod deletions;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod header_wait;
 #[cfg(test)]
 mod health_checks;
@@ -96,7 +98,10 @@ mod timers;
 #[cfg(test)]
 mod token_counter;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod transcripts;
+#[cfg(test)]
 mod tutorial;
 #[cfg(test)]
 mod upstream_connections;

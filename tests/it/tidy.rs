@@ -135,6 +135,7 @@ const BORDERS: &[Border] = &[
             "trunkline_wire",
             "actix_web",
             "awc",
+            "deadpool_redis",
             "rusqlite",
             "tokio_postgres",
             "serde_yaml",
@@ -183,6 +184,21 @@ const BORDERS: &[Border] = &[
             "crate::auth",
             "actix_web",
             "awc",
+        ],
+        except: &[],
+    },
+    Border {
+        part: "src/fleet",
+        forbidden: &[
+            "trunkline_wire",
+            "crate::http",
+            "crate::dispatch",
+            "crate::auth",
+            "crate::journal",
+            "actix_web",
+            "awc",
+            "rusqlite",
+            "tokio_postgres",
         ],
         except: &[],
     },
@@ -255,6 +271,8 @@ const BORDERS: &[Border] = &[
     Border {
         part: "src/dispatch",
         forbidden: &[
+            "deadpool_redis",
+            "crate::fleet",
             "rusqlite",
             "tokio_postgres",
             "deadpool_sqlite",

@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod postgres;
+pub(crate) mod redis;
 pub(crate) mod reply;
 pub(crate) mod upstream;
 pub(crate) mod wait;

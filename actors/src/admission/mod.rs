@@ -21,13 +21,18 @@ use smallvec::SmallVec;
 use crate::clock::{Clock, Millis};
 use crate::ids::Subject;
 use crate::money::Usd;
-use crate::ports::BudgetName;
+use crate::ports::{BudgetName, SharedReceipt};
 use crate::rate_limiter::{Bucket, BucketTake, LimitType, Remaining};
 use crate::spend_ledger::{Balance, Hold, NoMoney};
 
 mod locks;
 #[cfg(test)]
 mod tests;
+mod together;
+#[cfg(test)]
+mod together_tests;
+
+pub use together::admit_together;
 
 use locks::{Entry, Guard, Target, lock_all};
 
@@ -92,6 +97,12 @@ pub enum Refusal {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// The limits that replicas keep together cannot be reached, and the operator wants none to be kept apart.
+    #[error("the shared limits cannot be reached")]
+    Unreachable {
+        /// When to ask again.
+        retry_after: Duration,
+    },
 }
 
 /// State of a [`Permit`]: admitted, nothing sent.
@@ -128,6 +139,10 @@ pub struct Taken {
     ask: Ask,
     buckets: SmallVec<[(Arc<Bucket>, BucketTake); USUAL]>,
     balances: SmallVec<[(Arc<Balance>, Hold); USUAL]>,
+    /// What was taken together with other replicas.
+    shared: Option<Box<dyn SharedReceipt>>,
+    /// This replica decided alone although limits are kept together.
+    is_weakened: bool,
 }
 
 /// Takes `ask` of all buckets and balances, or of none.
@@ -158,6 +173,8 @@ pub fn admit(
         ask,
         buckets: SmallVec::new(),
         balances: SmallVec::new(),
+        shared: None,
+        is_weakened: false,
     };
     for (entry, guard) in &mut guards {
         match (entry.target, guard) {
@@ -223,6 +240,11 @@ impl<S: PermitState> Permit<S> {
 }
 
 impl<S: PermitState> Permit<S> {
+    /// One replica's share was all that could be looked at, because the shared limits did not answer.
+    pub fn is_weakened(&self) -> bool {
+        self.taken.as_ref().is_some_and(|taken| taken.is_weakened)
+    }
+
     /// Of the budgets that are charged, the one with the least left in it. All are charged the same, so it stays the one.
     pub fn tightest(&self) -> Option<Arc<Balance>> {
         let balances = self.taken.iter().flat_map(|taken| &taken.balances);
@@ -284,6 +306,9 @@ impl sealed::Sealed for InFlight {
 
 impl Taken {
     fn give_back(self) {
+        if let Some(shared) = self.shared {
+            shared.give_back();
+        }
         let now = self.clock.now();
         for (bucket, take) in &self.buckets {
             bucket.lock().give_back(take, now);
@@ -308,6 +333,10 @@ impl Taken {
                     "a soft budget is crossed; requests go on"
                 );
             }
+        }
+        // Last: what all have spent, which comes back from there, is not to be added to here.
+        if let Some(shared) = self.shared {
+            shared.settle(actual.tokens, cost);
         }
     }
 }

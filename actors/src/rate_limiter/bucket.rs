@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use super::window::{TakenIn, Window};
 use crate::clock::Millis;
+use crate::fleet::Share;
 use crate::ids::Subject;
+use crate::ports::SharedUse;
 
 /// A parallel slot comes back when some request ends, which nobody knows: this is when to ask again.
 const PARALLEL_RETRY: Duration = Duration::from_secs(1);
+/// How long what others have taken may still be taken.
+const MINUTE: Duration = Duration::from_secs(61);
 
 /// Limits of one subject; `None` is no limit, 0 admits nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,6 +66,22 @@ pub(crate) struct BucketState {
     requests: Window,
     tokens: Window,
     parallel: u32,
+    /// What all replicas had taken when one of them was last told; `None` where there are none.
+    known: Option<Known>,
+}
+
+/// What all replicas had taken at a moment, and what of it was this one's.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    at: Millis,
+    requests: Seen,
+    tokens: Seen,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    all: u64,
+    own: u64,
 }
 
 /// Proof of what was taken, to be given back or settled exactly once.
@@ -127,14 +147,19 @@ impl Bucket {
             limits,
             requests: limits
                 .rpm
-                .map(|rpm| rpm.saturating_sub(state.requests.used(now))),
+                .map(|rpm| rpm.saturating_sub(state.requests_of_all(now))),
             tokens: limits
                 .tpm
-                .map(|tpm| tpm.saturating_sub(state.tokens.used(now))),
+                .map(|tpm| tpm.saturating_sub(state.tokens_of_all(now))),
             parallel: limits
                 .max_parallel
                 .map(|max| max.saturating_sub(state.parallel)),
         }
+    }
+
+    /// The limits of the moment.
+    pub fn limits(&self) -> Limits {
+        self.lock().limits
     }
 
     /// Changes the limits; what is taken stays taken.
@@ -206,6 +231,111 @@ impl BucketState {
         }
     }
 
+    /// What all replicas have taken, as one of them was just told.
+    pub(crate) fn learn(&mut self, used: SharedUse, now: Millis) {
+        self.known = Some(Known {
+            at: now,
+            requests: Seen {
+                all: used.requests,
+                own: self.requests.used(now),
+            },
+            tokens: Seen {
+                all: used.tokens,
+                own: self.tokens.used(now),
+            },
+        });
+    }
+
+    /// The same of one limit alone, which refused what was just taken here and is about to be given back.
+    pub(crate) fn learn_of(&mut self, limit_type: LimitType, used: u64, tokens: u64, now: Millis) {
+        let mut known = Known {
+            at: now,
+            requests: Seen {
+                all: self.requests_of_all(now).saturating_sub(1),
+                own: self.requests.used(now).saturating_sub(1),
+            },
+            tokens: Seen {
+                all: self.tokens_of_all(now).saturating_sub(tokens),
+                own: self.tokens.used(now).saturating_sub(tokens),
+            },
+        };
+        match limit_type {
+            LimitType::Requests => known.requests.all = used,
+            LimitType::Tokens => known.tokens.all = used,
+            LimitType::MaxParallelRequests => return,
+        }
+        self.known = Some(known);
+    }
+
+    /// The first limit whose share, for one replica, does not admit what was just taken here. What all had taken when they were
+    /// last told is left out for as long as it may still be taken.
+    pub(crate) fn check_share(&mut self, tokens: u64, share: Share, now: Millis) -> Option<Short> {
+        let limits = self.limits;
+        if let Some(max) = limits.max_parallel.map(u64::from)
+            && u64::from(self.parallel) > share.of(max)
+        {
+            return Some(Short {
+                limit_type: LimitType::MaxParallelRequests,
+                limit: max,
+                remaining: 0,
+                retry_after: PARALLEL_RETRY,
+            });
+        }
+        let known = self.known(now);
+        if let Some(rpm) = limits.rpm
+            && !share_admits(
+                &mut self.requests,
+                known.map(|it| it.requests),
+                1,
+                rpm,
+                share,
+                now,
+            )
+        {
+            return Some(Short::of(
+                LimitType::Requests,
+                &mut self.requests,
+                1,
+                rpm,
+                now,
+            ));
+        }
+        if let Some(tpm) = limits.tpm
+            && !share_admits(
+                &mut self.tokens,
+                known.map(|it| it.tokens),
+                tokens,
+                tpm,
+                share,
+                now,
+            )
+        {
+            return Some(Short::of(
+                LimitType::Tokens,
+                &mut self.tokens,
+                tokens,
+                tpm,
+                now,
+            ));
+        }
+        None
+    }
+
+    fn requests_of_all(&mut self, now: Millis) -> u64 {
+        let own = self.requests.used(now);
+        of_all(self.known(now).map(|it| it.requests), own)
+    }
+
+    fn tokens_of_all(&mut self, now: Millis) -> u64 {
+        let own = self.tokens.used(now);
+        of_all(self.known(now).map(|it| it.tokens), own)
+    }
+
+    /// What was known a minute ago has come back since.
+    fn known(&self, now: Millis) -> Option<Known> {
+        self.known.filter(|known| now.since(known.at) < MINUTE)
+    }
+
     /// The request was never sent: as if it had not been.
     pub(crate) fn give_back(&mut self, take: &BucketTake, now: Millis) {
         self.requests.settle(take.requests, 1, 0, now);
@@ -217,6 +347,40 @@ impl BucketState {
         self.tokens.settle(take.tokens, take.estimate, actual, now);
         self.parallel = self.parallel.saturating_sub(1);
     }
+}
+
+/// What all have taken, as far as it is known, with what was taken here since.
+fn of_all(seen: Option<Seen>, own: u64) -> u64 {
+    match seen {
+        Some(seen) => seen.all.saturating_add(own).saturating_sub(seen.own),
+        None => own,
+    }
+}
+
+/// Whether `units`, which are taken already, lie within the replica's share.
+fn share_admits(
+    window: &mut Window,
+    seen: Option<Seen>,
+    units: u64,
+    limit: u64,
+    share: Share,
+    now: Millis,
+) -> bool {
+    let own = window.used(now);
+    let since = own.saturating_sub(seen.map_or(0, |seen| seen.own));
+    let left = limit.saturating_sub(seen.map_or(0, |seen| seen.all));
+    if own <= share.of(limit) && (seen.is_none() || since <= share.of(left)) {
+        return true;
+    }
+    // More than any share holds: one replica serves it, by the rule for the whole.
+    let all = of_all(seen, own).saturating_sub(units);
+    let is_alone = own == units;
+    units > share.of(limit)
+        && units > 1
+        && share.is_elected()
+        && is_alone
+        && limit > 0
+        && (all == 0 || all.saturating_add(units) <= limit)
 }
 
 // === impl Short ===

@@ -6,6 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Millis;
+use crate::fleet::Share;
 use crate::money::Usd;
 use crate::ports::BudgetKey;
 
@@ -38,6 +39,8 @@ pub(crate) struct BalanceState {
     held: Usd,
     live_holds: u64,
     charged_at: Millis,
+    /// The most that all replicas were known to have spent; what `spent` has beyond it was charged here since.
+    known: Usd,
 }
 
 /// Proof of a hold, to be released or charged exactly once.
@@ -66,6 +69,7 @@ impl Balance {
                 held: Usd::ZERO,
                 live_holds: 0,
                 charged_at: now,
+                known: seed,
             }),
         }
     }
@@ -75,6 +79,13 @@ impl Balance {
         let mut state = self.lock();
         state.spent += cost;
         state.charged_at = now;
+    }
+
+    /// All replicas have spent that much, this one included. What is known is never taken back: a figure may be a moment old.
+    pub fn learn(&self, spent_by_all: Usd) {
+        let mut state = self.lock();
+        state.spent = state.spent.max(spent_by_all);
+        state.known = state.known.max(spent_by_all);
     }
 
     /// Which window this is.
@@ -140,6 +151,19 @@ impl BalanceState {
         } else {
             Some(NoMoney::Held)
         }
+    }
+
+    /// Whether one replica's share of what was left when the replicas last knew of each other admits a hold that was just taken.
+    /// An amount that is larger than any share is served by one of them, while it holds nothing else.
+    pub(crate) fn check_share(&self, amount: Usd, share: Share) -> Option<NoMoney> {
+        let left = (self.limit - self.known).max(Usd::ZERO);
+        let part = share.of_money(left);
+        let since = self.spent - self.known;
+        let is_only = self.live_holds <= 1;
+        let fits = since + self.held <= part;
+        let first = is_only && since < part && (amount <= part || share.is_elected());
+        // Whether the others have spent theirs is not known: refused for now, not as spent.
+        (!fits && !first).then_some(NoMoney::Held)
     }
 
     pub(crate) fn hold(&mut self, amount: Usd) -> Hold {

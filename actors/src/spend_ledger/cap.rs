@@ -128,6 +128,17 @@ impl Caps {
         spent
     }
 
+    /// The windows that `now` lies in: of every cap, each once.
+    pub fn windows(&self, now: UnixMs) -> Vec<BudgetKey> {
+        let caps = self.of.values().flatten();
+        let mut keys: Vec<BudgetKey> = caps
+            .map(|capped| capped.budget.at(now).key().clone())
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
     /// How every cap stands at `now`, each once, by subject.
     pub fn states(&self, now: UnixMs) -> Vec<CapState> {
         let mut states: Vec<CapState> = Vec::new();

@@ -92,6 +92,23 @@ impl LedgerHandle {
         Ok(self.open_balance(key, limit, seed))
     }
 
+    /// What the books say was spent in a window, by whoever it was; what is in the journal is shipped first.
+    ///
+    /// # Errors
+    /// [`SeedFailed`].
+    pub async fn charged(&self, key: BudgetKey) -> Result<Usd, SeedFailed> {
+        self.flush().await?;
+        Ok(self.charged_in_books(key).await?)
+    }
+
+    /// What the books say was spent in a window; what is still in a journal is not in it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn charged_in_books(&self, key: BudgetKey) -> Result<Usd, StoreError> {
+        self.store.charged(key).await
+    }
+
     /// Begins a new generation of a budget with that much spent already, and answers when the store knows.
     ///
     /// # Errors

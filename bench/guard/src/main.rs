@@ -1,5 +1,6 @@
 //! Runs each part that every request pays for a thousand times. `bench/guard.py` runs this under callgrind and compares the
-//! instructions of each function here with `bench/guard/budget.json`. Nothing is timed.
+//! instructions of each function here with `bench/guard/budget.json`. Nothing is timed, but with the feature `criterion`
+//! (`make bench-parts`).
 //!
 //! The functions are never inlined and begin with `measured_`: that is how they are found in callgrind's output.
 
@@ -37,7 +38,11 @@ use trunkline_wire::usage::Usage;
 use cost::{CostBreakdown, Price, PriceBook, ServiceTier, Units};
 
 /// How often each part is run.
+#[cfg(not(feature = "criterion"))]
 const RUNS: u64 = 1000;
+
+/// Parts by name.
+type Parts<'a> = Vec<(&'static str, Box<dyn FnMut() + 'a>)>;
 
 const ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there, how can I help you today?","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":9,"total_tokens":19}}"#;
 const CHUNK: &str = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-4o-mini-2024-07-18\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"tok \"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n";
@@ -138,10 +143,16 @@ fn measured_records(started: &StartedRecord, settled: &SpendRecord) -> [Vec<u8>;
     ]
 }
 
+/// A `settled` record read back for the books.
+#[inline(never)]
+fn measured_read_back(settled: &[u8]) -> SpendRecord {
+    serde_json::from_slice(settled).expect("a record")
+}
+
 fn main() {
     let small = request(60);
     let large = request(16 * 1024);
-    let peek = measured_peek(&small);
+    let peek = RequestPeek::parse(Endpoint::ChatCompletions, &small).expect("a good body");
     let nothing = Map::new();
     let encode_options = EncodeOptions {
         upstream_model: "gpt-4o-mini",
@@ -166,37 +177,95 @@ fn main() {
         .expect("a listed model")
         .price;
     let usage = Usage::estimated(10, 9);
-
-    for _ in 1..RUNS {
-        black_box(measured_peek(black_box(&small)));
-        black_box(measured_splice(black_box(&small), &peek, &encode_options));
-        black_box(measured_answer(
-            Bytes::from_static(ANSWER.as_bytes()),
-            &answer_options,
-        ));
-        black_box(measured_price(black_box(&usage), price));
-    }
-    for _ in 0..RUNS {
-        black_box(measured_peek_16kb(black_box(&large)));
-    }
     let mut sse = SseDecoder::new();
     let mut relay = Relay::new(Dialect::OpenAi, answer_options.clone());
-    let mut translation = Relay::new(Dialect::Anthropic, answer_options);
+    let mut translation = Relay::new(Dialect::Anthropic, answer_options.clone());
     drain(
         &mut translation,
         Bytes::from_static(ANTHROPIC_START.as_bytes()),
     );
-    for _ in 0..RUNS {
-        // As they come from a socket: owned by nobody else.
-        measured_sse(&mut sse, Bytes::copy_from_slice(CHUNK.as_bytes()));
-        measured_relayed_chunk(&mut relay, Bytes::copy_from_slice(CHUNK.as_bytes()));
-        let chunk = Bytes::copy_from_slice(ANTHROPIC_CHUNK.as_bytes());
-        measured_translated_chunk(&mut translation, chunk);
-    }
-    System::new().block_on(with_actors());
+    let system = System::new();
+    let Actors {
+        clock,
+        bucket,
+        balance,
+        table,
+        started,
+        settled,
+    } = system.block_on(actors());
+    let [_, written] = measured_records(&started, &settled);
+    // Chunks are as they come from a socket: owned by nobody else.
+    let parts: Parts<'_> = vec![
+        ("peek", part(|| measured_peek(black_box(&small)))),
+        ("peek_16kb", part(|| measured_peek_16kb(black_box(&large)))),
+        (
+            "splice",
+            part(|| measured_splice(black_box(&small), &peek, &encode_options)),
+        ),
+        (
+            "answer",
+            part(|| measured_answer(Bytes::from_static(ANSWER.as_bytes()), &answer_options)),
+        ),
+        ("price", part(|| measured_price(black_box(&usage), price))),
+        (
+            "sse",
+            part(|| measured_sse(&mut sse, Bytes::copy_from_slice(CHUNK.as_bytes()))),
+        ),
+        (
+            "relayed_chunk",
+            part(|| measured_relayed_chunk(&mut relay, Bytes::copy_from_slice(CHUNK.as_bytes()))),
+        ),
+        (
+            "translated_chunk",
+            part(|| {
+                let chunk = Bytes::copy_from_slice(ANTHROPIC_CHUNK.as_bytes());
+                measured_translated_chunk(&mut translation, chunk);
+            }),
+        ),
+        ("admit", part(|| measured_admit(&bucket, &balance, clock))),
+        ("select", part(|| measured_select(&table, clock))),
+        ("records", part(|| measured_records(&started, &settled))),
+        (
+            "read_back",
+            part(|| measured_read_back(black_box(&written))),
+        ),
+    ];
+    run(parts);
 }
 
-async fn with_actors() {
+fn part<'a, T>(mut once: impl FnMut() -> T + 'a) -> Box<dyn FnMut() + 'a> {
+    Box::new(move || drop(black_box(once())))
+}
+
+#[cfg(not(feature = "criterion"))]
+fn run(parts: Parts<'_>) {
+    for (_name, mut once) in parts {
+        for _ in 0..RUNS {
+            once();
+        }
+    }
+}
+
+#[cfg(feature = "criterion")]
+fn run(parts: Parts<'_>) {
+    let mut criterion = criterion::Criterion::default().without_plots();
+    for (name, mut once) in parts {
+        criterion.bench_function(name, |bencher| bencher.iter(&mut once));
+    }
+    criterion.final_summary();
+}
+
+/// What is measured needs of the actors, and two records.
+struct Actors {
+    clock: Clock,
+    bucket: [Arc<Bucket>; 1],
+    balance: [Arc<Balance>; 1],
+    table: Arc<RoutingTable>,
+    started: StartedRecord,
+    settled: SpendRecord,
+}
+
+async fn actors() -> Actors {
     let arbiter = Arbiter::new();
     let clock = Clock::start();
     let limiter = rate_limiter::start(&arbiter.handle(), LimiterSettings::default(), clock);
@@ -252,9 +321,12 @@ async fn with_actors() {
         budgets: vec![window],
         ..started_record(1)
     };
-    for _ in 0..RUNS {
-        measured_admit(&bucket, &balance, clock);
-        measured_select(&table, clock);
-        black_box(measured_records(&started, &settled));
+    Actors {
+        clock,
+        bucket,
+        balance,
+        table,
+        started,
+        settled,
     }
 }

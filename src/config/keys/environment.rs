@@ -2,7 +2,7 @@
 
 use super::Area::{Access, Budgets, Fleet, Limits, Observability, Providers, Routing};
 use super::Kind::{Any, Path, Seconds, Secret, Span, Switch, Text, Texts, Url, Whole};
-use super::{Key, ignored, on, planned};
+use super::{Key, ignored, on, planned, refused};
 
 pub(super) const VARIABLES: &[Key] = &[
     on(
@@ -31,6 +31,19 @@ pub(super) const VARIABLES: &[Key] = &[
         "",
         "`general_settings.database_url`, where the file does not say",
     ),
+    on(
+        "JWT_PUBLIC_KEY_URL",
+        Url,
+        "",
+        "where the keys of `general_settings.enable_jwt_auth` are: a key set or an OpenID discovery document; several with commas between",
+    ),
+    on(
+        "JWT_AUDIENCE",
+        Text,
+        "",
+        "whom tokens must be for; several with commas between",
+    ),
+    on("JWT_ISSUER", Text, "", "of whom they must be"),
     on("LITELLM_LOG", Text, "`INFO`", "log level"),
     on(
         "JSON_LOGS",
@@ -111,13 +124,24 @@ pub(super) const VARIABLES: &[Key] = &[
         "false",
         "`general_settings.store_model_in_db`",
     ),
-    planned(
-        Fleet,
-        "REDIS_*",
-        Any,
+    on(
+        "REDIS_URL",
+        Secret,
         "",
-        "`URL`, `HOST`, `PORT`, `PASSWORD`, `USERNAME`, `SSL`, `DB`, `CLUSTER_NODES`",
+        "`router_settings.redis_url`, where the file names no server",
     ),
+    on(
+        "REDIS_HOST",
+        Text,
+        "",
+        "the same in parts, with `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB`, `REDIS_SSL`",
+    ),
+    refused(
+        "REDIS_CLUSTER_NODES",
+        Any,
+        "name one server as `REDIS_URL`: clusters are not supported",
+    ),
+    on("REDIS_*", Any, "", "as `REDIS_HOST` says"),
     planned(
         Access,
         "PROXY_BASE_URL",

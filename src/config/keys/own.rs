@@ -60,11 +60,11 @@ pub(super) const TOP: Section = Section {
             "",
             "`group: [groups]`; as `router_settings.fallbacks`",
         ),
-        later(
-            super::Area::Limits,
+        on(
             "rate_limit_config",
             Map,
-            "where limits are shared",
+            "",
+            "where replicas share limits; as `router_settings.redis_*`",
         ),
         later(
             super::Area::Caching,
@@ -215,6 +215,26 @@ pub(super) const TRUNKLINE: Section = Section {
             Text,
             "models",
             "how deployments are checked in the background: `models` asks the provider for its list of models, which costs nothing; `call` calls the model with the shortest request, on the books",
+        ),
+        on("fleet", Map, "", "what replicas share"),
+    ],
+};
+
+pub(super) const FLEET: Section = Section {
+    path: "trunkline.fleet",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "namespace",
+            Text,
+            "trunkline",
+            "what our keys in Redis begin with: the same for all replicas, another for every other fleet on that server",
+        ),
+        on(
+            "deadline_secs",
+            Seconds,
+            "0.025",
+            "how long a request waits for Redis; without an answer it gets what this replica's share of the limits allows",
         ),
     ],
 };

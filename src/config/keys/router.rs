@@ -2,7 +2,9 @@
 
 use super::Area::{Caching, Fleet, Routing};
 use super::Kind::{Any, List, Map, Number, Seconds, Secret, Switch, Text, Texts, Whole};
-use super::{Key, Others, Section, ignored, on, planned};
+use super::{Key, Others, Section, ignored, on, planned, refused};
+
+const ONE_SERVER: &str = "name one server as redis_url: clusters and sentinels are not supported, and a limit that is kept elsewhere is not kept";
 
 pub(super) const ROUTER: Section = Section {
     path: "router_settings",
@@ -177,17 +179,27 @@ pub(super) const ROUTER: Section = Section {
             "",
             "parameters of every deployment",
         ),
-        planned(
-            Fleet,
+        on(
             "redis_url",
             Secret,
-            "",
-            "where limits and cooldowns are shared",
+            "`REDIS_URL`",
+            "where replicas share limits, budgets and cooldowns: `redis://…`, over TLS `rediss://…`; wins over the next ones",
         ),
-        planned(Fleet, "redis_host", Text, "", "as above"),
-        planned(Fleet, "redis_port", Whole, "6379", "as above"),
-        planned(Fleet, "redis_password", Secret, "", "as above"),
-        planned(Fleet, "redis_db", Whole, "0", "as above"),
+        on("redis_host", Text, "`REDIS_HOST`", "the same in parts"),
+        on("redis_port", Whole, "6379", "as above"),
+        on("redis_username", Text, "", "as above"),
+        on("redis_password", Secret, "", "as above"),
+        on("redis_db", Whole, "0", "as above"),
+        on(
+            "redis_ssl",
+            Switch,
+            "false",
+            "TLS; the certificate is checked",
+        ),
+        refused("redis_startup_nodes", List, ONE_SERVER),
+        refused("redis_cluster_nodes", List, ONE_SERVER),
+        refused("redis_sentinel_nodes", List, ONE_SERVER),
+        refused("redis_service_name", Text, ONE_SERVER),
         planned(
             Fleet,
             "redis_*",

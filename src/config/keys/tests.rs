@@ -12,8 +12,8 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::super::raw::{
-    RawAllowedFails, RawCache, RawClientGone, RawEntry, RawGeneral, RawInfo, RawJournal,
-    RawLitellm, RawLogging, RawParams, RawRateLimits, RawReceipts, RawRetries, RawRouter,
+    RawAllowedFails, RawCache, RawClientGone, RawEntry, RawFleet, RawGeneral, RawInfo, RawJournal,
+    RawJwt, RawLitellm, RawLogging, RawParams, RawRateLimits, RawReceipts, RawRetries, RawRouter,
     RawStrategyArgs, RawTimeouts, RawTranscripts, RawTrunkline, RawUser,
 };
 use super::{Key, SECTIONS, Status, key, markdown, section};
@@ -122,12 +122,18 @@ fn the_table_and_the_structs_know_the_same_keys() {
             vec![],
         ),
         ("general_settings", fields::<RawGeneral>(), vec![]),
+        (
+            "general_settings.litellm_jwtauth",
+            fields::<RawJwt>(),
+            vec![],
+        ),
         ("trunkline", fields::<RawTrunkline>(), vec!["model_prices"]),
         ("trunkline.timeouts", fields::<RawTimeouts>(), vec![]),
         ("trunkline.client_gone", fields::<RawClientGone>(), vec![]),
         ("trunkline.receipts", fields::<RawReceipts>(), vec![]),
         ("trunkline.journal", fields::<RawJournal>(), vec![]),
         ("trunkline.transcripts", fields::<RawTranscripts>(), vec![]),
+        ("trunkline.fleet", fields::<RawFleet>(), vec![]),
         ("user_config", fields::<RawUser>(), vec![]),
         ("rate_limit_config", fields::<RawRateLimits>(), vec![]),
         ("cache_settings", fields::<RawCache>(), vec![]),
@@ -182,7 +188,7 @@ fn sections_and_their_keys_are_named_once_and_explained() {
 fn keys_are_found_by_name_then_by_family() {
     for (path, want) in [
         ("router_settings.redis_host", Some("redis_host")),
-        ("router_settings.redis_ssl", Some("redis_*")),
+        ("router_settings.redis_nodes", Some("redis_*")),
         ("router_settings.rredis_host", None),
         ("user_config", Some("user_config")),
         ("user_configs", None),

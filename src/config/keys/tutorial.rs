@@ -57,17 +57,16 @@ pub(super) const RATE_LIMITS: Section = Section {
     path: "rate_limit_config",
     others: Others::Unknown,
     keys: &[
-        planned(
-            Limits,
+        on(
             "redis_host",
             Text,
             "",
             "as `router_settings.redis_host`, which wins; so the next ones",
         ),
-        planned(Limits, "redis_port", Whole, "6379", ""),
-        planned(Limits, "redis_password", Secret, "", ""),
-        planned(Limits, "redis_db", Whole, "0", ""),
-        planned(Limits, "redis_url", Secret, "", ""),
+        on("redis_port", Whole, "6379", ""),
+        on("redis_password", Secret, "", ""),
+        on("redis_db", Whole, "0", ""),
+        on("redis_url", Secret, "", ""),
     ],
 };
 

@@ -12,6 +12,7 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use trunkline_actors::board::BreakerState;
 use trunkline_actors::clock::UnixMs;
+use trunkline_actors::fleet::Keeping;
 
 use super::error::ApiError;
 use super::extract::{AboutModels, Call, Caller, Public, identify};
@@ -39,10 +40,17 @@ struct Readiness {
     keys: &'static str,
     /// `weakened`: customers and tags go without budgets that the database could not tell.
     budgets: &'static str,
+    /// `alone`; `together` with other replicas; `divided`: each replica keeps a share, as configured; `weakened`: the same, because the
+    /// shared limits do not answer.
+    limits: &'static str,
+    /// Replicas that are known to live.
+    replicas: u64,
     /// `filling` from 80 % of its limit on; `full`: requests are refused; `weakened`: they go on without a record.
     journal: &'static str,
     /// `off`, `kept`, or `waiting`: the database takes none, and those that no room is left for are lost.
     transcripts: &'static str,
+    /// `missing`: the identity provider's keys cannot be had, so tokens cannot be checked; `off` without one.
+    signing_keys: &'static str,
     /// Age of the oldest record that is on the journal and not yet in the database.
     spend_lag_ms: u128,
 }
@@ -142,6 +150,13 @@ async fn is_ready(app: &App) -> Readiness {
         } else {
             "kept"
         },
+        limits: match app.keeping() {
+            Keeping::Alone => "alone",
+            Keeping::Together => "together",
+            Keeping::Divided => "divided",
+            Keeping::Weakened => "weakened",
+        },
+        replicas: app.replicas(),
         journal: match app.shared.recording.state() {
             RecordingState::Refused => "full",
             RecordingState::Unrecorded => "weakened",
@@ -152,6 +167,11 @@ async fn is_ready(app: &App) -> Readiness {
             None => "off",
             Some(transcripts) if transcripts.is_waiting() => "waiting",
             Some(_) => "kept",
+        },
+        signing_keys: match app.keys.has_signing_keys() {
+            None => "off",
+            Some(true) => "there",
+            Some(false) => "missing",
         },
         spend_lag_ms: app.ledger.status().lag(UnixMs::now()).as_millis(),
     }

@@ -31,6 +31,11 @@ fn spend() -> Vec<Entry> {
             logs::list,
         ),
         get(
+            &["/spend/logs/ui/{request_id}"],
+            "What a request asked and was answered, where that is kept",
+            transcript::show,
+        ),
+        get(
             &["/spend/logs/v2"],
             "Rows of the books, page by page, by many filters",
             logs::page,

@@ -1,6 +1,7 @@
 //! Reads a database URL as operators write it: for libpq, or for LiteLLM, whose database client has parameters that the
 //! driver does not know. Nothing is connected here.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,6 +79,14 @@ struct Own {
 }
 
 // === impl Address ===
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Address")
+            .field("shown", &self.shown)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Address {
     /// `shown` is the URL without secrets; `settings` win over the URL.

@@ -11,9 +11,11 @@ mod convert;
 mod expiry;
 mod keys;
 mod ledger_reads;
+mod listen;
 mod migrate;
 mod partitions;
 mod pool;
+mod replicas;
 mod spend_columns;
 mod spend_insert;
 mod spend_log_pages;
@@ -42,6 +44,7 @@ use super::{Lifecycle, PoolSettings, SchemaVersion, StorageError, Store};
 /// All domains over the same connections.
 #[derive(Debug)]
 struct Postgres {
+    address: Arc<Address>,
     connections: Connections,
     partitions: Partitions,
 }
@@ -63,6 +66,7 @@ pub(super) async fn open(
     let postgres = Arc::new(Postgres {
         connections: Connections::new(&address, thread)?,
         partitions: Partitions::default(),
+        address,
     });
     Ok(Store {
         keys: Arc::clone(&postgres) as _,
@@ -75,6 +79,8 @@ pub(super) async fn open(
         transcripts: Arc::clone(&postgres) as _,
         expiry: Arc::clone(&postgres) as _,
         ledger: Arc::clone(&postgres) as _,
+        replicas: Some(Arc::clone(&postgres) as _),
+        feed: Some(Arc::clone(&postgres) as _),
         lifecycle: postgres,
     })
 }

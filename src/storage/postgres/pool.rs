@@ -86,6 +86,11 @@ impl Connections {
         })
     }
 
+    /// The thread that they live on.
+    pub(super) fn thread(&self) -> &StorageThread {
+        &self.thread
+    }
+
     /// Runs `work`, a single statement, on a connection.
     pub(super) async fn read<T: Send + 'static>(
         &self,

@@ -38,6 +38,11 @@ impl StorageThread {
         })
     }
 
+    /// Runs `work` on the thread for as long as that lasts.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(work);
+    }
+
     /// Runs `work` on the thread.
     ///
     /// Cancel safety: `work` goes on when the future is dropped, so no transaction is left half done.

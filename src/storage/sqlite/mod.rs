@@ -61,6 +61,8 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         transcripts: Arc::clone(&sqlite) as _,
         expiry: Arc::clone(&sqlite) as _,
         ledger: Arc::clone(&sqlite) as _,
+        replicas: None,
+        feed: None,
         lifecycle: sqlite,
     })
 }

@@ -15,8 +15,8 @@ pub(super) fn request(world: &World, method: &str, path: &str) -> (Request, bool
         let query = query(path);
         let query = if query.contains("LINE") {
             query.replace("LINE", &world.line())
-        } else if query.contains("REQUEST") {
-            query.replace("REQUEST", &world.request)
+        } else if query.contains("ROW") {
+            query.replace("ROW", &world.row())
         } else if query.contains("KEY") {
             query.replace("KEY", &world.key())
         } else {
@@ -60,7 +60,7 @@ pub(super) fn request(world: &World, method: &str, path: &str) -> (Request, bool
 fn query(path: &str) -> String {
     let query = match path {
         "/v1/models/{id}" | "/models/{id}" => return path.replace("{id}", "m"),
-        "/spend/logs/ui/{request_id}" => return path.replace("{request_id}", "REQUEST"),
+        "/spend/logs/ui/{request_id}" => return path.replace("{request_id}", "ROW"),
         "/audit/{id}" => return path.replace("{id}", "LINE"),
         "/key/info" => "key=KEY".to_owned(),
         "/user/info" | "/v2/user/info" | "/user/spend" => "user_id=owner-zebra".to_owned(),

@@ -1,0 +1,234 @@
+//! Whether a request costs the same however much there is of everything: keys, deployments, open streams.
+//!
+//! The figures of one question come from the same processes in turns, so that a noisy machine is noisy for all of them. They
+//! are printed, and with `--write FILE` put between the two marks of that file, as a table and a plot that Markdown shows.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::load::{self, Request};
+use crate::procs::{self, Model, Server};
+use crate::report::median;
+use crate::run::{Options, generate_key};
+
+const KEYS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
+const DEPLOYMENTS: [usize; 4] = [1, 10, 50, 200];
+const STREAMS: [usize; 5] = [1, 16, 256, 1_000, 5_000];
+/// Chunks a second of all streams together, but for the few that can go no faster than [`FASTEST`].
+const CHUNKS_A_SECOND: usize = 5_000;
+const FASTEST: usize = 2;
+const CONNECTIONS: usize = 64;
+const TURNS: usize = 5;
+const BEGIN: &str = "<!-- scale -->";
+const END: &str = "<!-- /scale -->";
+
+const CHAT: Model = Model {
+    name: "chat",
+    dialect: "openai",
+    behaviour: "now",
+};
+
+/// One question, its points, and what each costs in microseconds of CPU.
+struct Curve {
+    title: &'static str,
+    axis: &'static str,
+    points: Vec<(usize, f64)>,
+}
+
+/// What one point is measured with.
+struct Point {
+    at: usize,
+    server: Rc<Server>,
+    requests: Vec<Request>,
+    connections: usize,
+    turn: Duration,
+}
+
+/// Runs the three questions.
+pub async fn all(options: &Options, dir: &Path) -> io::Result<()> {
+    let provider = procs::provider(dir)?;
+    let binary = fs::canonicalize(&options.gateway)?;
+    let start = |models: &[Model], copies| {
+        procs::trunkline_of(dir, &binary, provider.address, models, copies)?
+            .ready(Duration::from_secs(20))
+            .map(Rc::new)
+    };
+    let curves = [
+        keys(&start(&[CHAT], 1)?).await?,
+        deployments(|copies| start(&[CHAT], copies)).await?,
+        streams(start).await?,
+    ];
+    let text = curves
+        .iter()
+        .map(Curve::text)
+        .collect::<Vec<_>>()
+        .join("\n");
+    println!("{text}");
+    match &options.write {
+        Some(path) => write_into(path, &text),
+        None => Ok(()),
+    }
+}
+
+async fn keys(server: &Rc<Server>) -> io::Result<Curve> {
+    let most = KEYS.iter().copied().max().unwrap_or_default();
+    eprintln!("making {most} keys");
+    let mut all = Vec::with_capacity(most);
+    for _ in 0..most {
+        let key = generate_key(server).await?;
+        all.push(chat(server.address, &key, "chat", false));
+    }
+    let points = KEYS.map(|count| Point {
+        at: count,
+        server: Rc::clone(server),
+        requests: all[..count].to_vec(),
+        connections: CONNECTIONS,
+        turn: Duration::from_secs(2),
+    });
+    let title = "A small chat, by the number of keys in use";
+    Ok(Curve::of(title, "keys", &points, false).await)
+}
+
+async fn deployments(start: impl Fn(usize) -> io::Result<Rc<Server>>) -> io::Result<Curve> {
+    let mut points = Vec::new();
+    for count in DEPLOYMENTS {
+        let server = start(count)?;
+        let key = generate_key(&server).await?;
+        points.push(Point {
+            at: count,
+            requests: vec![chat(server.address, &key, "chat", false)],
+            server,
+            connections: CONNECTIONS,
+            turn: Duration::from_secs(2),
+        });
+    }
+    let title = "A small chat, by the number of deployments of its model";
+    Ok(Curve::of(title, "deployments", &points, false).await)
+}
+
+async fn streams(start: impl Fn(&[Model], usize) -> io::Result<Rc<Server>>) -> io::Result<Curve> {
+    // One chunk each so many milliseconds, so that all streams together are as fast in each turn.
+    let paces = STREAMS.map(|count| (count * 1000 / CHUNKS_A_SECOND).max(FASTEST));
+    let behaviours = paces.map(|pace| format!("pace-{pace}"));
+    let models: Vec<Model> = behaviours
+        .iter()
+        .map(|behaviour| Model {
+            name: behaviour,
+            dialect: "openai",
+            behaviour,
+        })
+        .collect();
+    let server = start(&models, 1)?;
+    let key = generate_key(&server).await?;
+    let points: Vec<Point> = STREAMS
+        .iter()
+        .zip(&behaviours)
+        .map(|(count, model)| Point {
+            at: *count,
+            server: Rc::clone(&server),
+            requests: vec![chat(server.address, &key, model, true)],
+            connections: *count,
+            turn: Duration::from_secs(3),
+        })
+        .collect();
+    let title = "A chunk of a stream, by the number of open streams";
+    Ok(Curve::of(title, "streams", &points, true).await)
+}
+
+fn chat(to: SocketAddr, key: &str, model: &str, streamed: bool) -> Request {
+    let stream = if streamed { "\"stream\":true," } else { "" };
+    let body = format!(
+        "{{\"model\":\"{model}\",{stream}\"max_tokens\":64,\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me about the weather in Paris.\"}}]}}"
+    );
+    Request {
+        to,
+        bytes: Rc::new(load::request(to, "/v1/chat/completions", key, &body)),
+        streamed,
+        ends_with: "[DONE]",
+    }
+}
+
+/// Replaces what lies between the marks of a file.
+fn write_into(path: &Path, text: &str) -> io::Result<()> {
+    let whole = fs::read_to_string(path)?;
+    let parts = whole
+        .split_once(BEGIN)
+        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = parts
+        .ok_or_else(|| io::Error::other(format!("{} has no {BEGIN} … {END}", path.display())))?;
+    fs::write(path, format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))
+}
+
+// === impl Curve ===
+
+impl Curve {
+    async fn of(title: &'static str, axis: &'static str, points: &[Point], by_chunk: bool) -> Self {
+        let mut turns: Vec<Vec<f64>> = points.iter().map(|_| Vec::new()).collect();
+        for turn in 0..=TURNS {
+            for (point, turns) in points.iter().zip(&mut turns) {
+                eprintln!("{} {axis}, turn {turn}", point.at);
+                let (began, before) = (Instant::now(), point.server.cpu_micros());
+                let seen = load::run(&point.requests, point.connections, point.turn).await;
+                let cpu = point.server.cpu_micros() - before;
+                if let Some(example) = &seen.example {
+                    eprintln!("{} errors in {:?}: {example}", seen.errors, began.elapsed());
+                }
+                let count = if by_chunk {
+                    seen.chunks as f64
+                } else {
+                    seen.latencies.len() as f64
+                };
+                // The first turn reads each key from the database once, and warms up everything else.
+                if turn > 0 {
+                    turns.push(cpu / count);
+                }
+            }
+        }
+        Self {
+            title,
+            axis,
+            points: points
+                .iter()
+                .zip(turns)
+                .map(|(point, turns)| (point.at, median(turns)))
+                .collect(),
+        }
+    }
+
+    /// A table, and a plot in the language of Mermaid.
+    fn text(&self) -> String {
+        let mut out = format!(
+            "{}:\n\n| {} | CPU |\n| --- | --- |\n",
+            self.title, self.axis
+        );
+        for (at, cpu) in &self.points {
+            writeln!(out, "| {at} | {cpu:.1} µs |").ok();
+        }
+        let names: Vec<String> = self
+            .points
+            .iter()
+            .map(|(at, _)| format!("\"{at}\""))
+            .collect();
+        let values: Vec<String> = self
+            .points
+            .iter()
+            .map(|(_, cpu)| format!("{cpu:.1}"))
+            .collect();
+        let most = self.points.iter().map(|(_, cpu)| *cpu).fold(0.0, f64::max);
+        write!(
+            out,
+            "\n```mermaid\nxychart-beta\n    x-axis \"{}\" [{}]\n    y-axis \"µs of CPU\" 0 --> {:.0}\n    line [{}]\n```\n",
+            self.axis,
+            names.join(", "),
+            (most * 1.2).ceil(),
+            values.join(", ")
+        )
+        .ok();
+        out
+    }
+}

@@ -1,0 +1,264 @@
+//! The job beside the requests: says that this replica lives, hears of the others, carries cooldowns, and compares budgets in use
+//! with the books.
+//!
+//! What the server says is spent of a budget may lack something: what a replica charged when it was killed, or while the server
+//! was away. The books have it a second later. So windows in use are read from there now and then, and raised to it. The reading
+//! comes first and a pause after it: whatever the books had by then has long been told to the server, and is not counted twice.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::spawn;
+use actix_rt::task::JoinHandle;
+use log::{info, warn};
+use tokio::sync::oneshot::{self, Receiver, Sender};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use trunkline_actors::clock::{Clock, Millis};
+use trunkline_actors::ids::DeploymentId;
+use trunkline_actors::ports::BudgetKey;
+use trunkline_actors::spend_ledger::LedgerHandle;
+
+use super::Fleet;
+use super::beat::{self, Beat};
+use super::connect::Server;
+use super::seeds::raise;
+use super::wire::LEASE;
+use crate::storage::ReplicaStore;
+
+/// From one beat to the next. Others see a cooldown after at most one of ours and one of theirs.
+const BEAT: Duration = Duration::from_millis(500);
+/// How long a beat may take.
+const BEAT_WITHIN: Duration = Duration::from_secs(1);
+/// How long a replica that the server does not know any more is believed to be there: it may have forgotten everybody, and
+/// hears of them again with their next beats.
+const STILL_THERE: Duration = Duration::from_secs(5);
+/// From one beat in the database to the next, in beats: it counts only where no server does.
+const BEATS_OF_BOOKS: u32 = 10;
+/// How often a budget in use is compared with the books, where the server has it.
+const COMPARE_EVERY: Duration = Duration::from_secs(10);
+/// The same where each replica keeps its share: that is all that it hears of the others.
+const COMPARE_OFTEN: Duration = Duration::from_secs(2);
+/// Budgets compared in one round, and raised in one call.
+const COMPARED: usize = 256;
+const RAISED: usize = 64;
+/// Longer than any settlement takes to the server.
+const SETTLED_WITHIN: Duration = Duration::from_millis(250);
+
+/// The running job.
+pub struct Keeper {
+    stop: Sender<()>,
+    running: JoinHandle<()>,
+}
+
+/// Names windows.
+pub type Watched = Box<dyn Fn() -> Vec<BudgetKey>>;
+
+struct Job {
+    fleet: Arc<Fleet>,
+    ledger: LedgerHandle,
+    members: Option<Arc<dyn ReplicaStore>>,
+    watched: Watched,
+    clock: Clock,
+    beats: u32,
+    /// When each replica was last heard of. A server that forgot everything knows of nobody, but they are there.
+    heard_of: HashMap<String, Millis>,
+    /// How it stands with the server was said.
+    said: Option<bool>,
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// Starts the job on this thread, when it has heard of the others for the first time, or could not. `members` counts replicas
+    /// where no server does; `watched` are windows that no request asks and that are compared with the books all the same.
+    pub async fn start(
+        fleet: Arc<Fleet>,
+        ledger: LedgerHandle,
+        members: Option<Arc<dyn ReplicaStore>>,
+        watched: Watched,
+        clock: Clock,
+    ) -> Self {
+        let (stop, stop_asked_for) = oneshot::channel();
+        let mut job = Job {
+            fleet,
+            ledger,
+            members,
+            watched,
+            clock,
+            beats: 0,
+            heard_of: HashMap::new(),
+            said: None,
+        };
+        job.hear().await;
+        Self {
+            stop,
+            running: spawn(job.until(stop_asked_for)),
+        }
+    }
+
+    /// Takes leave of the others, so that they need not wait for a lease to end.
+    pub async fn stop(self) {
+        // An error is a job that has ended already.
+        self.stop.send(()).ok();
+        if self.running.await.is_err() {
+            warn!("the job that keeps limits together ended with a panic");
+        }
+    }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper").finish_non_exhaustive()
+    }
+}
+
+// === impl Job ===
+
+impl Job {
+    async fn until(mut self, stop_asked_for: Receiver<()>) {
+        tokio::select! {
+            _ = stop_asked_for => {}
+            () = self.rounds() => {}
+        }
+        self.leave().await;
+    }
+
+    async fn rounds(&mut self) {
+        let mut ticks = interval(BEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.hear().await;
+            self.compare().await;
+        }
+    }
+
+    async fn hear(&mut self) {
+        if let Some(server) = self.fleet.server.clone() {
+            self.beat(&server).await;
+        }
+        if self.beats.is_multiple_of(BEATS_OF_BOOKS) {
+            self.beat_in_books().await;
+        }
+        self.beats = self.beats.wrapping_add(1);
+    }
+
+    async fn beat(&mut self, server: &Server) {
+        let standing = &self.fleet.standing;
+        let told = self.fleet.cooldowns.to_tell();
+        let beat = timeout(BEAT_WITHIN, beat::send(server, standing.id(), &told)).await;
+        match beat {
+            Ok(Ok(beat)) => self.heard(server, beat),
+            failed => {
+                self.fleet.cooldowns.not_told(told);
+                standing.set_together(false);
+                if self.said.replace(false) != Some(false) {
+                    let reason = match failed {
+                        Ok(Err(err)) => err.to_string(),
+                        _ => "no answer in time".to_owned(),
+                    };
+                    let replicas = standing.share().replicas;
+                    warn!(redis = server.shown(), replicas, reason; "the shared limits cannot be reached: this replica keeps its share of them");
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, server: &Server, beat: Beat) {
+        let standing = &self.fleet.standing;
+        let now = self.clock.now();
+        for replica in beat.replicas {
+            self.heard_of.insert(replica, now);
+        }
+        self.heard_of
+            .retain(|_, heard_at| now.since(*heard_at) < STILL_THERE);
+        let replicas: Vec<String> = self.heard_of.keys().cloned().collect();
+        let count = replicas.len();
+        if standing.saw(replicas) {
+            info!(replicas = count; "replicas that keep limits together");
+        }
+        standing.set_together(true);
+        if self.said.replace(true) != Some(true) {
+            info!(redis = server.shown(); "limits are kept together with all replicas");
+            // Whatever was charged meanwhile is in the books only.
+            self.fleet.touched.all_are_due();
+        }
+        for (deployment, left) in beat.cooldowns {
+            let deployment = DeploymentId::new(deployment);
+            self.fleet.cooldowns.heard(deployment, left);
+        }
+    }
+
+    /// Counts replicas in the database, where the server does not.
+    async fn beat_in_books(&self) {
+        let standing = &self.fleet.standing;
+        let Some(members) = &self.members else { return };
+        let beat = members.beat(standing.id().to_owned(), LEASE).await;
+        match beat {
+            Ok(replicas) if !standing.is_together() => {
+                let count = replicas.len();
+                if standing.saw(replicas) {
+                    info!(replicas = count; "replicas that each keep a share of the limits");
+                }
+            }
+            Ok(_) => {}
+            // The last known number holds; that the database fails is said by those who need it more.
+            Err(err) => log::debug!(err:% = err; "replicas could not be counted"),
+        }
+    }
+
+    async fn compare(&self) {
+        let standing = &self.fleet.standing;
+        let together = standing.is_together();
+        if !together && standing.share().replicas <= 1 {
+            return;
+        }
+        let every = if together {
+            COMPARE_EVERY
+        } else {
+            COMPARE_OFTEN
+        };
+        let now = self.clock.now();
+        for key in (self.watched)() {
+            self.fleet.touched.touch(&key, now);
+        }
+        let due = self.fleet.touched.due(every, COMPARED, now);
+        if due.is_empty() || self.ledger.flush().await.is_err() {
+            return;
+        }
+        let mut spent = Vec::with_capacity(due.len());
+        for key in due {
+            // A failing database is said by the ledger.
+            let Ok(amount) = self.ledger.charged_in_books(key.clone()).await else {
+                return;
+            };
+            if let Some(balance) = self.ledger.balance(&key) {
+                balance.learn(amount);
+            }
+            spent.push((key, amount));
+        }
+        if let Some(server) = self.fleet.server.as_ref().filter(|_| together) {
+            sleep(SETTLED_WITHIN).await;
+            for some in spent.chunks(RAISED) {
+                raise(server, some).await;
+            }
+        }
+    }
+
+    async fn leave(&self) {
+        let id = self.fleet.standing.id();
+        if let Some(server) = &self.fleet.server {
+            let left = timeout(BEAT_WITHIN, beat::leave(server, id)).await;
+            if !matches!(left, Ok(Ok(()))) {
+                info!("the other replicas learn in some seconds that this one has left");
+            }
+        }
+        if let Some(members) = &self.members
+            && let Err(err) = members.leave(id.to_owned()).await
+        {
+            log::debug!(err:% = err; "this replica could not be signed off in the database");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One worker's way to the server: its connection, what it holds there, and the task that settles and renews.
+//!
+//! Everything of a lane goes over one connection, in the order in which it was sent. So what a lane holds, as it stands here
+//! after a settlement was sent and every call was answered, is what the server has: then, and only then, it may be written anew
+//! as a whole. That repairs whatever got lost with a connection.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix_rt::spawn;
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, Sender};
+use trunkline_actors::ports::{BoxFuture, SharedAnswer, SharedAsk, SharedLimits};
+
+use super::amount::Amount;
+use super::breaker::{Breaker, Called};
+use super::call::{self, Outcome};
+use super::connect::Server;
+use super::outbox;
+use super::seeds::Seeds;
+use super::wire::{Question, Settlement};
+
+/// Settlements that may wait to be sent; further ones are left to the lease and to the books.
+const OUTBOX: usize = 65_536;
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Lane(Arc<LaneState>);
+
+/// What a lane's calls and its task share.
+pub(super) struct LaneState {
+    pub(super) id: String,
+    pub(super) server: Server,
+    seeds: Arc<Seeds>,
+    link: Mutex<Link>,
+    /// The connection was given up.
+    pub(super) lost: Notify,
+    /// By the key of the lanes it is held in.
+    held: Mutex<HashMap<String, Held>>,
+    /// Calls that may still take something.
+    open_calls: AtomicUsize,
+    outbox: Sender<Settlement>,
+}
+
+#[derive(Default)]
+struct Link {
+    connection: Option<MultiplexedConnection>,
+    breaker: Breaker,
+}
+
+/// What a lane holds of one budget or limit. One that holds nothing stays until the server was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Held {
+    pub(super) count: u64,
+    pub(super) amount: Amount,
+}
+
+/// A call that may still take something.
+pub(super) struct OpenCall<'a>(&'a AtomicUsize);
+
+// === impl Lane ===
+
+impl Lane {
+    /// Starts a lane on this thread, which must be its worker's. It connects at once and goes on trying; until it has, its
+    /// requests are answered with [`SharedAnswer::Unknown`].
+    pub(super) fn start(id: String, server: Server, seeds: Arc<Seeds>) -> Self {
+        let (outbox, waiting) = mpsc::channel(OUTBOX);
+        let state = Arc::new(LaneState {
+            id,
+            server,
+            seeds,
+            link: Mutex::default(),
+            lost: Notify::new(),
+            held: Mutex::default(),
+            open_calls: AtomicUsize::new(0),
+            outbox,
+        });
+        spawn(outbox::run(Arc::clone(&state), waiting));
+        Self(state)
+    }
+}
+
+impl SharedLimits for Lane {
+    fn take(&self, ask: SharedAsk) -> BoxFuture<'_, SharedAnswer> {
+        Box::pin(async move {
+            // Without a connection nothing is spent on the question.
+            if !self.0.is_connected() {
+                return SharedAnswer::Unknown;
+            }
+            let question = Arc::new(Question::new(ask, &self.0.server.keys));
+            // Once more after seeding; a window that is gone again by then is nobody's.
+            for _ in 0..2 {
+                match call::take(&self.0, &question).await {
+                    Outcome::Answered(answer) => return answer,
+                    Outcome::Unseeded(places) => {
+                        for place in places {
+                            let Some((key, _)) = question.ask.budgets.get(place) else {
+                                return SharedAnswer::Unknown;
+                            };
+                            if !self.0.seeds.seed(key).await {
+                                return SharedAnswer::Unknown;
+                            }
+                        }
+                    }
+                }
+            }
+            SharedAnswer::Unknown
+        })
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane")
+            .field("id", &self.0.id)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl LaneState ===
+
+impl LaneState {
+    pub(super) fn connection(&self) -> Option<MultiplexedConnection> {
+        self.link().connection.clone()
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.link().connection.is_some()
+    }
+
+    pub(super) fn connected(&self, connection: MultiplexedConnection) {
+        let mut link = self.link();
+        link.connection = Some(connection);
+        link.breaker = Breaker::default();
+    }
+
+    /// Notes how a call went; a connection that has had its chances is given up, and its task makes another.
+    pub(super) fn called(&self, called: Called) {
+        let mut link = self.link();
+        if link.breaker.opens(called) && link.connection.take().is_some() {
+            drop(link);
+            self.lost.notify_one();
+        }
+    }
+
+    pub(super) fn open_call(&self) -> OpenCall<'_> {
+        self.open_calls.fetch_add(1, Ordering::AcqRel);
+        OpenCall(&self.open_calls)
+    }
+
+    /// Every call has been answered.
+    pub(super) fn is_sure(&self) -> bool {
+        self.open_calls.load(Ordering::Acquire) == 0
+    }
+
+    /// The server has taken what the question asks for.
+    pub(super) fn took(&self, question: &Question) {
+        let mut held = self.held();
+        for (lanes, amount) in question.holdings() {
+            let known = held.entry(lanes.to_owned()).or_default();
+            known.count += 1;
+            known.amount = known.amount.plus(amount);
+        }
+    }
+
+    /// The server is being told that this is over, or will learn it with the next renewal.
+    pub(super) fn gave_back(&self, question: &Question) {
+        let mut held = self.held();
+        for (lanes, amount) in question.holdings() {
+            if let Some(known) = held.get_mut(lanes) {
+                known.count = known.count.saturating_sub(1);
+                known.amount = known.amount.minus(amount);
+            }
+        }
+    }
+
+    /// The server knows what these gave back.
+    pub(super) fn told(&self, batch: &[Settlement]) {
+        let mut held = self.held();
+        for settlement in batch {
+            for (lanes, _) in settlement.question.holdings() {
+                if held.get(lanes).is_some_and(|held| held.count == 0) {
+                    held.remove(lanes);
+                }
+            }
+        }
+    }
+
+    /// What is held, and what was until the server is told. `telling`: it is being told, and the latter forgotten.
+    pub(super) fn holdings(&self, telling: bool) -> Vec<(String, Held)> {
+        let mut held = self.held();
+        let all = held.iter().map(|(key, held)| (key.clone(), *held));
+        let all = all.collect();
+        held.retain(|_, held| !telling || held.count > 0);
+        all
+    }
+
+    /// Has the server told in a moment. Without a connection the lease and the books say it.
+    pub(super) fn settle(&self, settlement: Settlement) {
+        if let Err(err) = self.outbox.try_send(settlement) {
+            self.gave_back(&err.into_inner().question);
+        }
+    }
+
+    fn link(&self) -> MutexGuard<'_, Link> {
+        // Nothing panics under this lock, nor under the next one.
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl OpenCall ===
+
+impl Drop for OpenCall<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

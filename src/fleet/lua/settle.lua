@@ -1,0 +1,46 @@
+-- What requests of one lane took in the end.
+--
+-- KEYS: for each entry the two keys of its budget or subject.
+-- ARGV: time ('' for the server's), lane, lease in ms; then for each entry six of
+--   w  hold (high, low), cost (high, low), '': the hold ends, the cost is spent
+--   l  second, requests to give back, tokens estimated, tokens used, slots: '' for what has no limit
+-- Answers how many entries there were.
+
+local given = clock(ARGV[1])
+local lane = ARGV[2]
+local ends = given + tonumber(ARGV[3])
+
+local function settle_ring(key, name, second, was, actual)
+  local ring = open_ring(key, name)
+  advance(ring, given)
+  settle_units(ring, second, was, actual)
+  keep_ring(ring)
+  redis.call('PEXPIRE', key, RING_LIFE)
+end
+
+for n = 1, #KEYS / 2 do
+  local key, lanes = KEYS[2 * n - 1], KEYS[2 * n]
+  local at = 6 * n - 2
+  local a, b, c, d = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  if ARGV[at] == 'w' then
+    add_to_lane(lanes, lane, ends, -1, -a, -b)
+    local kept = redis.call('HMGET', key, 'high', 'low')
+    -- Of a window that is not there any more, the books know the cost.
+    if kept[1] then
+      local high, low = normal(tonumber(kept[1]) + c, tonumber(kept[2]) + d)
+      redis.call('HSET', key, 'high', whole(high), 'low', whole(low))
+    end
+  else
+    if b then
+      settle_ring(key, 'r', a, b, 0)
+    end
+    if c then
+      settle_ring(key, 't', a, c, d)
+    end
+    local slots = tonumber(ARGV[at + 5])
+    if slots then
+      add_to_lane(lanes, lane, ends, -slots, 0, 0)
+    end
+  end
+end
+return #KEYS / 2

@@ -1,0 +1,234 @@
+//! What a call to a script says, and what its answer means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_redis::redis::{ScriptInvocation, Value};
+use trunkline_actors::ports::{SharedAsk, SharedRefusal, SharedUse};
+use trunkline_actors::rate_limiter::LimitType;
+
+use super::amount::Amount;
+use super::keys::Keys;
+use super::scripts::{SETTLE, TAKE};
+
+/// How long what a lane holds is believed without a word of it.
+pub(super) const LEASE: Duration = Duration::from_secs(15);
+/// The largest whole number that a double holds.
+const MOST: u64 = 1 << 53;
+
+/// A question with the names of its keys.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) ask: SharedAsk,
+    pub(super) hold: Amount,
+    /// Each budget's window and that window's lanes.
+    pub(super) windows: Vec<(String, String)>,
+    /// Each subject's rings and lanes.
+    pub(super) subjects: Vec<(String, String)>,
+}
+
+/// What a script answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Taken {
+        /// The second of the rings that it was taken in.
+        second: u64,
+        spent: Vec<Amount>,
+        used: Vec<SharedUse>,
+    },
+    Refused(SharedRefusal),
+    /// Places of budgets that are not there yet.
+    Unseeded(Vec<usize>),
+}
+
+/// What one request took in the end.
+#[derive(Debug)]
+pub(super) struct Settlement {
+    pub(super) question: Arc<Question>,
+    pub(super) second: u64,
+    /// `None`: it was never sent, and gives back all.
+    pub(super) used: Option<(u64, Amount)>,
+}
+
+// === impl Question ===
+
+impl Question {
+    pub(super) fn new(ask: SharedAsk, keys: &Keys) -> Self {
+        let pair = |key: String| {
+            let lanes = Keys::lanes(&key);
+            (key, lanes)
+        };
+        let windows = ask.budgets.iter();
+        let subjects = ask.limits.iter();
+        Self {
+            hold: Amount::of(ask.hold),
+            windows: windows.map(|(key, _)| pair(keys.window(key))).collect(),
+            subjects: subjects
+                .map(|(subject, _)| pair(keys.rings(subject)))
+                .collect(),
+            ask,
+        }
+    }
+
+    /// The call of `take.lua`. `time` is empty, but for tests.
+    pub(super) fn take(&self, lane: &str, time: &str) -> ScriptInvocation<'static> {
+        let mut call = TAKE.prepare_invoke();
+        for (key, lanes) in self.windows.iter().chain(&self.subjects) {
+            call.key(key).key(lanes);
+        }
+        call.arg(time)
+            .arg(lane)
+            .arg(millis(LEASE))
+            .arg(self.ask.tokens.min(MOST))
+            .arg(self.hold.high)
+            .arg(self.hold.low)
+            .arg(self.windows.len());
+        for (_, limit) in &self.ask.budgets {
+            let limit = Amount::of(*limit);
+            call.arg(limit.high).arg(limit.low);
+        }
+        for (_, limits) in &self.ask.limits {
+            let parallel = limits.max_parallel.map(u64::from);
+            for limit in [limits.rpm, limits.tpm, parallel] {
+                call.arg(or_empty(limit));
+            }
+        }
+        call
+    }
+
+    /// The lanes of what it takes a slot or a hold of, with the money that it holds there.
+    pub(super) fn holdings(&self) -> impl Iterator<Item = (&str, Amount)> {
+        let windows = self.windows.iter();
+        let windows = windows.map(|(_, lanes)| (lanes.as_str(), self.hold));
+        let subjects = self.subjects.iter().zip(&self.ask.limits);
+        let subjects = subjects
+            .filter(|(_, (_, limits))| limits.max_parallel.is_some())
+            .map(|((_, lanes), _)| (lanes.as_str(), Amount::default()));
+        windows.chain(subjects)
+    }
+}
+
+/// The call of `settle.lua`.
+pub(super) fn settle(batch: &[Settlement], lane: &str, time: &str) -> ScriptInvocation<'static> {
+    let mut call = SETTLE.prepare_invoke();
+    call.arg(time).arg(lane).arg(millis(LEASE));
+    for settlement in batch {
+        let Settlement {
+            question,
+            second,
+            used,
+        } = settlement;
+        let (tokens, cost) = used.unwrap_or_default();
+        for (key, lanes) in &question.windows {
+            call.key(key).key(lanes);
+            call.arg("w")
+                .arg(question.hold.high)
+                .arg(question.hold.low)
+                .arg(cost.high)
+                .arg(cost.low)
+                .arg("");
+        }
+        for ((key, lanes), (_, limits)) in question.subjects.iter().zip(&question.ask.limits) {
+            call.key(key).key(lanes);
+            let back = limits.rpm.filter(|_| used.is_none()).map(|_| 1);
+            let estimate = limits.tpm.map(|_| question.ask.tokens.min(MOST));
+            let slots = limits.max_parallel.map(|_| 1);
+            call.arg("l")
+                .arg(*second)
+                .arg(or_empty(back))
+                .arg(or_empty(estimate))
+                .arg(or_empty(estimate.map(|_| tokens.min(MOST))))
+                .arg(or_empty(slots));
+        }
+    }
+    call
+}
+
+/// Reads the answer of `take.lua`; `None` for what that script does not say.
+pub(super) fn answer(question: &Question, values: &[Value]) -> Option<Answer> {
+    let numbers: Option<Vec<i64>> = values.iter().map(number).collect();
+    let numbers = numbers?;
+    let (kind, rest) = numbers.split_first()?;
+    let at = |place: usize| rest.get(place).copied();
+    // Scripts count from 1.
+    let place = || usize::try_from(at(0)?.checked_sub(1)?).ok();
+    let count = |place: usize| u64::try_from(at(place)?).ok();
+    Some(match kind {
+        0 => taken(question, rest)?,
+        1 => Answer::Refused(SharedRefusal::Exceeded {
+            budget: place()?,
+            spent: Amount {
+                high: at(1)?,
+                low: at(2)?,
+            }
+            .usd(),
+        }),
+        2 => Answer::Refused(SharedRefusal::Held { budget: place()? }),
+        3 => Answer::Refused(SharedRefusal::Limit {
+            subject: place()?,
+            limit_type: match at(1)? {
+                0 => LimitType::MaxParallelRequests,
+                1 => LimitType::Requests,
+                _ => LimitType::Tokens,
+            },
+            used: count(2)?,
+            retry_after: match at(1)? {
+                // A slot comes back when some request ends, which nobody knows.
+                0 => Duration::from_secs(1),
+                _ => Duration::from_millis(count(3)?),
+            },
+        }),
+        4 => {
+            let places = rest
+                .iter()
+                .map(|place| usize::try_from(place.checked_sub(1)?).ok());
+            Answer::Unseeded(places.collect::<Option<_>>()?)
+        }
+        _ => return None,
+    })
+}
+
+fn taken(question: &Question, rest: &[i64]) -> Option<Answer> {
+    let (time, rest) = rest.split_first()?;
+    let (spent, used) = rest.split_at_checked(2 * question.windows.len())?;
+    let spent = spent.chunks_exact(2).map(|pair| {
+        Some(Amount {
+            high: *pair.first()?,
+            low: *pair.last()?,
+        })
+    });
+    let count = |number: Option<&i64>| u64::try_from(*number?).ok();
+    let used = used.chunks_exact(3).map(|three| {
+        Some(SharedUse {
+            requests: count(three.first())?,
+            tokens: count(three.get(1))?,
+            parallel: count(three.last())?,
+        })
+    });
+    let (spent, used) = (
+        spent.collect::<Option<Vec<_>>>()?,
+        used.collect::<Option<Vec<_>>>()?,
+    );
+    (used.len() == question.subjects.len()).then_some(Answer::Taken {
+        second: u64::try_from(*time).ok()? / 1000,
+        spent,
+        used,
+    })
+}
+
+fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::BulkString(text) => str::from_utf8(text).ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Milliseconds of a short time.
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(MOST)
+}
+
+fn or_empty(number: Option<u64>) -> String {
+    number.map_or_else(String::new, |number| number.min(MOST).to_string())
+}

@@ -1,0 +1,139 @@
+//! Fetches the keys that identity providers sign their tokens with: at the start, every `public_key_ttl`, and when a token has
+//! a key that nobody knows. While they cannot be had, those that were fetched last go on being used
+//! (`public_key_stale_ttl`).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::spawn;
+use actix_rt::task::JoinHandle;
+use log::{info, warn};
+use serde::Deserialize;
+use tokio::time::{sleep, timeout};
+use url::Url;
+
+use crate::auth::{KeySet, SigningKeys};
+use crate::dispatch::{FetchError, Fetcher};
+
+/// Key sets have a few kilobytes.
+const MOST_BYTES: usize = 1 << 20;
+/// Between two tries that failed: the first, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+/// Unknown keys make nobody fetch more often than this.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The running job; it ends with this.
+pub struct Jwks(JoinHandle<()>);
+
+struct Job {
+    keys_at: Vec<Url>,
+    every: Duration,
+    keys: Arc<SigningKeys>,
+    fetcher: Fetcher,
+}
+
+/// The one member of a discovery document that is needed. Source: `OpenID` Connect Discovery 1.0, section 3.
+#[derive(Deserialize)]
+struct Discovery {
+    jwks_uri: Url,
+}
+
+/// Why no keys came.
+#[derive(Debug, thiserror::Error)]
+enum NoKeys {
+    #[error("{0}")]
+    Fetch(#[from] FetchError),
+    #[error("the answer is neither a key set nor a discovery document")]
+    NoSet,
+    #[error("the key set has no key that can be used here")]
+    Empty,
+}
+
+// === impl Jwks ===
+
+impl fmt::Debug for Jwks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwks").finish_non_exhaustive()
+    }
+}
+
+impl Jwks {
+    /// Starts the job on this thread.
+    pub fn start(
+        keys_at: Vec<Url>,
+        every: Duration,
+        keys: Arc<SigningKeys>,
+        fetcher: Fetcher,
+    ) -> Self {
+        let job = Job {
+            keys_at,
+            every,
+            keys,
+            fetcher,
+        };
+        Self(spawn(job.for_ever()))
+    }
+}
+
+impl Drop for Jwks {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+// === impl Job ===
+
+impl Job {
+    async fn for_ever(self) {
+        let mut pause = BACKOFF.0;
+        let mut failing = false;
+        loop {
+            match self.fetch_all().await {
+                Ok(keys) => {
+                    if failing {
+                        info!("the keys of the identity provider can be fetched again");
+                    }
+                    failing = false;
+                    pause = BACKOFF.0;
+                    self.keys.replace(keys);
+                    sleep(PAUSE.min(self.every)).await;
+                    let rest = self.every.saturating_sub(PAUSE);
+                    timeout(rest, self.keys.wanted()).await.ok();
+                }
+                Err((url, err)) => {
+                    if !failing {
+                        warn!(err:% = err, url = url.as_str(); "the keys of the identity provider cannot be fetched; this is tried again");
+                    }
+                    failing = true;
+                    sleep(pause).await;
+                    pause = (pause * 2).min(BACKOFF.1);
+                }
+            }
+        }
+    }
+
+    async fn fetch_all(&self) -> Result<KeySet, (&Url, NoKeys)> {
+        let mut all = KeySet::default();
+        for url in &self.keys_at {
+            all.add(self.fetch(url).await.map_err(|err| (url, err))?);
+        }
+        Ok(all)
+    }
+
+    async fn fetch(&self, url: &Url) -> Result<KeySet, NoKeys> {
+        let body = self.fetcher.get(url, MOST_BYTES).await?;
+        let keys = if let Some(keys) = KeySet::read(&body) {
+            keys
+        } else {
+            let found: Discovery =
+                serde_json::from_slice(&body).map_err(|_neither| NoKeys::NoSet)?;
+            let body = self.fetcher.get(&found.jwks_uri, MOST_BYTES).await?;
+            KeySet::read(&body).ok_or(NoKeys::NoSet)?
+        };
+        if keys.is_empty() {
+            return Err(NoKeys::Empty);
+        }
+        Ok(keys)
+    }
+}

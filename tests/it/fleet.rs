@@ -1,0 +1,612 @@
+//! Several replicas on one Redis server: limits, budgets and cooldowns hold for all of them together, and within a stated bound
+//! when the server is killed, flushed or replaced.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::keys::generate_key;
+use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
+use crate::support::gateway::{Gateway, Home, chat_request, chat_request_body};
+use crate::support::http::Request;
+use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
+use crate::support::redis::{REDIS_PASSWORD, Redis};
+use crate::support::reply::{Gate, Reply};
+use crate::support::upstream::Upstream;
+use crate::support::wait::eventually;
+
+const REPLICAS: usize = 3;
+
+/// Three replicas with one database and one Redis server.
+struct Fleet {
+    replicas: Vec<Gateway>,
+    _homes: Vec<Home>,
+    redis: Redis,
+    database: Postgres,
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    fn start(config: ConfigText) -> Self {
+        let (database, redis) = (Postgres::start(), Redis::start());
+        let config = config
+            .with_master_key()
+            .database(&database.database("books"))
+            .router(&format!("redis_url: {}", redis.url()))
+            // The machine may be running a build beside the tests.
+            .trunkline("fleet: {deadline_secs: 5}");
+        let starting: Vec<_> = (0..REPLICAS)
+            .map(|_| {
+                let home = Home::with(&config);
+                thread::spawn(move || {
+                    let mut gateway = home.start();
+                    gateway.keeps_secret(DATABASE_PASSWORD);
+                    gateway.keeps_secret(REDIS_PASSWORD);
+                    (home, gateway)
+                })
+            })
+            .collect();
+        let started = starting
+            .into_iter()
+            .map(|thread| thread.join().expect("a replica starts"));
+        let (homes, replicas): (Vec<_>, Vec<_>) = started.unzip();
+        let fleet = Self {
+            replicas,
+            _homes: homes,
+            redis,
+            database,
+        };
+        fleet.wait_for("together", REPLICAS);
+        fleet
+    }
+
+    fn of(upstream: &Upstream) -> Self {
+        Self::start(ConfigText::one("m", upstream))
+    }
+
+    /// Each replica keeps limits in that way and knows of so many.
+    fn wait_for(&self, limits: &str, replicas: usize) {
+        for gateway in &self.replicas {
+            let wanted = (json!(limits), json!(replicas));
+            eventually("the replicas know of each other", &wanted, || {
+                let said = gateway.get("/health/readiness").json();
+                (said["limits"].clone(), said["replicas"].clone())
+            });
+        }
+    }
+
+    fn key(&self, wishes: &Value) -> String {
+        generate_key(&self.replicas[0], wishes)
+    }
+
+    /// The statuses of so many requests at each replica at the same time, by so many clients each.
+    fn load(&self, request: &Request, clients: usize, each: usize) -> Statuses {
+        let counted = Arc::new(Statuses::default());
+        let threads: Vec<_> = self
+            .replicas
+            .iter()
+            .flat_map(|gateway| (0..clients).map(|_| gateway.address()))
+            .map(|address| {
+                let (request, counted) = (request.clone(), Arc::clone(&counted));
+                thread::spawn(move || {
+                    for _ in 0..each {
+                        counted.count(request.send(address).status);
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().expect("every request is answered");
+        }
+        Arc::into_inner(counted).expect("the threads are gone")
+    }
+}
+
+#[derive(Debug, Default)]
+struct Statuses {
+    served: AtomicUsize,
+    limited: AtomicUsize,
+    over_budget: AtomicUsize,
+}
+
+impl Statuses {
+    fn count(&self, status: u16) {
+        let counter = match status {
+            200 => &self.served,
+            429 => &self.limited,
+            422 => &self.over_budget,
+            other => panic!("an answer of status {other}"),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn served(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
+    }
+}
+
+fn with(key: &str) -> Request {
+    chat_request("m").bearer(key)
+}
+
+#[test]
+fn many_times_the_load_is_admitted_up_to_the_limit_by_all_replicas_together() {
+    const LIMIT: usize = 120;
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let fleet = Fleet::of(&upstream);
+    let key = fleet.key(&json!({"rpm_limit": LIMIT}));
+
+    let statuses = fleet.load(&with(&key), 6, 40);
+
+    assert!(statuses.served() <= LIMIT, "{statuses:?}");
+    assert!(statuses.served() * 100 >= LIMIT * 99, "{statuses:?}");
+    assert_eq!(upstream.request_count(), statuses.served());
+    // Whoever is asked knows what is left.
+    let other = fleet.key(&json!({"rpm_limit": 10}));
+    for (asked, left) in [(0, "9"), (1, "8"), (2, "7"), (0, "6")] {
+        let answer = fleet.replicas[asked].send(&with(&other));
+        let header = answer.header("x-ratelimit-api_key-remaining-requests");
+        assert_eq!(header, Some(left));
+        assert_eq!(answer.header("x-trunkline-weakened"), None);
+    }
+}
+
+#[test]
+fn tokens_are_limited_by_what_all_replicas_used() {
+    // Every answer reports 18 tokens; each request reserves its prompt and 100.
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let fleet = Fleet::of(&upstream);
+    let key = fleet.key(&json!({"tpm_limit": 180}));
+    let mut body = chat_request_body("m");
+    body["max_tokens"] = json!(100);
+    let request = Request::post("/v1/chat/completions", &body).bearer(&key);
+
+    let mut served = 0;
+    for round in 0..30 {
+        let status = fleet.replicas[round % REPLICAS].send(&request).status;
+        served += usize::from(status == 200);
+    }
+
+    // 18 for each that was served; the next one must fit with its 109.
+    assert_eq!(served, 4);
+}
+
+#[test]
+fn a_budget_is_overshot_by_one_request_at_most_however_many_run_at_once() {
+    // Each answer costs 0.000025 USD and is estimated at no less.
+    const COST: f64 = 0.000_025;
+    const WORTH: usize = 10;
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let fleet = Fleet::of(&upstream);
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let budget = COST * WORTH as f64;
+    let key = fleet.key(&json!({"max_budget": budget}));
+
+    let statuses = fleet.load(&with(&key), 24, 7);
+
+    assert!((1..=WORTH + 1).contains(&statuses.served()), "{statuses:?}");
+    assert_eq!(upstream.request_count(), statuses.served());
+    // One after the other uses what is left of it, wherever it is asked for.
+    let mut served = statuses.served();
+    for round in 0..3 * WORTH {
+        eventually("no money is held any more", &false, || {
+            let status = fleet.replicas[round % REPLICAS].send(&with(&key)).status;
+            served += usize::from(status == 200);
+            status == 429
+        });
+    }
+    assert!((WORTH..=WORTH + 1).contains(&served), "{served}");
+}
+
+#[test]
+fn slots_of_a_killed_replica_come_back() {
+    const SLOTS: usize = 4;
+    let gate = Gate::closed();
+    let upstream = Upstream::always(Reply::chat("hi").after(&gate));
+    let mut fleet = Fleet::of(&upstream);
+    let key = fleet.key(&json!({"max_parallel_requests": SLOTS}));
+    let dying = fleet.replicas.pop().expect("three");
+    let held: Vec<_> = (0..SLOTS).map(|_| dying.begin(&with(&key))).collect();
+    upstream.wait_for_requests(SLOTS);
+    for gateway in &fleet.replicas {
+        gateway.send(&with(&key)).assert_status(429);
+    }
+
+    dying.kill();
+    drop(held);
+
+    gate.open();
+    eventually("the slots are free", &200, || {
+        fleet.replicas[0].send(&with(&key)).status
+    });
+    fleet.wait_for("together", REPLICAS - 1);
+}
+
+#[test]
+fn slots_of_requests_that_end_are_free_at_once_everywhere() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let fleet = Fleet::of(&upstream);
+    let key = fleet.key(&json!({"max_parallel_requests": 1}));
+
+    for round in 0..30 {
+        // A client that goes on with another replica may be there before the word of the first one.
+        eventually("the slot is free", &200, || {
+            fleet.replicas[round % REPLICAS].send(&with(&key)).status
+        });
+    }
+    assert_eq!(upstream.request_count(), 30);
+}
+
+#[test]
+fn without_the_server_each_replica_keeps_its_share_of_what_was_left() {
+    const LIMIT: usize = 90;
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let mut fleet = Fleet::of(&upstream);
+    let (key, fresh) = (
+        fleet.key(&json!({"rpm_limit": LIMIT})),
+        fleet.key(&json!({"rpm_limit": LIMIT})),
+    );
+    for gateway in &fleet.replicas {
+        gateway.send(&with(&key)).assert_status(200);
+        gateway.send(&with(&fresh)).assert_status(200);
+    }
+
+    fleet.redis.stop();
+    fleet.wait_for("weakened", REPLICAS);
+    let answer = fleet.replicas[0].send(&with(&key));
+    answer.assert_status(200);
+    assert_eq!(answer.header("x-trunkline-weakened"), Some("limits"));
+    let metrics = fleet.replicas[0].get("/metrics").text();
+    assert!(metrics.contains("trunkline_limits_weakened 1"), "{metrics}");
+    fleet.load(&with(&key), 4, 40);
+
+    // The other key's three are no part of it.
+    let before = upstream.request_count() - REPLICAS;
+    assert!(before <= LIMIT && before * 100 >= LIMIT * 95, "{before}");
+
+    // It is back, and has forgotten everything.
+    fleet.redis.resume();
+    fleet.wait_for("together", REPLICAS);
+    fleet.load(&with(&key), 4, 40);
+    let in_all = upstream.request_count() - REPLICAS;
+    assert!(
+        in_all <= 2 * LIMIT,
+        "one more limit for the switch: {in_all}"
+    );
+    let answer = fleet.replicas[0].send(&with(&fresh));
+    answer.assert_status(200);
+    assert_eq!(answer.header("x-trunkline-weakened"), None);
+}
+
+#[test]
+fn a_budget_outlives_a_server_that_is_flushed_or_killed() {
+    const COST: f64 = 0.000_025;
+    const WORTH: usize = 30;
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let mut fleet = Fleet::of(&upstream);
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let budget = COST * WORTH as f64;
+    let key = fleet.key(&json!({"max_budget": budget}));
+    let spend = |fleet: &Fleet, count: usize| {
+        let mut served = 0;
+        for round in 0..count {
+            let status = fleet.replicas[round % REPLICAS].send(&with(&key)).status;
+            served += usize::from(status == 200);
+        }
+        served
+    };
+    assert_eq!(spend(&fleet, 9), 9);
+
+    assert_eq!(fleet.redis.command(&["FLUSHALL"]), "+OK");
+    assert_eq!(spend(&fleet, 6), 6);
+    fleet.redis.stop();
+    fleet.wait_for("weakened", REPLICAS);
+    // Each replica has a third of what was left when it last heard of the others: two requests more at most. And the one that
+    // crosses the line is served.
+    let apart = spend(&fleet, 60);
+    assert!(apart <= WORTH - 15 + 2 * REPLICAS, "{apart}");
+    fleet.redis.resume();
+    fleet.wait_for("together", REPLICAS);
+    spend(&fleet, 60);
+
+    let admitted = upstream.request_count();
+    assert!(
+        (WORTH..=WORTH + 2 * REPLICAS).contains(&admitted),
+        "{admitted}"
+    );
+}
+
+#[test]
+fn a_dead_server_refuses_who_has_limits_where_the_operator_wants_it_so() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config =
+        ConfigText::one("m", &upstream).general("fail_closed_rate_limit_enforcement: true");
+    let mut fleet = Fleet::start(config);
+    let (limited, free) = (fleet.key(&json!({"rpm_limit": 9})), fleet.key(&json!({})));
+    fleet.redis.stop();
+    fleet.wait_for("weakened", REPLICAS);
+
+    let refused = fleet.replicas[1].send(&with(&limited));
+    refused.assert_error(503, "service_unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    fleet.replicas[1].send(&with(&free)).assert_status(200);
+    fleet.redis.resume();
+    eventually("the limits are kept together again", &200, || {
+        fleet.replicas[1].send(&with(&limited)).status
+    });
+}
+
+#[test]
+fn a_cooldown_on_one_replica_is_seen_by_the_others() {
+    let upstream = Upstream::always(Reply::error(401, "invalid_api_key", "no such key"));
+    let config = ConfigText::new()
+        .deployment(Deployment::of("m", &upstream).id("failing"))
+        .deployment(Deployment::of("m", &upstream).id("failing-too"))
+        .router("num_retries: 0")
+        .router("cooldown_time: 60");
+    let fleet = Fleet::start(config);
+    let state = |gateway: &Gateway| {
+        let request = Request::get("/health").bearer(MASTER_KEY);
+        gateway.send(&request).json()["unhealthy_count"].clone()
+    };
+    let master = chat_request("m").bearer(MASTER_KEY);
+    while state(&fleet.replicas[0]) != json!(2) {
+        fleet.replicas[0].send(&master);
+    }
+    let asked = upstream.request_count();
+    for gateway in &fleet.replicas {
+        eventually("the cooldown is known", &json!(2), || state(gateway));
+        gateway.send(&master).assert_status(429);
+    }
+    assert_eq!(upstream.request_count(), asked, "no provider was asked");
+}
+
+#[test]
+fn what_one_replica_spends_at_a_provider_is_known_to_the_others() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::one("m", &upstream)
+        .router("provider_budget_config: {openai: {budget_limit: 0.000075, time_period: 30d}}");
+    let fleet = Fleet::start(config);
+    let master = chat_request("m").bearer(MASTER_KEY);
+    for _ in 0..3 {
+        fleet.replicas[0].send(&master).assert_status(200);
+    }
+
+    // No request asks for the others' figures: they are read from the books now and then.
+    for gateway in &fleet.replicas {
+        eventually("the budget is known to be spent", &json!(0.000_075), || {
+            let budgets = Request::get("/provider/budgets").bearer(MASTER_KEY);
+            gateway.send(&budgets).json()["providers"]["openai"]["spend"].clone()
+        });
+        gateway.send(&master).assert_status(429);
+    }
+    assert_eq!(upstream.request_count(), 3);
+}
+
+#[test]
+fn a_key_that_one_replica_blocks_is_refused_by_the_others_within_a_second() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let mut fleet = Fleet::of(&upstream);
+    let key = fleet.key(&json!({"user_id": "ann"}));
+    for gateway in &fleet.replicas {
+        gateway.send(&with(&key)).assert_status(200);
+    }
+    let admin = |path: &str, body: &Value| {
+        let request = Request::post(path, body).bearer(MASTER_KEY);
+        fleet.replicas[0].send(&request).assert_status(200);
+    };
+
+    // Keys are believed for a minute: what is seen within seconds was told.
+    admin("/key/block", &json!({"key": key}));
+    for gateway in &fleet.replicas {
+        within_a_second("the key is refused", 401, || {
+            gateway.send(&with(&key)).status
+        });
+    }
+    admin("/key/unblock", &json!({"key": key}));
+    for gateway in &fleet.replicas {
+        within_a_second("the key works", 200, || gateway.send(&with(&key)).status);
+    }
+    // So is what changes for whom the key belongs to, and what somebody changes in the database.
+    admin("/user/update", &json!({"user_id": "ann", "max_budget": 0}));
+    for gateway in &fleet.replicas {
+        within_a_second("there is no budget", 422, || {
+            gateway.send(&with(&key)).status
+        });
+    }
+    let statement = "UPDATE trunkline.virtual_keys SET blocked = true";
+    fleet.database.sql("books", statement);
+    for gateway in &fleet.replicas {
+        within_a_second("the key is refused", 401, || {
+            gateway.send(&with(&key)).status
+        });
+    }
+
+    // What was changed while nobody listened is seen as soon as somebody does.
+    for gateway in &mut fleet.replicas {
+        gateway.allow_errors();
+    }
+    let listening = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%trunkline%' AND pid <> pg_backend_pid()";
+    let statement = format!(
+        "UPDATE trunkline.virtual_keys SET blocked = false; UPDATE trunkline.tenants SET max_budget = NULL, terms = '{{}}'; {listening}"
+    );
+    fleet.database.sql("books", &statement);
+    for gateway in &fleet.replicas {
+        eventually("the key works", &200, || gateway.send(&with(&key)).status);
+    }
+}
+
+/// As [`eventually`], but soon; some more on a busy machine.
+#[track_caller]
+fn within_a_second(what: &str, wanted: u16, ask: impl FnMut() -> u16) {
+    let began = Instant::now();
+    eventually(what, &wanted, ask);
+    assert!(began.elapsed() < Duration::from_secs(3), "{what}");
+}
+
+#[test]
+fn replicas_without_redis_divide_limits_by_their_number() {
+    const LIMIT: usize = 60;
+    let database = Postgres::start();
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let config = ConfigText::one("m", &upstream)
+        .with_master_key()
+        .database(&database.database("books"));
+    let homes = [(); 2].map(|()| Home::with(&config));
+    let [one, other] = homes.each_ref().map(|home| {
+        let mut gateway = home.start();
+        gateway.keeps_secret(DATABASE_PASSWORD);
+        gateway
+    });
+    let readiness = |gateway: &Gateway| {
+        let said = gateway.get("/health/readiness").json();
+        (said["limits"].clone(), said["replicas"].clone())
+    };
+    for gateway in [&one, &other] {
+        let divided = (json!("divided"), json!(2));
+        eventually("the replicas are counted", &divided, || readiness(gateway));
+    }
+    let key = generate_key(&one, &json!({"rpm_limit": LIMIT, "max_budget": 5}));
+    let served = |gateway: &Gateway| {
+        let statuses = (0..LIMIT).map(|_| gateway.send(&with(&key)).status);
+        statuses.filter(|status| *status == 200).count()
+    };
+
+    assert_eq!((served(&one), served(&other)), (LIMIT / 2, LIMIT / 2));
+    // Whoever stops says so.
+    other.stop();
+    let alone = (json!("alone"), json!(1));
+    eventually("one is left", &alone, || readiness(&one));
+    let left = "SELECT count(*) FROM trunkline.replicas";
+    assert_eq!(database.sql("books", left), "1");
+}
+
+/// A gateway of one worker, with its own books, on a Redis server.
+fn one_gateway(redis: &Redis, upstream: &Upstream) -> (Home, Gateway) {
+    let config = ConfigText::one("m", upstream)
+        .with_master_key()
+        .trunkline("workers: 1")
+        .router(&format!("redis_url: {}", redis.url()));
+    let home = Home::with(&config);
+    let mut gateway = home.start();
+    gateway.keeps_secret(REDIS_PASSWORD);
+    (home, gateway)
+}
+
+#[test]
+fn who_has_no_limit_asks_nothing_and_who_has_asks_once() {
+    const REQUESTS: usize = 40;
+    let (upstream, redis) = (Upstream::always(Reply::chat("hi")), Redis::start());
+    let (_home, gateway) = one_gateway(&redis, &upstream);
+    let free = generate_key(&gateway, &json!({}));
+    let wishes = json!({"rpm_limit": 1000, "tpm_limit": 100_000, "max_parallel_requests": 9, "max_budget": 5});
+    let limited = generate_key(&gateway, &wishes);
+    let calls = |command: &str| -> usize {
+        let said = redis.command(&["INFO", "commandstats"]);
+        let start = format!("cmdstat_{command}:calls=");
+        let calls = said.lines().find_map(|line| line.strip_prefix(&start));
+        let calls = calls.and_then(|rest| rest.split(',').next()?.parse().ok());
+        calls.unwrap_or(0)
+    };
+    // Each question to a script reads the time, once; so do beats, which are two a second.
+    let asked = |request: &Request| {
+        redis.command(&["CONFIG", "RESETSTAT"]);
+        let began = Instant::now();
+        for _ in 0..REQUESTS {
+            gateway.send(request).assert_status(200);
+        }
+        let beats = usize::try_from(began.elapsed().as_millis() / 500).expect("few") + 4;
+        (calls("time"), calls("ping"), beats)
+    };
+    eventually("the server is asked", &true, || {
+        let answer = gateway.send(&with(&limited));
+        answer.header("x-trunkline-weakened").is_none()
+    });
+
+    let (questions, pings, beats) = asked(&with(&limited));
+    // A question and at most one settlement each; no round trip beside them.
+    assert!(
+        questions >= REQUESTS && questions <= 2 * REQUESTS + 2 * beats,
+        "{questions}"
+    );
+    assert!(pings <= 2 * beats, "{pings}");
+    let master = chat_request("m").bearer(MASTER_KEY);
+    for request in [with(&free), master] {
+        let (questions, _, beats) = asked(&request);
+        assert!(questions <= 2 * beats, "{questions}");
+    }
+}
+
+#[test]
+fn a_server_that_hangs_costs_three_requests_their_deadline_and_they_count_there() {
+    let (upstream, redis) = (Upstream::always(Reply::chat("hi")), Redis::start());
+    let (_home, gateway) = one_gateway(&redis, &upstream);
+    let key = generate_key(&gateway, &json!({"rpm_limit": 20}));
+    let other = generate_key(&gateway, &json!({"tpm_limit": 100_000}));
+    let is_asked = || {
+        let answer = gateway.send(&with(&other));
+        answer.assert_status(200);
+        answer.header("x-trunkline-weakened").is_none()
+    };
+    eventually("the server is asked", &true, is_asked);
+    gateway.send(&with(&key)).assert_status(200);
+    // Requests that the server has, of the one key that is limited by them.
+    let taken = || -> usize {
+        let keys = redis.command(&["KEYS", "{trunkline}:l:*"]);
+        let keys = keys.lines().filter(|line| line.starts_with('{'));
+        let kept = keys.map(|key| redis.command(&["HGET", key, "ru"]));
+        kept.filter_map(|kept| kept.lines().last()?.parse::<usize>().ok())
+            .sum()
+    };
+    assert_eq!(taken(), 1);
+
+    // Over before a call is given up for good.
+    redis.pause(Duration::from_millis(1500));
+    let began = Instant::now();
+    for _ in 0..10 {
+        let answer = gateway.send(&with(&key));
+        answer.assert_status(200);
+        assert_eq!(answer.header("x-trunkline-weakened"), Some("limits"));
+    }
+    // Three waited, then nobody did.
+    assert!(
+        began.elapsed() < Duration::from_millis(1400),
+        "{:?}",
+        began.elapsed()
+    );
+
+    eventually("the server is asked again", &true, is_asked);
+    // The first one, and the three that nobody waited for to the end.
+    assert_eq!(taken(), 4);
+}
+
+#[test]
+fn a_gateway_whose_server_is_not_there_starts_and_says_so() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let mut redis = Redis::start();
+    redis.stop();
+    let (_home, gateway) = one_gateway(&redis, &upstream);
+    let key = generate_key(&gateway, &json!({"rpm_limit": 2}));
+
+    for status in [200, 200, 429] {
+        gateway.send(&with(&key)).assert_status(status);
+    }
+    eventually("it is said once", &1, || {
+        let warnings = gateway.log_of_level("WARN");
+        let said = |line: &&Value| line.to_string().contains("limits cannot be reached");
+        warnings.iter().filter(said).count()
+    });
+    assert_eq!(
+        gateway.get("/health/readiness").json()["limits"],
+        "weakened"
+    );
+    redis.resume();
+    eventually("the server is found", &json!("together"), || {
+        gateway.get("/health/readiness").json()["limits"].clone()
+    });
+}

@@ -1,0 +1,160 @@
+//! A Redis server of the test's own: a free port, a password, nothing on disk. It ends with the test, however the test ends.
+//! Without a server on the machine the tests fail.
+
+use std::env;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// The server's password. No log line may hold it.
+pub(crate) const REDIS_PASSWORD: &str = "hush-redis-password";
+/// The machine may be running a build beside the tests.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Runs the server until its own standard input ends, so that not even a killed test leaves one behind.
+const UNTIL_INPUT_ENDS: &str = r#""$@" & server=$!; read -r _; kill -KILL $server; wait $server"#;
+
+/// A private server.
+#[derive(Debug)]
+pub(crate) struct Redis {
+    directory: TempDir,
+    port: u16,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    shell: Child,
+    input: Option<ChildStdin>,
+}
+
+// === impl Redis ===
+
+impl Redis {
+    /// Starts a server and waits until it can be used.
+    pub(crate) fn start() -> Self {
+        let mut server = Self {
+            directory: TempDir::with_prefix("trunkline-redis-").expect("a temporary directory"),
+            port: free_port(),
+            running: None,
+        };
+        server.resume();
+        server
+    }
+
+    /// Starts an empty server after [`Redis::stop`], on the same port.
+    pub(crate) fn resume(&mut self) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a setting of the tests, not of the gateway"
+        )]
+        let program =
+            env::var("TRUNKLINE_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned());
+        let found = Command::new(&program).arg("--version").output().is_ok();
+        assert!(
+            found,
+            "a Redis server: install the package `redis-server`, or set TRUNKLINE_TEST_REDIS to the program"
+        );
+        let mut shell = Command::new("sh")
+            .current_dir(self.directory.path())
+            .args(["-c", UNTIL_INPUT_ENDS, "sh", &program])
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no"])
+            .args(["--requirepass", REDIS_PASSWORD])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        let input = shell.stdin.take();
+        let log = shell.stdout.take().expect("the log is piped");
+        self.running = Some(Running { shell, input });
+        // The log is read to its end, or the server would stop at a full pipe.
+        let (ready, is_ready) = mpsc::channel();
+        thread::spawn(move || {
+            let mut said = String::new();
+            for line in BufReader::new(log).lines().map_while(Result::ok) {
+                if line.contains("Ready to accept connections") {
+                    drop(ready.send(Ok(())));
+                }
+                if said.len() < 10_000 {
+                    said.push_str(&line);
+                    said.push('\n');
+                }
+            }
+            drop(ready.send(Err(said)));
+        });
+        match is_ready.recv_timeout(PATIENCE) {
+            Ok(Ok(())) => {}
+            Ok(Err(said)) => panic!("Redis does not start:\n{said}"),
+            Err(err) => panic!("Redis is not ready: {err}"),
+        }
+    }
+
+    /// Kills the server; it forgets everything.
+    pub(crate) fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// The URL, password included.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://:{REDIS_PASSWORD}@127.0.0.1:{}/0", self.port)
+    }
+
+    /// Lets every command wait for so long.
+    #[track_caller]
+    pub(crate) fn pause(&self, time: Duration) {
+        let time = time.as_millis().to_string();
+        let mut stream = self.send(&[&["CLIENT", "PAUSE", &time, "ALL"]]);
+        let mut said = [0; 10];
+        stream.read_exact(&mut said).expect("an answer");
+        assert_eq!(&said, b"+OK\r\n+OK\r\n");
+    }
+
+    /// Runs one command given in words, and answers with what the server says, as the protocol writes it.
+    #[track_caller]
+    pub(crate) fn command(&self, words: &[&str]) -> String {
+        let mut stream = self.send(&[words, &["QUIT"]]);
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("an answer");
+        let said = said.strip_prefix("+OK\r\n").unwrap_or(&said);
+        let said = said.strip_suffix("+OK\r\n").unwrap_or(said);
+        said.trim_end().to_owned()
+    }
+
+    fn send(&self, commands: &[&[&str]]) -> TcpStream {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server is there");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a timeout can be set");
+        let mut sent = Vec::new();
+        let sign_in: &[&str] = &["AUTH", REDIS_PASSWORD];
+        for words in [sign_in].iter().chain(commands) {
+            write!(sent, "*{}\r\n", words.len()).expect("memory");
+            for word in *words {
+                write!(sent, "${}\r\n{word}\r\n", word.len()).expect("memory");
+            }
+        }
+        stream.write_all(&sent).expect("the command is sent");
+        stream
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        drop(self.shell.wait());
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
+}
