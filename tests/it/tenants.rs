@@ -278,7 +278,13 @@ fn nobody_makes_a_key_that_may_more_than_its_maker() {
     let (lead, _) = team(&gateway, "red", &json!({}));
     let root = user(&gateway, "root", &json!({"user_role": "proxy_admin"}));
     let add = json!({"team_id": "red", "member": {"user_id": "root"}});
-    by(&gateway, &lead, "/team/member_add", &add).assert_status(200);
+    let added = by(&gateway, &lead, "/team/member_add", &add).json();
+    assert_eq!(added["updated_users"], json!([{"user_id": "root"}]));
+    assert_eq!(added["updated_team_memberships"][0]["user_id"], "root");
+    assert_eq!(
+        added["members_with_roles"],
+        added["team_info"]["members_with_roles"]
+    );
 
     let of_root = json!({"team_id": "red", "user_id": "root"});
     by(&gateway, &lead, "/key/generate", &of_root).assert_error(403, "auth_error");
