@@ -1,5 +1,6 @@
 //! A known caller and what it may do.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub struct KeyEntry {
     pub rules: KeyRules,
     /// The models that it may ask for, layer by layer.
     pub models: Vec<ModelList>,
+    /// Names for models, its own and its team's: by what is asked for.
+    pub aliases: HashMap<String, String>,
     /// When the secret that was shown stops working: it is the former one, in its grace period.
     pub secret_until: Option<UnixMs>,
     /// Where a token of an identity provider stands in for a key: then the row is stored nowhere.
@@ -146,6 +149,11 @@ impl Identity {
     /// The organisation that the caller belongs to.
     pub fn organisation(&self) -> Option<OrganisationId> {
         self.key()?.organisation.clone()
+    }
+
+    /// The model that the caller means by a name of its own, or of its team.
+    pub fn model_behind(&self, alias: &str) -> Option<&str> {
+        self.key()?.aliases.get(alias).map(String::as_str)
     }
 
     /// The customer that the caller's token names.

@@ -22,6 +22,11 @@ pub const ALLOWED_IPS: &str = "allowed_ips";
 /// The member of a key's settings.
 pub const KEY_TYPE: &str = "key_type";
 
+/// The member of a key's settings that has its names for models.
+pub const ALIASES: &str = "aliases";
+/// The same of a team's settings.
+pub const MODEL_ALIASES: &str = "model_aliases";
+
 /// The member of a key's settings that says that others than its user may hold it.
 pub const IN_OTHER_HANDS: &str = "in_other_hands";
 

@@ -256,6 +256,10 @@ impl Asked {
         let budgets = charges.budgets.iter().chain(of_models);
         self.balances.extend(budgets.map(|budget| budget.at(now)));
         self.limits.extend_from_slice(&charges.limits);
+        let of_models = charges.model_limits.iter();
+        let of_models = of_models.filter(|(group, ..)| models.contains(&&**group));
+        self.limits
+            .extend(of_models.map(|(_, subject, limits)| (subject.clone(), *limits)));
     }
 }
 

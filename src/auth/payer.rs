@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{OrganisationId, Subject, SubjectKind, UserId};
 use trunkline_actors::money::Usd;
@@ -15,6 +16,7 @@ use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
 use super::access::{Layer, ModelList};
 use super::budgets::{BudgetRules, endless, or_default};
 use super::error::AuthError;
+use super::key_rules::{ALIASES, MODEL_ALIASES};
 use crate::storage::{KeyRow, Store, TenantKind, TenantRow, Terms};
 
 /// See the module. Cheap to clone.
@@ -35,6 +37,7 @@ pub(super) struct KeyPayers {
     /// Its team or organisation, where there is none of that id: nobody knows the limits that it is under.
     pub(super) missing: Option<String>,
     pub(super) role: Option<String>,
+    pub(super) aliases: HashMap<String, String>,
     pub(super) manages: Option<OrganisationId>,
     pub(super) models: Vec<ModelList>,
 }
@@ -56,6 +59,8 @@ pub struct Charges {
     pub model_budgets: Vec<(String, Arc<Budget>)>,
     /// Limits of requests and tokens, in the same order.
     pub limits: Vec<(Subject, Limits)>,
+    /// Limits that count for requests of one model group.
+    pub model_limits: Vec<(String, Subject, Limits)>,
 }
 
 /// How a budget stands.
@@ -118,6 +123,7 @@ impl PayerReader {
         }
         if let (Some(id), Some(team)) = (&row.team, team) {
             payers.add_models(Layer::Team, &team.models);
+            payers.aliases = aliases(&team.settings, MODEL_ALIASES);
             terms.push((Subject::from(id), self.terms(team).await?));
         }
         if let Some((subject, member)) = self.member(row).await? {
@@ -150,6 +156,7 @@ impl PayerReader {
                 terms.push((Subject::from(id), self.terms_of_user(user).await?));
             }
         }
+        payers.aliases.extend(aliases(&row.settings, ALIASES));
         for (subject, terms) in &terms {
             self.open(subject, terms, &mut payers.charges).await?;
         }
@@ -354,6 +361,16 @@ impl PayerReader {
         if limits != Limits::default() {
             charges.limits.push((subject.clone(), limits));
         }
+        for (group, limits) in &terms.model_limits {
+            let name = format!("{group} of {} {}", subject.kind, subject.id);
+            let limits = Limits {
+                rpm: limits.rpm_limit,
+                tpm: limits.tpm_limit,
+                max_parallel: None,
+            };
+            let subject = Subject::new(SubjectKind::Model, name);
+            charges.model_limits.push((group.clone(), subject, limits));
+        }
         Ok(())
     }
 
@@ -369,4 +386,13 @@ impl KeyPayers {
     fn add_models(&mut self, layer: Layer, allowed: &[String]) {
         self.models.extend(ModelList::of(layer, allowed));
     }
+}
+
+/// Other names for models, as stored.
+fn aliases(settings: &Map<String, Value>, member: &str) -> HashMap<String, String> {
+    let aliases = settings.get(member).and_then(Value::as_object);
+    let aliases = aliases.into_iter().flatten();
+    aliases
+        .filter_map(|(alias, model)| Some((alias.clone(), model.as_str()?.to_owned())))
+        .collect()
 }

@@ -299,6 +299,7 @@ impl KeyTable {
             organisation: payers.organisation,
             team_is_blocked: payers.team_is_blocked,
             missing: payers.missing,
+            aliases: payers.aliases,
             role: role_of(&row, payers.role.as_deref()),
             manages: payers.manages,
             rules: KeyRules::of(&row.settings),

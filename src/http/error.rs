@@ -230,6 +230,13 @@ impl ApiError {
         self
     }
 
+    /// With another type, where the contract has one for this case alone.
+    #[must_use]
+    pub fn kind(mut self, kind: &str) -> Self {
+        kind.clone_into(&mut self.kind);
+        self
+    }
+
     /// With another status: the operator may choose it.
     #[must_use]
     pub fn status(mut self, status: StatusCode) -> Self {

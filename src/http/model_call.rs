@@ -89,7 +89,10 @@ async fn answer(
         ));
     }
     let body = call.json_body().await?;
-    let inbound = inbound(endpoint, call, body, arrived)?;
+    let mut inbound = inbound(endpoint, call, body, arrived)?;
+    if let Some(model) = caller.identity.model_behind(&inbound.model) {
+        inbound.model = model.to_owned();
+    }
     let dispatcher = Rc::clone(&call.worker.dispatcher);
     let reply = match endpoint {
         // On the heap: the server copies a handler's future several times on its way to be run.

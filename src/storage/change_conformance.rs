@@ -4,11 +4,28 @@ use futures_util::future::join_all;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
-use super::conformance::{NOON, insert_key, insert_tenant, key, tenant};
+use super::conformance::{self, NOON, insert_key, insert_tenant};
 use super::{
     Chain, ChangeFilter, ChangedBy, KeyFilter, KeyPage, KeyRow, KeyScope, StorageError, Store,
-    TenantFilter, TenantKind, TenantPage, TenantScope, Write,
+    TenantFilter, TenantKind, TenantPage, TenantRow, TenantScope, Write,
 };
+
+/// A key that names nobody.
+fn key(id: &str, alias: Option<&str>) -> KeyRow {
+    KeyRow {
+        team: None,
+        budget_id: None,
+        ..conformance::key(id, alias)
+    }
+}
+
+/// A tenant that names nobody.
+fn tenant(kind: TenantKind, id: &str) -> TenantRow {
+    TenantRow {
+        organisation: None,
+        ..conformance::tenant(kind, id)
+    }
+}
 
 pub(super) async fn memberships_are_found_by_user(store: &Store) {
     for id in ["a:ann", "b:ann", "b:ben", "c:joann"] {
@@ -36,6 +53,10 @@ fn texts(texts: &[&str]) -> Vec<String> {
 }
 
 async fn store_keys_of_teams(store: &Store) {
+    for id in ["o1", "o2"] {
+        let row = tenant(TenantKind::Organisation, id);
+        insert_tenant(store, row).await.unwrap();
+    }
     for (id, organisation) in [("t1", Some("o1")), ("t2", None)] {
         let mut team = tenant(TenantKind::Team, id);
         team.organisation = organisation.map(OrganisationId::from);
@@ -273,9 +294,12 @@ pub(super) async fn a_key_is_found_by_its_secrets_alone(store: &Store) {
 
 pub(super) async fn a_budget_that_is_in_use_stays(store: &Store) {
     let budget = || Write::DeleteTenant(TenantKind::Budget, "shared".to_owned());
-    let mut row = tenant(TenantKind::Budget, "shared");
-    row.budget_id = None;
-    let both = vec![Write::InsertTenant(Box::new(row)), insert(key("k", None))];
+    let row = tenant(TenantKind::Budget, "shared");
+    let user = KeyRow {
+        budget_id: Some("shared".to_owned()),
+        ..key("k", None)
+    };
+    let both = vec![Write::InsertTenant(Box::new(row)), insert(user)];
     apply(store, both).await.unwrap();
     let refused = apply(store, vec![budget()]).await;
     assert!(matches!(refused, Err(StorageError::InUse { .. })));
@@ -283,6 +307,57 @@ pub(super) async fn a_budget_that_is_in_use_stays(store: &Store) {
     apply(store, vec![key, budget()]).await.unwrap();
     let left = store.tenants.any(TenantKind::Budget).await.unwrap();
     assert!(!left);
+}
+
+pub(super) async fn who_is_named_must_be_there(store: &Store) {
+    let missing = |done: Result<(), StorageError>, what: &str| match done {
+        Err(StorageError::Missing { what: named, .. }) => assert_eq!(named, what),
+        other => panic!("{what}: {other:?}"),
+    };
+    let plain = key("k", None);
+    for (row, what) in [
+        (
+            KeyRow {
+                team: Some("t".into()),
+                ..plain.clone()
+            },
+            "team",
+        ),
+        (
+            KeyRow {
+                organisation: Some("o".into()),
+                ..plain.clone()
+            },
+            "organization",
+        ),
+        (
+            KeyRow {
+                budget_id: Some("b".to_owned()),
+                ..plain.clone()
+            },
+            "budget",
+        ),
+    ] {
+        missing(apply(store, vec![insert(row)]).await, what);
+    }
+    let team = TenantRow {
+        organisation: Some("o".into()),
+        ..tenant(TenantKind::Team, "t")
+    };
+    let insert_team = || Write::InsertTenant(Box::new(team.clone()));
+    missing(apply(store, vec![insert_team()]).await, "organization");
+    let organisation = tenant(TenantKind::Organisation, "o");
+    let in_order = vec![Write::InsertTenant(Box::new(organisation)), insert_team()];
+    apply(store, in_order).await.unwrap();
+    let gone = Write::DeleteTenant(TenantKind::Organisation, "o".to_owned());
+    apply(store, vec![gone]).await.unwrap();
+    // What was named before is no new claim.
+    let blocked = TenantRow {
+        blocked: true,
+        ..team.clone()
+    };
+    let put = Write::PutTenant(Box::new(blocked));
+    apply(store, vec![put]).await.unwrap();
 }
 
 pub(super) async fn every_change_is_in_the_log_in_order(store: &Store) {

@@ -2,7 +2,7 @@
 //! ([`change_log`](super::change_log)), in one transaction.
 
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::KeyId;
+use trunkline_actors::ids::{KeyId, OrganisationId, TeamId};
 use trunkline_actors::ports::BoxFuture;
 
 use super::{KeyRow, StorageError, TenantKind, TenantRow};
@@ -44,13 +44,60 @@ pub enum Write {
     DeleteTenant(TenantKind, String),
 }
 
+/// Whom a row names.
+pub(super) type References<'a> = [(TenantKind, Option<&'a str>); 3];
+
+/// Whom a key names.
+pub(super) fn of_key(row: &KeyRow) -> References<'_> {
+    [
+        (TenantKind::Team, row.team.as_ref().map(TeamId::as_str)),
+        (
+            TenantKind::Organisation,
+            row.organisation.as_ref().map(OrganisationId::as_str),
+        ),
+        (TenantKind::Budget, row.budget_id.as_deref()),
+    ]
+}
+
+/// Whom a tenant names.
+pub(super) fn of_tenant(row: &TenantRow) -> References<'_> {
+    // The id of a membership begins with what it is in.
+    let group = row.id.split_once(':').map(|(group, _)| group);
+    let team = group.filter(|_| row.kind == TenantKind::TeamMember);
+    let organisation = match row.kind {
+        TenantKind::OrganisationMember => group,
+        _ => row.organisation.as_ref().map(OrganisationId::as_str),
+    };
+    [
+        (TenantKind::Team, team),
+        (TenantKind::Organisation, organisation),
+        (TenantKind::Budget, row.budget_id.as_deref()),
+    ]
+}
+
+/// Those that are named now and were not before: they must be there, in the same transaction, or what names them would be
+/// without the limits that they bring.
+pub(super) fn new_ones<'a>(
+    before: Option<References<'_>>,
+    after: References<'a>,
+) -> impl Iterator<Item = (TenantKind, &'a str)> {
+    let before = before
+        .unwrap_or([(TenantKind::Team, None); 3])
+        .map(|(_, id)| id.map(str::to_owned));
+    let pairs = before.into_iter().zip(after);
+    pairs.filter_map(|(before, (kind, after))| {
+        let after = after?;
+        (before.as_deref() != Some(after)).then_some((kind, after))
+    })
+}
+
 /// Makes changes.
 pub trait ChangeStore: Send + Sync {
     /// Makes all of the changes, in order, or none.
     ///
     /// # Errors
     /// [`StorageError::AlreadyExists`] for a new one whose id or alias is taken, [`StorageError::Missing`] for a key that is
-    /// not there to be changed, [`StorageError::InUse`] for a budget that somebody has; [`StorageError::OutOfRange`]; the
+    /// not there to be changed, and for a team, organisation or budget that is named and not there, [`StorageError::InUse`] for a budget that somebody has; [`StorageError::OutOfRange`]; the
     /// database's.
     fn apply(&self, by: ChangedBy, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StorageError>>;
 }

@@ -21,7 +21,7 @@ use trunkline_actors::ports::{
 use super::change_conformance::{
     a_budget_that_is_in_use_stays, a_key_is_found_by_its_secrets_alone,
     changes_are_made_together_or_not_at_all, every_change_is_in_the_log_in_order,
-    lists_hold_what_fits_every_filter, memberships_are_found_by_user,
+    lists_hold_what_fits_every_filter, memberships_are_found_by_user, who_is_named_must_be_there,
 };
 use super::import::conformance::{
     an_alias_that_another_key_has_is_left_to_it, an_import_takes_all_kinds_of_a_batch,
@@ -38,8 +38,9 @@ use super::transcripts::conformance::{
     a_transcript_comes_back_as_it_was_kept, old_transcripts_go_and_rows_of_the_books_stay,
 };
 use super::{
-    ChangedBy, KeyFilter, KeyPage, KeyRow, KeySpend, ModelBudget, RowSpan, StorageError, Store,
-    TemporaryIncrease, TenantFilter, TenantKind, TenantPage, TenantRow, Terms, WindowBudget, Write,
+    ChangedBy, KeyFilter, KeyPage, KeyRow, KeySpend, ModelBudget, ModelLimits, RowSpan,
+    StorageError, Store, TemporaryIncrease, TenantFilter, TenantKind, TenantPage, TenantRow, Terms,
+    WindowBudget, Write,
 };
 
 /// Noon of a day: neither the start of a day nor near one.
@@ -82,6 +83,7 @@ macro_rules! all_cases {
             changes_are_made_together_or_not_at_all,
             a_key_is_found_by_its_secrets_alone,
             a_budget_that_is_in_use_stays,
+            who_is_named_must_be_there,
             every_change_is_in_the_log_in_order,
             a_row_counts_once_however_often_it_is_inserted,
             overlapping_batches_at_once_count_each_row_once,
@@ -288,6 +290,13 @@ fn terms() -> Terms {
                 time_period: None,
             },
         )]),
+        model_limits: BTreeMap::from([(
+            "gpt".to_owned(),
+            ModelLimits {
+                rpm_limit: Some(5),
+                tpm_limit: None,
+            },
+        )]),
         increase: Some(TemporaryIncrease {
             amount: pico(4),
             until: UnixMs(NOON),
@@ -315,7 +324,21 @@ async fn apply(store: &Store, write: Write) -> Result<(), StorageError> {
     store.changes.apply(by, vec![write]).await
 }
 
+/// Whom rows of the suite name must be there.
+async fn ensure_named(store: &Store) {
+    for (kind, id) in [
+        (TenantKind::Organisation, "org-a"),
+        (TenantKind::Budget, "shared"),
+        (TenantKind::Team, "team-a"),
+    ] {
+        let row = TenantRow::new(kind, id, UnixMs(NOON));
+        let ensure = Write::EnsureTenant(Box::new(row));
+        apply(store, ensure).await.unwrap();
+    }
+}
+
 pub(super) async fn insert_key(store: &Store, row: KeyRow) -> Result<(), StorageError> {
+    ensure_named(store).await;
     apply(store, Write::InsertKey(Box::new(row))).await
 }
 
@@ -324,6 +347,16 @@ pub(super) async fn update_key(store: &Store, row: KeyRow) -> Result<(), Storage
 }
 
 pub(super) async fn insert_tenant(store: &Store, row: TenantRow) -> Result<(), StorageError> {
+    ensure_named(store).await;
+    let kind = match row.kind {
+        TenantKind::OrganisationMember => TenantKind::Organisation,
+        _ => TenantKind::Team,
+    };
+    if let Some((group, _)) = row.id.split_once(':') {
+        let group = TenantRow::new(kind, group, UnixMs(NOON));
+        let ensure = Write::EnsureTenant(Box::new(group));
+        apply(store, ensure).await.unwrap();
+    }
     apply(store, Write::InsertTenant(Box::new(row))).await
 }
 

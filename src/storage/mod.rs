@@ -49,7 +49,8 @@ pub use self::lists::{KeyFilter, KeyPage, KeyScope, TenantFilter, TenantPage, Te
 pub use self::litellm::{LitellmEvent, LitellmReader, LitellmTable};
 pub use self::reports::{Aging, Expiry, SpendReports};
 pub use self::tenants::{
-    ModelBudget, TemporaryIncrease, TenantKind, TenantRow, TenantStore, Terms, WindowBudget,
+    ModelBudget, ModelLimits, TemporaryIncrease, TenantKind, TenantRow, TenantStore, Terms,
+    WindowBudget,
 };
 pub use self::transcripts::{TranscriptRow, TranscriptStore};
 

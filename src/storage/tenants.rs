@@ -106,6 +106,9 @@ pub struct Terms {
     /// A budget for each of these model groups.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub model_max_budget: BTreeMap<String, ModelBudget>,
+    /// Limits for each of these model groups.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub model_limits: BTreeMap<String, ModelLimits>,
     /// USD on top of `max_budget`, for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub increase: Option<TemporaryIncrease>,
@@ -134,6 +137,18 @@ pub struct ModelBudget {
     /// Its length; none never ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_period: Option<String>,
+}
+
+/// `{"rpm_limit":60,"tpm_limit":100000}`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModelLimits {
+    /// Requests a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpm_limit: Option<u64>,
+    /// Tokens a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tpm_limit: Option<u64>,
 }
 
 /// An amount on top of a budget, until a time.
@@ -298,6 +313,11 @@ impl Terms {
                 shared.model_max_budget.clone()
             } else {
                 self.model_max_budget
+            },
+            model_limits: if self.model_limits.is_empty() {
+                shared.model_limits.clone()
+            } else {
+                self.model_limits
             },
             increase: self.increase.or(shared.increase),
             reset_at: self.reset_at.max(shared.reset_at),

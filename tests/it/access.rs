@@ -113,7 +113,8 @@ fn text(rows: &[Row]) -> String {
     for (caller, what) in CALLERS {
         writeln!(text, "# {caller:<9} {what}").ok();
     }
-    let width = rows.iter().map(|row| row.route.len()).max().unwrap_or(0);
+    // Fixed, or a long new route would change every line.
+    let width = 60;
     write!(text, "\n{:width$}", "").ok();
     for (caller, _) in CALLERS {
         write!(text, " {caller:>9}").ok();

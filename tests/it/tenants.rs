@@ -278,7 +278,13 @@ fn nobody_makes_a_key_that_may_more_than_its_maker() {
     let (lead, _) = team(&gateway, "red", &json!({}));
     let root = user(&gateway, "root", &json!({"user_role": "proxy_admin"}));
     let add = json!({"team_id": "red", "member": {"user_id": "root"}});
-    by(&gateway, &lead, "/team/member_add", &add).assert_status(200);
+    let added = by(&gateway, &lead, "/team/member_add", &add).json();
+    assert_eq!(added["updated_users"], json!([{"user_id": "root"}]));
+    assert_eq!(added["updated_team_memberships"][0]["user_id"], "root");
+    assert_eq!(
+        added["members_with_roles"],
+        added["team_info"]["members_with_roles"]
+    );
 
     let of_root = json!({"team_id": "red", "user_id": "root"});
     by(&gateway, &lead, "/key/generate", &of_root).assert_error(403, "auth_error");
@@ -562,4 +568,115 @@ fn a_key_is_for_the_routes_and_addresses_that_it_lists() {
         let error = refused.assert_error(400, "invalid_request_error");
         assert_eq!(error["param"], field);
     }
+}
+
+#[test]
+fn a_key_and_a_team_have_names_of_their_own_for_models() {
+    let (upstream, _home, gateway) = scene();
+    let team =
+        json!({"team_id": "t", "models": ["m"], "model_aliases": {"best": "m", "mine": "other"}});
+    admin(&gateway, "/team/new", &team);
+    let key = generate_key(&gateway, &json!({"team_id": "t", "aliases": {"mine": "m"}}));
+
+    for alias in ["best", "mine"] {
+        let answer = gateway.send(&chat_request(alias).bearer(&key));
+        answer.assert_status(200);
+        assert_eq!(answer.json()["model"], "m", "{alias}");
+    }
+    assert_eq!(upstream.request_count(), 2);
+    // A name leads nowhere that the list does not allow, and is nobody else's.
+    let widened = json!({"team_id": "t", "aliases": {"mine": "other"}});
+    let other = generate_key(&gateway, &widened);
+    gateway
+        .send(&chat_request("mine").bearer(&other))
+        .assert_error(403, "team_model_access_denied");
+    let stranger = generate_key(&gateway, &json!({}));
+    gateway
+        .send(&chat_request("best").bearer(&stranger))
+        .assert_status(400);
+    let bad = json!({"aliases": {"a": 1}});
+    let error = by(&gateway, MASTER_KEY, "/key/generate", &bad);
+    assert_eq!(
+        error.assert_error(400, "invalid_request_error")["param"],
+        "aliases"
+    );
+}
+
+#[test]
+fn limits_of_single_models_count_for_these_alone() {
+    let (_upstream, _home, gateway) = scene();
+    admin(
+        &gateway,
+        "/team/new",
+        &json!({"team_id": "t", "model_rpm_limit": {"m": 2}}),
+    );
+    let key = generate(
+        &gateway,
+        &json!({"team_id": "t", "model_rpm_limit": {"m": 1, "other": 1}}),
+    );
+    let token = key["token"].as_str().unwrap();
+    assert_eq!(key["model_rpm_limit"], json!({"m": 1, "other": 1}));
+    let key = key["key"].as_str().unwrap();
+    let second = generate_key(&gateway, &json!({"team_id": "t"}));
+    let ask = |key: &str, model: &str| gateway.send(&chat_request(model).bearer(key));
+
+    ask(key, "m").assert_status(200);
+    let error = ask(key, "m").assert_error(429, "throttling_error");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains(&format!("m of api_key {token}")),
+        "{message}"
+    );
+    ask(key, "other").assert_status(200);
+    ask(&second, "m").assert_status(200);
+    let error = ask(&second, "m").assert_error(429, "throttling_error");
+    assert!(
+        error["message"].as_str().unwrap().contains("m of team t"),
+        "{error}"
+    );
+    ask(&second, "other").assert_status(200);
+
+    let more = json!({"key": token, "model_rpm_limit": {"other": 5}, "model_tpm_limit": {"m": 9}});
+    let changed = admin(&gateway, "/key/update", &more);
+    assert_eq!(changed["model_rpm_limit"], json!({"other": 5}));
+    assert_eq!(changed["model_tpm_limit"], json!({"m": 9}));
+    ask(key, "other").assert_status(200);
+    for bad in [json!({"m": 0}), json!({"m": "many"}), json!([1])] {
+        let body = json!({"key": token, "model_rpm_limit": bad});
+        let refused = by(&gateway, MASTER_KEY, "/key/update", &body);
+        let error = refused.assert_error(400, "invalid_request_error");
+        assert_eq!(error["param"], "model_rpm_limit");
+    }
+}
+
+#[test]
+fn an_admin_of_a_team_begins_a_members_budget_anew() {
+    let (_upstream, _home, gateway) = scene();
+    let (lead, member) = team(&gateway, "red", &json!({}));
+    let little = json!({"team_id": "red", "user_id": "red-member", "max_budget_in_team": 0.000_02});
+    by(&gateway, &lead, "/team/member_update", &little).assert_status(200);
+    let key = secret(&by(
+        &gateway,
+        &lead,
+        "/key/generate",
+        &json!({"team_id": "red", "user_id": "red-member"}),
+    ));
+    let ask = || gateway.send(&chat_request("m").bearer(&key));
+    ask().assert_status(200);
+    ask().assert_error(422, "budget_exceeded");
+
+    let path = "/team/red/member/red-member/reset_spend";
+    by(&gateway, &member, path, &json!({})).assert_error(403, "auth_error");
+    let answer = by(&gateway, &lead, path, &json!({})).json();
+
+    assert_eq!(answer["spend"], 0);
+    assert_eq!(answer["previous_spend"], 0.000_025);
+    ask().assert_status(200);
+    let nobody = by(
+        &gateway,
+        &lead,
+        "/team/red/member/nobody/reset_spend",
+        &json!({}),
+    );
+    nobody.assert_status(404);
 }

@@ -83,9 +83,15 @@ fn refused(err: StorageError) -> ApiError {
                 err.param(id_field(what))
             }
         }
-        StorageError::Missing { .. } => {
-            ApiError::new(Code::NotFound, "Key not found in database").param("key")
-        }
+        StorageError::Missing {
+            what: "virtual key",
+            ..
+        } => super::keys::not_found(),
+        StorageError::Missing { what, id } => ApiError::new(
+            Code::BadRequest,
+            format!("There is no {what} '{id}'. Make it with POST /{what}/new first."),
+        )
+        .param(id_field(what)),
         StorageError::InUse { what, id } => ApiError::new(
             Code::BadRequest,
             format!(

@@ -12,14 +12,15 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::money::Usd;
 
 use super::PlainUsd;
 use super::fields::{Change, Fields};
-use crate::auth::terms::{limit, period, usd};
+use crate::auth::terms::{self as checks, limit, period, usd};
 use crate::http::error::{ApiError, Code};
-use crate::storage::{ModelBudget, TemporaryIncrease, Terms, WindowBudget};
+use crate::storage::{ModelBudget, ModelLimits, TemporaryIncrease, Terms, WindowBudget};
 
 /// The members that are read here.
 pub(super) const FIELDS: &[&str] = &[
@@ -33,6 +34,8 @@ pub(super) const FIELDS: &[&str] = &[
     "rpm_limit",
     "tpm_limit",
     "max_parallel_requests",
+    "model_rpm_limit",
+    "model_tpm_limit",
 ];
 
 /// Most windows, and most models, that one subject has budgets for: each is looked at with every request.
@@ -67,6 +70,8 @@ pub(super) struct Shown<'a> {
     rpm_limit: Option<u64>,
     tpm_limit: Option<u64>,
     max_parallel_requests: Option<u64>,
+    model_rpm_limit: BTreeMap<&'a str, u64>,
+    model_tpm_limit: BTreeMap<&'a str, u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,6 +99,7 @@ pub(super) fn change(fields: &Fields<'_>, terms: &mut Terms) -> Result<(), ApiEr
     duration.apply(&mut terms.budget_duration);
     windows(fields)?.apply_or_default(&mut terms.budget_limits);
     models(fields)?.apply_or_default(&mut terms.model_max_budget);
+    model_limits(fields, terms)?;
     increase(fields, amount("temp_budget_increase")?, terms)?;
     for (name, to) in [
         ("rpm_limit", &mut terms.rpm_limit),
@@ -162,6 +168,38 @@ fn models(fields: &Fields<'_>) -> Result<Change<BTreeMap<String, ModelBudget>>, 
     })
 }
 
+/// `{"model_rpm_limit": {"gpt-4o": 60}}`: each member replaces what was there of its sort.
+fn model_limits(fields: &Fields<'_>, terms: &mut Terms) -> Result<(), ApiError> {
+    type Limits = BTreeMap<String, u64>;
+    type Place = fn(&mut ModelLimits) -> &mut Option<u64>;
+    let sorts: [(&'static str, Place); 2] = [
+        ("model_rpm_limit", |limits| &mut limits.rpm_limit),
+        ("model_tpm_limit", |limits| &mut limits.tpm_limit),
+    ];
+    for (name, place) in sorts {
+        let wanted = "an object such as {\"gpt-4o\": 60}";
+        let given: Limits = match fields.get(name, wanted)? {
+            Change::Keep => continue,
+            Change::Clear => Limits::new(),
+            Change::Set(given) => given,
+        };
+        for limits in terms.model_limits.values_mut() {
+            *place(limits) = None;
+        }
+        for (model, per_minute) in given {
+            let per_minute = limit(name, per_minute)?;
+            *place(terms.model_limits.entry(model).or_default()) = Some(per_minute);
+        }
+        terms
+            .model_limits
+            .retain(|_, limits| *limits != ModelLimits::default());
+        if terms.model_limits.len() > MOST_MODELS {
+            return Err(too_many(name, MOST_MODELS));
+        }
+    }
+    Ok(())
+}
+
 /// An increase needs its end, or it would be no temporary one.
 fn increase(fields: &Fields<'_>, amount: Change<Usd>, terms: &mut Terms) -> Result<(), ApiError> {
     let name = "temp_budget_expiry";
@@ -204,6 +242,28 @@ fn time(text: &str) -> Option<UnixMs> {
     u64::try_from(at.as_millisecond()).ok().map(UnixMs)
 }
 
+/// Names for models: `{"fast": "gpt-4o-mini"}`.
+///
+/// # Errors
+/// 400 names the member and what to write.
+pub(super) fn model_aliases(
+    fields: &Fields<'_>,
+    name: &'static str,
+) -> Result<Change<Value>, ApiError> {
+    let wanted = "an object such as {\"fast\": \"gpt-4o-mini\"}";
+    let given: Change<BTreeMap<String, String>> = fields.get(name, wanted)?;
+    given.try_map(|aliases| {
+        if aliases.len() > MOST_MODELS {
+            return Err(too_many(name, MOST_MODELS));
+        }
+        for (alias, model) in &aliases {
+            checks::name(name, alias)?;
+            checks::name(name, model)?;
+        }
+        Ok(json!(aliases))
+    })
+}
+
 fn too_many(name: &'static str, most: usize) -> ApiError {
     ApiError::new(
         Code::BadRequest,
@@ -216,6 +276,13 @@ fn too_many(name: &'static str, most: usize) -> ApiError {
 pub(super) fn iso(at: UnixMs) -> Option<String> {
     let at = i64::try_from(at.0).ok()?;
     Some(Timestamp::from_millisecond(at).ok()?.to_string())
+}
+
+fn of_models(terms: &Terms, sort: impl Fn(&ModelLimits) -> Option<u64>) -> BTreeMap<&str, u64> {
+    let limits = terms.model_limits.iter();
+    limits
+        .filter_map(|(model, limits)| Some((model.as_str(), sort(limits)?)))
+        .collect()
 }
 
 // === impl Shown ===
@@ -250,6 +317,8 @@ impl<'a> Shown<'a> {
             rpm_limit: terms.rpm_limit,
             tpm_limit: terms.tpm_limit,
             max_parallel_requests: terms.max_parallel_requests,
+            model_rpm_limit: of_models(terms, |limits| limits.rpm_limit),
+            model_tpm_limit: of_models(terms, |limits| limits.tpm_limit),
         }
     }
 }

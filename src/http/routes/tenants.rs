@@ -93,6 +93,14 @@ fn memberships() -> Vec<Entry> {
             members::add,
         ),
         post(
+            &[
+                "/team/{team_id}/member/{user_id}/reset_spend",
+                "/team/{team_id}/member/{user_id}/reset_budget",
+            ],
+            "Begin a member's budget anew, with reset_to spent",
+            reset::member,
+        ),
+        post(
             &["/team/model/add"],
             "Let a team use more models",
             teams::add_models,

@@ -15,6 +15,7 @@ use super::spend_reports::rows_exactly;
 use super::tenants;
 use crate::storage::books::integer;
 use crate::storage::change_log::{Change, ChangeFilter, ChangeHead, ChangeLog, ChangeRecord};
+use crate::storage::changes::{new_ones, of_key, of_tenant};
 use crate::storage::lists::{change_page, count_changes};
 use crate::storage::reports::statement::Dialect;
 use crate::storage::tenants::REPLACE;
@@ -112,16 +113,19 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
     Ok(match write {
         Write::InsertKey(row) => {
             check_unused(transaction, &row.id, &row.id).await?;
+            check_named(transaction, new_ones(None, of_key(row))).await?;
             keys::insert(transaction, row).await?;
             Change::of_key(None, Some(row))
         }
         Write::UpdateKey(row) => {
             let before = existing(transaction, &row.id).await?;
+            check_named(transaction, new_ones(Some(of_key(&before)), of_key(row))).await?;
             keys::update(transaction, row).await?;
             Change::of_key(Some(&before), Some(row))
         }
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id).await?;
+            check_named(transaction, new_ones(Some(of_key(&before)), of_key(row))).await?;
             check_unused(transaction, secret, &row.id).await?;
             keys::update(transaction, row).await?;
             rotate(transaction, &row.id, secret, *until).await?;
@@ -138,6 +142,7 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
             Change::of_key(before.as_ref(), None)
         }
         Write::InsertTenant(row) => {
+            check_named(transaction, new_ones(None, of_tenant(row))).await?;
             if !tenants::insert(transaction, row, "DO NOTHING").await? {
                 return Err(WorkError::Storage(StorageError::AlreadyExists {
                     what: row.kind.as_str(),
@@ -152,6 +157,8 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
             .flatten(),
         Write::PutTenant(row) => {
             let before = tenants::by_id(transaction, row.kind, &row.id).await?;
+            let known = before.as_ref().map(of_tenant);
+            check_named(transaction, new_ones(known, of_tenant(row))).await?;
             tenants::insert(transaction, row, REPLACE).await?;
             Change::of_tenant(before.as_ref(), Some(row))
         }
@@ -169,6 +176,22 @@ async fn existing(transaction: &Transaction<'_>, id: &KeyId) -> Result<KeyRow, W
             id: id.as_str().to_owned(),
         })
     })
+}
+
+/// Whoever is named must be there.
+async fn check_named<'a>(
+    transaction: &Transaction<'_>,
+    named: impl Iterator<Item = (TenantKind, &'a str)>,
+) -> Result<(), WorkError> {
+    for (kind, id) in named {
+        if tenants::by_id(transaction, kind, id).await?.is_none() {
+            return Err(WorkError::Storage(StorageError::Missing {
+                what: kind.as_str(),
+                id: id.to_owned(),
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// A secret is that of one key: none has it as its id or as its secret, but for its own.

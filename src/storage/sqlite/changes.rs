@@ -13,6 +13,7 @@ use super::spend_reports::values;
 use super::tenants;
 use crate::storage::books::integer;
 use crate::storage::change_log::{Change, ChangeFilter, ChangeHead, ChangeLog, ChangeRecord};
+use crate::storage::changes::{new_ones, of_key, of_tenant};
 use crate::storage::lists::{change_page, count_changes};
 use crate::storage::reports::statement::Dialect;
 use crate::storage::tenants::REPLACE;
@@ -102,16 +103,19 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
     Ok(match write {
         Write::InsertKey(row) => {
             check_unused(transaction, &row.id, &row.id)?;
+            check_named(transaction, new_ones(None, of_key(row)))?;
             keys::insert(transaction, row)?;
             Change::of_key(None, Some(row))
         }
         Write::UpdateKey(row) => {
             let before = existing(transaction, &row.id)?;
+            check_named(transaction, new_ones(Some(of_key(&before)), of_key(row)))?;
             keys::update(transaction, row)?;
             Change::of_key(Some(&before), Some(row))
         }
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id)?;
+            check_named(transaction, new_ones(Some(of_key(&before)), of_key(row)))?;
             check_unused(transaction, secret, &row.id)?;
             keys::update(transaction, row)?;
             rotate(transaction, &row.id, secret, *until)?;
@@ -124,6 +128,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
             Change::of_key(before.as_ref(), None)
         }
         Write::InsertTenant(row) => {
+            check_named(transaction, new_ones(None, of_tenant(row)))?;
             if !tenants::insert(transaction, row, "DO NOTHING")? {
                 return Err(WorkError::Storage(StorageError::AlreadyExists {
                     what: row.kind.as_str(),
@@ -137,6 +142,8 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
             .flatten(),
         Write::PutTenant(row) => {
             let before = tenants::by_id(transaction, row.kind, &row.id)?;
+            let known = before.as_ref().map(of_tenant);
+            check_named(transaction, new_ones(known, of_tenant(row)))?;
             tenants::insert(transaction, row, REPLACE)?;
             Change::of_tenant(before.as_ref(), Some(row))
         }
@@ -154,6 +161,22 @@ fn existing(transaction: &Transaction<'_>, id: &KeyId) -> Result<KeyRow, WorkErr
             id: id.as_str().to_owned(),
         })
     })
+}
+
+/// Whoever is named must be there.
+fn check_named<'a>(
+    transaction: &Transaction<'_>,
+    named: impl Iterator<Item = (TenantKind, &'a str)>,
+) -> Result<(), WorkError> {
+    for (kind, id) in named {
+        if tenants::by_id(transaction, kind, id)?.is_none() {
+            return Err(WorkError::Storage(StorageError::Missing {
+                what: kind.as_str(),
+                id: id.to_owned(),
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// A secret is that of one key: none has it as its id or as its secret, but for its own.

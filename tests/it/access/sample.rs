@@ -33,6 +33,11 @@ pub(super) fn request(world: &World, method: &str, path: &str) -> (Request, bool
         return (Request::post(&path, &body), false);
     }
     let (path, body) = match path {
+        "/team/{team_id}/member/{user_id}/reset_spend"
+        | "/team/{team_id}/member/{user_id}/reset_budget" => {
+            let path = path.replace("{team_id}", "team-zebra");
+            (path.replace("{user_id}", "member-zebra"), json!({}))
+        }
         "/key/{key}/reset_spend" | "/key/{key}/regenerate" => {
             (path.replace("{key}", &world.key()), json!({}))
         }

@@ -74,6 +74,7 @@ impl World {
         };
         world.make_tenants();
         world.make_keys();
+        world.make_requests();
         world
     }
 
@@ -158,6 +159,14 @@ impl World {
         eventually("a key that lived a second", &401, || {
             self.gateway.send(&expired).status
         });
+    }
+
+    /// Spends something, as the owner and in the team: what strangers must not find.
+    fn make_requests(&self) {
+        for caller in ["owner", "teamkey"] {
+            let request = chat_request("m").bearer(&self.keys[caller]);
+            self.gateway.send(&request).assert_status(200);
+        }
     }
 
     /// The request with the caller's key.

@@ -30,10 +30,10 @@ use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
 use trunkline_actors::money::Usd;
 
 use super::fields::{Change, Fields};
-use super::terms::{Shown, iso};
+use super::terms::{Shown, iso, model_aliases};
 use super::{PlainUsd, ship};
 use crate::auth::key_rules::{
-    ALLOWED_IPS, ALLOWED_ROUTES, IN_OTHER_HANDS, KEY_TYPE, check_addresses, check_routes,
+    ALIASES, ALLOWED_IPS, ALLOWED_ROUTES, IN_OTHER_HANDS, KEY_TYPE, check_addresses, check_routes,
     check_type,
 };
 use crate::auth::terms::TermsError;
@@ -57,6 +57,7 @@ const FIELDS: &[&str] = &[
     ALLOWED_ROUTES,
     ALLOWED_IPS,
     KEY_TYPE,
+    ALIASES,
 ];
 
 /// Most keys that one call names.
@@ -83,6 +84,7 @@ struct KeyAnswer<'a> {
     allowed_routes: Vec<&'a str>,
     allowed_ips: Vec<&'a str>,
     key_type: Option<&'a str>,
+    aliases: Map<String, Value>,
     expires: Option<String>,
     created_at: Option<String>,
     created_by: Option<&'a str>,
@@ -122,6 +124,12 @@ impl<'a> KeyAnswer<'a> {
             allowed_routes: texts(&row.settings, ALLOWED_ROUTES),
             allowed_ips: texts(&row.settings, ALLOWED_IPS),
             key_type: row.settings.get(KEY_TYPE).and_then(Value::as_str),
+            aliases: row
+                .settings
+                .get(ALIASES)
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default(),
             expires: row.expires_at.and_then(iso),
             created_at: iso(row.created_at),
             created_by: row.created_by.as_deref(),
@@ -148,9 +156,14 @@ fn id_of(named: &str) -> KeyId {
 }
 
 async fn find(call: &Call, named: &str) -> Result<KeyRow, ApiError> {
-    find_any(call, named)
-        .await?
-        .ok_or_else(|| ApiError::new(Code::NotFound, "Key not found in database").param("key"))
+    find_any(call, named).await?.ok_or_else(not_found)
+}
+
+/// 404, with LiteLLM's type.
+pub(super) fn not_found() -> ApiError {
+    ApiError::new(Code::NotFound, "Key not found in database")
+        .kind("not_found_error")
+        .param("key")
 }
 
 /// The key of that id, or with that secret.
@@ -254,6 +267,7 @@ fn change_settings(fields: &Fields<'_>, settings: &mut Map<String, Value>) -> Re
     let word = fields.text(KEY_TYPE)?;
     let word = word.try_map(|word| check_type(&word).map(|()| Value::from(word)))?;
     keep(settings, KEY_TYPE, word);
+    keep(settings, ALIASES, model_aliases(fields, ALIASES)?);
     Ok(())
 }
 

@@ -167,9 +167,9 @@ async fn by_day(call: &Call, days: Days, of: Vec<Of>) -> Result<HttpResponse, Ap
 
 /// A page of rows.
 pub(crate) async fn page(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let query = query(&caller.identity, &call).await?;
+    let (query, shows_words) = query(&caller.identity, &call).await?;
     let (page, page_size) = (query.skip / query.limit + 1, query.limit);
-    let is_one = query.filter.request_id.is_some();
+    let is_one = shows_words && query.filter.request_id.is_some();
     ship(&call).await;
     let LogPage { rows, next, total } = call.app().store.reports.log_page(query).await?;
     let said = said(&call, &rows, is_one).await?;
@@ -211,7 +211,8 @@ fn rows<'a>(rows: &'a [SpendRecord], said: &'a [Option<Said>]) -> Vec<Row<'a>> {
     rows.zip(said).map(|(row, said)| row.saying(said)).collect()
 }
 
-async fn query(identity: &Identity, call: &Call) -> Result<LogQuery, ApiError> {
+/// What is asked for, and whether the words of a request may be shown.
+async fn query(identity: &Identity, call: &Call) -> Result<(LogQuery, bool), ApiError> {
     let sight = match (text(call, "team_id"), text(call, "organization_id")) {
         (Some(team), _) => Sight::within(call, identity, Facet::Team, &[team]).await?,
         (None, Some(name)) => Sight::within(call, identity, Facet::Organisation, &[name]).await?,
@@ -282,13 +283,14 @@ async fn query(identity: &Identity, call: &Call) -> Result<LogQuery, ApiError> {
             "'cursor' says where the page begins: leave 'page' out.",
         ));
     }
-    Ok(LogQuery {
+    let query = LogQuery {
         filter,
         after,
         skip,
         limit,
         count_to: MOST_ROWS,
-    })
+    };
+    Ok((query, sight.shows_words()))
 }
 
 fn status(call: &Call) -> Result<Option<bool>, ApiError> {

@@ -133,6 +133,12 @@ impl Sight {
         })
     }
 
+    /// Whether what requests asked and were answered may be shown. What a team or an organisation spent is for who manages it;
+    /// what its people said is not.
+    pub(super) fn shows_words(&self) -> bool {
+        !matches!(self, Self::Teams(_) | Self::Organisations(_))
+    }
+
     /// Limits a question for rows.
     pub(super) fn limit(&self, filter: &mut LogFilter) {
         // Also where another one was asked for: nothing of that one is this caller's.

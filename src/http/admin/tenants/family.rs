@@ -8,6 +8,7 @@ use super::super::fields::{Change, Fields};
 use super::super::terms;
 use super::users;
 use crate::auth::Identity;
+use crate::auth::key_rules::MODEL_ALIASES;
 use crate::auth::terms as checks;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
@@ -57,6 +58,7 @@ pub(crate) static TEAM: Family = Family {
         "models",
         "metadata",
         "blocked",
+        MODEL_ALIASES,
     ],
     draws_id: true,
 };
@@ -194,6 +196,17 @@ impl Family {
         for name in ["metadata", "description"] {
             if has(name) {
                 keep(fields, name, &mut row.settings)?;
+            }
+        }
+        if has(MODEL_ALIASES) {
+            match terms::model_aliases(fields, MODEL_ALIASES)? {
+                Change::Keep => {}
+                Change::Clear => {
+                    row.settings.remove(MODEL_ALIASES);
+                }
+                Change::Set(aliases) => {
+                    row.settings.insert(MODEL_ALIASES.to_owned(), aliases);
+                }
             }
         }
         terms::change(fields, &mut row.terms)?;

@@ -47,6 +47,14 @@ enum Members {
     Several(Vec<Member>),
 }
 
+/// What is told of a team.
+struct Told {
+    team: String,
+    info: Value,
+    keys: Vec<Value>,
+    memberships: Vec<Value>,
+}
+
 /// Adds members.
 pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpResponse, ApiError> {
     let body = call.json_body().await?;
@@ -77,6 +85,7 @@ pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpRe
     }
     let now = UnixMs::now();
     let mut writes = Vec::new();
+    let mut added: Vec<Value> = Vec::new();
     for member in members {
         checks::name("user_id", &member.user_id)?;
         let user = UserId::new(member.user_id.as_str());
@@ -94,9 +103,28 @@ pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpRe
         row.role = Some(checked_role(member.role)?.unwrap_or_else(|| "user".to_owned()));
         change(&fields, &mut row)?;
         writes.push(Write::PutTenant(Box::new(row)));
+        added.push(json!({"user_id": member.user_id}));
     }
     apply(&call, &caller.identity, writes).await?;
-    answer(&call, &caller.identity, &team).await
+    let mut told = told(&call, &caller.identity, &team).await?;
+    // LiteLLM's answer is the team itself, with whom this call added.
+    let is_added = |membership: &&Value| {
+        added
+            .iter()
+            .any(|user| user["user_id"] == membership["user_id"])
+    };
+    let memberships = told.memberships.iter().filter(is_added);
+    let memberships: Vec<Value> = memberships.cloned().collect();
+    let mut answer = told.to_json();
+    if let (Some(answer), Value::Object(team)) = (answer.as_object_mut(), told.info.take()) {
+        for (name, value) in team {
+            answer.entry(name).or_insert(value);
+        }
+        answer.insert("updated_users".to_owned(), Value::Array(added));
+        let name = "updated_team_memberships".to_owned();
+        answer.insert(name, Value::Array(memberships));
+    }
+    Ok(HttpResponse::Ok().json(answer))
 }
 
 /// Changes one member: budget, limits, role.
@@ -121,7 +149,8 @@ pub(crate) async fn update(
     }
     change(&fields, &mut row)?;
     put(&call, &caller.identity, row).await?;
-    answer(&call, &caller.identity, &team).await
+    let told = told(&call, &caller.identity, &team).await?;
+    Ok(HttpResponse::Ok().json(told.to_json()))
 }
 
 /// Takes one member out, and its keys of the team with it.
@@ -145,7 +174,8 @@ pub(crate) async fn remove(
     delete_keys(&call, keys, &mut writes).await?;
     writes.push(Write::DeleteTenant(TenantKind::TeamMember, row.id));
     apply(&call, &caller.identity, writes).await?;
-    answer(&call, &caller.identity, &team).await
+    let told = told(&call, &caller.identity, &team).await?;
+    Ok(HttpResponse::Ok().json(told.to_json()))
 }
 
 /// `GET /team/info?team_id=`.
@@ -153,7 +183,21 @@ pub(crate) async fn show_team(caller: Caller<Own>, call: Call) -> Result<HttpRes
     let id = call.query("team_id").unwrap_or_default();
     let reach = Reach::of(&call, &caller.identity).await?;
     let team = access::find(&call, &reach, &TEAM, &id, Hold::Sees).await?;
-    answer(&call, &caller.identity, &team).await
+    let told = told(&call, &caller.identity, &team).await?;
+    Ok(HttpResponse::Ok().json(told.to_json()))
+}
+
+// === impl Told ===
+
+impl Told {
+    fn to_json(&self) -> Value {
+        json!({
+            "team_id": self.team,
+            "team_info": self.info,
+            "keys": self.keys,
+            "team_memberships": self.memberships,
+        })
+    }
 }
 
 async fn managed(call: &Call, identity: &Identity, team: &str) -> Result<TenantRow, ApiError> {
@@ -162,11 +206,7 @@ async fn managed(call: &Call, identity: &Identity, team: &str) -> Result<TenantR
 }
 
 /// The team with its members. Who does not manage it is told what it spent itself, and who else is in it.
-async fn answer(
-    call: &Call,
-    identity: &Identity,
-    team: &TenantRow,
-) -> Result<HttpResponse, ApiError> {
+async fn told(call: &Call, identity: &Identity, team: &TenantRow) -> Result<Told, ApiError> {
     let reach = Reach::of(call, identity).await?;
     let manages = reach.team(team) >= Hold::Manages;
     let mut page = TenantPage::of(TenantKind::TeamMember, MOST_MEMBERS);
@@ -205,15 +245,15 @@ async fn answer(
         .list(KeyPage::of(keys, MOST_KEYS))
         .await?;
     let keys: Vec<Value> = keys.iter().map(key_line).collect();
-    Ok(HttpResponse::Ok().json(json!({
-        "team_id": team.id,
-        "team_info": info,
-        "keys": keys,
-        "team_memberships": memberships,
-    })))
+    Ok(Told {
+        team: team.id.clone(),
+        info: Value::Object(info),
+        keys,
+        memberships,
+    })
 }
 
-async fn find(call: &Call, team: &TenantRow, user: &str) -> Result<TenantRow, ApiError> {
+pub(super) async fn find(call: &Call, team: &TenantRow, user: &str) -> Result<TenantRow, ApiError> {
     let id = member_id(&team.id, &UserId::new(user));
     let found = call.app().store.tenants.by_id(TenantKind::TeamMember, id);
     found.await?.ok_or_else(|| {

@@ -5,18 +5,21 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use serde_json::json;
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::Subject;
+use trunkline_actors::ids::{Subject, TeamId, UserId};
 use trunkline_actors::money::Usd;
 
 use super::super::change::apply;
 use super::super::fields::Fields;
+use super::super::reach::{Hold, Reach};
 use super::super::terms::iso;
 use super::super::{PlainUsd, ship};
 use super::answer::state;
-use super::{Family, TEAM, USER, put};
+use super::members::find as find_member;
+use super::{Family, TEAM, USER, access, put};
 use crate::auth::Identity;
+use crate::auth::terms::usd;
 use crate::http::error::ApiError;
-use crate::http::extract::{AdminOnly, Call, Caller, MasterOnly};
+use crate::http::extract::{AdminOnly, Call, Caller, Manage, MasterOnly};
 use crate::storage::{KeyFilter, KeyPage, KeyRow, TenantPage, TenantRow, Write};
 
 /// Rows that are read at a time.
@@ -49,6 +52,47 @@ pub(crate) async fn user(
         previous_spend: PlainUsd(before.map_or(Usd::ZERO, |state| state.spent)),
         budget_reset_at: after.and_then(|state| state.resets_at).and_then(iso),
     }))
+}
+
+/// `POST /team/{team_id}/member/{user_id}/reset_spend` and `…/reset_budget`.
+pub(crate) async fn member(
+    caller: Caller<Manage>,
+    mut call: Call,
+) -> Result<HttpResponse, ApiError> {
+    let body = call.json_body().await?;
+    let fields = Fields::parse(&body)?;
+    fields.only(&[&["reset_to"]])?;
+    let to = fields
+        .raw("reset_to")
+        .try_map(|text| usd("reset_to", text))?
+        .set()
+        .unwrap_or(Usd::ZERO);
+    let named = |name: &str| {
+        let named = call.request.match_info().get(name);
+        named.unwrap_or_default().to_owned()
+    };
+    let (team, user) = (named("team_id"), named("user_id"));
+    let reach = Reach::of(&call, &caller.identity).await?;
+    let team = access::find(&call, &reach, &TEAM, &team, Hold::Manages).await?;
+    let mut row = find_member(&call, &team, &user).await?;
+    ship(&call).await;
+    let before = state(&call, &row).await?;
+    let subject = Subject::team_member(&TeamId::new(team.id.as_str()), &UserId::new(user.as_str()));
+    let budget_id = row.budget_id.clone();
+    let payers = &call.app().payers;
+    payers
+        .reset(&subject, &mut row.terms, budget_id.as_deref(), to)
+        .await?;
+    row.updated_at = UnixMs::now();
+    put(&call, &caller.identity, row.clone()).await?;
+    let after = state(&call, &row).await?;
+    Ok(HttpResponse::Ok().json(json!({
+        "team_id": team.id,
+        "user_id": user,
+        "spend": PlainUsd(to),
+        "previous_spend": PlainUsd(before.map_or(Usd::ZERO, |state| state.spent)),
+        "budget_reset_at": after.and_then(|state| state.resets_at).and_then(iso),
+    })))
 }
 
 /// `POST /global/spend/reset`: every key and team. With the master key only.

@@ -1,6 +1,7 @@
 //! What only users have: a role, and a key that is made with them.
 
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use trunkline_actors::clock::UnixMs;
@@ -18,7 +19,7 @@ use crate::auth::key_rules::IN_OTHER_HANDS;
 use crate::auth::{MadeKey, NewKey, Role};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AdminOnly, Call, Caller, Manage, Own};
-use crate::storage::{KeyFilter, KeyPage, KeyRow, TenantKind, Write};
+use crate::storage::{KeyFilter, KeyPage, KeyRow, TenantFilter, TenantKind, TenantRow, Write};
 
 /// Most keys that a user is shown with; `/key/list?user_id=` has all.
 const MOST_KEYS: u32 = 100;
@@ -43,6 +44,7 @@ pub(crate) async fn create(
     row.role.get_or_insert_with(|| "internal_user".to_owned());
     let reach = Reach::of(&call, identity).await?;
     check_makes(&call, &reach, identity, &row, "/user/new").await?;
+    check_email(&call, &row).await?;
     let mut writes = vec![Write::InsertTenant(Box::new(row.clone()))];
     let made = if with_key {
         let mut settings = Map::new();
@@ -73,6 +75,27 @@ pub(crate) async fn create(
         answer.insert("token_id".to_owned(), token);
     }
     Ok(HttpResponse::Ok().json(answer))
+}
+
+/// An address is one user's.
+async fn check_email(call: &Call, row: &TenantRow) -> Result<(), ApiError> {
+    let Some(email) = &row.email else {
+        return Ok(());
+    };
+    let filter = TenantFilter {
+        email: Some(email.clone()),
+        ..TenantFilter::default()
+    };
+    let tenants = &call.app().store.tenants;
+    if tenants.count(TenantKind::User, filter).await? == 0 {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        Code::BadRequest,
+        "There is a user with this user_email already. Change it with /user/update, or write another.",
+    )
+    .status(StatusCode::CONFLICT)
+    .param("user_email"))
 }
 
 /// `GET /user/info?user_id=`: the caller's own user, unless it names another one within its reach.
