@@ -146,8 +146,12 @@ impl KindReport {
                 self.unchanged += 1;
                 None
             }
-            Taken::KeptOwn => Some("was here before and did not come from an import"),
-            Taken::KeptChanged => Some("was changed here since the last import"),
+            Taken::KeptOwn => Some(
+                "was here before and did not come from an import: it stays, and what it spent there is not counted",
+            ),
+            Taken::KeptChanged => Some(
+                "was changed here since the last import: it stays, and what it spent there since is not counted",
+            ),
             Taken::KeptDeleted => Some("was deleted here since the last import"),
         };
         if let Some(reason) = kept {

@@ -228,6 +228,8 @@ fn check_taken(scene: &Scene) {
     }
     check_answers(&gateway);
     gateway.stop();
+    let (again, _) = scene.report(&[]);
+    assert_eq!(again["changed"], false, "{again:#}");
 }
 
 /// What the endpoints tell of what came.
