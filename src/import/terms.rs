@@ -14,7 +14,7 @@ use trunkline_actors::spend_ledger::Period;
 use super::row::{SourceRow, time};
 use super::{Context, Refused, Remark};
 use crate::auth::terms::usd;
-use crate::storage::{ModelBudget, TemporaryIncrease, Terms, WindowBudget};
+use crate::storage::{ModelBudget, ModelLimits, TemporaryIncrease, Terms, WindowBudget};
 
 #[derive(Deserialize)]
 struct RawWindow {
@@ -69,6 +69,7 @@ pub(super) fn read(row: &SourceRow<'_>, remarks: &mut BTreeSet<Remark>) -> Resul
         budget_duration: readable(row.text("budget_duration")?, remarks),
         budget_limits: windows(row)?,
         model_max_budget: models(row)?,
+        model_limits: BTreeMap::new(),
         increase: increase(
             row.usd("temp_budget_increase")?,
             row.text("temp_budget_expiry")?.as_deref(),
@@ -215,6 +216,33 @@ pub(super) fn take_increase(metadata: &mut Map<String, Value>, terms: &mut Terms
         metadata.remove("temp_budget_expiry");
     }
 }
+
+/// Takes limits of single models out of a key's metadata, where LiteLLM has them.
+pub(super) fn take_model_limits(metadata: &mut Map<String, Value>, terms: &mut Terms) {
+    for (name, place) in MODEL_LIMITS {
+        let limits = metadata.get(name).and_then(Value::as_object);
+        let limits = limits.into_iter().flatten();
+        let limits: Option<Vec<(String, u64)>> = limits
+            .map(|(model, limit)| Some((model.clone(), limit.as_u64()?)))
+            .collect();
+        // What cannot be read as a whole stays where a person finds it.
+        let Some(limits) = limits.filter(|limits| !limits.is_empty()) else {
+            continue;
+        };
+        for (model, limit) in limits {
+            *place(terms.model_limits.entry(model).or_default()) = Some(limit);
+        }
+        metadata.remove(name);
+    }
+}
+
+/// Members of the metadata, and what they limit.
+type ModelLimit = (&'static str, fn(&mut ModelLimits) -> &mut Option<u64>);
+
+const MODEL_LIMITS: [ModelLimit; 2] = [
+    ("model_rpm_limit", |limits| &mut limits.rpm_limit),
+    ("model_tpm_limit", |limits| &mut limits.tpm_limit),
+];
 
 // === impl Read ===
 

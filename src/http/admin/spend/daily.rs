@@ -8,7 +8,7 @@
 //!  "metadata":{"total_spend":0.5,…,"page":1,"total_pages":1,"has_more":false,"breakdown_limit":100,"omitted":[]}}
 //! ```
 //!
-//! A page is `page_size` days (7), the newest first, and a day is never on two pages; `metadata` sums the page, so pages can be
+//! A page is `page_size` days (7; over all tags or all customers 1), the newest first, and a day is never on two pages; `metadata` sums the page, so pages can be
 //! added. Each break-down of a day names the `breakdown_limit` (ours) dearest. Over all tags or all customers there are
 //! entities alone: the rest is `omitted` until some are named.
 
@@ -36,6 +36,8 @@ const MOST_NAMES: u32 = 1_000;
 const MOST_DAYS: u32 = 1_000;
 /// Of a page that says nothing else: of large books, the break-downs of a month are seconds of work and megabytes.
 const A_WEEK: u32 = 7;
+/// Of all customers there may be tens of thousands, each with a line a day.
+const A_DAY: u32 = 1;
 
 /// One break-down: the word for it, and by what.
 type Breakdown = (&'static str, Facet);
@@ -120,10 +122,10 @@ async fn activity(
     entity: Facet,
     of: Option<Of>,
 ) -> Result<HttpResponse, ApiError> {
-    let page = Page::of(call)?;
     // A label's details are many lines of a request each: all labels together are told by their sums alone.
     let is_label = matches!(entity, Facet::Tag | Facet::EndUser);
     let is_open = is_label && of.as_ref().is_none_or(|of| of.which == Which::Named);
+    let page = Page::of(call, if is_open { A_DAY } else { A_WEEK })?;
     let filters = [("model", Facet::Model), ("api_key", Facet::Key)];
     let filters: Vec<Of> = filters
         .into_iter()
@@ -318,10 +320,11 @@ struct Metadata<'a> {
 // === impl Page ===
 
 impl Page {
-    fn of(call: &Call) -> Result<Self, ApiError> {
+    /// `usual` is how many days there are on it.
+    fn of(call: &Call, usual: u32) -> Result<Self, ApiError> {
         let days = required_dates(call)?;
         let page = count(call, "page", 1, u32::MAX)?;
-        let size = count(call, "page_size", A_WEEK, MOST_DAYS)?;
+        let size = count(call, "page_size", usual, MOST_DAYS)?;
         // The newest days are on the first page. Pages behind the last one have none.
         let last = days.last - i64::from(page - 1).saturating_mul(size.into());
         Ok(Self {

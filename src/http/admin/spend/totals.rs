@@ -25,6 +25,7 @@ use crate::storage::{TenantKind, Terms};
 
 /// `/global/spend` looks this far back (LiteLLM's view is called monthly and is 30 days).
 const GLOBAL_DAYS: u64 = 30;
+const DAY_MS: u64 = 86_400_000;
 /// Models, or keys, that are told of.
 const MOST_LINES: u32 = 10_000;
 
@@ -149,7 +150,9 @@ async fn of_member(call: &Call, user: &str, team: &str) -> Result<HttpResponse, 
 pub(crate) async fn global(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
     ship(&call).await;
     let budget = call.app().shared.labels.global();
-    let since = UnixMs(UnixMs::now().0.saturating_sub(GLOBAL_DAYS * 86_400_000));
+    // Whole days, which are summed already: rows of a part of one may be a hundred thousand.
+    let since = UnixMs::now().0.saturating_sub(GLOBAL_DAYS * DAY_MS);
+    let since = UnixMs(since - since % DAY_MS);
     let spend = PlainUsd(call.app().store.spend.total_spend(Some(since)).await?);
     Ok(HttpResponse::Ok().json(GlobalAnswer {
         spend,
