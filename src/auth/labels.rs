@@ -46,6 +46,8 @@ pub struct LabelTable {
     end_users: Labels,
     tags: Labels,
     outage: Outage,
+    /// Whatever was read before, in milliseconds, is read again.
+    expired_at: AtomicU64,
 }
 
 /// Customers, or tags.
@@ -87,6 +89,7 @@ impl LabelTable {
             reader,
             clock,
             ttl,
+            expired_at: AtomicU64::new(0),
         })
     }
 
@@ -141,6 +144,15 @@ impl LabelTable {
         }
     }
 
+    /// Has customers and tags read again, after somebody else may have changed any. While the store fails they are kept.
+    pub fn expire_all(&self) {
+        let next = self.clock.now().0.saturating_add(1);
+        self.expired_at.fetch_max(next, Ordering::AcqRel);
+        for labels in [&self.end_users, &self.tags] {
+            labels.looked_at.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// The store was found to answer: customers and tags are read from it again.
     pub fn store_answers(&self) {
         self.outage.over();
@@ -154,8 +166,12 @@ impl LabelTable {
     async fn label(&self, labels: &Labels, id: &str) -> Option<Arc<Label>> {
         let now = self.clock.now();
         let known = labels.known.get(id).map(|known| known.clone());
+        let expired_at = self.expired_at.load(Ordering::Acquire);
+        let is_fresh = |known: &Known| {
+            now.since(known.loaded_at) < self.ttl && known.loaded_at.0 >= expired_at
+        };
         if let Some(known) = &known
-            && (now.since(known.loaded_at) < self.ttl || self.outage.pauses(now))
+            && (is_fresh(known) || self.outage.pauses(now))
         {
             return Some(Arc::clone(&known.label));
         }

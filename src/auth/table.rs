@@ -9,6 +9,7 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -55,6 +56,10 @@ pub struct KeyTable {
     known: DashMap<KeyId, Arc<KeyEntry>>,
     unknown: DashMap<KeyId, Millis>,
     loading: DashMap<KeyId, Cell>,
+    /// How often something was forgotten: what was read before a change must not be known after it.
+    forgotten: AtomicU64,
+    /// Whatever was read before, in milliseconds, is read again.
+    expired_at: AtomicU64,
 }
 
 /// `None`: no such key.
@@ -81,6 +86,8 @@ impl KeyTable {
             known: DashMap::new(),
             unknown: DashMap::new(),
             loading: DashMap::new(),
+            forgotten: AtomicU64::new(0),
+            expired_at: AtomicU64::new(0),
         }
     }
 
@@ -114,13 +121,23 @@ impl KeyTable {
 
     /// Forgets what is known of a key, after it was made or changed by this process.
     pub fn forget(&self, id: &KeyId) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.known.remove(id);
         self.unknown.remove(id);
     }
 
     /// Forgets every key, after somebody was changed whom keys belong to. What a key has spent is not forgotten.
     pub fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.known.clear();
+    }
+
+    /// Has every key read again, after somebody else may have changed any. While the store fails they are kept all the same.
+    pub fn expire_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        let next = self.clock.now().0.saturating_add(1);
+        self.expired_at.fetch_max(next, Ordering::AcqRel);
+        self.unknown.clear();
     }
 
     /// Keys are served that the store could not confirm.
@@ -157,7 +174,8 @@ impl KeyTable {
         let now = self.clock.now();
         if let Some(entry) = self.known.get(&id).map(|entry| Arc::clone(&entry)) {
             let age = now.since(entry.loaded_at);
-            let will_do = age < self.terms.ttl || (self.may_keep(age) && self.outage.pauses(now));
+            let is_fresh = self.is_fresh(&entry, now);
+            let will_do = is_fresh || (self.may_keep(age) && self.outage.pauses(now));
             return if will_do {
                 admit(entry).map(Found::Done)
             } else {
@@ -208,32 +226,52 @@ impl KeyTable {
         let loaded = loading
             .cell
             .get_or_try_init(|| async {
-                match self.store.keys.by_id(id.clone()).await? {
-                    Some(row) => self.open(row).await.map(Some),
-                    None => Ok(None),
-                }
+                let forgotten = self.forgotten.load(Ordering::Acquire);
+                let loaded = match self.store.keys.by_id(id.clone()).await? {
+                    Some(row) => Some(self.open(row, forgotten).await?),
+                    None => None,
+                };
+                Ok::<_, AuthError>((loaded, forgotten))
             })
             .await
             .cloned();
-        let loaded = loaded?;
+        let (loaded, forgotten) = loaded?;
         self.outage.over();
+        let is_current = || self.forgotten.load(Ordering::Acquire) == forgotten;
         if let Some(entry) = &loaded {
             make_room(&self.known);
             self.unknown.remove(id);
             self.known.insert(id.clone(), Arc::clone(entry));
+            // Changed since it was opened: what opening notices is expired already.
+            if !is_current() && self.is_fresh(entry, self.clock.now()) {
+                self.known.remove(id);
+            }
         } else {
-            make_room(&self.unknown);
             self.known.remove(id);
-            self.unknown.insert(id.clone(), self.clock.now());
+            if is_current() {
+                make_room(&self.unknown);
+                self.unknown.insert(id.clone(), self.clock.now());
+            }
         }
         Ok(loaded)
     }
 
-    /// Opens the row's handles.
-    async fn open(&self, row: KeyRow) -> Result<Arc<KeyEntry>, AuthError> {
+    /// The entry may be used without a look at the store.
+    fn is_fresh(&self, entry: &KeyEntry, now: Millis) -> bool {
+        let expired_at = self.expired_at.load(Ordering::Acquire);
+        now.since(entry.loaded_at) < self.terms.ttl && entry.loaded_at.0 >= expired_at
+    }
+
+    /// Opens the row's handles. If somebody changed something meanwhile, maybe this, it is good for this once, and for as long as
+    /// the store fails.
+    async fn open(&self, row: KeyRow, forgotten: u64) -> Result<Arc<KeyEntry>, AuthError> {
         // Before it is read whom the key belongs to: a change meanwhile is seen at the next reading.
-        let loaded_at = self.clock.now();
+        let mut loaded_at = self.clock.now();
         let payers = self.payers.of_key(&row).await?;
+        if self.forgotten.load(Ordering::Acquire) != forgotten {
+            let ttl = u64::try_from(self.terms.ttl.as_millis()).unwrap_or(u64::MAX);
+            loaded_at = Millis(loaded_at.0.saturating_sub(ttl));
+        }
         Ok(Arc::new(KeyEntry {
             row,
             charges: payers.charges,
@@ -249,7 +287,8 @@ enum Found<'c> {
     Lookup { text: &'c str, id: KeyId },
 }
 
-type Cell = Arc<OnceCell<Loaded>>;
+/// With how often something had been forgotten when the reading began.
+type Cell = Arc<OnceCell<(Loaded, u64)>>;
 
 /// One of those who wait for a key to be read. The last one to leave, served or cancelled, takes the cell away: clients
 /// that send made-up keys and hang up leave nothing behind.
