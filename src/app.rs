@@ -79,9 +79,10 @@ impl App {
     pub fn changed(&self, change: &Change) {
         match change {
             Change::Key(id) => self.keys.forget(id),
+            // Not forgotten: a database that comes and goes must not take away what it cannot confirm.
             Change::Tenants | Change::Unknown => {
-                self.keys.forget_all();
-                self.shared.labels.forget_all();
+                self.keys.expire_all();
+                self.shared.labels.expire_all();
             }
         }
     }

@@ -572,7 +572,7 @@ async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Err
 }
 
 /// Response headers that a page may read.
-const EXPOSED: [&str; 11] = [
+const EXPOSED: [&str; 12] = [
     "retry-after",
     "x-litellm-call-id",
     "x-litellm-model-id",
@@ -584,6 +584,7 @@ const EXPOSED: [&str; 11] = [
     "x-trunkline-usage",
     "x-trunkline-price-version",
     "x-trunkline-budget-remaining",
+    "x-trunkline-weakened",
 ];
 
 /// LiteLLM's default: any page may call, with a key. Credentials are never cookies here.

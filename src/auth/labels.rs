@@ -51,6 +51,8 @@ pub struct LabelTable {
     end_users: Labels,
     tags: Labels,
     outage: Outage,
+    /// Whatever was read before, in milliseconds, is read again.
+    expired_at: AtomicU64,
 }
 
 /// Customers, or tags.
@@ -92,6 +94,7 @@ impl LabelTable {
             reader,
             clock,
             ttl,
+            expired_at: AtomicU64::new(0),
         })
     }
 
@@ -145,6 +148,15 @@ impl LabelTable {
         }
     }
 
+    /// Has customers and tags read again, after somebody else may have changed any. While the store fails they are kept.
+    pub fn expire_all(&self) {
+        let next = self.clock.now().0.saturating_add(1);
+        self.expired_at.fetch_max(next, Ordering::AcqRel);
+        for labels in [&self.end_users, &self.tags] {
+            labels.looked_at.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// The store was found to answer: customers and tags are read from it again.
     pub fn store_answers(&self) {
         self.outage.over();
@@ -166,14 +178,16 @@ impl LabelTable {
         if labels.has_none(now) {
             return Vec::new();
         }
+        let expired_at = self.expired_at.load(Ordering::Acquire);
+        let is_fresh = |known: &Known| {
+            now.since(known.loaded_at) < self.ttl && known.loaded_at.0 >= expired_at
+        };
         let pauses = self.outage.pauses(now);
         let mut misses = Vec::new();
         let mut found: Vec<Option<Arc<Label>>> = Vec::with_capacity(ids.len());
         for (at, id) in ids.iter().map(AsRef::as_ref).enumerate() {
             let known = labels.known.get(id).map(|known| known.clone());
-            let is_fresh = known
-                .as_ref()
-                .is_some_and(|known| now.since(known.loaded_at) < self.ttl);
+            let is_fresh = known.as_ref().is_some_and(|known| is_fresh(known));
             if !is_fresh && !pauses {
                 misses.push((at, id.to_owned()));
             }

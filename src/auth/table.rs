@@ -9,6 +9,7 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -60,6 +61,10 @@ pub struct KeyTable {
     known: DashMap<KeyId, Arc<KeyEntry>>,
     unknown: DashMap<KeyId, Millis>,
     loading: DashMap<KeyId, Cell>,
+    /// How often something was forgotten: what was read before a change must not be known after it.
+    forgotten: AtomicU64,
+    /// Whatever was read before, in milliseconds, is read again.
+    expired_at: AtomicU64,
 }
 
 /// `None`: no such key.
@@ -88,6 +93,8 @@ impl KeyTable {
             known: DashMap::new(),
             unknown: DashMap::new(),
             loading: DashMap::new(),
+            forgotten: AtomicU64::new(0),
+            expired_at: AtomicU64::new(0),
         }
     }
 
@@ -134,13 +141,23 @@ impl KeyTable {
     /// Forgets what is known of a key, by whichever of its secrets it was asked for, after it was made or changed by this
     /// process.
     pub fn forget(&self, id: &KeyId) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.known.retain(|_, entry| entry.row.id != *id);
         self.unknown.remove(id);
     }
 
     /// Forgets every key, after somebody was changed whom keys belong to. What a key has spent is not forgotten.
     pub fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.known.clear();
+    }
+
+    /// Has every key read again, after somebody else may have changed any. While the store fails they are kept all the same.
+    pub fn expire_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        let next = self.clock.now().0.saturating_add(1);
+        self.expired_at.fetch_max(next, Ordering::AcqRel);
+        self.unknown.clear();
     }
 
     /// Keys are served that the store could not confirm.
@@ -179,7 +196,8 @@ impl KeyTable {
         let known = self.known.get(&id).map(|entry| Arc::clone(&entry));
         if let Some(entry) = known.filter(|entry| entry.is_current()) {
             let age = now.since(entry.loaded_at);
-            let will_do = age < self.terms.ttl || (self.may_keep(age) && self.outage.pauses(now));
+            let is_fresh = self.is_fresh(&entry, now);
+            let will_do = is_fresh || (self.may_keep(age) && self.outage.pauses(now));
             if will_do {
                 return admit(entry).map(Found::Done);
             }
@@ -243,23 +261,26 @@ impl KeyTable {
         let loaded = loading
             .cell
             .get_or_try_init(|| async {
-                match self.store.keys.by_secret(id.clone(), UnixMs::now()).await? {
-                    Some(found) => self.open(found).await.map(|entry| Some(Arc::new(entry))),
-                    None => Ok(None),
-                }
+                let forgotten = self.forgotten.load(Ordering::Acquire);
+                let loaded = match self.store.keys.by_secret(id.clone(), UnixMs::now()).await? {
+                    Some(found) => Some(Arc::new(self.open(found, forgotten).await?)),
+                    None => None,
+                };
+                Ok::<_, AuthError>((loaded, forgotten))
             })
             .await
             .cloned();
-        let loaded = loaded?;
+        let (loaded, forgotten) = loaded?;
         self.outage.over();
         if let Some(entry) = &loaded {
-            make_room(&self.known);
             self.unknown.remove(id);
-            self.known.insert(id.clone(), Arc::clone(entry));
+            self.know(id, entry, forgotten);
         } else {
-            make_room(&self.unknown);
             self.known.remove(id);
-            self.unknown.insert(id.clone(), self.clock.now());
+            if self.forgotten.load(Ordering::Acquire) == forgotten {
+                make_room(&self.unknown);
+                self.unknown.insert(id.clone(), self.clock.now());
+            }
         }
         Ok(loaded)
     }
@@ -272,28 +293,54 @@ impl KeyTable {
         id: &KeyId,
     ) -> Result<Loaded, AuthError> {
         let now = UnixMs::now();
+        let forgotten = self.forgotten.load(Ordering::Acquire);
         let named = tokens.read(text, now).await?;
         let row = jwt::row(tokens, &named, id.clone(), &self.store, now).await?;
         let token = Token {
             customer: named.customer,
         };
-        let mut entry = self.open(FoundKey { row, until: None }).await?;
+        let mut entry = self.open(FoundKey { row, until: None }, forgotten).await?;
         if named.is_admin {
             entry.role = Role::ProxyAdmin;
         }
         entry.token = Some(token);
         self.outage.over();
         let entry = Arc::new(entry);
-        make_room(&self.known);
-        self.known.insert(id.clone(), Arc::clone(&entry));
+        self.know(id, &entry, forgotten);
         Ok(Some(entry))
     }
 
-    /// Opens the row's handles.
-    async fn open(&self, FoundKey { row, until }: FoundKey) -> Result<KeyEntry, AuthError> {
+    /// Serves the entry from memory from now on, unless something was changed since it was opened. What was changed before that,
+    /// opening has noticed: such an entry is expired already.
+    fn know(&self, id: &KeyId, entry: &Arc<KeyEntry>, forgotten: u64) {
+        make_room(&self.known);
+        self.known.insert(id.clone(), Arc::clone(entry));
+        let is_current = self.forgotten.load(Ordering::Acquire) == forgotten;
+        if !is_current && self.is_fresh(entry, self.clock.now()) {
+            self.known.remove(id);
+        }
+    }
+
+    /// The entry may be used without a look at the store.
+    fn is_fresh(&self, entry: &KeyEntry, now: Millis) -> bool {
+        let expired_at = self.expired_at.load(Ordering::Acquire);
+        now.since(entry.loaded_at) < self.terms.ttl && entry.loaded_at.0 >= expired_at
+    }
+
+    /// Opens the row's handles. If somebody changed something meanwhile, maybe this, it is good for this once, and for as long as
+    /// the store fails.
+    async fn open(
+        &self,
+        FoundKey { row, until }: FoundKey,
+        forgotten: u64,
+    ) -> Result<KeyEntry, AuthError> {
         // Before it is read whom the key belongs to: a change meanwhile is seen at the next reading.
-        let loaded_at = self.clock.now();
+        let mut loaded_at = self.clock.now();
         let payers = self.payers.of_key(&row).await?;
+        if self.forgotten.load(Ordering::Acquire) != forgotten {
+            let ttl = u64::try_from(self.terms.ttl.as_millis()).unwrap_or(u64::MAX);
+            loaded_at = Millis(loaded_at.0.saturating_sub(ttl));
+        }
         Ok(KeyEntry {
             charges: payers.charges,
             organisation: payers.organisation,
@@ -336,7 +383,8 @@ impl<'c> Found<'c> {
     }
 }
 
-type Cell = Arc<OnceCell<Loaded>>;
+/// With how often something had been forgotten when the reading began.
+type Cell = Arc<OnceCell<(Loaded, u64)>>;
 
 /// One of those who wait for a key to be read. The last one to leave, served or cancelled, takes the cell away: clients
 /// that send made-up keys and hang up leave nothing behind.

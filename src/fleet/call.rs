@@ -28,7 +28,7 @@ pub(super) enum Outcome {
 
 /// Asks the server. Cancel safe: see the module.
 pub(super) async fn take(lane: &Arc<LaneState>, question: &Arc<Question>) -> Outcome {
-    let Some(connection) = lane.connection() else {
+    let Some((connection, number)) = lane.connection() else {
         return Outcome::Answered(SharedAnswer::Unknown);
     };
     let (own, asked) = (Arc::clone(lane), Arc::clone(question));
@@ -37,12 +37,12 @@ pub(super) async fn take(lane: &Arc<LaneState>, question: &Arc<Question>) -> Out
         let _open = own.open_call();
         let invoked = asked.take(&own.id, "");
         let answer = invoked.invoke_async::<Vec<Value>>(&mut connection).await;
-        read(&own, &asked, answer)
+        read(&own, number, &asked, answer)
     })));
     match timeout(lane.server.deadline, &mut call).await {
         Ok(outcome) => outcome,
         Err(_elapsed) => {
-            lane.called(Called::Late);
+            lane.called(number, Called::Late);
             call.go_on()
         }
     }
@@ -50,6 +50,7 @@ pub(super) async fn take(lane: &Arc<LaneState>, question: &Arc<Question>) -> Out
 
 fn read(
     lane: &Arc<LaneState>,
+    number: u64,
     question: &Arc<Question>,
     answer: Result<Vec<Value>, RedisError>,
 ) -> Outcome {
@@ -58,11 +59,11 @@ fn read(
         Ok(values) => values,
         Err(err) => {
             debug!(err:% = err; "the shared limits did not answer");
-            lane.called(Called::Broken);
+            lane.called(number, Called::Broken);
             return unknown;
         }
     };
-    lane.called(Called::InTime);
+    lane.called(number, Called::InTime);
     match wire::answer(question, &values) {
         Some(Answer::Taken {
             second,

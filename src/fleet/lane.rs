@@ -48,6 +48,8 @@ pub(super) struct LaneState {
 #[derive(Default)]
 struct Link {
     connection: Option<MultiplexedConnection>,
+    /// Which connection it is: calls on an earlier one say nothing of this one.
+    number: u64,
     breaker: Breaker,
 }
 
@@ -123,24 +125,30 @@ impl fmt::Debug for Lane {
 // === impl LaneState ===
 
 impl LaneState {
-    pub(super) fn connection(&self) -> Option<MultiplexedConnection> {
-        self.link().connection.clone()
+    /// The connection, with its number.
+    pub(super) fn connection(&self) -> Option<(MultiplexedConnection, u64)> {
+        let link = self.link();
+        Some((link.connection.clone()?, link.number))
     }
 
     pub(super) fn is_connected(&self) -> bool {
         self.link().connection.is_some()
     }
 
-    pub(super) fn connected(&self, connection: MultiplexedConnection) {
+    /// Takes a new connection, and gives it a number.
+    pub(super) fn connected(&self, connection: MultiplexedConnection) -> u64 {
         let mut link = self.link();
         link.connection = Some(connection);
+        link.number += 1;
         link.breaker = Breaker::default();
+        link.number
     }
 
-    /// Notes how a call went; a connection that has had its chances is given up, and its task makes another.
-    pub(super) fn called(&self, called: Called) {
+    /// Notes how a call on the connection of that number went; one that has had its chances is given up, and the lane's task
+    /// makes another.
+    pub(super) fn called(&self, number: u64, called: Called) {
         let mut link = self.link();
-        if link.breaker.opens(called) && link.connection.take().is_some() {
+        if link.number == number && link.breaker.opens(called) && link.connection.take().is_some() {
             drop(link);
             self.lost.notify_one();
         }
@@ -189,13 +197,19 @@ impl LaneState {
         }
     }
 
-    /// What is held, and what was until the server is told. `telling`: it is being told, and the latter forgotten.
-    pub(super) fn holdings(&self, telling: bool) -> Vec<(String, Held)> {
+    /// Where something is held, or was until the server is told.
+    pub(super) fn holdings(&self) -> Vec<String> {
+        self.held().keys().cloned().collect()
+    }
+
+    /// What is held there at this moment; what is no more is forgotten if it is `telling` the server now.
+    pub(super) fn held_at(&self, lanes: &str, telling: bool) -> Held {
         let mut held = self.held();
-        let all = held.iter().map(|(key, held)| (key.clone(), *held));
-        let all = all.collect();
-        held.retain(|_, held| !telling || held.count > 0);
-        all
+        let now = held.get(lanes).copied().unwrap_or_default();
+        if telling && now.count == 0 {
+            held.remove(lanes);
+        }
+        now
     }
 
     /// Has the server told in a moment. Without a connection the lease and the books say it.

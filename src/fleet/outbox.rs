@@ -39,8 +39,8 @@ pub(super) async fn run(lane: Arc<LaneState>, mut waiting: Receiver<Settlement>)
             Some(connection)
         };
         if let Some(connection) = connected.await {
-            lane.connected(connection.clone());
-            serve(&lane, connection, &mut waiting).await;
+            let number = lane.connected(connection.clone());
+            serve(&lane, connection, number, &mut waiting).await;
         } else {
             sleep(RECONNECT).await;
         }
@@ -51,6 +51,7 @@ pub(super) async fn run(lane: Arc<LaneState>, mut waiting: Receiver<Settlement>)
 async fn serve(
     lane: &LaneState,
     mut connection: MultiplexedConnection,
+    number: u64,
     waiting: &mut Receiver<Settlement>,
 ) {
     let mut batch = Vec::new();
@@ -77,7 +78,7 @@ async fn serve(
         };
         if let Err(err) = done {
             debug!(err:% = err; "the shared limits could not be settled");
-            lane.called(Called::Broken);
+            lane.called(number, Called::Broken);
         }
     }
 }
@@ -87,13 +88,14 @@ async fn renew(
     state: &LaneState,
     connection: &mut MultiplexedConnection,
 ) -> Result<(), RedisError> {
-    let replace = state.is_sure();
-    let all = state.holdings(replace);
-    for some in all.chunks(RENEWED) {
+    for some in state.holdings().chunks(RENEWED) {
+        // From here to the sending nobody else runs on this thread, so nothing is taken in between.
+        let replace = state.is_sure();
         let mut call = RENEW.prepare_invoke();
         call.arg("").arg(&state.id).arg(millis(LEASE));
         call.arg(u8::from(replace));
-        for (key, held) in some {
+        for key in some {
+            let held = state.held_at(key, replace);
             call.key(key)
                 .arg(held.count)
                 .arg(held.amount.high)

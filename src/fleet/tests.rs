@@ -245,7 +245,7 @@ fn slots_of_a_lane_that_says_nothing_come_back_when_its_lease_ends() {
     assert!(admitted(&scene, "dies", 2_000));
     assert!(admitted(&scene, "lives", 3_000));
     assert!(!admitted(&scene, "lives", 3_000));
-    let lanes = Keys::lanes(&scene.keys.rings(&Subject::new(SubjectKind::Key, "k")));
+    let lanes = scene.keys.slots(&Subject::new(SubjectKind::Key, "k"));
     // Renewed as it was, then as it should be.
     scene.renew(&lanes, "lives", 10_000, None);
     assert!(!admitted(&scene, "lives", 10_000));

@@ -54,17 +54,15 @@ pub(super) struct Settlement {
 
 impl Question {
     pub(super) fn new(ask: SharedAsk, keys: &Keys) -> Self {
-        let pair = |key: String| {
-            let lanes = Keys::lanes(&key);
-            (key, lanes)
-        };
         let windows = ask.budgets.iter();
         let subjects = ask.limits.iter();
         Self {
             hold: Amount::of(ask.hold),
-            windows: windows.map(|(key, _)| pair(keys.window(key))).collect(),
+            windows: windows
+                .map(|(key, _)| (keys.window(key), keys.holds(key)))
+                .collect(),
             subjects: subjects
-                .map(|(subject, _)| pair(keys.rings(subject)))
+                .map(|(subject, _)| (keys.rings(subject), keys.slots(subject)))
                 .collect(),
             ask,
         }

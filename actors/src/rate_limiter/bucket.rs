@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::known::{Known, Seen, of_all, share_admits};
 use super::window::{TakenIn, Window};
 use crate::clock::Millis;
 use crate::fleet::Share;
@@ -12,8 +13,6 @@ use crate::ports::SharedUse;
 
 /// A parallel slot comes back when some request ends, which nobody knows: this is when to ask again.
 const PARALLEL_RETRY: Duration = Duration::from_secs(1);
-/// How long what others have taken may still be taken.
-const MINUTE: Duration = Duration::from_secs(61);
 
 /// Limits of one subject; `None` is no limit, 0 admits nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,20 +67,6 @@ pub(crate) struct BucketState {
     parallel: u32,
     /// What all replicas had taken when one of them was last told; `None` where there are none.
     known: Option<Known>,
-}
-
-/// What all replicas had taken at a moment, and what of it was this one's.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    at: Millis,
-    requests: Seen,
-    tokens: Seen,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    all: u64,
-    own: u64,
 }
 
 /// Proof of what was taken, to be given back or settled exactly once.
@@ -333,7 +318,7 @@ impl BucketState {
 
     /// What was known a minute ago has come back since.
     fn known(&self, now: Millis) -> Option<Known> {
-        self.known.filter(|known| now.since(known.at) < MINUTE)
+        self.known.filter(|known| known.counts_at(now))
     }
 
     /// The request was never sent: as if it had not been.
@@ -347,40 +332,6 @@ impl BucketState {
         self.tokens.settle(take.tokens, take.estimate, actual, now);
         self.parallel = self.parallel.saturating_sub(1);
     }
-}
-
-/// What all have taken, as far as it is known, with what was taken here since.
-fn of_all(seen: Option<Seen>, own: u64) -> u64 {
-    match seen {
-        Some(seen) => seen.all.saturating_add(own).saturating_sub(seen.own),
-        None => own,
-    }
-}
-
-/// Whether `units`, which are taken already, lie within the replica's share.
-fn share_admits(
-    window: &mut Window,
-    seen: Option<Seen>,
-    units: u64,
-    limit: u64,
-    share: Share,
-    now: Millis,
-) -> bool {
-    let own = window.used(now);
-    let since = own.saturating_sub(seen.map_or(0, |seen| seen.own));
-    let left = limit.saturating_sub(seen.map_or(0, |seen| seen.all));
-    if own <= share.of(limit) && (seen.is_none() || since <= share.of(left)) {
-        return true;
-    }
-    // More than any share holds: one replica serves it, by the rule for the whole.
-    let all = of_all(seen, own).saturating_sub(units);
-    let is_alone = own == units;
-    units > share.of(limit)
-        && units > 1
-        && share.is_elected()
-        && is_alone
-        && limit > 0
-        && (all == 0 || all.saturating_add(units) <= limit)
 }
 
 // === impl Short ===

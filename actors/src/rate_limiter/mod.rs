@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::ids::Subject;
 
 mod bucket;
+mod known;
 mod messages;
 #[cfg(test)]
 mod tests;

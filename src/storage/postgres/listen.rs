@@ -101,8 +101,9 @@ impl Follower {
         mut words: Receiver<String>,
     ) -> Result<(), tokio_postgres::Error> {
         client.batch_execute(LISTEN).await?;
-        // What was changed before it listened was not told.
-        let mut was_told = false;
+        // What was changed before it listened was not told, and no count tells what a lost connection would have.
+        (self.heard)(Change::Unknown);
+        let (mut was_told, mut again) = (false, false);
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -114,10 +115,12 @@ impl Follower {
                 }
                 _ = looks.tick() => {
                     let count: i64 = client.query_one(COUNT, &[]).await?.try_get(0)?;
-                    if self.count.replace(count) != Some(count) && !was_told {
+                    let is_news = self.count.replace(count) != Some(count) && !was_told;
+                    // Once more a second later: what was counted may not have been committed yet.
+                    if is_news || again {
                         (self.heard)(Change::Unknown);
                     }
-                    was_told = false;
+                    (was_told, again) = (false, is_news);
                 }
             }
         }
