@@ -41,11 +41,6 @@ fn spend() -> Vec<Entry> {
             logs::page,
         ),
         get(
-            &["/spend/logs/ui/{request_id}"],
-            "What a request asked and was answered, where that is kept",
-            transcript::show,
-        ),
-        get(
             &["/spend/keys"],
             "Keys with what they spent",
             lists::own_keys,
