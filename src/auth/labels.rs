@@ -187,7 +187,7 @@ impl LabelTable {
         let mut found: Vec<Option<Arc<Label>>> = Vec::with_capacity(ids.len());
         for (at, id) in ids.iter().map(AsRef::as_ref).enumerate() {
             let known = labels.known.get(id).map(|known| known.clone());
-            let is_fresh = known.as_ref().is_some_and(|known| is_fresh(known));
+            let is_fresh = known.as_ref().is_some_and(is_fresh);
             if !is_fresh && !pauses {
                 misses.push((at, id.to_owned()));
             }
