@@ -10,7 +10,7 @@
 //! 7. Usage becomes [`cost`]; `settled` is journalled before the end of the answer is released.
 //! 8. The `SpendLedger` ships the journal to [`storage`]; [`telemetry`] counts.
 //!
-//! [`ledger`] checks, explains and corrects the books from the command line.
+//! [`ledger`] checks, explains and corrects the books from the command line; [`import`] brings what LiteLLM had.
 //!
 //! `ARCHITECTURE.md` has the whole picture.
 
@@ -23,6 +23,7 @@ pub mod dispatch;
 pub mod fleet;
 pub mod health;
 pub mod http;
+pub mod import;
 pub mod journal;
 pub mod jwks;
 pub mod ledger;

@@ -110,7 +110,8 @@ pub async fn schema_version(config: &Config) -> Result<SchemaVersion, StorageErr
     }
 }
 
-fn pool_settings(config: &Config) -> PoolSettings {
+/// What the config says of connections to a database server.
+pub(crate) fn pool_settings(config: &Config) -> PoolSettings {
     let limit = config.general.database_connection_pool_limit;
     PoolSettings {
         connections: limit.and_then(|limit| usize::try_from(limit).ok()),

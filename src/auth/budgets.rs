@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use log::warn;
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::Subject;
+use trunkline_actors::ids::{Subject, SubjectKind};
 use trunkline_actors::money::Usd;
-use trunkline_actors::ports::BudgetName;
+use trunkline_actors::ports::{BudgetKey, BudgetName};
 use trunkline_actors::spend_ledger::{BudgetTerms, Calendar, Increase, Windows};
 
 use crate::config::{Budget, BudgetSettings};
@@ -103,6 +103,47 @@ impl BudgetRules {
             .collect()
     }
 
+    /// The window of a subject's own budget that runs at `now`, and when it ends; without a budget, the one that never does.
+    /// `terms` are completed by the budget that they name; the config's completes them here.
+    pub fn own_window(
+        &self,
+        subject: &Subject,
+        terms: &Terms,
+        now: UnixMs,
+    ) -> (BudgetKey, Option<UnixMs>) {
+        let default = match subject.kind {
+            SubjectKind::User => self.default_user.as_ref(),
+            SubjectKind::EndUser => self.default_end_user.as_ref(),
+            SubjectKind::Tag => self.tags.get(&*subject.id),
+            _ => None,
+        };
+        let terms = or_default(terms.clone(), default);
+        let own = self.plain(subject, &terms);
+        let own = own.into_iter().find(|terms| terms.budget.is_own());
+        let own = own.unwrap_or_else(|| endless(subject, &terms));
+        (own.key_at(now), own.windows.at(now).end)
+    }
+
+    /// Whether the config gives every customer a budget.
+    pub fn has_customer_budget(&self) -> bool {
+        self.default_end_user.is_some() || self.default_end_user_id.is_some()
+    }
+
+    /// The window of that length, beside the own one's, that runs at `now`.
+    pub fn further_window(
+        &self,
+        subject: &Subject,
+        terms: &Terms,
+        period: &str,
+        now: UnixMs,
+    ) -> Option<BudgetKey> {
+        let budgets = self.plain(subject, terms);
+        let found = budgets
+            .into_iter()
+            .find(|terms| terms.budget.period() == Some(period));
+        Some(found?.key_at(now))
+    }
+
     fn budget(
         &self,
         subject: &Subject,
@@ -135,6 +176,22 @@ impl BudgetRules {
                 Windows::Endless
             }
         }
+    }
+}
+
+/// What is spent is counted, from the last reset on, where no budget is given.
+pub(super) fn endless(subject: &Subject, terms: &Terms) -> BudgetTerms {
+    BudgetTerms {
+        generation: terms.reset_at,
+        ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
+    }
+}
+
+/// The config's budget counts for whoever has none.
+pub(super) fn or_default(stored: Terms, default: Option<&Terms>) -> Terms {
+    match default {
+        Some(default) if stored.max_budget.is_none() => stored.or(default),
+        _ => stored,
     }
 }
 

@@ -14,7 +14,7 @@ use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
 
 use super::access::{Layer, ModelList};
-use super::budgets::BudgetRules;
+use super::budgets::{BudgetRules, endless, or_default};
 use super::error::AuthError;
 use super::key_rules::{ALIASES, MODEL_ALIASES};
 use crate::storage::{KeyRow, Store, TenantKind, TenantRow, Terms};
@@ -395,20 +395,4 @@ fn aliases(settings: &Map<String, Value>, member: &str) -> HashMap<String, Strin
     aliases
         .filter_map(|(alias, model)| Some((alias.clone(), model.as_str()?.to_owned())))
         .collect()
-}
-
-/// What is spent is counted, from the last reset on, where no budget is given.
-fn endless(subject: &Subject, terms: &Terms) -> BudgetTerms {
-    BudgetTerms {
-        generation: terms.reset_at,
-        ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
-    }
-}
-
-/// The config's budget counts for whoever has none.
-fn or_default(stored: Terms, default: Option<&Terms>) -> Terms {
-    match default {
-        Some(default) if stored.max_budget.is_none() => stored.or(default),
-        _ => stored,
-    }
 }

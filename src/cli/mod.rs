@@ -6,7 +6,9 @@ mod config_schema;
 mod explain;
 mod generate_key;
 mod healthcheck;
+mod import_litellm;
 mod ledger;
+mod litellm_views;
 mod migrate;
 mod prices;
 mod serve;
@@ -68,6 +70,10 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     /// Check the log of who changed what.
     Audit(audit::AuditArgs),
+    /// Copy keys, tenants, spend and models out of a LiteLLM database.
+    ImportLitellm(import_litellm::ImportArgs),
+    /// Make views with the names of LiteLLM's tables, for dashboards on PostgreSQL.
+    LitellmViews(litellm_views::ViewsArgs),
     /// Bring the database's tables up to date and exit.
     Migrate(migrate::MigrateArgs),
     /// Ask a running gateway whether it is alive; for container health checks.
@@ -124,10 +130,15 @@ pub fn run() -> ExitCode {
             Ok(code) => return code,
             Err(err) => Err(err),
         },
+        Some(Command::ImportLitellm(args)) => match import_litellm::run(&args, env) {
+            Ok(code) => return code,
+            Err(err) => Err(err),
+        },
         Some(Command::Migrate(args)) => match migrate::run(&args, env) {
             Ok(code) => return code,
             Err(err) => Err(err),
         },
+        Some(Command::LitellmViews(args)) => litellm_views::run(&args, env),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args, env),
         None if cli.generate_key => {
             let args = generate_key::GenerateKeyArgs::for_user(

@@ -6,6 +6,7 @@
 //! | `HOST`, `PORT` | address to bind | `0.0.0.0`, `4000` |
 //! | `NUM_WORKERS` | HTTP worker threads | one per core |
 //! | `LITELLM_MASTER_KEY` | the administrator's key | none: loopback only |
+//! | `LITELLM_SALT_KEY` | what LiteLLM encrypted models with; for `import-litellm` | the master key |
 //! | `DATABASE_URL` | `sqlite:///file.db` or `postgresql://…` | `trunkline.db` in the data directory |
 //! | `LITELLM_LOG` | log level: `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE` | `INFO` |
 //! | `REQUEST_TIMEOUT` | seconds for one attempt | `6000` |

@@ -67,7 +67,7 @@ impl Excerpt {
 }
 
 /// Whether a key of this name holds a secret: its value, or anything below it.
-pub(super) fn names_secret(key: &str) -> bool {
+pub fn names_secret(key: &str) -> bool {
     const WHOLE: &[&str] = &[
         "headers",
         "extra_headers",
@@ -112,7 +112,7 @@ pub(super) fn names_secret(key: &str) -> bool {
 }
 
 /// Whether this looks like a secret by itself: a key with a known beginning, a password in a URL, a long random word.
-pub(super) fn looks_secret(word: &str) -> bool {
+pub fn looks_secret(word: &str) -> bool {
     if let Some((_, rest)) = word.split_once("://") {
         let authority = rest.split(['/', '?']).next().unwrap_or(rest);
         let rest = rest.to_ascii_lowercase();

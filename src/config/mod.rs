@@ -58,7 +58,7 @@ pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use environment::DEMO_MODEL;
 pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
-pub use excerpt::Excerpt;
+pub use excerpt::{Excerpt, looks_secret, names_secret};
 pub use health::{CheckBy, DeploymentChecks, HealthSettings};
 pub use jwt::{ClaimNames, JwtSettings};
 pub use load::{CliOverrides, ConfigSource, load};

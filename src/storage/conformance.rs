@@ -23,6 +23,10 @@ use super::change_conformance::{
     changes_are_made_together_or_not_at_all, every_change_is_in_the_log_in_order,
     lists_hold_what_fits_every_filter, memberships_are_found_by_user, who_is_named_must_be_there,
 };
+use super::import::conformance::{
+    an_alias_that_another_key_has_is_left_to_it, an_import_takes_all_kinds_of_a_batch,
+    what_an_import_brings_counts_once,
+};
 use super::reports::conformance::{
     a_search_goes_on_behind_the_rows_it_walked_over, names_are_listed_once_in_order,
     names_that_no_roll_up_has_together_are_an_error, old_rows_go_and_their_sums_stay,
@@ -46,7 +50,7 @@ const DAY: u64 = 86_400_000;
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
-    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, trunkline.replicas, trunkline.audit_log, trunkline.key_secrets; \
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, trunkline.imported, trunkline.openings, trunkline.replicas, trunkline.audit_log, trunkline.key_secrets; \
     UPDATE trunkline.audit_head SET seq = 0, hash = ''";
 
 macro_rules! suite {
@@ -110,6 +114,9 @@ macro_rules! all_cases {
             a_search_goes_on_behind_the_rows_it_walked_over,
             names_are_listed_once_in_order,
             old_rows_go_and_their_sums_stay,
+            what_an_import_brings_counts_once,
+            an_import_takes_all_kinds_of_a_batch,
+            an_alias_that_another_key_has_is_left_to_it,
             a_transcript_comes_back_as_it_was_kept,
             old_transcripts_go_and_rows_of_the_books_stay,
         }
@@ -335,7 +342,7 @@ pub(super) async fn insert_key(store: &Store, row: KeyRow) -> Result<(), Storage
     apply(store, Write::InsertKey(Box::new(row))).await
 }
 
-async fn update_key(store: &Store, row: KeyRow) -> Result<(), StorageError> {
+pub(super) async fn update_key(store: &Store, row: KeyRow) -> Result<(), StorageError> {
     apply(store, Write::UpdateKey(Box::new(row))).await
 }
 
@@ -351,6 +358,14 @@ pub(super) async fn insert_tenant(store: &Store, row: TenantRow) -> Result<(), S
         apply(store, ensure).await.unwrap();
     }
     apply(store, Write::InsertTenant(Box::new(row))).await
+}
+
+pub(super) async fn delete_tenant(
+    store: &Store,
+    kind: TenantKind,
+    id: &str,
+) -> Result<(), StorageError> {
+    apply(store, Write::DeleteTenant(kind, id.to_owned())).await
 }
 
 async fn it_answers(store: &Store) {

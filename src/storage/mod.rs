@@ -11,8 +11,10 @@ mod change_log;
 mod change_values;
 mod changes;
 mod error;
+mod import;
 mod ledger_sums;
 mod lists;
+mod litellm;
 mod postgres;
 pub mod reports;
 mod sqlite;
@@ -42,7 +44,9 @@ pub use self::audit::{Difference, LedgerAudit, RowSpan, SumsAudit};
 pub use self::change_log::{Chain, ChangeFilter, ChangeHead, ChangeLog, ChangeRecord};
 pub use self::changes::{ChangeStore, ChangedBy, Write};
 pub use self::error::StorageError;
+pub use self::import::{Arrival, Arrivals, ImportStore, ImportedRow, Outcome, Taken};
 pub use self::lists::{KeyFilter, KeyPage, KeyScope, TenantFilter, TenantPage, TenantScope};
+pub use self::litellm::{LitellmEvent, LitellmReader, LitellmTable};
 pub use self::reports::{Aging, Expiry, SpendReports};
 pub use self::tenants::{
     ModelBudget, ModelLimits, TemporaryIncrease, TenantKind, TenantRow, TenantStore, Terms,
@@ -71,6 +75,8 @@ pub struct Store {
     pub transcripts: Arc<dyn TranscriptStore>,
     /// Removes what is old.
     pub expiry: Arc<dyn Expiry>,
+    /// Takes keys and tenants from elsewhere.
+    pub imports: Arc<dyn ImportStore>,
     /// Writes the books; for the spend ledger.
     pub ledger: Arc<dyn SpendStore>,
     /// Which replicas of the gateway use this database; `None` where no other can.
@@ -319,6 +325,30 @@ pub async fn postgres_schema(
     settings: PoolSettings,
 ) -> Result<SchemaVersion, StorageError> {
     postgres::schema(url, shown, settings).await
+}
+
+/// Reads the tables of a LiteLLM database, all of one moment. `shown` is the URL without secrets. Must be called on a tokio
+/// runtime; the connection is on a thread of its own, which ends with the reading.
+///
+/// # Errors
+/// [`StorageError::Address`] or [`StorageError::Server`].
+pub async fn read_litellm(url: &str, shown: &str) -> Result<LitellmReader, StorageError> {
+    postgres::litellm::read(url, shown).await
+}
+
+/// Makes views with the names and types of LiteLLM's tables over ours, in a schema of the PostgreSQL database at `url`, or
+/// drops those that were made; answers with their names.
+///
+/// # Errors
+/// As [`open_postgres`]; [`StorageError::AlreadyExists`] where something else has one of the names.
+pub async fn litellm_views(
+    url: &str,
+    shown: &str,
+    settings: PoolSettings,
+    schema: String,
+    drop: bool,
+) -> Result<Vec<String>, StorageError> {
+    postgres::litellm_views::make(url, shown, settings, schema, drop).await
 }
 
 // === impl Store ===

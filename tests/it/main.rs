@@ -40,6 +40,8 @@ mod header_wait;
 #[cfg(test)]
 mod health_checks;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod journal_first;
 #[cfg(test)]
 mod journal_room;
@@ -49,6 +51,8 @@ mod keys;
 mod kills;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod litellm_views;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]

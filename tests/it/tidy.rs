@@ -230,6 +230,22 @@ const BORDERS: &[Border] = &[
         except: &[],
     },
     Border {
+        part: "src/import",
+        forbidden: &[
+            "trunkline_wire",
+            "crate::http",
+            "crate::dispatch",
+            "crate::cli",
+            "crate::server",
+            "actix",
+            "actix_web",
+            "awc",
+            "rusqlite",
+            "tokio_postgres",
+        ],
+        except: &[],
+    },
+    Border {
         part: "src/telemetry",
         forbidden: &["trunkline_wire", "crate::http", "crate::dispatch"],
         except: &[],

@@ -20,6 +20,14 @@ use crate::storage::{FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageErro
 const COLUMNS: &str = "id, key_name, alias, user_id, team_id, organization_id, budget_id, models, max_budget, rpm_limit, \
      tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, created_by, updated_at";
 
+/// What putting a key that is stored already changes.
+const REPLACE: &str = "ON CONFLICT (id) DO UPDATE SET key_name = excluded.key_name, alias = excluded.alias, \
+     user_id = excluded.user_id, team_id = excluded.team_id, organization_id = excluded.organization_id, \
+     budget_id = excluded.budget_id, models = excluded.models, max_budget = excluded.max_budget, \
+     rpm_limit = excluded.rpm_limit, tpm_limit = excluded.tpm_limit, max_parallel = excluded.max_parallel, \
+     terms = excluded.terms, expires_at = excluded.expires_at, blocked = excluded.blocked, \
+     metadata = excluded.metadata, settings = excluded.settings, updated_at = excluded.updated_at";
+
 /// A key that has another secret than its first is found by that one alone.
 const BY_SECRET: &str = "SELECT k.*, NULL::bigint AS secret_until FROM trunkline.virtual_keys AS k WHERE k.id = $1 \
      AND NOT EXISTS (SELECT FROM trunkline.key_secrets AS s WHERE s.key_id = k.id) \
@@ -78,6 +86,26 @@ async fn list(client: &impl GenericClient, page: &KeyPage) -> Result<Vec<KeyRow>
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
 }
 
+/// The keys with those ids.
+pub(super) async fn by_ids(
+    client: &impl GenericClient,
+    ids: &[&str],
+) -> Result<Vec<KeyRow>, WorkError> {
+    let statement = client
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM trunkline.virtual_keys WHERE id = ANY($1)"
+        ))
+        .await?;
+    let rows = client.query(&statement, &[&ids]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+}
+
+/// Stores the key over what was stored, but for when and by whom it was made.
+pub(super) async fn put(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
+    let sql = format!("{} {REPLACE}", insertion());
+    write(transaction, row, &sql).await.map(drop)
+}
+
 /// The one number that a statement answers with.
 pub(super) async fn counted(
     client: &impl GenericClient,
@@ -116,11 +144,14 @@ pub(super) async fn update(transaction: &Transaction<'_>, row: &KeyRow) -> Resul
 }
 
 pub(super) async fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
-    let sql = format!(
+    write(transaction, row, &insertion()).await.map(drop)
+}
+
+fn insertion() -> String {
+    format!(
         "INSERT INTO trunkline.virtual_keys ({COLUMNS}) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
-    );
-    write(transaction, row, &sql).await.map(drop)
+    )
 }
 
 /// Runs a statement on the values of [`COLUMNS`], and answers how many rows it changed.

@@ -121,7 +121,7 @@ fn runner() -> Runner {
 
 /// A connection of its own; ends when the client is dropped. A server that is not there yet, as when both start together,
 /// is waited for as long as for any connection.
-async fn connect(address: &Address) -> Result<Client, StorageError> {
+pub(super) async fn connect(address: &Address) -> Result<Client, StorageError> {
     let patience = Instant::now() + address.wait;
     let mut pause = FIRST_RETRY;
     loop {

@@ -9,9 +9,12 @@ mod booked;
 mod changes;
 mod convert;
 mod expiry;
+mod import;
 mod keys;
 mod ledger_reads;
 mod listen;
+pub(super) mod litellm;
+pub(super) mod litellm_views;
 mod migrate;
 mod partitions;
 mod pool;
@@ -78,6 +81,7 @@ pub(super) async fn open(
         reports: Arc::clone(&postgres) as _,
         transcripts: Arc::clone(&postgres) as _,
         expiry: Arc::clone(&postgres) as _,
+        imports: Arc::clone(&postgres) as _,
         ledger: Arc::clone(&postgres) as _,
         replicas: Some(Arc::clone(&postgres) as _),
         feed: Some(Arc::clone(&postgres) as _),

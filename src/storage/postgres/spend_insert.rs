@@ -26,7 +26,7 @@ use crate::storage::books::{
 use crate::storage::reports::Aging;
 
 /// Takes turns at making balances: "tl-seeds" in ASCII.
-const SEEDS_LOCK: i64 = 0x746c_2d73_6565_6473;
+pub(super) const SEEDS_LOCK: i64 = 0x746c_2d73_6565_6473;
 
 const ROW: &str = "day, id, request_id, call_type, status, key_id, key_alias, user_id, end_user, model_group, model, \
      deployment, provider, api_base, stream, started_at, first_content_at, ended_at, input_uncached, cache_read, \

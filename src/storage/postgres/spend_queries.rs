@@ -9,6 +9,7 @@ use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Postgres;
 use super::convert::{date, money, name, subject};
+use super::import::openings;
 use super::pool::WorkError;
 use crate::storage::books::{DAY_MS, Sum, day, first_id_at, in_details, integer, rows_of};
 use crate::storage::{KeySpend, SpendQueries, StorageError, UserSpend};
@@ -153,11 +154,14 @@ async fn spend_since(
     })
 }
 
-/// What was spent in a window, or since it was reset, before its first charge came. A budget is often given to a key that
-/// has spent already.
+/// What was spent in a window, or since it was reset, before its first charge came: here and elsewhere. A budget is often
+/// given to a key that has spent already.
 pub(super) async fn seed(client: &impl GenericClient, key: &BudgetKey) -> Result<Sum, WorkError> {
     let since = key.window_start.max(UnixMs(key.generation));
-    spend_since(client, &key.subject, key.budget.model_group(), since).await
+    let mut sum = spend_since(client, &key.subject, key.budget.model_group(), since).await?;
+    let opened = openings(client, vec![key]).await?;
+    sum.spend += opened.into_values().sum();
+    Ok(sum)
 }
 
 /// What was charged to a window, with what it began with.

@@ -15,6 +15,7 @@ use super::spend_reports::rows_exactly;
 use crate::storage::books::integer;
 use crate::storage::reports::statement::Dialect;
 use crate::storage::tenants::MOST_MEMBERSHIPS;
+use crate::storage::tenants::REPLACE;
 use crate::storage::{StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore};
 
 const COLUMNS: &str = "kind, id, alias, email, role, organization_id, budget_id, blocked, models, max_budget, rpm_limit, \
@@ -37,7 +38,10 @@ impl TenantStore for Postgres {
         ids: Vec<String>,
     ) -> BoxFuture<'_, Result<Vec<TenantRow>, StorageError>> {
         Box::pin(self.connections.read("read tenants", move |client| {
-            Box::pin(async move { by_ids(client, kind, &ids).await })
+            Box::pin(async move {
+                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                by_ids(client, kind, &ids).await
+            })
         }))
     }
 
@@ -78,6 +82,11 @@ impl TenantStore for Postgres {
             })
         }))
     }
+}
+
+/// Stores it over what was stored, but for when and by whom it was made.
+pub(super) async fn put(client: &impl GenericClient, row: &TenantRow) -> Result<(), WorkError> {
+    insert(client, row, REPLACE).await.map(drop)
 }
 
 /// `known` is what happens to one that is stored already. Answers whether anything was written.
@@ -135,10 +144,11 @@ pub(super) async fn by_id(
     Ok(found.as_ref().map(|row| read(kind, row)).transpose()?)
 }
 
-async fn by_ids(
+/// Those of that kind with those ids.
+pub(super) async fn by_ids(
     client: &impl GenericClient,
     kind: TenantKind,
-    ids: &[String],
+    ids: &[&str],
 ) -> Result<Vec<TenantRow>, WorkError> {
     let statement = client
         .prepare_cached(&format!(

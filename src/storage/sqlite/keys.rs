@@ -94,6 +94,14 @@ pub(super) fn by_id(connection: &Connection, id: &KeyId) -> Result<Option<KeyRow
     rows.next()?.map(read).transpose()
 }
 
+/// Stores the key over what was stored, but for when and by whom it was made.
+pub(super) fn put(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
+    if !update(transaction, row)? {
+        insert(transaction, row)?;
+    }
+    Ok(())
+}
+
 /// Answers whether there is such a key.
 pub(super) fn update(transaction: &Transaction<'_>, row: &KeyRow) -> Result<bool, WorkError> {
     // The parameters of what does not change are bound all the same.

@@ -7,6 +7,7 @@ mod booked;
 mod changes;
 mod convert;
 mod expiry;
+mod import;
 mod keys;
 mod ledger_reads;
 mod migrate;
@@ -60,6 +61,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         reports: Arc::clone(&sqlite) as _,
         transcripts: Arc::clone(&sqlite) as _,
         expiry: Arc::clone(&sqlite) as _,
+        imports: Arc::clone(&sqlite) as _,
         ledger: Arc::clone(&sqlite) as _,
         replicas: None,
         feed: None,

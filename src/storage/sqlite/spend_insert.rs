@@ -14,6 +14,7 @@ use trunkline_actors::ports::{BoxFuture, BudgetKey, Carry, SpendRecord, SpendSto
 
 use super::Sqlite;
 use super::convert::{json, pico};
+use super::import::opening;
 use super::spend_queries::spend_since;
 use crate::storage::books::{
     Additions, COUNTS, Counts, DETAIL_KEY, DetailDay, LABEL_KEY, LabelDay, SUBJECT_KEY, SubjectDay,
@@ -343,11 +344,13 @@ fn seeds<'a>(
     Ok(seeds)
 }
 
-/// What was spent in a window, or since it was reset, before its first charge came. A budget is often given to a key that
-/// has spent already.
+/// What was spent in a window, or since it was reset, before its first charge came: here and elsewhere. A budget is often
+/// given to a key that has spent already.
 fn seed(connection: &Connection, key: &BudgetKey) -> rusqlite::Result<Sum> {
     let since = key.window_start.max(UnixMs(key.generation));
-    spend_since(connection, &key.subject, key.budget.model_group(), since)
+    let mut sum = spend_since(connection, &key.subject, key.budget.model_group(), since)?;
+    sum.spend += opening(connection, key)?;
+    Ok(sum)
 }
 
 /// What was charged to a window, with what it began with.

@@ -12,6 +12,7 @@ use super::spend_reports::values;
 use crate::storage::books::integer;
 use crate::storage::reports::statement::Dialect;
 use crate::storage::tenants::MOST_MEMBERSHIPS;
+use crate::storage::tenants::REPLACE;
 use crate::storage::{StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore};
 
 const TABLE: &str = "tenants";
@@ -83,6 +84,11 @@ impl TenantStore for Sqlite {
                 }),
         )
     }
+}
+
+/// Stores it over what was stored, but for when and by whom it was made.
+pub(super) fn put(transaction: &Transaction<'_>, row: &TenantRow) -> Result<(), WorkError> {
+    insert(transaction, row, REPLACE).map(drop)
 }
 
 /// `known` is what happens to one that is stored already. Answers whether anything was written.

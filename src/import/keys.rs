@@ -1,0 +1,142 @@
+//! Virtual keys as they are stored here. LiteLLM's hash of a key is its id here, so it goes on working.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
+
+use super::row::SourceRow;
+use super::tenants::{LITELLMS_PAGES, is_empty, kept, times};
+use super::terms;
+use super::{Context, Mapped, Refused, Remark};
+use crate::auth::{key, terms as checks};
+use crate::storage::{ImportedRow, KeyRow};
+
+/// Columns that are kept as they are and that this version does not act on.
+const IDLE: &[&str] = &[
+    "aliases",
+    "config",
+    "router_settings",
+    "permissions",
+    "allowed_cache_controls",
+    "allowed_routes",
+    "key_type",
+    "policies",
+    "access_group_ids",
+    "budget_fallbacks",
+    "object_permission_id",
+    "agent_id",
+    "project_id",
+    "auto_rotate",
+    "rotation_interval",
+];
+
+/// Members of the metadata that LiteLLM acts on and this version does not.
+const IDLE_METADATA: &[&str] = &[
+    "model_rpm_limit",
+    "model_tpm_limit",
+    "tag_rpm_limit",
+    "tag_tpm_limit",
+    "guardrails",
+    "disable_fallbacks",
+    "enforced_params",
+    "end_user_budget_id",
+    "logging",
+    "cache",
+    "rpm_limit_type",
+    "tpm_limit_type",
+];
+
+/// Letters of a SHA-256.
+const HASH: usize = 64;
+
+/// The row that `POST /key/generate` would have made.
+pub(super) fn map(row: &SourceRow<'_>, context: &Context<'_>) -> Result<Mapped, Refused> {
+    let mut remarks = BTreeSet::new();
+    let id = id(row)?;
+    let team = row.name("team_id")?;
+    if team.as_deref() == Some(LITELLMS_PAGES) {
+        return Err(Refused::LeftOut("is a session in LiteLLM's pages"));
+    }
+    let (created, updated) = times(row, context.now)?;
+    let mut metadata = row.object("metadata")?;
+    let mut read = terms::read(row, &mut remarks)?;
+    terms::take_increase(&mut metadata, &mut read.terms);
+    for name in IDLE_METADATA {
+        if metadata.get(*name).is_some_and(|value| !is_empty(value)) {
+            remarks.insert(Remark::Idle(name));
+        }
+    }
+    let subject = Subject::from(&id);
+    let openings = read.openings(row, &subject, context, &mut remarks)?;
+    let alias = row.text("key_alias")?.filter(|alias| {
+        let is_name = checks::name("key_alias", alias).is_ok();
+        if !is_name {
+            remarks.insert(Remark::Note(
+                "key_alias is too long or holds control characters: it has none here",
+            ));
+        }
+        is_name
+    });
+    let settings = kept(row, &[], IDLE, &mut remarks)?;
+    drop_usual(&settings, &mut remarks);
+    let row = KeyRow {
+        id,
+        key_name: key_name(row)?,
+        alias,
+        user: row.name("user_id")?.map(UserId::new),
+        team: team.map(TeamId::new),
+        organisation: row.name("organization_id")?.map(OrganisationId::new),
+        budget_id: row.name("budget_id")?,
+        models: row.texts("models")?,
+        terms: read.terms,
+        expires_at: row.time("expires")?,
+        blocked: row.get("blocked")?.unwrap_or_default(),
+        metadata,
+        settings,
+        created_at: created,
+        created_by: row.text("created_by")?,
+        updated_at: updated,
+    };
+    Ok(Mapped {
+        row: ImportedRow::Key(Box::new(row)),
+        openings,
+        remarks,
+    })
+}
+
+/// The hash; versions that kept the key itself are hashed here.
+fn id(row: &SourceRow<'_>) -> Result<KeyId, Refused> {
+    let token = row.text("token")?.unwrap_or_default();
+    if token.starts_with(key::PREFIX) {
+        return Ok(key::id_of(&token));
+    }
+    let is_hash = token.len() == HASH && token.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hash {
+        return Err(Refused::Because("token is no SHA-256".to_owned()));
+    }
+    Ok(KeyId::new(token.to_ascii_lowercase()))
+}
+
+/// `sk-...` and four characters, and nothing more: some versions kept more of a key.
+fn key_name(row: &SourceRow<'_>) -> Result<String, Refused> {
+    Ok(match row.text("key_name")? {
+        Some(name) if is_shortened(&name) => name,
+        Some(name) if name.starts_with(key::PREFIX) => key::short_name(&name),
+        _ => "sk-...".to_owned(),
+    })
+}
+
+/// Whether a key's name is one, and not the key.
+pub(super) fn is_shortened(name: &str) -> bool {
+    name.strip_prefix("sk-...")
+        .is_some_and(|rest| rest.chars().count() <= 4)
+}
+
+/// What no key may do here is no news: management. A type has its meaning in the routes.
+fn drop_usual(settings: &Map<String, Value>, remarks: &mut BTreeSet<Remark>) {
+    remarks.remove(&Remark::Idle("key_type"));
+    if settings.get("allowed_routes") == Some(&json!(["llm_api_routes"])) {
+        remarks.remove(&Remark::Idle("allowed_routes"));
+    }
+}

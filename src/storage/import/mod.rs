@@ -1,0 +1,260 @@
+//! What an import brings: keys and tenants, each with what was spent in its windows elsewhere. It may be brought again and
+//! again; what was changed here since is left alone, unless the operator says otherwise.
+//!
+//! A digest of each row as it was brought tells one that was changed here from one that changed there. What was spent
+//! elsewhere is kept beside the balances and counts as if it were older than their first charge; bringing another sum changes
+//! it by the difference. No SQL here.
+
+#[cfg(test)]
+pub(super) mod conformance;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::{BoxFuture, BudgetKey};
+
+use super::{KeyRow, StorageError, TenantRow, Terms};
+
+/// The word for keys in the column `kind`, where tenants have theirs.
+const KEY: &str = "virtual_key";
+
+/// A key or a tenant.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ImportedRow {
+    /// A key.
+    Key(Box<KeyRow>),
+    /// Anybody else.
+    Tenant(Box<TenantRow>),
+}
+
+/// A row that comes, with what was spent elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// As it would be stored.
+    pub row: ImportedRow,
+    /// By window.
+    pub openings: Vec<(BudgetKey, Usd)>,
+}
+
+/// Rows that are taken in one transaction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Arrivals {
+    /// The rows; none twice.
+    pub rows: Vec<Arrival>,
+    /// What was changed here is overwritten.
+    pub overwrite: bool,
+    /// Nothing is written.
+    pub dry_run: bool,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was not there.
+    New,
+    /// It was there, and is as it came now.
+    Updated,
+    /// It was there as it came.
+    Same,
+    /// One of that name was there that no import has brought.
+    KeptOwn,
+    /// It was changed here.
+    KeptChanged,
+    /// It was deleted here.
+    KeptDeleted,
+}
+
+/// What became of one arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The row.
+    pub taken: Taken,
+    /// Another key has its alias: it was taken without.
+    pub alias_lost: bool,
+    /// By how much the sums of its windows changed, added up.
+    pub opened: Usd,
+}
+
+/// Takes rows from elsewhere.
+pub trait ImportStore: Send + Sync {
+    /// Takes rows, in one transaction, and answers what became of each, in their order.
+    ///
+    /// # Errors
+    /// [`StorageError::OutOfRange`], or the database's: then nothing was written.
+    fn take(&self, arrivals: Arrivals) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>>;
+}
+
+/// What a store has under the ids of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Rows, by kind and id.
+    pub(super) rows: HashMap<(&'static str, String), ImportedRow>,
+    /// Digests of what was brought before, by kind and id.
+    pub(super) digests: HashMap<(&'static str, String), String>,
+    /// Whose the aliases are that the batch wants.
+    pub(super) aliases: HashMap<String, String>,
+}
+
+/// What is to be done with an arrival.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// To be stored; `None` leaves the row alone.
+    pub(super) row: Option<ImportedRow>,
+    /// The digest to be kept.
+    pub(super) digest: Option<String>,
+    /// Sums of windows to be kept.
+    pub(super) openings: Vec<(BudgetKey, Usd)>,
+    /// The answer, without what was opened.
+    pub(super) outcome: Outcome,
+}
+
+/// What is to be done with each.
+pub(super) fn steps(arrivals: Arrivals, known: &Known) -> Vec<Step> {
+    let overwrite = arrivals.overwrite;
+    let mut given: HashSet<String> = HashSet::new();
+    let steps = arrivals.rows.into_iter().map(|arrival| {
+        let Arrival { mut row, openings } = arrival;
+        let alias_lost = match &mut row {
+            ImportedRow::Key(key) => loses_alias(key, known, &mut given),
+            ImportedRow::Tenant(_) => false,
+        };
+        let place = (row.kind(), row.id().to_owned());
+        let stored = known.rows.get(&place);
+        let brought = known.digests.get(&place);
+        let digest = row.digest();
+        let taken = match (stored, brought) {
+            (None, None) => Taken::New,
+            (None, Some(_)) if overwrite => Taken::New,
+            (None, Some(_)) => Taken::KeptDeleted,
+            (Some(stored), brought) => {
+                let now = stored.digest();
+                match brought {
+                    _ if now == digest => Taken::Same,
+                    _ if overwrite => Taken::Updated,
+                    Some(brought) if *brought == now => Taken::Updated,
+                    Some(_) => Taken::KeptChanged,
+                    None => Taken::KeptOwn,
+                }
+            }
+        };
+        // A reset by hand is no change of the row, and stays.
+        let reset_at = stored.map_or(0, |stored| stored.terms().reset_at);
+        row.terms_mut().reset_at = reset_at;
+        let is_taken = matches!(taken, Taken::New | Taken::Updated | Taken::Same);
+        Step {
+            digest: is_taken.then_some(digest),
+            // What was spent before a reset does not count any more.
+            openings: if is_taken && reset_at == 0 {
+                openings
+            } else {
+                Vec::new()
+            },
+            row: matches!(taken, Taken::New | Taken::Updated).then_some(row),
+            outcome: Outcome {
+                taken,
+                alias_lost: alias_lost && is_taken,
+                opened: Usd::ZERO,
+            },
+        }
+    });
+    steps.collect()
+}
+
+/// Takes the alias away from a key if another one has it, or would have it in this batch.
+fn loses_alias(key: &mut KeyRow, known: &Known, given: &mut HashSet<String>) -> bool {
+    let Some(alias) = &key.alias else {
+        return false;
+    };
+    let others = known
+        .aliases
+        .get(alias)
+        .is_some_and(|owner| owner != key.id.as_str());
+    if others || !given.insert(alias.clone()) {
+        key.alias = None;
+        return true;
+    }
+    false
+}
+
+// === impl ImportedRow ===
+
+impl ImportedRow {
+    /// What it is, in the column `kind`.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Key(_) => KEY,
+            Self::Tenant(row) => row.kind.as_str(),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Key(row) => row.id.as_str(),
+            Self::Tenant(row) => &row.id,
+        }
+    }
+
+    fn terms(&self) -> &Terms {
+        match self {
+            Self::Key(row) => &row.terms,
+            Self::Tenant(row) => &row.terms,
+        }
+    }
+
+    fn terms_mut(&mut self) -> &mut Terms {
+        match self {
+            Self::Key(row) => &mut row.terms,
+            Self::Tenant(row) => &mut row.terms,
+        }
+    }
+
+    /// A digest of all that an operator sets: not of who made it and when, nor of resets.
+    fn digest(&self) -> String {
+        let terms = self.terms();
+        let rest = Terms {
+            reset_at: 0,
+            ..terms.clone()
+        };
+        let terms = json!([
+            rest,
+            terms.max_budget,
+            terms.rpm_limit,
+            terms.tpm_limit,
+            terms.max_parallel_requests,
+        ]);
+        let row = match self {
+            Self::Key(row) => json!([
+                row.key_name,
+                row.alias,
+                row.user.as_ref().map(UserId::as_str),
+                row.team.as_ref().map(TeamId::as_str),
+                row.organisation.as_ref().map(OrganisationId::as_str),
+                row.budget_id,
+                row.models,
+                row.expires_at.map(|UnixMs(at)| at),
+                row.blocked,
+                row.metadata,
+                row.settings,
+            ]),
+            Self::Tenant(row) => json!([
+                row.alias,
+                row.email,
+                row.role,
+                row.organisation.as_ref().map(OrganisationId::as_str),
+                row.budget_id,
+                row.models,
+                row.blocked,
+                row.settings,
+            ]),
+        };
+        let text = json!([self.kind(), self.id(), row, terms]).to_string();
+        hex::encode(Sha256::digest(text.as_bytes()))
+    }
+}

@@ -1,0 +1,88 @@
+use trunkline_actors::ids::KeyId;
+
+use super::*;
+use crate::storage::TenantKind;
+use crate::storage::conformance::key;
+
+fn team(models: &[&str]) -> ImportedRow {
+    let mut row = TenantRow::new(TenantKind::Team, "t", UnixMs(1));
+    row.models = models.iter().map(|&model| model.to_owned()).collect();
+    ImportedRow::Tenant(Box::new(row))
+}
+
+fn known(stored: Option<ImportedRow>, brought: Option<&ImportedRow>) -> Known {
+    let place = || ("team", "t".to_owned());
+    Known {
+        rows: stored.map(|row| (place(), row)).into_iter().collect(),
+        digests: brought
+            .map(|row| (place(), row.digest()))
+            .into_iter()
+            .collect(),
+        aliases: HashMap::new(),
+    }
+}
+
+fn step(arriving: ImportedRow, known: &Known, overwrite: bool) -> Step {
+    let arrivals = Arrivals {
+        rows: vec![Arrival {
+            row: arriving,
+            openings: Vec::new(),
+        }],
+        overwrite,
+        dry_run: false,
+    };
+    steps(arrivals, known).pop().unwrap()
+}
+
+#[test]
+fn what_was_changed_here_is_left_alone_unless_it_is_to_be_overwritten() {
+    let (old, new, own) = (team(&["a"]), team(&["b"]), team(&["c"]));
+    for (stored, brought, usual, overwritten) in [
+        (None, None, Taken::New, Taken::New),
+        (None, Some(&old), Taken::KeptDeleted, Taken::New),
+        (Some(&new), None, Taken::Same, Taken::Same),
+        (Some(&old), Some(&old), Taken::Updated, Taken::Updated),
+        (Some(&own), Some(&old), Taken::KeptChanged, Taken::Updated),
+        (Some(&own), None, Taken::KeptOwn, Taken::Updated),
+    ] {
+        let known = known(stored.cloned(), brought);
+        for (overwrite, want) in [(false, usual), (true, overwritten)] {
+            let step = step(new.clone(), &known, overwrite);
+            let what = format!("{stored:?} {brought:?} {overwrite}");
+            assert_eq!(step.outcome.taken, want, "{what}");
+            let writes = matches!(want, Taken::New | Taken::Updated);
+            assert_eq!(step.row.is_some(), writes, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_reset_by_hand_is_no_change_and_outlives_an_import() {
+    let (old, new) = (team(&["a"]), team(&["b"]));
+    let mut reset = old.clone();
+    reset.terms_mut().reset_at = 7;
+    let step = step(new, &known(Some(reset), Some(&old)), false);
+    assert_eq!(step.outcome.taken, Taken::Updated);
+    assert_eq!(step.row.unwrap().terms().reset_at, 7);
+}
+
+#[test]
+fn of_two_keys_with_one_alias_the_second_goes_without() {
+    let arrival = |id: &str| {
+        let mut row = key(id, Some("ops"));
+        row.id = KeyId::from(id);
+        Arrival {
+            row: ImportedRow::Key(Box::new(row)),
+            openings: Vec::new(),
+        }
+    };
+    let arrivals = Arrivals {
+        rows: vec![arrival("a"), arrival("b")],
+        ..Arrivals::default()
+    };
+    let lost: Vec<bool> = steps(arrivals, &Known::default())
+        .iter()
+        .map(|step| step.outcome.alias_lost)
+        .collect();
+    assert_eq!(lost, [false, true]);
+}

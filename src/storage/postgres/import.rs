@@ -1,0 +1,280 @@
+//! Takes what an import brings. What is done with a row is decided in [`crate::storage::import`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deadpool_postgres::{GenericClient, Transaction};
+use futures_util::future::try_join_all;
+use rust_decimal::Decimal;
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::{BoxFuture, BudgetKey};
+
+use super::Postgres;
+use super::convert::window;
+use super::pool::WorkError;
+use super::spend_insert::SEEDS_LOCK;
+use super::{keys, tenants};
+use crate::storage::books::integer;
+use crate::storage::import::{Arrivals, ImportStore, ImportedRow, Known, Outcome, steps};
+use crate::storage::{StorageError, TenantKind};
+
+impl ImportStore for Postgres {
+    fn take(&self, arrivals: Arrivals) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>> {
+        Box::pin(
+            self.connections
+                .write("take imported rows", move |transaction| {
+                    Box::pin(async move { take(transaction, arrivals).await })
+                }),
+        )
+    }
+}
+
+async fn take(
+    transaction: &Transaction<'_>,
+    arrivals: Arrivals,
+) -> Result<Vec<Outcome>, WorkError> {
+    let dry_run = arrivals.dry_run;
+    let windows: BTreeSet<BudgetKey> = arrivals
+        .rows
+        .iter()
+        .flat_map(|arrival| &arrival.openings)
+        .map(|(key, _)| window(key))
+        .collect();
+    if !windows.is_empty() && !dry_run {
+        // No gateway makes a balance meanwhile: it would begin without, and miss the difference too.
+        transaction
+            .batch_execute(&format!("SELECT pg_advisory_xact_lock({SEEDS_LOCK})"))
+            .await?;
+    }
+    let known = known(transaction, &arrivals).await?;
+    let mut spent = openings(transaction, windows.iter().collect()).await?;
+    let places: Vec<(&str, String)> = arrivals
+        .rows
+        .iter()
+        .map(|arrival| (arrival.row.kind(), arrival.row.id().to_owned()))
+        .collect();
+    let mut outcomes = Vec::with_capacity(arrivals.rows.len());
+    let mut changes = Changes::default();
+    for (step, place) in steps(arrivals, &known).into_iter().zip(places) {
+        let mut outcome = step.outcome;
+        changes.rows.extend(step.row);
+        if let Some(digest) = step.digest
+            && known.digests.get(&place) != Some(&digest)
+        {
+            changes.digests.insert(place, digest);
+        }
+        for (key, amount) in &step.openings {
+            let key = window(key);
+            let before = spent.insert(key.clone(), *amount).unwrap_or_default();
+            let difference = *amount - before;
+            if !difference.is_zero() {
+                outcome.opened += difference;
+                let change = changes.openings.entry(key).or_default();
+                *change = (*amount, change.1 + difference);
+            }
+        }
+        outcomes.push(outcome);
+    }
+    if !dry_run {
+        changes.write(transaction).await?;
+    }
+    Ok(outcomes)
+}
+
+/// What a batch changes, so that a distant server is asked a few times and not once for each row.
+#[derive(Default)]
+struct Changes {
+    rows: Vec<ImportedRow>,
+    /// By kind and id.
+    digests: BTreeMap<(&'static str, String), String>,
+    /// The sums, and by how much they changed.
+    openings: BTreeMap<BudgetKey, (Usd, Usd)>,
+}
+
+// === impl Changes ===
+
+impl Changes {
+    async fn write(&self, transaction: &Transaction<'_>) -> Result<(), WorkError> {
+        // The first prepares the statement; the others go out without waiting for each other.
+        if let Some((first, rest)) = self.rows.split_first() {
+            put(transaction, first).await?;
+            try_join_all(rest.iter().map(|row| put(transaction, row))).await?;
+        }
+        if !self.digests.is_empty() {
+            let kinds: Vec<&str> = self.digests.keys().map(|(kind, _)| *kind).collect();
+            let ids: Vec<&str> = self.digests.keys().map(|(_, id)| id.as_str()).collect();
+            let digests: Vec<&str> = self.digests.values().map(String::as_str).collect();
+            let statement = transaction
+                .prepare_cached(
+                    "INSERT INTO trunkline.imported (kind, id, digest) \
+                     SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) \
+                     ON CONFLICT (kind, id) DO UPDATE SET digest = excluded.digest",
+                )
+                .await?;
+            transaction
+                .execute(&statement, &[&kinds, &ids, &digests])
+                .await?;
+        }
+        if self.openings.is_empty() {
+            return Ok(());
+        }
+        let windows = Windows::of(self.openings.keys());
+        let spent: Vec<Decimal> = self
+            .openings
+            .values()
+            .map(|one| one.0.as_decimal())
+            .collect();
+        let changed: Vec<Decimal> = self
+            .openings
+            .values()
+            .map(|one| one.1.as_decimal())
+            .collect();
+        // A balance that is there began with less, or more.
+        for (sql, amounts) in [(KEEP_OPENINGS, spent), (CORRECT_BALANCES, changed)] {
+            let statement = transaction.prepare_cached(sql).await?;
+            transaction
+                .execute(
+                    &statement,
+                    &[
+                        &windows.kinds,
+                        &windows.ids,
+                        &windows.budgets,
+                        &windows.generations,
+                        &windows.starts,
+                        &amounts,
+                    ],
+                )
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn put(transaction: &Transaction<'_>, row: &ImportedRow) -> Result<(), WorkError> {
+    match row {
+        ImportedRow::Key(row) => keys::put(transaction, row).await,
+        ImportedRow::Tenant(row) => tenants::put(transaction, row).await,
+    }
+}
+
+async fn known(transaction: &Transaction<'_>, arrivals: &Arrivals) -> Result<Known, WorkError> {
+    let mut known = Known::default();
+    let mut keys_asked: Vec<&str> = Vec::new();
+    let mut aliases: Vec<&str> = Vec::new();
+    let mut tenants_asked: BTreeMap<TenantKind, Vec<&str>> = BTreeMap::new();
+    for arrival in &arrivals.rows {
+        match &arrival.row {
+            ImportedRow::Key(row) => {
+                keys_asked.push(row.id.as_str());
+                aliases.extend(row.alias.as_deref());
+            }
+            ImportedRow::Tenant(row) => tenants_asked.entry(row.kind).or_default().push(&row.id),
+        }
+    }
+    if !keys_asked.is_empty() {
+        for row in keys::by_ids(transaction, &keys_asked).await? {
+            let row = ImportedRow::Key(Box::new(row));
+            known.rows.insert((row.kind(), row.id().to_owned()), row);
+        }
+        let statement = transaction
+            .prepare_cached("SELECT alias, id FROM trunkline.virtual_keys WHERE alias = ANY($1)")
+            .await?;
+        for row in transaction.query(&statement, &[&aliases]).await? {
+            known.aliases.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+    }
+    for (kind, ids) in &tenants_asked {
+        for row in tenants::by_ids(transaction, *kind, ids).await? {
+            let row = ImportedRow::Tenant(Box::new(row));
+            known.rows.insert((row.kind(), row.id().to_owned()), row);
+        }
+    }
+    let kinds: Vec<&str> = arrivals.rows.iter().map(|one| one.row.kind()).collect();
+    let ids: Vec<&str> = arrivals.rows.iter().map(|one| one.row.id()).collect();
+    let statement = transaction
+        .prepare_cached(
+            "SELECT imported.id, digest, place FROM unnest($1::text[], $2::text[]) WITH ORDINALITY \
+             AS asked (kind, id, place) JOIN trunkline.imported USING (kind, id)",
+        )
+        .await?;
+    for row in transaction.query(&statement, &[&kinds, &ids]).await? {
+        let place: i64 = row.try_get("place")?;
+        let place = usize::try_from(place.saturating_sub(1)).unwrap_or(usize::MAX);
+        if let Some(kind) = kinds.get(place) {
+            let id: String = row.try_get("id")?;
+            known.digests.insert((*kind, id), row.try_get("digest")?);
+        }
+    }
+    Ok(known)
+}
+
+/// What was spent elsewhere in windows; nothing in those that are not in the answer.
+pub(super) async fn openings(
+    client: &impl GenericClient,
+    keys: Vec<&BudgetKey>,
+) -> Result<BTreeMap<BudgetKey, Usd>, tokio_postgres::Error> {
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let windows = Windows::of(keys.iter().copied());
+    let statement = client.prepare_cached(READ_OPENINGS).await?;
+    let found = client
+        .query(
+            &statement,
+            &[
+                &windows.kinds,
+                &windows.ids,
+                &windows.budgets,
+                &windows.generations,
+                &windows.starts,
+            ],
+        )
+        .await?;
+    let mut openings = BTreeMap::new();
+    for row in found {
+        let place: i64 = row.try_get("place")?;
+        let place = usize::try_from(place.saturating_sub(1)).unwrap_or(usize::MAX);
+        if let Some(key) = keys.get(place) {
+            let spent: Decimal = row.try_get("spent")?;
+            openings.insert((*key).clone(), Usd::rounded(spent));
+        }
+    }
+    Ok(openings)
+}
+
+const READ_OPENINGS: &str = "SELECT asked.place, found.spent \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) WITH ORDINALITY \
+     AS asked (subject_kind, subject_id, budget_id, generation, window_start, place) \
+     JOIN trunkline.openings AS found USING (subject_kind, subject_id, budget_id, generation, window_start)";
+
+const KEEP_OPENINGS: &str = "INSERT INTO trunkline.openings (subject_kind, subject_id, budget_id, generation, window_start, spent) \
+     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::numeric[]) \
+     ON CONFLICT (subject_kind, subject_id, budget_id, generation, window_start) DO UPDATE SET spent = excluded.spent";
+
+const CORRECT_BALANCES: &str = "UPDATE trunkline.balances AS old SET charged = old.charged + new.spent, seeded = old.seeded + new.spent \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::numeric[]) \
+     AS new (subject_kind, subject_id, budget_id, generation, window_start, spent) \
+     WHERE old.subject_kind = new.subject_kind AND old.subject_id = new.subject_id AND old.budget_id = new.budget_id \
+     AND old.generation = new.generation AND old.window_start = new.window_start";
+
+/// Windows as the arrays of a statement.
+struct Windows<'a> {
+    kinds: Vec<&'static str>,
+    ids: Vec<&'a str>,
+    budgets: Vec<&'a str>,
+    generations: Vec<i64>,
+    starts: Vec<i64>,
+}
+
+// === impl Windows ===
+
+impl<'a> Windows<'a> {
+    fn of(keys: impl Iterator<Item = &'a BudgetKey> + Clone) -> Self {
+        Self {
+            kinds: keys.clone().map(|key| key.subject.kind.as_str()).collect(),
+            ids: keys.clone().map(|key| &*key.subject.id).collect(),
+            budgets: keys.clone().map(|key| key.budget.as_str()).collect(),
+            generations: keys.clone().map(|key| integer(key.generation)).collect(),
+            starts: keys.map(|key| integer(key.window_start.0)).collect(),
+        }
+    }
+}
