@@ -69,6 +69,7 @@ pub(super) fn read(row: &SourceRow<'_>, remarks: &mut BTreeSet<Remark>) -> Resul
         budget_duration: readable(row.text("budget_duration")?, remarks),
         budget_limits: windows(row)?,
         model_max_budget: models(row)?,
+        // They are in the metadata there.
         model_limits: BTreeMap::new(),
         increase: increase(
             row.usd("temp_budget_increase")?,
