@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
 use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
 
 use super::row::SourceRow;
@@ -12,15 +11,15 @@ use super::{Context, Mapped, Refused, Remark};
 use crate::auth::{key, terms as checks};
 use crate::storage::{ImportedRow, KeyRow};
 
+/// Columns that say where a key may go, and by which names.
+const RULES: &[&str] = &["allowed_routes", "key_type", "aliases"];
+
 /// Columns that are kept as they are and that this version does not act on.
 const IDLE: &[&str] = &[
-    "aliases",
     "config",
     "router_settings",
     "permissions",
     "allowed_cache_controls",
-    "allowed_routes",
-    "key_type",
     "policies",
     "access_group_ids",
     "budget_fallbacks",
@@ -62,6 +61,7 @@ pub(super) fn map(row: &SourceRow<'_>, context: &Context<'_>) -> Result<Mapped, 
     let mut metadata = row.object("metadata")?;
     let mut read = terms::read(row, &mut remarks)?;
     terms::take_increase(&mut metadata, &mut read.terms);
+    terms::take_model_limits(&mut metadata, &mut read.terms);
     for name in IDLE_METADATA {
         if metadata.get(*name).is_some_and(|value| !is_empty(value)) {
             remarks.insert(Remark::Idle(name));
@@ -78,8 +78,7 @@ pub(super) fn map(row: &SourceRow<'_>, context: &Context<'_>) -> Result<Mapped, 
         }
         is_name
     });
-    let settings = kept(row, &[], IDLE, &mut remarks)?;
-    drop_usual(&settings, &mut remarks);
+    let settings = kept(row, RULES, IDLE, &mut remarks)?;
     let row = KeyRow {
         id,
         key_name: key_name(row)?,
@@ -131,12 +130,4 @@ fn key_name(row: &SourceRow<'_>) -> Result<String, Refused> {
 pub(super) fn is_shortened(name: &str) -> bool {
     name.strip_prefix("sk-...")
         .is_some_and(|rest| rest.chars().count() <= 4)
-}
-
-/// What no key may do here is no news: management. A type has its meaning in the routes.
-fn drop_usual(settings: &Map<String, Value>, remarks: &mut BTreeSet<Remark>) {
-    remarks.remove(&Remark::Idle("key_type"));
-    if settings.get("allowed_routes") == Some(&json!(["llm_api_routes"])) {
-        remarks.remove(&Remark::Idle("allowed_routes"));
-    }
 }

@@ -14,7 +14,7 @@ use trunkline_actors::spend_ledger::Period;
 use super::row::{SourceRow, time};
 use super::{Context, Refused, Remark};
 use crate::auth::terms::usd;
-use crate::storage::{ModelBudget, TemporaryIncrease, Terms, WindowBudget};
+use crate::storage::{ModelBudget, ModelLimits, TemporaryIncrease, Terms, WindowBudget};
 
 #[derive(Deserialize)]
 struct RawWindow {
@@ -73,6 +73,7 @@ pub(super) fn read(row: &SourceRow<'_>, remarks: &mut BTreeSet<Remark>) -> Resul
             row.usd("temp_budget_increase")?,
             row.text("temp_budget_expiry")?.as_deref(),
         ),
+        model_limits: BTreeMap::new(),
         reset_at: 0,
         // Not the moment of the import where LiteLLM does not say: a second one would be another row.
         since: row.time("created_at")?,
@@ -200,6 +201,29 @@ fn increase(amount: Option<Usd>, until: Option<&str>) -> Option<TemporaryIncreas
         amount: amount?,
         until: time(until?)?,
     })
+}
+
+/// Takes limits of single models out of the metadata, where LiteLLM has them.
+pub(super) fn take_model_limits(metadata: &mut Map<String, Value>, terms: &mut Terms) {
+    type Place = fn(&mut ModelLimits) -> &mut Option<u64>;
+    let sorts: [(&str, Place); 2] = [
+        ("model_rpm_limit", |limits| &mut limits.rpm_limit),
+        ("model_tpm_limit", |limits| &mut limits.tpm_limit),
+    ];
+    for (name, place) in sorts {
+        let given = metadata.get(name).and_then(Value::as_object);
+        let read: Option<Vec<(String, u64)>> = given.and_then(|given| {
+            let limits = given.iter();
+            limits
+                .map(|(model, limit)| Some((model.clone(), limit.as_u64()?)))
+                .collect()
+        });
+        let Some(read) = read else { continue };
+        for (model, limit) in read {
+            *place(terms.model_limits.entry(model).or_default()) = Some(limit);
+        }
+        metadata.remove(name);
+    }
 }
 
 /// Takes a temporary increase out of a key's metadata, where LiteLLM has it.
