@@ -214,6 +214,9 @@ fn refused_label(table: LitellmTable, row: &SourceRow<'_>) -> String {
     let text = |name| row.text(name).ok().flatten();
     let label = match table {
         LitellmTable::Keys => text("key_name").filter(|name| keys::is_shortened(name)),
+        LitellmTable::OrganisationMembers => text("organization_id")
+            .zip(text("user_id"))
+            .map(|(organisation, user)| format!("{organisation}:{user}")),
         LitellmTable::Members => text("team_id")
             .zip(text("user_id"))
             .map(|(team, user)| format!("{team}:{user}")),

@@ -61,7 +61,7 @@ pub(super) fn open(text: &str, salt: Option<&Secret>) -> Opened {
 fn open_box(sealed: &[u8], key: &[u8; 32]) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_first_chunk::<BOX_NONCE>()?;
     let cipher = XSalsa20Poly1305::new(key.into());
-    cipher.decrypt(Nonce::from_slice(nonce), sealed).ok()
+    cipher.decrypt(&Nonce::from(*nonce), sealed).ok()
 }
 
 fn open_gcm(mut sealed: Vec<u8>, key: &[u8; 32]) -> Option<Vec<u8>> {

@@ -1,7 +1,8 @@
-//! Budgets, organisations, teams, users, members, customers and tags as they are stored here.
+//! Budgets, organisations, teams, users, members of both, customers and tags as they are stored here.
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::OrganisationId;
@@ -23,11 +24,12 @@ const USER_ROLES: [&str; 4] = [
     "internal_user_viewer",
 ];
 
+const ORGANISATION_ROLES: [&str; 3] = ["org_admin", "internal_user", "internal_user_viewer"];
+
 /// Columns that are kept as they are, by what they would change if this version acted on them.
 const IDLE: &[&str] = &[
     "object_permission_id",
     "router_settings",
-    "team_member_permissions",
     "access_group_ids",
     "policies",
     "default_team_member_models",
@@ -41,7 +43,7 @@ const PLAIN: &[&str] = &[
     "description",
     "sso_user_id",
     "teams",
-    "organizations",
+    "team_member_permissions",
 ];
 
 /// The row that the endpoints would have made.
@@ -58,6 +60,17 @@ pub(super) fn map(
             row.text("organization_alias")?,
         ),
         LitellmTable::Teams => (TenantKind::Team, team_id(row)?, row.text("team_alias")?),
+        LitellmTable::OrganisationMembers => {
+            let organisation = row.id("organization_id")?;
+            if organisation.contains(':') {
+                return Err(Refused::Because(
+                    "organization_id holds a colon, and a member is named `organization:user` here"
+                        .to_owned(),
+                ));
+            }
+            let id = format!("{organisation}:{}", row.id("user_id")?);
+            (TenantKind::OrganisationMember, id, None)
+        }
         LitellmTable::Members => {
             let id = format!("{}:{}", team_id(row)?, row.id("user_id")?);
             (TenantKind::TeamMember, id, None)
@@ -87,16 +100,15 @@ pub(super) fn map(
         organisation: row.name("organization_id")?.map(OrganisationId::new),
         budget_id: budget_id(kind, row)?,
         blocked: row.get("blocked")?.unwrap_or_default(),
-        models: row.texts(if kind == TenantKind::Budget {
-            "allowed_models"
-        } else {
-            "models"
-        })?,
+        models: models(kind, row)?,
         created_by: row.text("created_by")?,
         updated_at: updated,
         ..TenantRow::new(kind, id, created)
     };
-    if kind == TenantKind::Organisation {
+    if matches!(
+        kind,
+        TenantKind::Organisation | TenantKind::OrganisationMember
+    ) {
         tenant.organisation = None;
     }
     if kind == TenantKind::User {
@@ -107,20 +119,16 @@ pub(super) fn map(
         let role = row.text("role")?.filter(|role| role == "admin");
         tenant.role = Some(role.unwrap_or_else(|| "user".to_owned()));
     }
-    if !tenant.models.is_empty() {
-        remarks.insert(Remark::Note(
-            "models is kept; this version checks the models of keys only",
-        ));
+    if kind == TenantKind::OrganisationMember {
+        let role = row.text("user_role")?;
+        let known = role.filter(|role| ORGANISATION_ROLES.contains(&role.as_str()));
+        tenant.role = Some(known.unwrap_or_else(|| "internal_user".to_owned()));
+    }
+    if kind == TenantKind::Tag && !tenant.models.is_empty() {
+        remarks.insert(Remark::Idle("models"));
     }
     if row.raw("model_id").is_some() {
         remarks.insert(Remark::Lost("model_aliases of a team"));
-    }
-    if let Some(organisations) = row.get::<Value>("organizations")?
-        && !is_empty(&organisations)
-    {
-        remarks.insert(Remark::Note(
-            "memberships of organizations are kept and change nothing in this version",
-        ));
     }
     tenant.settings = kept(row, PLAIN, IDLE, &mut remarks)?;
     let read = terms::read(row, &mut remarks)?;
@@ -134,6 +142,24 @@ pub(super) fn map(
         openings,
         remarks,
     })
+}
+
+/// A member's are those of the budget that it names.
+fn models(kind: TenantKind, row: &SourceRow<'_>) -> Result<Vec<String>, Refused> {
+    #[derive(Deserialize)]
+    struct Named {
+        allowed_models: Option<Vec<String>>,
+    }
+    match kind {
+        TenantKind::Budget => row.texts("allowed_models"),
+        TenantKind::TeamMember => {
+            let named: Option<Named> = row.get("budget")?;
+            Ok(named
+                .and_then(|named| named.allowed_models)
+                .unwrap_or_default())
+        }
+        _ => row.texts("models"),
+    }
 }
 
 /// LiteLLM makes a row for each customer that a request names.

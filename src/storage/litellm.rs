@@ -18,6 +18,8 @@ pub enum LitellmTable {
     Teams,
     /// Internal users.
     Users,
+    /// Users within organisations.
+    OrganisationMembers,
     /// Users within teams: from the lists of the teams and from the table of memberships.
     Members,
     /// End users.
@@ -44,8 +46,8 @@ pub enum LitellmEvent {
         /// Columns that are looked for and are not there.
         missing: Vec<String>,
     },
-    /// Rows of it, each a JSON object: column names, and `budget` (how the budget that it names repeats), `windows` (what was
-    /// spent in further windows), `organizations` (a user's memberships).
+    /// Rows of it, each a JSON object: column names, and `budget` (what the budget that it names says of its windows and of
+    /// models), `windows` (what was spent in further windows).
     Rows(Vec<String>),
 }
 
@@ -59,11 +61,12 @@ pub struct LitellmReader {
 
 impl LitellmTable {
     /// All of them, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Budgets,
         Self::Organisations,
         Self::Teams,
         Self::Users,
+        Self::OrganisationMembers,
         Self::Members,
         Self::Customers,
         Self::Tags,
@@ -79,6 +82,7 @@ impl LitellmTable {
             Self::Organisations => "LiteLLM_OrganizationTable",
             Self::Teams => "LiteLLM_TeamTable",
             Self::Users => "LiteLLM_UserTable",
+            Self::OrganisationMembers => "LiteLLM_OrganizationMembership",
             Self::Members => "LiteLLM_TeamMembership",
             Self::Customers => "LiteLLM_EndUserTable",
             Self::Tags => "LiteLLM_TagTable",
@@ -95,6 +99,7 @@ impl LitellmTable {
             Self::Organisations => "organizations",
             Self::Teams => "teams",
             Self::Users => "users",
+            Self::OrganisationMembers => "organization members",
             Self::Members => "team members",
             Self::Customers => "customers",
             Self::Tags => "tags",
@@ -126,6 +131,9 @@ impl LitellmTable {
                 "user_id user_alias sso_user_id organization_id object_permission_id teams user_role max_budget spend \
                  user_email models metadata max_parallel_requests tpm_limit rpm_limit budget_duration budget_reset_at \
                  allowed_cache_controls policies model_max_budget created_at updated_at"
+            }
+            Self::OrganisationMembers => {
+                "organization_id user_id user_role spend budget_id created_at updated_at"
             }
             Self::Members => "team_id user_id spend budget_id",
             Self::Customers => {

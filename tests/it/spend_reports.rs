@@ -454,7 +454,11 @@ fn daily_activity_breaks_down_what_was_spent() {
         tags["results"][0]["breakdown"]["model_groups"]["m"]["metrics"]["api_requests"],
         3
     );
-    let all_tags = scene.get(&format!("/tag/daily/activity?{dates}"));
+    let all_tags = format!("/tag/daily/activity?{dates}");
+    let newest = scene.get(&all_tags);
+    assert_eq!(newest["results"], json!([]), "a page of all tags is a day");
+    assert_eq!(newest["metadata"]["has_more"], true);
+    let all_tags = scene.get(&format!("{all_tags}&page_size=7"));
     assert_eq!(all_tags["metadata"]["total_api_requests"], 4);
     assert_eq!(all_tags["metadata"]["omitted"][0], "models");
     let customers = scene.get(&format!(

@@ -19,7 +19,8 @@ use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
-use super::{KeyRow, StorageError, TenantRow, Terms};
+use super::change_log::Change;
+use super::{ChangedBy, KeyRow, StorageError, TenantRow, Terms};
 
 /// The word for keys in the column `kind`, where tenants have theirs.
 const KEY: &str = "virtual_key";
@@ -112,6 +113,26 @@ pub(super) struct Step {
     pub(super) openings: Vec<(BudgetKey, Usd)>,
     /// The answer, without what was opened.
     pub(super) outcome: Outcome,
+}
+
+/// The line of the change log for a row that is stored over another. Unlike a person's change it may name somebody who is not
+/// there: LiteLLM's rows do.
+pub(super) fn change(row: &ImportedRow, before: Option<&ImportedRow>) -> Option<Change> {
+    match (row, before) {
+        (ImportedRow::Key(row), Some(ImportedRow::Key(before))) => {
+            Change::of_key(Some(before), Some(row))
+        }
+        (ImportedRow::Key(row), _) => Change::of_key(None, Some(row)),
+        (ImportedRow::Tenant(row), Some(ImportedRow::Tenant(before))) => {
+            Change::of_tenant(Some(before), Some(row))
+        }
+        (ImportedRow::Tenant(row), _) => Change::of_tenant(None, Some(row)),
+    }
+}
+
+/// Who the change log says it was.
+pub(super) fn by() -> ChangedBy {
+    ChangedBy::program("import-litellm")
 }
 
 /// What is to be done with each.

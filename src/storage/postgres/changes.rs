@@ -108,6 +108,28 @@ impl ChangeLog for Postgres {
     }
 }
 
+/// Writes the lines of changes that were made in this transaction.
+pub(super) async fn log(
+    transaction: &Transaction<'_>,
+    by: &ChangedBy,
+    changes: Vec<Change>,
+) -> Result<(), WorkError> {
+    let mut head = head(transaction, " FOR UPDATE").await?;
+    let now = UnixMs::now();
+    for change in changes {
+        let record = change.record(&head, by, now);
+        append(transaction, &record).await?;
+        head = record.head();
+    }
+    let statement = transaction
+        .prepare_cached("UPDATE trunkline.audit_head SET seq = $1, hash = $2 WHERE one = 1")
+        .await?;
+    transaction
+        .execute(&statement, &[&integer(head.seq), &head.hash])
+        .await?;
+    Ok(())
+}
+
 /// One change. `None` where it changed nothing.
 async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>, WorkError> {
     Ok(match write {

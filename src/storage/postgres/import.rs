@@ -9,12 +9,16 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Postgres;
+use super::changes::log;
 use super::convert::window;
 use super::pool::WorkError;
 use super::spend_insert::SEEDS_LOCK;
 use super::{keys, tenants};
 use crate::storage::books::integer;
-use crate::storage::import::{Arrivals, ImportStore, ImportedRow, Known, Outcome, steps};
+use crate::storage::change_log::Change;
+use crate::storage::import::{
+    Arrivals, ImportStore, ImportedRow, Known, Outcome, by, change, steps,
+};
 use crate::storage::{StorageError, TenantKind};
 
 impl ImportStore for Postgres {
@@ -56,7 +60,10 @@ async fn take(
     let mut changes = Changes::default();
     for (step, place) in steps(arrivals, &known).into_iter().zip(places) {
         let mut outcome = step.outcome;
-        changes.rows.extend(step.row);
+        if let Some(row) = step.row {
+            changes.lines.extend(change(&row, known.rows.get(&place)));
+            changes.rows.push(row);
+        }
         if let Some(digest) = step.digest
             && known.digests.get(&place) != Some(&digest)
         {
@@ -84,6 +91,8 @@ async fn take(
 #[derive(Default)]
 struct Changes {
     rows: Vec<ImportedRow>,
+    /// Of the change log.
+    lines: Vec<Change>,
     /// By kind and id.
     digests: BTreeMap<(&'static str, String), String>,
     /// The sums, and by how much they changed.
@@ -93,11 +102,14 @@ struct Changes {
 // === impl Changes ===
 
 impl Changes {
-    async fn write(&self, transaction: &Transaction<'_>) -> Result<(), WorkError> {
+    async fn write(self, transaction: &Transaction<'_>) -> Result<(), WorkError> {
         // The first prepares the statement; the others go out without waiting for each other.
         if let Some((first, rest)) = self.rows.split_first() {
             put(transaction, first).await?;
             try_join_all(rest.iter().map(|row| put(transaction, row))).await?;
+        }
+        if !self.lines.is_empty() {
+            log(transaction, &by(), self.lines).await?;
         }
         if !self.digests.is_empty() {
             let kinds: Vec<&str> = self.digests.keys().map(|(kind, _)| *kind).collect();

@@ -20,7 +20,6 @@ use crate::storage::{PoolSettings, StorageError};
 /// Rows that are in memory at a time.
 const PAGE: i32 = 1_000;
 const OPERATION: &str = "read LiteLLM's tables";
-const MEMBERSHIPS: &str = "LiteLLM_OrganizationMembership";
 const WINDOWS: &str = "LiteLLM_BudgetWindowSpend";
 
 /// However long it takes; and floats in full with servers before version 12.
@@ -181,7 +180,6 @@ impl Query<'_> {
         match self.table {
             LitellmTable::Teams => selected.push_str(&self.windows("Team", key)),
             LitellmTable::Keys => selected.push_str(&self.windows("Key", key)),
-            LitellmTable::Users => selected.push_str(&self.organisations()),
             _ => {}
         }
         let table = self.name(table);
@@ -243,7 +241,7 @@ impl Query<'_> {
         })
     }
 
-    /// How the budget that a row names repeats.
+    /// What the budget that a row names says of its windows, and of the models of a member.
     fn budget(&self) -> String {
         let budgets = LitellmTable::Budgets.table();
         if !self.has(budgets, &["budget_id"]) {
@@ -254,6 +252,7 @@ impl Query<'_> {
             "budget_duration",
             "budget_reset_at",
             "created_at",
+            "allowed_models",
         ];
         let there = wanted
             .into_iter()
@@ -282,21 +281,6 @@ impl Query<'_> {
              ORDER BY window_duration) FROM {} WHERE entity_type = '{kind}' AND entity_id = t.{}) AS windows",
             self.name(WINDOWS),
             quoted(key)
-        )
-    }
-
-    /// The organisations that a user belongs to.
-    fn organisations(&self) -> String {
-        if !self.has(
-            MEMBERSHIPS,
-            &["user_id", "organization_id", "user_role", "budget_id"],
-        ) {
-            return String::new();
-        }
-        format!(
-            ", (SELECT json_agg(json_build_object('organization_id', m.organization_id, 'user_role', m.user_role, \
-             'budget_id', m.budget_id) ORDER BY m.organization_id) FROM {} AS m WHERE m.user_id = t.user_id) AS organizations",
-            self.name(MEMBERSHIPS)
         )
     }
 

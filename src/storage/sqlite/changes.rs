@@ -98,6 +98,26 @@ impl ChangeLog for Sqlite {
     }
 }
 
+/// Writes the lines of changes that were made in this transaction.
+pub(super) fn log(
+    transaction: &Transaction<'_>,
+    by: &ChangedBy,
+    changes: Vec<Change>,
+) -> Result<(), WorkError> {
+    let mut head = head(transaction)?;
+    let now = UnixMs::now();
+    for change in changes {
+        let record = change.record(&head, by, now);
+        append(transaction, &record)?;
+        head = record.head();
+    }
+    transaction.execute(
+        "UPDATE audit_head SET seq = ?1, hash = ?2 WHERE one = 1",
+        params![integer(head.seq), head.hash],
+    )?;
+    Ok(())
+}
+
 /// One change. `None` where it changed nothing.
 fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>, WorkError> {
     Ok(match write {

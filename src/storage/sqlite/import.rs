@@ -5,12 +5,15 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Sqlite;
+use super::changes::log;
 use super::convert::pico;
 use super::pool::WorkError;
 use super::{keys, tenants};
 use crate::storage::StorageError;
 use crate::storage::books::integer;
-use crate::storage::import::{Arrivals, ImportStore, ImportedRow, Known, Outcome, steps};
+use crate::storage::import::{
+    Arrivals, ImportStore, ImportedRow, Known, Outcome, by, change, steps,
+};
 
 impl ImportStore for Sqlite {
     fn take(&self, arrivals: Arrivals) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>> {
@@ -32,6 +35,7 @@ fn take(transaction: &Transaction<'_>, arrivals: Arrivals) -> Result<Vec<Outcome
         .iter()
         .map(|arrival| (arrival.row.kind(), arrival.row.id().to_owned()))
         .collect();
+    let mut changes = Vec::new();
     for (step, (kind, id)) in steps(arrivals, &known).into_iter().zip(places) {
         let mut outcome = step.outcome;
         if !dry_run {
@@ -39,6 +43,10 @@ fn take(transaction: &Transaction<'_>, arrivals: Arrivals) -> Result<Vec<Outcome
                 Some(ImportedRow::Key(row)) => keys::put(transaction, row)?,
                 Some(ImportedRow::Tenant(row)) => tenants::put(transaction, row)?,
                 None => {}
+            }
+            if let Some(row) = &step.row {
+                let before = known.rows.get(&(kind, id.clone()));
+                changes.extend(change(row, before));
             }
             if let Some(digest) = &step.digest {
                 transaction
@@ -60,6 +68,9 @@ fn take(transaction: &Transaction<'_>, arrivals: Arrivals) -> Result<Vec<Outcome
             outcome.opened += difference;
         }
         outcomes.push(outcome);
+    }
+    if !changes.is_empty() {
+        log(transaction, &by(), changes)?;
     }
     Ok(outcomes)
 }
