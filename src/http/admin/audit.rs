@@ -13,9 +13,9 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use super::spend::range::{count, moment, text, wrong};
-use super::terms::iso;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, View};
+use crate::http::time::iso;
 use crate::storage::{ChangeFilter, ChangeRecord};
 
 /// Lines of a page, unless `page_size` says otherwise (LiteLLM's number).

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use jiff::Timestamp;
 use serde::Serialize;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::Subject;
@@ -17,6 +16,7 @@ use trunkline_actors::money::Usd;
 use super::PlainUsd;
 use crate::dispatch::provider_caps;
 use crate::http::extract::{Call, Caller, View};
+use crate::http::time::iso;
 
 #[derive(Serialize)]
 struct Answer {
@@ -47,10 +47,7 @@ pub(crate) async fn list(_caller: Caller<View>, call: Call) -> HttpResponse {
                 budget_limit: PlainUsd(cap.limit),
                 time_period: cap.period.map(span),
                 spend: PlainUsd(spent(&cap.subject)),
-                budget_reset_at: cap.resets_at(now).and_then(|at| {
-                    let at = Timestamp::from_millisecond(i64::try_from(at.0).ok()?).ok()?;
-                    Some(at.to_string())
-                }),
+                budget_reset_at: cap.resets_at(now).and_then(iso),
             };
             (cap.subject.id.to_string(), budget)
         })

@@ -20,6 +20,7 @@ use super::PlainUsd;
 use super::fields::{Change, Fields};
 use crate::auth::terms::{self as checks, limit, period, usd};
 use crate::http::error::{ApiError, Code};
+use crate::http::time::iso;
 use crate::storage::{ModelBudget, ModelLimits, TemporaryIncrease, Terms, WindowBudget};
 
 /// The members that are read here.
@@ -270,12 +271,6 @@ fn too_many(name: &'static str, most: usize) -> ApiError {
         format!("'{name}' must have at most {most} entries."),
     )
     .param(name)
-}
-
-/// RFC 3339, UTC.
-pub(super) fn iso(at: UnixMs) -> Option<String> {
-    let at = i64::try_from(at.0).ok()?;
-    Some(Timestamp::from_millisecond(at).ok()?.to_string())
 }
 
 fn of_models(terms: &Terms, sort: impl Fn(&ModelLimits) -> Option<u64>) -> BTreeMap<&str, u64> {

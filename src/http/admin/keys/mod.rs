@@ -30,7 +30,7 @@ use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
 use trunkline_actors::money::Usd;
 
 use super::fields::{Change, Fields};
-use super::terms::{Shown, iso, model_aliases};
+use super::terms::{Shown, model_aliases};
 use super::{PlainUsd, ship};
 use crate::auth::key_rules::{
     ALIASES, ALLOWED_IPS, ALLOWED_ROUTES, IN_OTHER_HANDS, KEY_TYPE, check_addresses, check_routes,
@@ -40,6 +40,7 @@ use crate::auth::terms::TermsError;
 use crate::auth::{Identity, key};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
+use crate::http::time::iso;
 use crate::storage::{KeyRow, TenantKind};
 
 /// Members of a body that say what a key is; its terms come on top.

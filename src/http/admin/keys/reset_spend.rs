@@ -12,12 +12,12 @@ use trunkline_actors::money::Usd;
 
 use super::super::PlainUsd;
 use super::super::fields::Fields;
-use super::super::terms::iso;
 use super::update::store;
 use super::{find, spent};
 use crate::auth::terms::usd;
 use crate::http::error::ApiError;
 use crate::http::extract::{AdminOnly, Call, Caller};
+use crate::http::time::iso;
 
 #[derive(Debug, Serialize)]
 struct Response<'a> {

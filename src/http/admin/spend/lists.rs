@@ -22,12 +22,12 @@ use trunkline_actors::money::Usd;
 
 use super::csv::{self, Cell};
 use super::range::{self, count, date, ever, last_month, text, wrong};
-use super::row::iso;
 use super::sight::{Sight, key_id};
 use super::{ship, sums};
 use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
+use crate::http::time::iso;
 use crate::storage::reports::{Days, Facet, KeyName, Of, Order, SumLine, Sums};
 use crate::storage::{KeyPage, TenantKind, TenantPage, TenantRow};
 

@@ -8,15 +8,14 @@
 //! `id` is ours: the id of the row, which `trunkline` and the journal know it by. `request_id` is the answer's, or `id` where
 //! no provider gave one. `spend` is null where the cost is unknown, which is not free.
 
-use jiff::Timestamp;
 use serde::Serialize;
-use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{DeploymentId, KeyId, OrganisationId, RequestId, TeamId, UserId};
 use trunkline_actors::ports::{Pieces, SpendRecord, SpendStatus, UsageParts};
 
 use super::csv::Cell;
 use super::transcript::{NOTHING, Said};
 use crate::http::admin::PlainUsd;
+use crate::http::time::iso;
 
 /// A row.
 #[derive(Serialize)]
@@ -219,10 +218,4 @@ fn word(status: SpendStatus) -> &'static str {
         SpendStatus::Unknown => "unknown",
         SpendStatus::Adjustment => "adjustment",
     }
-}
-
-/// RFC 3339, UTC.
-pub(super) fn iso(at: UnixMs) -> Option<String> {
-    let at = i64::try_from(at.0).ok()?;
-    Some(Timestamp::from_millisecond(at).ok()?.to_string())
 }

@@ -17,9 +17,9 @@ use super::range::{ever, text};
 use super::sight::Sight;
 use super::{ship, sums};
 use crate::http::admin::PlainUsd;
-use crate::http::admin::terms::iso;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
+use crate::http::time::iso;
 use crate::storage::reports::{Facet, Of, Order, Sums};
 use crate::storage::{TenantKind, Terms};
 

@@ -4,11 +4,12 @@ use serde_json::{Map, Value, json};
 use trunkline_actors::ids::OrganisationId;
 
 use super::super::PlainUsd;
-use super::super::terms::{Shown, iso};
+use super::super::terms::Shown;
 use super::Family;
 use crate::auth::BudgetState;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
+use crate::http::time::iso;
 use crate::storage::{TenantKind, TenantRow};
 
 /// The members of a row.

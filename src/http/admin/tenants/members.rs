@@ -14,7 +14,7 @@ use trunkline_actors::ids::{Subject, TeamId, UserId};
 use super::super::change::apply;
 use super::super::fields::Fields;
 use super::super::reach::{Hold, Reach, user_of};
-use super::super::terms::{self, iso};
+use super::super::terms;
 use super::super::{PlainUsd, ship};
 use super::answer::{shown, state, tenant_answer};
 use super::delete::delete_keys;
@@ -23,6 +23,7 @@ use super::{TEAM, access, put};
 use crate::auth::{Identity, terms as checks};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, Manage, Own};
+use crate::http::time::iso;
 use crate::storage::{KeyFilter, KeyPage, TenantKind, TenantPage, TenantRow, Write};
 
 /// Most members of a team.

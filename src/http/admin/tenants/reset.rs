@@ -11,7 +11,6 @@ use trunkline_actors::money::Usd;
 use super::super::change::apply;
 use super::super::fields::Fields;
 use super::super::reach::{Hold, Reach};
-use super::super::terms::iso;
 use super::super::{PlainUsd, ship};
 use super::answer::state;
 use super::members::find as find_member;
@@ -20,6 +19,7 @@ use crate::auth::Identity;
 use crate::auth::terms::usd;
 use crate::http::error::ApiError;
 use crate::http::extract::{AdminOnly, Call, Caller, Manage, MasterOnly};
+use crate::http::time::iso;
 use crate::storage::{KeyFilter, KeyPage, KeyRow, TenantPage, TenantRow, Write};
 
 /// Rows that are read at a time.
