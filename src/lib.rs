@@ -33,3 +33,8 @@ pub mod storage;
 pub mod telemetry;
 pub mod tokenizer;
 pub mod transcripts;
+
+#[cfg(test)]
+#[expect(dead_code, reason = "the integration tests use the rest of it")]
+#[path = "../tests/support/servers/mod.rs"]
+mod servers;

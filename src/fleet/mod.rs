@@ -28,10 +28,6 @@ mod seeds;
 mod wire;
 
 #[cfg(test)]
-#[expect(dead_code, reason = "the integration tests use the rest of it")]
-#[path = "../../tests/support/redis.rs"]
-mod redis_server;
-#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

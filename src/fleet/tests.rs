@@ -18,10 +18,10 @@ use trunkline_actors::rate_limiter::{LimitType, Limits, TakenIn, Window};
 use super::amount::Amount;
 use super::connect::Server;
 use super::keys::Keys;
-use super::redis_server::Redis;
 use super::scripts::{BEAT, RAISE, RENEW};
 use super::wire::{Answer, LEASE, Question, Settlement, answer, millis, settle};
 use crate::config::{RedisSettings, Secret};
+use crate::servers::redis::Redis;
 
 /// A server, and a connection to it that everything goes over.
 struct Scene {

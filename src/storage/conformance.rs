@@ -142,7 +142,7 @@ mod on_sqlite {
 mod on_postgres {
     use std::time::Duration;
 
-    use crate::storage::postgres_server::Postgres;
+    use crate::servers::postgres::Postgres;
     use crate::storage::{PoolSettings, open_postgres};
 
     /// One test for all cases, on one database that is emptied in between: a server takes a second to make.

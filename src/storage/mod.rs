@@ -25,9 +25,6 @@ mod transcripts;
 mod change_conformance;
 #[cfg(test)]
 mod conformance;
-#[cfg(test)]
-#[path = "../../tests/support/postgres.rs"]
-mod postgres_server;
 
 use std::fmt;
 use std::path::Path;

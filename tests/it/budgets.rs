@@ -236,7 +236,7 @@ fn a_key_has_budgets_for_single_models_and_of_several_lengths() {
     let info = told(&gateway, &format!("/key/info?key={by_day}"));
     assert_eq!(pico(&info["info"]["spend"]), COST_PICO, "{info}");
     let resets_at = info["info"]["budget_reset_at"].as_str().unwrap_or_default();
-    assert!(resets_at.ends_with("-01T00:00:00Z"), "{resets_at}");
+    assert!(resets_at.ends_with("-01T00:00:00.000Z"), "{resets_at}");
 }
 
 #[test]

@@ -13,9 +13,9 @@ use crate::keys::generate_key;
 use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request, chat_request_body};
 use crate::support::http::Request;
-use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
-use crate::support::redis::{REDIS_PASSWORD, Redis};
 use crate::support::reply::{Gate, Reply};
+use crate::support::servers::postgres::{DATABASE_PASSWORD, Postgres};
+use crate::support::servers::redis::{REDIS_PASSWORD, Redis};
 use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
 

@@ -17,8 +17,8 @@ use crate::spend::pico;
 use crate::support::config::{ConfigText, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request};
 use crate::support::http::Request;
-use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::reply::Reply;
+use crate::support::servers::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::upstream::Upstream;
 
 const TABLES: &str = include_str!("../fixtures/import/tables.sql");
@@ -258,7 +258,7 @@ fn check_answers(gateway: &Gateway) {
     assert!(
         left["budget_reset_at"]
             .as_str()
-            .is_some_and(|at| at.contains("-01T00:00:00Z"))
+            .is_some_and(|at| at.contains("-01T00:00:00.000Z"))
     );
     // Ten days are counted from where LiteLLM's window began.
     let odd = info(gateway, "odd");

@@ -22,8 +22,8 @@ use crate::spend::{COST_PICO, whole_or_streamed};
 use crate::support::config::{ConfigText, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request_body};
 use crate::support::http::{BodyEnd, Request};
-use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::reply::{Gate, Reply};
+use crate::support::servers::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::upstream::{Recorded, Upstream};
 use crate::support::wait::eventually;
 

@@ -9,8 +9,8 @@ use crate::spend::{COST_PICO, whole_or_streamed};
 use crate::support::config::{ConfigText, MASTER_KEY};
 use crate::support::gateway::{Home, chat_request_body};
 use crate::support::http::Request;
-use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::reply::Reply;
+use crate::support::servers::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::upstream::Upstream;
 
 /// Books with two requests of one key on them, and the key's hash.

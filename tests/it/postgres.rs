@@ -14,7 +14,7 @@ use crate::spend::{COST_PICO, kill_under_load, pico, total, user_spend, whole_or
 use crate::support::config::{ConfigText, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request, stream_request};
 use crate::support::http::{BodyEnd, Request};
-use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
+use crate::support::servers::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
 

@@ -12,11 +12,11 @@ use crate::spend::{pico, total};
 use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request_body};
 use crate::support::http::{Answer, BodyEnd, Request};
-use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::reply::{
     DONE_EVENT, Ending, Reply, chat_body, event, finish_event, opening_event, text_event,
     usage_event,
 };
+use crate::support::servers::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::upstream::{Recorded, Upstream};
 use crate::support::wait::eventually;
 

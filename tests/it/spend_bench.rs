@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use crate::support::config::{ConfigText, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::http::Request;
-use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::reply::Reply;
+use crate::support::servers::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::upstream::Upstream;
 
 const DAYS: u64 = 90;

@@ -471,7 +471,7 @@ fn the_budget_of_a_provider_is_told_with_what_was_spent_and_when_it_is_renewed()
     assert_eq!(openai["time_period"], "1d");
     assert_eq!(openai["spend"], 0.000_025);
     let reset = openai["budget_reset_at"].as_str().expect("a time");
-    assert!(reset.ends_with("T00:00:00Z"), "{reset}");
+    assert!(reset.ends_with("T00:00:00.000Z"), "{reset}");
     let groq = &budgets["providers"]["groq"];
     assert_eq!(
         (&groq["spend"], &groq["time_period"]),

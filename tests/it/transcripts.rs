@@ -12,8 +12,8 @@ use crate::support::gateway::{
     Gateway, Home, chat_request, chat_request_body, start, stream_request,
 };
 use crate::support::http::Request;
-use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::reply::{Gate, Reply, opening_event, text_event};
+use crate::support::servers::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
 

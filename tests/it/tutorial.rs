@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::gateway::Home;
-use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
+use crate::support::servers::postgres::{DATABASE_PASSWORD, Postgres};
 
 #[test]
 fn every_block_of_the_tutorial_starts_the_gateway() {

@@ -1,7 +1,7 @@
 //! `GET /provider/budgets`: what each provider may cost and has cost in the running period. Contract: `routing` §8.
 //!
 //! ```json
-//! {"providers":{"openai":{"budget_limit":100,"time_period":"1d","spend":12.5,"budget_reset_at":"2026-11-24T00:00:00Z"}}}
+//! {"providers":{"openai":{"budget_limit":100,"time_period":"1d","spend":12.5,"budget_reset_at":"2026-11-24T00:00:00.000Z"}}}
 //! ```
 
 use std::collections::BTreeMap;

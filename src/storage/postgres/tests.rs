@@ -15,8 +15,8 @@ use tokio::task::yield_now;
 use trunkline_actors::ids::KeyId;
 
 use super::convert::date;
+use crate::servers::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::storage::conformance::{EMPTY, NOON, batches, row};
-use crate::storage::postgres_server::{DATABASE_PASSWORD, Postgres};
 use crate::storage::reports::plans;
 use crate::storage::reports::statement::{Arg, Dialect};
 use crate::storage::{

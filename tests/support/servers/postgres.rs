@@ -5,29 +5,20 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
 use tempfile::TempDir;
+
+use super::tethered::{Tethered, free_port};
 
 /// The only user's password. No log line may hold it.
 pub(crate) const DATABASE_PASSWORD: &str = "hush-database-password";
 const CERTIFICATE: &str = "tests/fixtures/tls/server.pem";
 const KEY: &str = "tests/fixtures/tls/server.key";
 const USER: &str = "postgres";
-/// The machine may be running a build beside the tests.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Runs the server until its own standard input ends, so that not even a killed test leaves one behind. QUIT is the
-/// server's immediate stop.
-const UNTIL_INPUT_ENDS: &str = r#""$@" & server=$!; read -r _; kill -QUIT $server; wait $server"#;
 
 /// A private server.
 #[derive(Debug)]
@@ -35,13 +26,7 @@ pub(crate) struct Postgres {
     directory: TempDir,
     programs: PathBuf,
     port: u16,
-    running: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    shell: Child,
-    input: Option<ChildStdin>,
+    running: Option<Tethered>,
 }
 
 // === impl Postgres ===
@@ -100,7 +85,7 @@ impl Postgres {
     pub(crate) fn resume(&mut self) {
         let mut command = self.command("sh");
         command
-            .args(["-c", UNTIL_INPUT_ENDS, "sh"])
+            .args(["-c", &Tethered::script("QUIT"), "sh"])
             .arg(self.programs.join("postgres"))
             .arg("-D")
             .arg(self.data())
@@ -110,34 +95,9 @@ impl Postgres {
             .args(["-c", "ssl=on", "-c", "ssl_cert_file=../server.pem"])
             .args(["-c", "ssl_key_file=../server.key"])
             .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
-            .args(["-c", "shared_buffers=16MB", "-c", "max_connections=50"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut shell = command.spawn().expect("the server starts");
-        let input = shell.stdin.take();
-        let log = shell.stderr.take().expect("the log is piped");
-        self.running = Some(Running { shell, input });
-        // The log is read to its end, or the server would stop at a full pipe.
-        let (ready, is_ready) = mpsc::channel();
-        thread::spawn(move || {
-            let mut said = String::new();
-            for line in BufReader::new(log).lines().map_while(Result::ok) {
-                if line.contains("database system is ready to accept connections") {
-                    drop(ready.send(Ok(())));
-                }
-                if said.len() < 10_000 {
-                    said.push_str(&line);
-                    said.push('\n');
-                }
-            }
-            drop(ready.send(Err(said)));
-        });
-        match is_ready.recv_timeout(PATIENCE) {
-            Ok(Ok(())) => {}
-            Ok(Err(said)) => panic!("PostgreSQL does not start:\n{said}"),
-            Err(err) => panic!("PostgreSQL is not ready: {err}"),
-        }
+            .args(["-c", "shared_buffers=16MB", "-c", "max_connections=50"]);
+        let ready = "database system is ready to accept connections";
+        self.running = Some(Tethered::start(command, "PostgreSQL", ready));
     }
 
     /// Stops the server at once, as a crash would; its data stays.
@@ -191,13 +151,6 @@ impl Postgres {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        drop(self.shell.wait());
-    }
-}
-
 /// Another user than root to run as, if this is root.
 fn server_user() -> Option<(u32, u32)> {
     let me = fs::metadata("/proc/self").expect("/proc is there").uid();
@@ -246,11 +199,4 @@ fn programs() -> PathBuf {
 
 fn has_server(programs: &Path) -> bool {
     programs.join("initdb").exists()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port()
 }

@@ -2,35 +2,24 @@
 //! Without a server on the machine the tests fail.
 
 use std::env;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::tethered::{PATIENCE, Tethered, free_port};
+
 /// The server's password. No log line may hold it.
 pub(crate) const REDIS_PASSWORD: &str = "hush-redis-password";
-/// The machine may be running a build beside the tests.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Runs the server until its own standard input ends, so that not even a killed test leaves one behind.
-const UNTIL_INPUT_ENDS: &str = r#""$@" & server=$!; read -r _; kill -KILL $server; wait $server"#;
 
 /// A private server.
 #[derive(Debug)]
 pub(crate) struct Redis {
     directory: TempDir,
     port: u16,
-    running: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    shell: Child,
-    input: Option<ChildStdin>,
+    running: Option<Tethered>,
 }
 
 // === impl Redis ===
@@ -60,40 +49,15 @@ impl Redis {
             found,
             "a Redis server: install the package `redis-server`, or set TRUNKLINE_TEST_REDIS to the program"
         );
-        let mut shell = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .current_dir(self.directory.path())
-            .args(["-c", UNTIL_INPUT_ENDS, "sh", &program])
+            .args(["-c", &Tethered::script("KILL"), "sh", &program])
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no"])
-            .args(["--requirepass", REDIS_PASSWORD])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        let input = shell.stdin.take();
-        let log = shell.stdout.take().expect("the log is piped");
-        self.running = Some(Running { shell, input });
-        // The log is read to its end, or the server would stop at a full pipe.
-        let (ready, is_ready) = mpsc::channel();
-        thread::spawn(move || {
-            let mut said = String::new();
-            for line in BufReader::new(log).lines().map_while(Result::ok) {
-                if line.contains("Ready to accept connections") {
-                    drop(ready.send(Ok(())));
-                }
-                if said.len() < 10_000 {
-                    said.push_str(&line);
-                    said.push('\n');
-                }
-            }
-            drop(ready.send(Err(said)));
-        });
-        match is_ready.recv_timeout(PATIENCE) {
-            Ok(Ok(())) => {}
-            Ok(Err(said)) => panic!("Redis does not start:\n{said}"),
-            Err(err) => panic!("Redis is not ready: {err}"),
-        }
+            .args(["--requirepass", REDIS_PASSWORD]);
+        let ready = "Ready to accept connections";
+        self.running = Some(Tethered::start(command, "Redis", ready));
     }
 
     /// Kills the server; it forgets everything.
@@ -143,18 +107,4 @@ impl Redis {
         stream.write_all(&sent).expect("the command is sent");
         stream
     }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        drop(self.shell.wait());
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port()
 }

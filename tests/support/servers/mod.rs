@@ -1,0 +1,5 @@
+//! The servers that tests need besides the gateway: real ones, private to the test that starts them.
+
+pub(crate) mod postgres;
+pub(crate) mod redis;
+mod tethered;
