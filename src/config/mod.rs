@@ -10,8 +10,6 @@ mod cost_terms;
 mod credentials;
 mod database_url;
 mod deployment;
-#[cfg(test)]
-mod dialect_tests;
 pub mod diff;
 pub mod env;
 mod env_refs;

@@ -6,6 +6,7 @@
 
 mod environment;
 mod general;
+mod jwt;
 mod litellm;
 mod model_info;
 mod own;
@@ -153,7 +154,7 @@ pub const SECTIONS: &[Section] = &[
     litellm::LITELLM,
     litellm::CACHE_PARAMS,
     general::GENERAL,
-    general::JWT,
+    jwt::JWT,
     own::CREDENTIALS,
     own::TRUNKLINE,
     own::TIMEOUTS,
