@@ -22,8 +22,6 @@ mod tenants;
 mod transcripts;
 
 #[cfg(test)]
-mod change_conformance;
-#[cfg(test)]
 mod conformance;
 
 use std::fmt;

@@ -5,52 +5,50 @@
 //! cut and settled → health checks and the removal of old rows stop → the last transcripts are stored → the ledger ships what the journal holds → the journal and the database are closed → the actors' arbiter stops.
 //! What could not be shipped stays in the journal and is shipped by the next start.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+mod listen;
+mod parts;
+
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::available_parallelism;
 use std::time::Duration;
 
-use actix_cors::Cors;
 use actix_rt::Arbiter;
-use actix_rt::task::spawn_blocking;
-use actix_web::http::header::HeaderName;
 use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App as WebApp, HttpServer, web};
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use log::{error, info, warn};
 use rustls::ClientConfig;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use trunkline_actors::clock::{Clock, UnixMs};
-use trunkline_actors::ids::{RequestId, UserId};
-use trunkline_actors::money::Usd;
-use trunkline_actors::ports::{CooldownExchange, NoReplicas};
 use trunkline_actors::rate_limiter::{self, LimiterSettings};
-use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerHandle, LedgerSettings};
-use trunkline_actors::supervisor::{self, SupervisorHandle, SupervisorSettings};
+use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerSettings};
 
 use crate::app::{App, ReloadConfig, Worker};
 use crate::auth::{
     BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader, SigningKeys,
 };
-use crate::config::{Config, DatabaseUrl, Fsync, NoticeKind};
+use crate::config::{Config, NoticeKind};
 use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared, Targets};
-use crate::fleet::{Fleet, Keeper};
+use crate::fleet::Keeper;
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
-use crate::journal::{FsyncPolicy, Journal, JournalOptions};
+use crate::journal::Journal;
 use crate::jwks::Jwks;
 use crate::retention::{Keeping, Retention};
-use crate::storage::{
-    self, Aging, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind,
-    TenantRow, Terms, Write,
-};
+use crate::storage::Aging;
 use crate::telemetry::metrics::Metrics;
 use crate::transcripts::{Queue, Transcripts, Writer};
+
+use self::listen::{StopSignals, addresses, any_origin};
+pub(crate) use self::parts::pool_settings;
+use self::parts::{
+    declare_users, join_fleet, key_header, open_journal, signing_keys, start_supervisor, workers,
+};
+pub use self::parts::{open_store, schema_version};
 
 /// How long an idle client connection is kept: longer than clients keep theirs (5 s to 60 s in the usual SDKs and proxies),
 /// or a request would meet the closing.
@@ -82,91 +80,6 @@ pub async fn serve(config: Config, reload: ReloadConfig) -> Result<(), anyhow::E
     }
     let process = Process::start(config, reload, closed).await?;
     process.run(&addresses).await
-}
-
-/// Opens the database that the config names.
-///
-/// # Errors
-/// The storage's.
-pub async fn open_store(config: &Config) -> Result<Store, StorageError> {
-    match &config.general.database_url {
-        DatabaseUrl::Sqlite(path) => storage::open_sqlite(path).await,
-        DatabaseUrl::Postgres(url) => {
-            storage::open_postgres(url.expose(), url.shown(), pool_settings(config)).await
-        }
-    }
-}
-
-/// Looks at the schema of the database that the config names, without changing it.
-///
-/// # Errors
-/// The storage's.
-pub async fn schema_version(config: &Config) -> Result<SchemaVersion, StorageError> {
-    match &config.general.database_url {
-        DatabaseUrl::Sqlite(path) => storage::sqlite_schema(path).await,
-        DatabaseUrl::Postgres(url) => {
-            storage::postgres_schema(url.expose(), url.shown(), pool_settings(config)).await
-        }
-    }
-}
-
-/// What the config says of connections to a database server.
-pub(crate) fn pool_settings(config: &Config) -> PoolSettings {
-    let limit = config.general.database_connection_pool_limit;
-    PoolSettings {
-        connections: limit.and_then(|limit| usize::try_from(limit).ok()),
-        wait: config.general.database_connection_timeout,
-    }
-}
-
-fn workers(config: &Config) -> usize {
-    let workers = config.server.workers;
-    workers.unwrap_or_else(|| available_parallelism().map_or(2, usize::from))
-}
-
-async fn open_journal(config: &Config) -> Result<Journal, anyhow::Error> {
-    let data_dir = config.server.data_dir.clone();
-    let options = journal_options(config)?;
-    let journal = spawn_blocking(move || Journal::open(&data_dir, options))
-        .await
-        .context("opening the journal panicked")??;
-    Ok(journal)
-}
-
-fn journal_options(config: &Config) -> Result<JournalOptions, anyhow::Error> {
-    let settings = config.server.journal;
-    // The health checks write as well.
-    let writers = workers(config) + 1;
-    let least = JournalOptions::min_bytes(writers);
-    ensure!(
-        settings.max_bytes >= least,
-        "trunkline.journal.max_bytes is {}, too small for {} workers: write {least} or more",
-        settings.max_bytes,
-        writers - 1
-    );
-    Ok(JournalOptions {
-        fsync: match settings.fsync {
-            Fsync::Always => FsyncPolicy::Always,
-            Fsync::Interval(every) => FsyncPolicy::Interval(every),
-            Fsync::Never => FsyncPolicy::Never,
-        },
-        ..JournalOptions::sized(settings.max_bytes, writers)
-    })
-}
-
-/// One more header that holds the key.
-fn key_header(config: &Config) -> Result<Option<HeaderName>, anyhow::Error> {
-    let name = config.general.litellm_key_header_name.as_deref();
-    name.map(HeaderName::try_from)
-        .transpose()
-        .context("litellm_key_header_name is no header name")
-}
-
-/// Where the keys of the identity provider will be, if there is one.
-fn signing_keys(config: &Config, clock: Clock) -> Option<Arc<SigningKeys>> {
-    let jwt = config.jwt.as_ref()?;
-    let life = jwt.keys_ttl.saturating_add(jwt.keys_stale);
-    Some(Arc::new(SigningKeys::new(life, clock)))
 }
 
 /// What lives as long as the process and is not a worker's.
@@ -493,154 +406,6 @@ impl Process {
         self.actors.stop();
         info!("stopped");
     }
-}
-
-/// Starts routing, with the config's deployments.
-async fn start_supervisor(
-    config: &Config,
-    fleet: Option<&Fleet>,
-    actors: &Arbiter,
-    clock: Clock,
-) -> Result<SupervisorHandle, anyhow::Error> {
-    let cooldowns: Arc<dyn CooldownExchange> = match fleet {
-        Some(fleet) => fleet.cooldowns(),
-        None => Arc::new(NoReplicas),
-    };
-    let settings = SupervisorSettings::default();
-    let supervisor = supervisor::start(&actors.handle(), settings, cooldowns, clock);
-    supervisor
-        .apply(dispatch::routing_config(config, &config.price_book))
-        .await
-        .context("the supervisor did not start")?;
-    Ok(supervisor)
-}
-
-/// This replica among others, where there may be some: with a Redis server, or on a database that several can use.
-fn join_fleet(
-    config: &Config,
-    store: &Store,
-    ledger: &LedgerHandle,
-) -> Result<Option<Arc<Fleet>>, anyhow::Error> {
-    if config.redis.is_none() && store.replicas.is_none() {
-        return Ok(None);
-    }
-    let id = RequestId::generate(UnixMs::now().0, rand::random()).to_string();
-    let closed = config.general.fail_closed_limits;
-    let fleet = Fleet::new(config.redis.as_ref(), id, ledger, closed)
-        .context("the address of the Redis server cannot be used")?;
-    Ok(Some(Arc::new(fleet)))
-}
-
-/// The file's users: its values win over what was stored, what they spent stays.
-async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Error> {
-    for user in &config.users {
-        let now = UnixMs::now();
-        let id = UserId::new(user.user_id.as_str());
-        let declare = async {
-            let stored = store
-                .tenants
-                .by_id(TenantKind::User, user.user_id.clone())
-                .await?;
-            let stored = stored.unwrap_or_else(|| TenantRow::user(&id, now));
-            let terms = Terms {
-                max_budget: user.max_budget.map(Usd::rounded),
-                budget_duration: user.budget_duration.clone(),
-                rpm_limit: user.rpm_limit,
-                tpm_limit: user.tpm_limit,
-                since: Some(stored.created_at),
-                ..stored.terms.clone()
-            };
-            let row = TenantRow {
-                email: user.email.clone(),
-                role: Some(user.role.clone()),
-                models: user.models.clone(),
-                terms,
-                updated_at: now,
-                ..stored
-            };
-            let write = Write::PutTenant(Box::new(row));
-            store
-                .changes
-                .apply(ChangedBy::program("user_config"), vec![write])
-                .await
-        };
-        declare
-            .await
-            .with_context(|| format!("user {} of user_config cannot be stored", user.user_id))?;
-    }
-    Ok(())
-}
-
-/// Response headers that a page may read.
-const EXPOSED: [&str; 12] = [
-    "retry-after",
-    "x-litellm-call-id",
-    "x-litellm-model-id",
-    "x-litellm-model-group",
-    "x-litellm-response-cost",
-    "x-litellm-attempted-retries",
-    "x-litellm-attempted-fallbacks",
-    "x-trunkline-request-id",
-    "x-trunkline-usage",
-    "x-trunkline-price-version",
-    "x-trunkline-budget-remaining",
-    "x-trunkline-weakened",
-];
-
-/// LiteLLM's default: any page may call, with a key. Credentials are never cookies here.
-fn any_origin() -> Cors {
-    Cors::default()
-        .allow_any_origin()
-        .send_wildcard()
-        .allow_any_method()
-        .allow_any_header()
-        .expose_headers(EXPOSED)
-        // The answer is the same for every origin; the default headers say `vary` once.
-        .disable_vary_header()
-        .max_age(600)
-}
-
-/// SIGTERM and SIGINT.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Where to listen, and whether that is outside loopback without a master key.
-fn addresses(config: &Config) -> Result<(Vec<SocketAddr>, bool), anyhow::Error> {
-    let has_key = config.general.master_key.is_some();
-    let host =
-        config
-            .server
-            .host
-            .as_deref()
-            .unwrap_or(if has_key { "0.0.0.0" } else { "127.0.0.1" });
-    let addresses: Vec<SocketAddr> = (host.trim_matches(['[', ']']), config.server.port)
-        .to_socket_addrs()
-        .with_context(|| format!("--host {host} is no address of this machine"))?
-        .collect();
-    let outside = addresses.iter().any(|address| !is_loopback(address.ip()));
-    Ok((addresses, outside && !has_key))
-}
-
-fn is_loopback(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
 }
 
 fn report_notices(config: &Config) {

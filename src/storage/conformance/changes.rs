@@ -1,11 +1,11 @@
-//! What every store must do for keys, tenants and their changes, beside what is in `conformance`.
+//! Keys, tenants and their changes: all together or not at all, and in the log.
 
 use futures_util::future::join_all;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
-use super::conformance::{self, NOON, insert_key, insert_tenant};
-use super::{
+use super::{NOON, insert_key, insert_tenant};
+use crate::storage::{
     Chain, ChangeFilter, ChangedBy, KeyFilter, KeyPage, KeyRow, KeyScope, StorageError, Store,
     TenantFilter, TenantKind, TenantPage, TenantRow, TenantScope, Write,
 };
@@ -15,7 +15,7 @@ fn key(id: &str, alias: Option<&str>) -> KeyRow {
     KeyRow {
         team: None,
         budget_id: None,
-        ..conformance::key(id, alias)
+        ..super::key(id, alias)
     }
 }
 
@@ -23,7 +23,7 @@ fn key(id: &str, alias: Option<&str>) -> KeyRow {
 fn tenant(kind: TenantKind, id: &str) -> TenantRow {
     TenantRow {
         organisation: None,
-        ..conformance::tenant(kind, id)
+        ..super::tenant(kind, id)
     }
 }
 

@@ -1,0 +1,186 @@
+//! From the configuration to the parts of a process.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use actix_rt::Arbiter;
+use actix_rt::task::spawn_blocking;
+use actix_web::http::header::HeaderName;
+use anyhow::{Context as _, ensure};
+use trunkline_actors::clock::{Clock, UnixMs};
+use trunkline_actors::ids::{RequestId, UserId};
+use trunkline_actors::money::Usd;
+use trunkline_actors::ports::{CooldownExchange, NoReplicas};
+use trunkline_actors::spend_ledger::LedgerHandle;
+use trunkline_actors::supervisor::{self, SupervisorHandle, SupervisorSettings};
+
+use crate::auth::SigningKeys;
+use crate::config::{Config, DatabaseUrl, Fsync};
+use crate::dispatch;
+use crate::fleet::Fleet;
+use crate::journal::{FsyncPolicy, Journal, JournalOptions};
+use crate::storage::{
+    self, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind, TenantRow,
+    Terms, Write,
+};
+
+/// Opens the database that the config names.
+///
+/// # Errors
+/// The storage's.
+pub async fn open_store(config: &Config) -> Result<Store, StorageError> {
+    match &config.general.database_url {
+        DatabaseUrl::Sqlite(path) => storage::open_sqlite(path).await,
+        DatabaseUrl::Postgres(url) => {
+            storage::open_postgres(url.expose(), url.shown(), pool_settings(config)).await
+        }
+    }
+}
+
+/// Looks at the schema of the database that the config names, without changing it.
+///
+/// # Errors
+/// The storage's.
+pub async fn schema_version(config: &Config) -> Result<SchemaVersion, StorageError> {
+    match &config.general.database_url {
+        DatabaseUrl::Sqlite(path) => storage::sqlite_schema(path).await,
+        DatabaseUrl::Postgres(url) => {
+            storage::postgres_schema(url.expose(), url.shown(), pool_settings(config)).await
+        }
+    }
+}
+
+/// What the config says of connections to a database server.
+pub(crate) fn pool_settings(config: &Config) -> PoolSettings {
+    let limit = config.general.database_connection_pool_limit;
+    PoolSettings {
+        connections: limit.and_then(|limit| usize::try_from(limit).ok()),
+        wait: config.general.database_connection_timeout,
+    }
+}
+
+pub(super) fn workers(config: &Config) -> usize {
+    let workers = config.server.workers;
+    workers.unwrap_or_else(|| available_parallelism().map_or(2, usize::from))
+}
+
+pub(super) async fn open_journal(config: &Config) -> Result<Journal, anyhow::Error> {
+    let data_dir = config.server.data_dir.clone();
+    let options = journal_options(config)?;
+    let journal = spawn_blocking(move || Journal::open(&data_dir, options))
+        .await
+        .context("opening the journal panicked")??;
+    Ok(journal)
+}
+
+fn journal_options(config: &Config) -> Result<JournalOptions, anyhow::Error> {
+    let settings = config.server.journal;
+    // The health checks write as well.
+    let writers = workers(config) + 1;
+    let least = JournalOptions::min_bytes(writers);
+    ensure!(
+        settings.max_bytes >= least,
+        "trunkline.journal.max_bytes is {}, too small for {} workers: write {least} or more",
+        settings.max_bytes,
+        writers - 1
+    );
+    Ok(JournalOptions {
+        fsync: match settings.fsync {
+            Fsync::Always => FsyncPolicy::Always,
+            Fsync::Interval(every) => FsyncPolicy::Interval(every),
+            Fsync::Never => FsyncPolicy::Never,
+        },
+        ..JournalOptions::sized(settings.max_bytes, writers)
+    })
+}
+
+/// One more header that holds the key.
+pub(super) fn key_header(config: &Config) -> Result<Option<HeaderName>, anyhow::Error> {
+    let name = config.general.litellm_key_header_name.as_deref();
+    name.map(HeaderName::try_from)
+        .transpose()
+        .context("litellm_key_header_name is no header name")
+}
+
+/// Where the keys of the identity provider will be, if there is one.
+pub(super) fn signing_keys(config: &Config, clock: Clock) -> Option<Arc<SigningKeys>> {
+    let jwt = config.jwt.as_ref()?;
+    let life = jwt.keys_ttl.saturating_add(jwt.keys_stale);
+    Some(Arc::new(SigningKeys::new(life, clock)))
+}
+
+/// Starts routing, with the config's deployments.
+pub(super) async fn start_supervisor(
+    config: &Config,
+    fleet: Option<&Fleet>,
+    actors: &Arbiter,
+    clock: Clock,
+) -> Result<SupervisorHandle, anyhow::Error> {
+    let cooldowns: Arc<dyn CooldownExchange> = match fleet {
+        Some(fleet) => fleet.cooldowns(),
+        None => Arc::new(NoReplicas),
+    };
+    let settings = SupervisorSettings::default();
+    let supervisor = supervisor::start(&actors.handle(), settings, cooldowns, clock);
+    supervisor
+        .apply(dispatch::routing_config(config, &config.price_book))
+        .await
+        .context("the supervisor did not start")?;
+    Ok(supervisor)
+}
+
+/// This replica among others, where there may be some: with a Redis server, or on a database that several can use.
+pub(super) fn join_fleet(
+    config: &Config,
+    store: &Store,
+    ledger: &LedgerHandle,
+) -> Result<Option<Arc<Fleet>>, anyhow::Error> {
+    if config.redis.is_none() && store.replicas.is_none() {
+        return Ok(None);
+    }
+    let id = RequestId::generate(UnixMs::now().0, rand::random()).to_string();
+    let closed = config.general.fail_closed_limits;
+    let fleet = Fleet::new(config.redis.as_ref(), id, ledger, closed)
+        .context("the address of the Redis server cannot be used")?;
+    Ok(Some(Arc::new(fleet)))
+}
+
+/// The file's users: its values win over what was stored, what they spent stays.
+pub(super) async fn declare_users(config: &Config, store: &Store) -> Result<(), anyhow::Error> {
+    for user in &config.users {
+        let now = UnixMs::now();
+        let id = UserId::new(user.user_id.as_str());
+        let declare = async {
+            let stored = store
+                .tenants
+                .by_id(TenantKind::User, user.user_id.clone())
+                .await?;
+            let stored = stored.unwrap_or_else(|| TenantRow::user(&id, now));
+            let terms = Terms {
+                max_budget: user.max_budget.map(Usd::rounded),
+                budget_duration: user.budget_duration.clone(),
+                rpm_limit: user.rpm_limit,
+                tpm_limit: user.tpm_limit,
+                since: Some(stored.created_at),
+                ..stored.terms.clone()
+            };
+            let row = TenantRow {
+                email: user.email.clone(),
+                role: Some(user.role.clone()),
+                models: user.models.clone(),
+                terms,
+                updated_at: now,
+                ..stored
+            };
+            let write = Write::PutTenant(Box::new(row));
+            store
+                .changes
+                .apply(ChangedBy::program("user_config"), vec![write])
+                .await
+        };
+        declare
+            .await
+            .with_context(|| format!("user {} of user_config cannot be stored", user.user_id))?;
+    }
+    Ok(())
+}
