@@ -80,6 +80,8 @@ mod resume;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod scripted_provider;
 #[cfg(test)]
 mod shutdown;
@@ -88,7 +90,11 @@ mod spend;
 #[cfg(test)]
 mod spend_bench;
 #[cfg(test)]
+mod spend_costs;
+#[cfg(test)]
 mod spend_reports;
+#[cfg(test)]
+mod spend_tables;
 #[cfg(test)]
 mod strategies;
 #[cfg(test)]

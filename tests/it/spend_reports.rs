@@ -2,29 +2,25 @@
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
-use rusqlite::Connection;
 use serde_json::{Value, json};
-use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::RequestId;
 
 use crate::keys::generate;
-use crate::spend::{COST_PICO, pico, rows, whole_or_streamed};
+use crate::spend::{COST_PICO, pico, whole_or_streamed};
 use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request_body, start};
 use crate::support::http::{Answer, Request};
 use crate::support::upstream::Upstream;
-use crate::support::wait::eventually;
 
 /// Ann asks `m` twice and `n` once, Ben asks `m` once; all in a tag, Ben for a customer.
-struct Scene {
+pub(crate) struct Scene {
     _upstream: Upstream,
     home: Home,
-    gateway: Gateway,
-    ann: Value,
+    pub(crate) gateway: Gateway,
+    pub(crate) ann: Value,
     ben: Value,
 }
 
-fn scene() -> Scene {
+pub(crate) fn scene() -> Scene {
     let upstream = Upstream::answering(whole_or_streamed);
     let config = ConfigText::new()
         .deployment(Deployment::of("m", &upstream))
@@ -58,7 +54,7 @@ fn scene() -> Scene {
     }
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
@@ -67,7 +63,7 @@ fn today() -> Date {
 }
 
 /// From yesterday to tomorrow.
-fn dates() -> String {
+pub(crate) fn dates() -> String {
     let today = today();
     format!(
         "start_date={}&end_date={}",
@@ -77,7 +73,7 @@ fn dates() -> String {
 }
 
 impl Scene {
-    fn ask(&self, key: &str, path: &str) -> Answer {
+    pub(crate) fn ask(&self, key: &str, path: &str) -> Answer {
         self.gateway.send(&Request::get(path).bearer(key))
     }
 
@@ -529,60 +525,6 @@ fn reports_go_down_to_models() {
 }
 
 #[test]
-fn tables_are_safe_to_open_in_a_spreadsheet() {
-    let scene = scene();
-    let dates = dates();
-    let lines = |path: &str| {
-        let answer = scene.ask(MASTER_KEY, path);
-        answer.assert_status(200);
-        assert_eq!(
-            answer.header("content-type"),
-            Some("text/csv; charset=utf-8"),
-            "{path}"
-        );
-        let text = answer.text();
-        text.split_terminator("\r\n")
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    let keys = lines("/global/spend/keys?format=csv");
-    assert_eq!(keys[0], "api_key,key_alias,key_name,total_spend");
-    assert!(keys[1].contains(",'=ann's,sk-..."), "{keys:?}");
-    assert!(keys[1].ends_with(",0.000075"), "{keys:?}");
-    for (path, count) in [
-        ("/spend/logs?format=csv".to_owned(), 5),
-        ("/spend/logs/v2?format=csv&page_size=2".to_owned(), 3),
-        (format!("/spend/logs?{dates}&format=csv"), 1 + 5 + 1),
-        ("/spend/keys?format=csv".to_owned(), 3),
-        ("/spend/users?format=csv".to_owned(), 3),
-        ("/spend/tags?format=csv".to_owned(), 2),
-        ("/global/spend/models?format=csv".to_owned(), 3),
-        (format!("/global/activity/model?{dates}&format=csv"), 3),
-        (
-            format!("/global/spend/report?{dates}&group_by=api_key&format=csv"),
-            3,
-        ),
-    ] {
-        let lines = lines(&path);
-        let columns = lines[0].split(',').count();
-        // Midnight may come between the requests of the scene.
-        assert!(lines.len() >= count, "{path}: {lines:?}");
-        assert!(
-            lines.iter().all(|line| line.split(',').count() == columns),
-            "{lines:?}"
-        );
-    }
-    let accepted = Request::get("/spend/tags")
-        .header("accept", "text/csv")
-        .bearer(MASTER_KEY);
-    let accepted = scene.gateway.send(&accepted);
-    assert_eq!(
-        accepted.header("content-type"),
-        Some("text/csv; charset=utf-8")
-    );
-}
-
-#[test]
 fn what_cannot_be_asked_is_a_400_that_names_the_field() {
     let scene = scene();
     for (path, param) in [
@@ -643,93 +585,6 @@ fn what_cannot_be_asked_is_a_400_that_names_the_field() {
 }
 
 #[test]
-fn costs_are_calculated_before_and_after_a_call() {
-    let scene = scene();
-    let ask = |path: &str, body: Value| {
-        scene
-            .gateway
-            .send(&Request::post(path, &body).bearer(text(&scene.ann["key"])))
-    };
-    let messages = json!([{"role": "user", "content": "hi"}]);
-    let answer = ask(
-        "/spend/calculate",
-        json!({"model": "m", "messages": messages}),
-    );
-    answer.assert_status(200);
-    let tokens = scene.gateway.send(
-        &Request::post(
-            "/utils/token_counter",
-            &json!({"model": "m", "messages": messages}),
-        )
-        .bearer(MASTER_KEY),
-    );
-    let tokens = tokens.json()["total_tokens"].as_i64().expect("tokens");
-    assert_eq!(pico(&answer.json()["cost"]), tokens * 1_000_000);
-
-    let usage = json!({"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18});
-    let response = json!({"id": "c", "model": "m", "choices": [], "usage": usage});
-    let answer = ask("/spend/calculate", json!({"completion_response": response}));
-    assert_eq!(pico(&answer.json()["cost"]), COST_PICO);
-    // A model that is not served has its list price.
-    let answer = ask(
-        "/spend/calculate",
-        json!({"completion_response": {"model": "openai/gpt-4o", "usage": usage}}),
-    );
-    assert_eq!(
-        pico(&answer.json()["cost"]),
-        11 * 2_500_000 + 7 * 10_000_000
-    );
-
-    let estimate = ask(
-        "/cost/estimate",
-        json!({"model": "m", "input_tokens": 11, "output_tokens": 7, "cache_read_input_tokens": 4,
-            "num_requests_per_day": 10, "num_requests_per_month": 300}),
-    );
-    estimate.assert_status(200);
-    let estimate = estimate.json();
-    assert_eq!(pico(&estimate["cost_per_request"]), COST_PICO, "{estimate}");
-    assert_eq!(pico(&estimate["input_cost_per_request"]), 11_000_000);
-    assert_eq!(pico(&estimate["output_cost_per_request"]), 14_000_000);
-    assert_eq!(pico(&estimate["daily_cost"]), 10 * COST_PICO);
-    assert_eq!(pico(&estimate["monthly_cost"]), 300 * COST_PICO);
-    assert_eq!(estimate["input_tokens"], 11);
-    assert_eq!(estimate["provider"], "openai");
-
-    for (path, body, status, param) in [
-        ("/spend/calculate", json!({}), 400, "model"),
-        ("/spend/calculate", json!({"model": "m"}), 400, "messages"),
-        (
-            "/spend/calculate",
-            json!({"model": "no-such", "messages": messages}),
-            400,
-            "model",
-        ),
-        (
-            "/spend/calculate",
-            json!({"completion_response": {"model": "m"}}),
-            400,
-            "completion_response",
-        ),
-        ("/cost/estimate", json!({"model": "m"}), 400, "request_body"),
-        (
-            "/cost/estimate",
-            json!({"model": "no-such", "input_tokens": 1, "output_tokens": 1}),
-            404,
-            "model",
-        ),
-        (
-            "/cost/estimate",
-            json!({"model": "m", "input_tokens": 1, "output_tokens": 1, "reasoning_tokens": 2}),
-            400,
-            "reasoning_tokens",
-        ),
-    ] {
-        let err = ask(path, body).assert_error(status, "invalid_request_error");
-        assert_eq!(err["param"], param, "{path}");
-    }
-}
-
-#[test]
 fn reports_are_the_same_after_a_restart() {
     let scene = scene();
     let path = format!("/user/daily/activity?{}", dates());
@@ -739,57 +594,4 @@ fn reports_are_the_same_after_a_restart() {
     let gateway = home.start();
     let after = gateway.send(&Request::get(&path).bearer(MASTER_KEY));
     assert_eq!(after.json(), before);
-}
-
-#[test]
-fn old_rows_go_and_what_was_spent_stays() {
-    let upstream = Upstream::answering(whole_or_streamed);
-    let config = ConfigText::one("m", &upstream)
-        .general("maximum_spend_logs_retention_period: 30d")
-        .general("maximum_spend_logs_retention_interval: 1s")
-        .with_master_key();
-    let (home, gateway) = start(&config);
-    let gateway = gateway.with_master_key();
-    gateway.chat("m").assert_status(200);
-    gateway.stop();
-    // As if that had been forty days ago.
-    let store = Connection::open(home.path().join("trunkline.db")).expect("the store opens");
-    let then = UnixMs::now().0 - 40 * 86_400_000;
-    let aged = store.execute(
-        "UPDATE spend_logs SET id = ?1",
-        [RequestId::generate(then, 1).to_string()],
-    );
-    assert_eq!(aged.expect("the row is aged"), 1);
-    for roll_up in [
-        "daily_spend",
-        "daily_team_spend",
-        "daily_subject_spend",
-        "daily_label_spend",
-    ] {
-        store
-            .execute(
-                &format!("UPDATE {roll_up} SET day = ?1"),
-                [(then / 86_400_000).to_string()],
-            )
-            .expect("its sums are aged");
-    }
-    drop(store);
-
-    let gateway = home.start().with_master_key();
-    gateway.chat("m").assert_status(200);
-
-    eventually("the old row is gone", &(1, 1), || rows(&home));
-    let spent = gateway.send(&Request::get("/user/spend").bearer(MASTER_KEY));
-    assert_eq!(pico(&spent.json()["total_spend"]), 2 * COST_PICO);
-    eventually("the removal is counted", &true, || {
-        let metrics = gateway.get("/metrics").text();
-        metrics.contains("trunkline_rows_removed_total{table=\"spend_logs\"} 1")
-    });
-    eventually("it is in the log", &json!([1]), || {
-        let logged = gateway.log_of_level("INFO");
-        let removals = logged
-            .iter()
-            .filter(|line| line["message"] == "old rows were removed");
-        removals.map(|line| line["rows"].clone()).collect()
-    });
 }
