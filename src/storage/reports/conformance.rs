@@ -11,8 +11,8 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{Pieces, SpendRecord, SpendStatus};
 
 use super::{
-    Aging, Days, Facet, KeyName, LogColumn, LogFilter, LogQuery, MOST_WALKED, Of, Order, SumLine,
-    Sums, Tally, Which,
+    Aging, Counting, Days, Facet, KeyName, LogColumn, LogFilter, LogQuery, MOST_WALKED, Of, Order,
+    SumLine, Sums, Tally, Which,
 };
 use crate::storage::conformance::{NOON, insert_key, key, row, window};
 use crate::storage::{StorageError, Store};
@@ -112,8 +112,12 @@ fn summed(rows: &[SpendRecord], question: &Sums) -> Vec<SumLine> {
             let tally = lines
                 .entry((question.by_day.then_some(day), key))
                 .or_default();
-            let successful = u64::from(row.status == SpendStatus::Success);
             tally.requests += 1;
+            tally.spend += row.cost.unwrap_or_default();
+            if question.counting == Counting::Spend {
+                continue;
+            }
+            let successful = u64::from(row.status == SpendStatus::Success);
             tally.successful += successful;
             tally.failed += 1 - successful;
             tally.unpriced += u64::from(row.cost.is_none());
@@ -123,7 +127,6 @@ fn summed(rows: &[SpendRecord], question: &Sums) -> Vec<SumLine> {
             tally.cache_read_tokens += row.usage.cache_read;
             tally.cache_write_tokens += row.usage.cache_write_5m;
             tally.duration_ms += row.ended_at.0 - row.started_at.0;
-            tally.spend += row.cost.unwrap_or_default();
         }
     }
     if lines.is_empty() && !question.by_day && question.by.is_empty() {
@@ -141,6 +144,7 @@ fn ask(of: Vec<Of>, by_day: bool, by: &[Facet]) -> Sums {
         of,
         by_day,
         by: by.to_vec(),
+        counting: Counting::All,
         order: Order::Name(1000),
     }
 }
@@ -213,6 +217,10 @@ pub(in crate::storage) async fn sums_agree_with_the_rows_however_they_are_asked_
     questions.push(Sums {
         days: middle,
         ..ask(vec![], true, &[Key, User])
+    });
+    questions.push(Sums {
+        counting: Counting::Spend,
+        ..ask(vec![], false, &[EndUser])
     });
 
     let answers = store.reports.sums(questions.clone()).await.unwrap();

@@ -97,8 +97,19 @@ pub struct Sums {
     pub by_day: bool,
     /// One line for each combination of these, besides.
     pub by: Vec<Facet>,
+    /// Which of the sums.
+    pub counting: Counting,
     /// Order and number of the lines.
     pub order: Order,
+}
+
+/// Which columns are added up. Adding up costs more than reading where there are many lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// Requests and what they cost; everything else is zero.
+    Spend,
+    /// Everything in [`Tally`].
+    All,
 }
 
 /// One line of the answer to [`Sums`].

@@ -6,8 +6,13 @@ use trunkline_actors::ids::RequestId;
 use super::log_rows;
 use super::statement::{Dialect, Statement};
 use super::sums;
-use super::{Days, Facet, LogColumn, LogFilter, LogQuery, Of, Order, Sums};
+use super::{Counting, Days, Facet, LogColumn, LogFilter, LogQuery, Of, Order, Sums};
 use crate::storage::conformance::NOON;
+
+const MONTH: Days = Days {
+    first: 19_970,
+    last: 20_000,
+};
 
 /// All of them.
 pub(in crate::storage) fn statements(dialect: Dialect) -> Vec<Statement> {
@@ -21,23 +26,32 @@ pub(in crate::storage) fn statements(dialect: Dialect) -> Vec<Statement> {
     sums.chain(pages.flatten()).collect()
 }
 
+/// The question with most lines to add up.
+pub(in crate::storage) fn dearest_customers() -> Sums {
+    Sums {
+        days: MONTH,
+        of: Vec::new(),
+        by_day: false,
+        by: vec![Facet::EndUser],
+        counting: Counting::Spend,
+        order: Order::Spend(100),
+    }
+}
+
 fn questions() -> Vec<Sums> {
     use Facet::{
         CallType, EndUser, Key, Model, ModelGroup, Organisation, Provider, Tag, Team, User,
     };
-    let days = Days {
-        first: 19_970,
-        last: 20_000,
-    };
     let ask = |of: Vec<Of>, by_day: bool, by: &[Facet], order| Sums {
-        days,
+        days: MONTH,
         of,
         by_day,
         by: by.to_vec(),
+        counting: Counting::All,
         order,
     };
     let breakdowns = [Model, ModelGroup, Provider, CallType, Key];
-    let mut all = Vec::new();
+    let mut all = vec![dearest_customers()];
     for facet in [Key, ModelGroup, Provider, Tag, EndUser, Team, User] {
         all.push(ask(Vec::new(), false, &[facet], Order::Spend(100)));
         all.push(ask(Vec::new(), true, &[facet], Order::SpendOfEachDay(100)));

@@ -3,7 +3,7 @@
 use trunkline_actors::ids::SubjectKind;
 
 use super::statement::{Arg, Dialect, Statement};
-use super::{Facet, Order, Sums, Which};
+use super::{Counting, Facet, Order, Sums, Which};
 use crate::storage::books::COUNTS;
 
 /// A roll-up, with the condition that picks the sort of its lines.
@@ -49,7 +49,10 @@ pub(in crate::storage) fn statement(dialect: Dialect, question: &Sums) -> Option
         columns.push(format!("{column} AS {name}"));
         grouped.push(column);
     }
-    columns.extend(COUNTS.map(|count| sum(dialect, count)));
+    columns.extend(COUNTS.map(|count| match question.counting {
+        Counting::Spend if !matches!(count, "requests" | "spend") => nothing(dialect, count),
+        Counting::Spend | Counting::All => sum(dialect, count),
+    }));
 
     let mut conditions = Vec::new();
     if let Some(kind) = from.kind {
@@ -128,6 +131,14 @@ fn sum(dialect: Dialect, count: &str) -> String {
         (Dialect::Postgres, _) => {
             format!("least(coalesce(sum({count}), 0), 9000000000000000000)::bigint AS {count}")
         }
+    }
+}
+
+/// In place of a sum that nobody asked for.
+fn nothing(dialect: Dialect, count: &str) -> String {
+    match dialect {
+        Dialect::Sqlite => format!("0 AS {count}"),
+        Dialect::Postgres => format!("0::bigint AS {count}"),
     }
 }
 

@@ -15,8 +15,8 @@ use trunkline_actors::money::Usd;
 use super::migrate::prepare_at;
 use super::spend_reports::values;
 use crate::storage::conformance::{NOON, batches, row};
-use crate::storage::reports::plans;
-use crate::storage::reports::statement::Dialect;
+use crate::storage::reports::statement::{Dialect, Statement};
+use crate::storage::reports::{plans, sums};
 use crate::storage::{StorageError, TenantKind, open_sqlite};
 
 #[tokio::test]
@@ -124,6 +124,27 @@ async fn queries_by_key_user_and_time_use_an_index() {
     }
 }
 
+fn plan(connection: &Connection, statement: &Statement) -> Vec<String> {
+    let explain = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+    let mut explained = connection.prepare(&explain).unwrap();
+    let args = params_from_iter(values(&statement.args));
+    let steps = explained.query_map(args, |row| row.get(3)).unwrap();
+    steps.collect::<Result<_, _>>().unwrap()
+}
+
+#[tokio::test]
+async fn the_dearest_subjects_of_some_days_are_found_in_an_index_alone() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trunkline.db");
+    drop(open_sqlite(&path).await.unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let dearest = plans::dearest_customers();
+    let statement = sums::statement(Dialect::Sqlite, &dearest).unwrap();
+    let steps = plan(&connection, &statement);
+    let first = "USING COVERING INDEX daily_subject_spend_by_day (kind=? AND day>? AND day<?)";
+    assert!(steps[0].ends_with(first), "{steps:?}");
+}
+
 #[tokio::test]
 async fn no_question_of_an_endpoint_reads_a_whole_table() {
     let dir = TempDir::new().unwrap();
@@ -131,14 +152,7 @@ async fn no_question_of_an_endpoint_reads_a_whole_table() {
     drop(open_sqlite(&path).await.unwrap());
     let connection = Connection::open(&path).unwrap();
     for statement in plans::statements(Dialect::Sqlite) {
-        let explain = format!("EXPLAIN QUERY PLAN {}", statement.sql);
-        let mut explained = connection.prepare(&explain).unwrap();
-        let args = params_from_iter(values(&statement.args));
-        let steps: Vec<String> = explained
-            .query_map(args, |row| row.get(3))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
+        let steps = plan(&connection, &statement);
         let whole = steps.iter().find(|step| {
             let table = step.strip_prefix("SCAN ").unwrap_or_default();
             // Along an index, as far as the page goes.

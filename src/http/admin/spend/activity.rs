@@ -18,7 +18,7 @@ use super::sums;
 use crate::auth::Identity;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own};
-use crate::storage::reports::{Facet, Of, Order, SumLine, Sums};
+use crate::storage::reports::{Counting, Facet, Of, Order, SumLine, Sums};
 
 /// Models told of (LiteLLM's number).
 const MODELS: usize = 10;
@@ -77,6 +77,7 @@ fn question(identity: &Identity, call: &Call, by: Vec<Facet>) -> Result<Sums, Ap
         of,
         by_day: true,
         by,
+        counting: Counting::All,
         order: Order::Name(MOST_LINES),
     })
 }

@@ -28,7 +28,9 @@ use crate::auth::Identity;
 use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
-use crate::storage::reports::{Days, Facet, KeyName, Of, Order, SumLine, Sums, Tally, Which};
+use crate::storage::reports::{
+    Counting, Days, Facet, KeyName, Of, Order, SumLine, Sums, Tally, Which,
+};
 
 /// Names in a break-down of a day.
 const NAMES: u32 = 100;
@@ -154,6 +156,7 @@ async fn activity(
         of: all.clone(),
         by_day: true,
         by,
+        counting: Counting::All,
         order: Order::SpendOfEachDay(page.names),
     };
     let questions = [Vec::new(), vec![entity]]

@@ -28,7 +28,7 @@ use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
 use crate::http::time::iso;
-use crate::storage::reports::{Days, Facet, KeyName, Of, Order, SumLine, Sums};
+use crate::storage::reports::{Counting, Days, Facet, KeyName, Of, Order, SumLine, Sums};
 use crate::storage::{KeyPage, TenantKind, TenantPage, TenantRow};
 
 /// LiteLLM's number of models, and its number of customers.
@@ -66,6 +66,7 @@ fn dearest(facet: Facet, days: Days, of: Vec<Of>, most: u32) -> Sums {
         of,
         by_day: false,
         by: vec![facet],
+        counting: Counting::Spend,
         order: Order::Spend(most),
     }
 }
@@ -269,6 +270,7 @@ pub(crate) async fn teams(_caller: Caller<View>, call: Call) -> Result<HttpRespo
         of: Vec::new(),
         by_day: true,
         by: vec![Facet::Team],
+        counting: Counting::Spend,
         order: Order::SpendOfEachDay(MANY),
     };
     let asked = [dearest(Facet::Team, days, Vec::new(), MANY), by_day];
@@ -330,6 +332,7 @@ pub(crate) async fn days(_caller: Caller<View>, call: Call) -> Result<HttpRespon
         of: key.into_iter().collect(),
         by_day: true,
         by: Vec::new(),
+        counting: Counting::Spend,
         order: Order::Name(MOST),
     };
     let [lines] = sums(&call, [asked]).await?;

@@ -34,7 +34,7 @@ use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own};
 use crate::storage::reports::{
-    Days, Facet, LogColumn, LogFilter, LogPage, LogQuery, Of, Order, Sums,
+    Counting, Days, Facet, LogColumn, LogFilter, LogPage, LogQuery, Of, Order, Sums,
 };
 
 /// Rows that can be reached without a cursor, and to which they are counted (LiteLLM's cap).
@@ -124,6 +124,7 @@ async fn by_day(call: &Call, days: Days, of: Vec<Of>) -> Result<HttpResponse, Ap
         of: of.clone(),
         by_day: true,
         by,
+        counting: Counting::Spend,
         order: Order::Name(MOST_LINES),
     };
     let questions = [

@@ -25,7 +25,7 @@ use super::sums;
 use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
-use crate::storage::reports::{Facet, Of, Order, SumLine, Sums};
+use crate::storage::reports::{Counting, Facet, Of, Order, SumLine, Sums};
 
 /// Lines that a report is made of. More is said to be too many, and not left out.
 const MOST_LINES: u32 = 100_000;
@@ -173,6 +173,7 @@ async fn lines(
         of,
         by_day,
         by,
+        counting: Counting::All,
         order: Order::Name(MOST_LINES + 1),
     };
     let [lines] = sums(call, [asked]).await?;

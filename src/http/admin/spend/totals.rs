@@ -20,7 +20,7 @@ use crate::http::admin::PlainUsd;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
 use crate::http::time::iso;
-use crate::storage::reports::{Facet, Of, Order, Sums};
+use crate::storage::reports::{Counting, Facet, Of, Order, Sums};
 use crate::storage::{TenantKind, Terms};
 
 /// `/global/spend` looks this far back (LiteLLM's view is called monthly and is 30 days).
@@ -103,6 +103,7 @@ async fn of_member(call: &Call, user: &str, team: &str) -> Result<HttpResponse, 
         of: vec![Of::one(Facet::User, user), Of::one(Facet::Team, team)],
         by_day: false,
         by: vec![facet],
+        counting: Counting::All,
         order: Order::Name(MOST_LINES),
     };
     let [models, keys] = sums(call, [by(Facet::ModelGroup), by(Facet::Key)]).await?;

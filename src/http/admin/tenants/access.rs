@@ -12,7 +12,7 @@ use super::family::Family;
 use crate::auth::{DEFAULT_USER, Identity, Role};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
-use crate::storage::reports::{Facet, Of, Order, Sums};
+use crate::storage::reports::{Counting, Facet, Of, Order, Sums};
 use crate::storage::{TenantKind, TenantRow, TenantScope};
 
 /// The tenant of that id, of which the caller has at least that much.
@@ -94,6 +94,7 @@ async fn check_unused(call: &Call, row: &TenantRow) -> Result<(), ApiError> {
         of: vec![Of::one(facet, row.id.as_str())],
         by_day: false,
         by: vec![facet],
+        counting: Counting::Spend,
         order: Order::Name(1),
     };
     ship(call).await;
