@@ -63,6 +63,7 @@ pub use priced::Priced;
 pub use recording::{Recording, RecordingState};
 pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
+pub(crate) use target::dialect;
 pub use target::{Target, Targets};
 
 use self::admit::Payers;

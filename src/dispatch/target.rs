@@ -287,7 +287,7 @@ fn is_oauth(config: &DeploymentConfig) -> bool {
             .is_some_and(|key| key.expose().starts_with(OAUTH_TOKEN))
 }
 
-fn dialect(provider: &Provider) -> Dialect {
+pub(crate) fn dialect(provider: &Provider) -> Dialect {
     match provider.dialect {
         config::Dialect::Anthropic => Dialect::Anthropic,
         config::Dialect::OpenAi | config::Dialect::NotYet => Dialect::OpenAi,

@@ -14,6 +14,7 @@ mod middleware;
 pub mod model_call;
 pub mod openai;
 pub mod routes;
+mod served;
 mod time;
 pub mod utils;
 

@@ -189,6 +189,65 @@ fn deployments_are_shown_to_a_key_only_as_far_as_it_may_use_them() {
 }
 
 #[test]
+fn a_group_is_told_of_as_its_deployments_together() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let base_url = upstream.base_url();
+    let text = ConfigText::new().one_attempt().with_master_key().text();
+    let home = Home::with_text(&format!(
+        "model_list:\n  - model_name: pair\n    litellm_params: {{model: openai/gpt-4o, api_base: {base_url}, api_key: k, rpm: 5}}\n    \
+         model_info: {{supports_vision: false, max_input_tokens: 1000}}\n  - model_name: pair\n    litellm_params: {{model: anthropic/claude-3-5-haiku-20241022, \
+         api_base: {base_url}, api_key: k, rpm: 6, input_cost_per_token: 0.5}}\n    model_info: {{supports_vision: true, max_input_tokens: 2000}}\n  \
+         - model_name: alone\n    litellm_params: {{model: openai/gpt-4o, api_base: {base_url}, api_key: k}}\n{text}"
+    ));
+    let gateway = home.start();
+    let all = |query: &str, key: &str| {
+        let request = Request::get(&format!("/model_group/info{query}")).bearer(key);
+        gateway.send(&request).json()["data"].clone()
+    };
+
+    let pair = &all("?model_group=pair", MASTER_KEY)[0];
+    assert_eq!(pair["model_group"], "pair");
+    assert_eq!(pair["providers"], json!(["anthropic", "openai"]));
+    assert_eq!(pair["max_input_tokens"], 2000);
+    assert_eq!(pair["input_cost_per_token"], json!(0.5));
+    assert_eq!(
+        (&pair["rpm"], &pair["tpm"], &pair["supports_vision"]),
+        (&json!(11), &Value::Null, &json!(true))
+    );
+    let params = pair["supported_openai_params"].as_array().expect("a list");
+    assert!(params.contains(&json!("temperature")) && !params.contains(&json!("seed")));
+    assert_eq!(all("", MASTER_KEY).as_array().map(Vec::len), Some(2));
+    let key = generate_key(&gateway, &json!({"models": ["alone"]}));
+    assert_eq!(all("", &key)[0]["model_group"], "alone");
+    assert_eq!(all("?model_group=pair", &key), json!([]));
+}
+
+#[test]
+fn what_a_model_takes_is_told_by_name() {
+    let (_upstream, _home, gateway) = scene();
+    let ask = |query: &str| {
+        let path = format!("/utils/supported_openai_params{query}");
+        gateway.send(&Request::get(&path).bearer(MASTER_KEY))
+    };
+    let takes = |model: &str, param: &str| {
+        let answer = ask(&format!("?model={model}"));
+        answer.assert_status(200);
+        let params = answer.json()["supported_openai_params"].clone();
+        params.as_array().expect("a list").contains(&json!(param))
+    };
+
+    assert!(takes("nickname", "temperature"));
+    assert!(takes("openai/gpt-4o", "temperature"));
+    assert!(!takes("openai/o3-mini", "temperature"));
+    // Served by nobody here, and known.
+    assert!(!takes("anthropic/claude-3-haiku-20240307", "seed"));
+    for query in ["", "?model=", "?model=who-knows"] {
+        let error = ask(query).assert_error(400, "invalid_request_error");
+        assert_eq!(error["param"], "model", "{query}");
+    }
+}
+
+#[test]
 fn a_path_may_name_a_model_with_a_slash() {
     let (upstream, _home, gateway) = scene();
     let mut body = chat_request_body("x");

@@ -14,6 +14,7 @@
 //! | [`usage`] | token usage as disjoint parts |
 //! | [`error`] | kinds of upstream errors and how each looks to the client |
 //! | [`schema`] | JSON schemas made fit for a provider: one walk, a table of rules for each |
+//! | [`supported_params()`] | which of OpenAI's chat parameters a model takes |
 //! | [`tool_names`] | tools sent under other names, and given their own back |
 //! | [`exchange`], [`relay`] | one exchange: which translators it needs, for whole answers and for streams |
 //! | [`openai`] | the OpenAI dialect: encode, decode, stream, errors, replies made by the gateway itself |
@@ -39,9 +40,11 @@ pub mod relay;
 pub mod request;
 pub mod schema;
 pub mod sse;
+mod supported;
 pub mod tool_names;
 pub mod usage;
 
 pub use error::{UpstreamError, UpstreamErrorKind};
 pub use request::{BadRequest, Endpoint, RequestPeek};
+pub use supported::supported_params;
 pub use usage::Usage;

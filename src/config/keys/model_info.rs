@@ -67,7 +67,12 @@ const OWN: &[Key] = &[
         "the router's",
         "the same by class of error",
     ),
-    on("supports_*", Switch, "", "shown by `/model/info`"),
+    on(
+        "supports_*",
+        Switch,
+        "",
+        "shown by `/model/info` and `/model_group/info`",
+    ),
     on("tier", Text, "", "`free` or `paid`; shown by `/model/info`"),
     planned(
         Access,

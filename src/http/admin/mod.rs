@@ -4,6 +4,7 @@ pub mod audit;
 mod change;
 mod fields;
 pub mod keys;
+pub mod model_groups;
 pub mod model_info;
 pub mod prices;
 pub mod provider_budgets;

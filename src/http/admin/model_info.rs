@@ -9,9 +9,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use trunkline_actors::ids::DeploymentId;
 
-use crate::config::DeploymentConfig;
 use crate::cost::{Part, PriceBook};
-use crate::dispatch::Shared;
+use crate::dispatch::Target;
 use crate::http::error::ApiError;
 use crate::http::extract::{AboutModels, Call, Caller};
 
@@ -49,7 +48,7 @@ struct Info<'a> {
     db_model: bool,
     key: &'a str,
     litellm_provider: &'a str,
-    mode: &'a str,
+    mode: String,
     max_tokens: Option<u64>,
     max_input_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
@@ -60,6 +59,18 @@ struct Info<'a> {
     rest: &'a Map<String, Value>,
 }
 
+/// What is known of a deployment's model: what the config says, else the price book.
+pub(super) struct Facts {
+    pub(super) mode: String,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) max_input_tokens: Option<u64>,
+    pub(super) max_output_tokens: Option<u64>,
+    /// USD per token, as all prices here.
+    pub(super) input: Option<Decimal>,
+    pub(super) output: Option<Decimal>,
+    cache_read: Option<Decimal>,
+}
+
 /// All of them, or the one named by `?litellm_model_id=`.
 pub(crate) async fn list(
     caller: Caller<AboutModels>,
@@ -67,28 +78,24 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let wanted = call.query("litellm_model_id");
     let app = call.app();
-    let prices = app.shared.prices.load();
-    let data = app
+    let deployments = app
         .config
         .deployments
         .iter()
         .filter(|deployment| wanted.as_ref().is_none_or(|id| deployment.id == *id))
-        .filter(|deployment| caller.identity.may_use(deployment))
-        .map(|deployment| row(&app.shared, &prices, deployment))
+        .filter(|deployment| caller.identity.may_use(deployment));
+    let (targets, prices) = (&app.shared.targets, app.shared.prices.load());
+    let data = deployments
+        .filter_map(|deployment| targets.get(&DeploymentId::from(deployment.id.as_str())))
+        .map(|target| row(&prices, target))
         .collect();
     Ok(HttpResponse::Ok().json(List { data }))
 }
 
-fn row<'a>(shared: &Shared, prices: &'a PriceBook, deployment: &'a DeploymentConfig) -> Row<'a> {
+fn row<'a>(prices: &PriceBook, target: &'a Target) -> Row<'a> {
+    let deployment = &target.config;
     let info = &deployment.model_info;
-    let listed = deployment.listed(prices, &deployment.upstream_model);
-    let target = shared
-        .targets
-        .get(&DeploymentId::from(deployment.id.as_str()));
-    let price = target
-        .and_then(|target| target.price(&deployment.upstream_model))
-        .map(|known| Arc::clone(known.price()))
-        .unwrap_or_default();
+    let facts = Facts::of(prices, target, &deployment.upstream_model);
     Row {
         model_name: &deployment.model_name,
         litellm_params: Params {
@@ -108,29 +115,48 @@ fn row<'a>(shared: &Shared, prices: &'a PriceBook, deployment: &'a DeploymentCon
                 .as_deref()
                 .unwrap_or(&deployment.upstream_model),
             litellm_provider: deployment.provider.name,
-            mode: info
-                .mode
-                .as_deref()
-                .or_else(|| listed.map(|entry| entry.mode.as_str()))
-                .unwrap_or("chat"),
-            max_tokens: info
-                .max_tokens
-                .or(listed.and_then(|entry| entry.max_output_tokens)),
-            max_input_tokens: info
-                .max_input_tokens
-                .or(listed.and_then(|entry| entry.max_input_tokens)),
-            max_output_tokens: info
-                .max_output_tokens
-                .or(listed.and_then(|entry| entry.max_output_tokens)),
-            input_cost_per_token: price.of(Part::Input).and_then(number),
-            output_cost_per_token: price.of(Part::Output).and_then(number),
-            cache_read_input_token_cost: price.of(Part::CacheRead).and_then(number),
+            mode: facts.mode,
+            max_tokens: facts.max_tokens,
+            max_input_tokens: facts.max_input_tokens,
+            max_output_tokens: facts.max_output_tokens,
+            input_cost_per_token: facts.input.and_then(number),
+            output_cost_per_token: facts.output.and_then(number),
+            cache_read_input_token_cost: facts.cache_read.and_then(number),
             rest: &info.rest,
         },
     }
 }
 
+// === impl Facts ===
+
+impl Facts {
+    pub(super) fn of(prices: &PriceBook, target: &Target, upstream_model: &str) -> Self {
+        let info = &target.config.model_info;
+        let listed = target.config.listed(prices, upstream_model);
+        let listed_output = listed.and_then(|entry| entry.max_output_tokens);
+        let price = target
+            .price(upstream_model)
+            .map(|known| Arc::clone(known.price()))
+            .unwrap_or_default();
+        Self {
+            mode: info
+                .mode
+                .clone()
+                .or_else(|| listed.map(|entry| entry.mode.clone()))
+                .unwrap_or_else(|| "chat".to_owned()),
+            max_tokens: info.max_tokens.or(listed_output),
+            max_input_tokens: info
+                .max_input_tokens
+                .or(listed.and_then(|entry| entry.max_input_tokens)),
+            max_output_tokens: info.max_output_tokens.or(listed_output),
+            input: price.of(Part::Input),
+            output: price.of(Part::Output),
+            cache_read: price.of(Part::CacheRead),
+        }
+    }
+}
+
 /// A price as a plain JSON number, digit for digit.
-fn number(price: Decimal) -> Option<Box<RawValue>> {
+pub(super) fn number(price: Decimal) -> Option<Box<RawValue>> {
     RawValue::from_string(price.normalize().to_string()).ok()
 }

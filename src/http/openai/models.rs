@@ -25,8 +25,8 @@ struct List {
 }
 
 #[derive(Serialize)]
-struct Model {
-    id: String,
+pub(crate) struct Model {
+    pub(crate) id: String,
     object: &'static str,
     created: u64,
     owned_by: &'static str,
@@ -72,7 +72,7 @@ pub(crate) async fn show(
 }
 
 /// With `healthy_only`, without groups whose checks all failed. Groups in the order of the config, a provider wildcard as the models of it that the price book knows, then aliases.
-fn visible(app: &App, identity: &Identity, healthy_only: bool) -> Vec<Model> {
+pub(crate) fn visible(app: &App, identity: &Identity, healthy_only: bool) -> Vec<Model> {
     let mut seen = HashSet::new();
     let mut models = Vec::new();
     let mut add = |id: &str, upstream_model: &str, deployment: &DeploymentConfig| {

@@ -83,5 +83,15 @@ fn about_models() -> Vec<Entry> {
             "Deployments with prices and limits, secrets removed",
             admin::model_info::list,
         ),
+        get(
+            &["/model_group/info"],
+            "Models that the caller may use, with windows, prices and what they support",
+            admin::model_groups::list,
+        ),
+        get(
+            &["/utils/supported_openai_params"],
+            "Which of OpenAI's chat parameters a model takes",
+            utils::supported_params::list,
+        ),
     ]
 }

@@ -24,6 +24,7 @@ use crate::auth::Identity;
 use crate::dispatch::DispatchError;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AboutModels, Call, Caller};
+use crate::http::served::served;
 use crate::tokenizer::{CountError, Tokenizer, count_chat_in_background};
 
 #[derive(Debug, Serialize)]
@@ -81,20 +82,12 @@ fn model(body: &Bytes) -> Result<String, ApiError> {
 /// The provider's model that the name stands for, `base_model` first; the name itself if it stands for none that the caller
 /// may use: any model can be counted for.
 fn model_used(app: &App, identity: &Identity, name: &str) -> String {
-    let table = app.shared.routing.load();
-    let Some(resolved) = table.resolve(name) else {
+    let first = served(app, identity, name).and_then(|served| served.into_iter().next());
+    let Some(first) = first else {
         return name.to_owned();
     };
-    resolved
-        .deployments()
-        .find_map(|(id, upstream_model)| {
-            let mut all = app.config.deployments.iter();
-            let deployment = all.find(|deployment| deployment.id == id.as_str())?;
-            let may_use = identity.may_use_as(name, deployment) || identity.may_use(deployment);
-            let base = deployment.model_info.base_model.as_deref();
-            may_use.then(|| base.unwrap_or(upstream_model).to_owned())
-        })
-        .unwrap_or_else(|| name.to_owned())
+    let base = first.target.config.model_info.base_model.clone();
+    base.unwrap_or(first.upstream_model)
 }
 
 impl From<CountError> for ApiError {

@@ -72,6 +72,7 @@ fn query(path: &str) -> String {
         "/team/spend/report" => format!("{DATES}&team_id=team-zebra"),
         "/organization/spend/report" => format!("{DATES}&organization_id=org-zebra"),
         "/health/services" => "service=database".to_owned(),
+        "/utils/supported_openai_params" => "model=m".to_owned(),
         path if path.contains("spend") || path.contains("activity") => DATES.to_owned(),
         _ => return path.to_owned(),
     };

@@ -28,6 +28,8 @@ pub mod stream;
 mod types;
 pub mod usage;
 
+pub(crate) use self::encode::takes_param;
+
 /// The tool by which models without structured outputs answer in a wanted form: its input is the answer's text. A client's
 /// own tool of this name is sent under another (see [`encode`]), so the name alone says what a call of it is.
 const JSON_TOOL: &str = "json_tool_call";

@@ -28,3 +28,5 @@ pub mod stream;
 mod tests;
 mod types;
 pub mod usage;
+
+pub(crate) use self::params::takes_param;

@@ -69,15 +69,30 @@ pub(super) fn is_unsupported(
     if endpoint != Endpoint::ChatCompletions || !is_openai(provider) || value.get() == "null" {
         return false;
     }
-    let refuses = match family(model) {
-        Family::Plain => false,
-        Family::OSeries | Family::Gpt5 => true,
-        Family::Gpt5Point => effort.is_some_and(|effort| effort != "none"),
+    refuses(model, effort, key) && (key != "temperature" || !is_one(value))
+}
+
+/// Whether the chat parameter may have any value with this model, asked for without an effort.
+pub(crate) fn takes_param(provider: &str, model: &str, param: &str) -> bool {
+    match param {
+        "thinking" => takes_thinking(provider),
+        "reasoning_effort" => takes_effort(provider, model),
+        _ => !is_openai(provider) || !refuses(model, None, param),
+    }
+}
+
+/// Whether one of `OpenAI`'s models refuses values of the parameter.
+fn refuses(model: &str, effort: Option<&str>, param: &str) -> bool {
+    let family = family(model);
+    let samples = match family {
+        Family::Plain => true,
+        Family::OSeries | Family::Gpt5 => false,
+        Family::Gpt5Point => effort.is_none_or(|effort| effort == "none"),
     };
-    refuses
-        && (SAMPLING.contains(&key)
-            || (key == "stop" && family(model) == Family::Gpt5)
-            || (key == "temperature" && !is_one(value)))
+    !samples
+        && (SAMPLING.contains(&param)
+            || param == "temperature"
+            || (param == "stop" && family == Family::Gpt5))
 }
 
 /// `OpenAI` itself, at home or with Azure, whose rules are known.

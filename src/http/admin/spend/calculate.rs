@@ -25,6 +25,7 @@ use crate::cost::{CostBreakdown, Price, ServiceTier, Units, cost};
 use crate::http::admin::PlainUsd;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AboutModels, Call, Caller};
+use crate::http::served::served;
 use crate::tokenizer::{Tokenizer, count_chat_in_background};
 
 #[derive(Serialize)]
@@ -156,16 +157,12 @@ pub(super) fn priced(
     name: &str,
     unknown: Code,
 ) -> Result<Priced, ApiError> {
-    let served = app.shared.routing.load().resolve(name);
-    if let Some(resolved) = served {
-        let found = resolved.deployments().find_map(|(id, upstream_model)| {
-            let target = app.shared.targets.get(id)?;
-            let config = &target.config;
-            let may_use = identity.may_use_as(name, config) || identity.may_use(config);
-            let price = target.price(upstream_model)?;
-            may_use.then(|| Priced {
-                model: upstream_model.to_owned(),
-                provider: config.provider.name.to_owned(),
+    if let Some(served) = served(app, identity, name) {
+        let found = served.into_iter().find_map(|served| {
+            let price = served.target.price(&served.upstream_model)?;
+            Some(Priced {
+                model: served.upstream_model,
+                provider: served.target.config.provider.name.to_owned(),
                 price: Arc::clone(price.price()),
             })
         });

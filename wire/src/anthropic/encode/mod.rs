@@ -33,6 +33,7 @@ mod thinking;
 mod tools;
 
 use self::body::Body;
+pub(crate) use self::params::takes_param;
 use self::target::Target;
 use crate::BadRequest;
 use crate::chat::ChatRequest;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::body::Body;
 use super::target::Target;
 use crate::BadRequest;
+use crate::anthropic::models::{self, Thinking};
 use crate::chat::ChatRequest;
 use crate::overrides::is_gateway_field;
 
@@ -51,6 +52,16 @@ const SAMPLING: &[(&str, Option<f64>)] = &[
     ("top_p", Some(1.0)),
     ("top_k", None),
 ];
+
+/// Whether the chat parameter may have any value with this model.
+pub(crate) fn takes_param(model: &str, param: &str) -> bool {
+    let model = models::named(model);
+    match param {
+        "thinking" | "reasoning_effort" => model.thinking != Thinking::No,
+        _ if SAMPLING.iter().any(|(name, _)| *name == param) => model.sampling,
+        _ => !UNSUPPORTED.iter().any(|(name, _)| *name == param),
+    }
+}
 
 pub(super) fn write(
     chat: &ChatRequest,
