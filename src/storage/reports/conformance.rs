@@ -117,13 +117,16 @@ fn summed(rows: &[SpendRecord], question: &Sums) -> Vec<SumLine> {
             if question.counting == Counting::Spend {
                 continue;
             }
+            tally.prompt_tokens += row.usage.prompt_tokens;
+            tally.completion_tokens += row.usage.completion_tokens;
+            if question.counting == Counting::Tokens {
+                continue;
+            }
             let successful = u64::from(row.status == SpendStatus::Success);
             tally.successful += successful;
             tally.failed += 1 - successful;
             tally.unpriced += u64::from(row.cost.is_none());
             tally.cache_hits += u64::from(row.cache_hit);
-            tally.prompt_tokens += row.usage.prompt_tokens;
-            tally.completion_tokens += row.usage.completion_tokens;
             tally.cache_read_tokens += row.usage.cache_read;
             tally.cache_write_tokens += row.usage.cache_write_5m;
             tally.duration_ms += row.ended_at.0 - row.started_at.0;
@@ -218,10 +221,12 @@ pub(in crate::storage) async fn sums_agree_with_the_rows_however_they_are_asked_
         days: middle,
         ..ask(vec![], true, &[Key, User])
     });
-    questions.push(Sums {
-        counting: Counting::Spend,
-        ..ask(vec![], false, &[EndUser])
-    });
+    for counting in [Counting::Spend, Counting::Tokens] {
+        questions.push(Sums {
+            counting,
+            ..ask(vec![], false, &[EndUser])
+        });
+    }
 
     let answers = store.reports.sums(questions.clone()).await.unwrap();
 

@@ -108,6 +108,8 @@ pub struct Sums {
 pub enum Counting {
     /// Requests and what they cost; everything else is zero.
     Spend,
+    /// Tokens sent and made, too.
+    Tokens,
     /// Everything in [`Tally`].
     All,
 }

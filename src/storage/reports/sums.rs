@@ -49,9 +49,12 @@ pub(in crate::storage) fn statement(dialect: Dialect, question: &Sums) -> Option
         columns.push(format!("{column} AS {name}"));
         grouped.push(column);
     }
-    columns.extend(COUNTS.map(|count| match question.counting {
-        Counting::Spend if !matches!(count, "requests" | "spend") => nothing(dialect, count),
-        Counting::Spend | Counting::All => sum(dialect, count),
+    columns.extend(COUNTS.map(|count| {
+        if question.counting.has(count) {
+            sum(dialect, count)
+        } else {
+            nothing(dialect, count)
+        }
     }));
 
     let mut conditions = Vec::new();
@@ -139,6 +142,20 @@ fn nothing(dialect: Dialect, count: &str) -> String {
     match dialect {
         Dialect::Sqlite => format!("0 AS {count}"),
         Dialect::Postgres => format!("0::bigint AS {count}"),
+    }
+}
+
+// === impl Counting ===
+
+impl Counting {
+    fn has(self, count: &str) -> bool {
+        match self {
+            Self::Spend => matches!(count, "requests" | "spend"),
+            Self::Tokens => {
+                matches!(count, "prompt_tokens" | "completion_tokens") || Self::Spend.has(count)
+            }
+            Self::All => true,
+        }
     }
 }
 

@@ -173,7 +173,7 @@ async fn lines(
         of,
         by_day,
         by,
-        counting: Counting::All,
+        counting: Counting::Tokens,
         order: Order::Name(MOST_LINES + 1),
     };
     let [lines] = sums(call, [asked]).await?;
