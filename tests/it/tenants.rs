@@ -400,6 +400,42 @@ fn an_admin_of_an_organisation_manages_what_is_in_it() {
 }
 
 #[test]
+fn a_teams_key_is_not_told_what_its_user_spends_and_changes_nothing_of_it() {
+    let (_upstream, _home, gateway) = scene();
+    let (_lead, own) = team(&gateway, "red", &json!({}));
+    let wishes = json!({"team_id": "red", "user_id": "red-member"});
+    let of_team = generate_key(&gateway, &wishes);
+    let info = |key: &str, path: &str| told(&gateway, key, path).json();
+    let listed = |key: &str| info(key, "/user/list")["users"][0].clone();
+
+    for (path, by_team, by_user) in [
+        (
+            "/user/info",
+            info(&of_team, "/user/info"),
+            info(&own, "/user/info"),
+        ),
+        (
+            "/v2/user/info",
+            info(&of_team, "/v2/user/info"),
+            info(&own, "/v2/user/info"),
+        ),
+        ("/user/list", listed(&of_team), listed(&own)),
+    ] {
+        assert_eq!(by_team["user_id"], "red-member", "{path}: {by_team}");
+        assert_eq!(by_team.get("spend"), None, "{path}");
+        assert_eq!(by_user["spend"], 0.0, "{path}: {by_user}");
+    }
+
+    let renamed = json!({"user_id": "red-member", "user_alias": "mine", "metadata": {"a": 1}});
+    by(&gateway, &of_team, "/user/update", &renamed).assert_error(403, "auth_error");
+    let unchanged = info(&own, "/v2/user/info");
+    assert_eq!(unchanged["user_alias"], Value::Null, "{unchanged}");
+    let changed = by(&gateway, &own, "/user/update", &renamed);
+    changed.assert_status(200);
+    assert_eq!(changed.json()["data"]["spend"], 0.0);
+}
+
+#[test]
 fn an_admin_of_an_organisation_takes_no_name_that_is_on_the_books() {
     let (_upstream, _home, gateway) = scene();
     let organisation = json!({"organization_id": "acme", "organization_alias": "acme"});

@@ -19,6 +19,7 @@ use super::super::change::apply;
 use super::super::fields::Fields;
 use super::super::reach::{Hold, Reach};
 use super::access;
+use super::answer::tenant_answer;
 use super::family::{BUDGET, Family};
 use crate::auth::Identity;
 use crate::http::error::{ApiError, Code};
@@ -89,7 +90,8 @@ pub(crate) async fn budget(
     }
     let write = Write::DeleteTenant(TenantKind::Budget, id);
     apply(&call, &caller.identity, vec![write]).await?;
-    let answer = super::answer::tenant_answer(&call, &BUDGET, &row).await?;
+    let reach = Reach::of(&call, &caller.identity).await?;
+    let answer = tenant_answer(&call, &reach, &BUDGET, &row).await?;
     Ok(HttpResponse::Ok().json(answer))
 }
 

@@ -232,7 +232,7 @@ async fn told(call: &Call, identity: &Identity, team: &TenantRow) -> Result<Told
             "litellm_budget_table": shown(row)?,
         }));
     }
-    let mut info = tenant_answer(call, &TEAM, team).await?;
+    let mut info = tenant_answer(call, &reach, &TEAM, team).await?;
     info.insert("members_with_roles".to_owned(), Value::Array(roles));
     let keys = KeyFilter {
         team: Some(TeamId::new(team.id.as_str())),

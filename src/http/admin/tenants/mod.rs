@@ -51,7 +51,7 @@ pub(crate) async fn create(
     access::check_makes(&call, &reach, &identity, &row, call.request.path()).await?;
     let write = Write::InsertTenant(Box::new(row.clone()));
     apply(&call, &identity, vec![write]).await?;
-    Ok(HttpResponse::Ok().json(tenant_answer(&call, family, &row).await?))
+    Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, family, &row).await?))
 }
 
 /// Changes one; what is absent stays, `null` clears.
@@ -72,7 +72,7 @@ pub(crate) async fn update(
     access::check_moves(&reach, &before, &row)?;
     put(&call, &identity, row.clone()).await?;
     ship(&call).await;
-    let data = tenant_answer(&call, family, &row).await?;
+    let data = tenant_answer(&call, &reach, family, &row).await?;
     Ok(HttpResponse::Ok().json(json!({family.id: row.id, "data": data})))
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn show(
     let id = call.query(family.query).unwrap_or_default();
     let reach = Reach::of(&call, &identity).await?;
     let row = access::find(&call, &reach, family, &id, Hold::Sees).await?;
-    Ok(HttpResponse::Ok().json(tenant_answer(&call, family, &row).await?))
+    Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, family, &row).await?))
 }
 
 /// Shows those that the body names.
@@ -103,7 +103,7 @@ pub(crate) async fn show_named(
     let mut found = Vec::new();
     for id in family.named(&fields)? {
         let row = access::find(&call, &reach, family, &id, Hold::Sees).await?;
-        found.push(tenant_answer(&call, family, &row).await?);
+        found.push(tenant_answer(&call, &reach, family, &row).await?);
     }
     Ok(HttpResponse::Ok().json(found))
 }
@@ -120,7 +120,7 @@ pub(crate) async fn list(
     let rows = call.app().store.tenants.list(page).await?;
     let mut listed = Vec::with_capacity(rows.len());
     for row in &rows {
-        listed.push(tenant_answer(&call, family, row).await?);
+        listed.push(tenant_answer(&call, &reach, family, row).await?);
     }
     Ok(HttpResponse::Ok().json(listed))
 }
@@ -161,7 +161,7 @@ pub(crate) async fn set_blocked(
     apply(&call, &identity, writes.collect()).await?;
     let mut answers = Vec::with_capacity(rows.len());
     for row in &rows {
-        answers.push(tenant_answer(&call, family, row).await?);
+        answers.push(tenant_answer(&call, &reach, family, row).await?);
     }
     Ok(match (is_one, answers.pop()) {
         (true, Some(row)) => HttpResponse::Ok().json(row),

@@ -135,7 +135,7 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
     let id = call.query("organization_id").unwrap_or_default();
     let reach = Reach::of(&call, &caller.identity).await?;
     let row = access::find(&call, &reach, &ORGANISATION, &id, Hold::Sees).await?;
-    let mut answer = tenant_answer(&call, &ORGANISATION, &row).await?;
+    let mut answer = tenant_answer(&call, &reach, &ORGANISATION, &row).await?;
     if reach.organisation(&id) >= Hold::Manages {
         answer.insert("members".to_owned(), Value::Array(shown(&call, &id).await?));
         let filter = TenantFilter {

@@ -99,7 +99,7 @@ async fn change_models(
     }
     team.updated_at = UnixMs::now();
     put(&call, identity, team.clone()).await?;
-    Ok(HttpResponse::Ok().json(tenant_answer(&call, &TEAM, &team).await?))
+    Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, &TEAM, &team).await?))
 }
 
 /// `GET /team/permissions_list?team_id=`.
@@ -195,7 +195,7 @@ async fn with_keys(call: &Call, reach: &Reach, rows: &[TenantRow]) -> Result<Vec
     }
     let mut teams = Vec::with_capacity(rows.len());
     for row in rows {
-        let mut team = tenant_answer(call, &TEAM, row).await?;
+        let mut team = tenant_answer(call, reach, &TEAM, row).await?;
         let keys = by_team.remove(&row.id).unwrap_or_default();
         team.insert("keys".to_owned(), Value::Array(keys));
         teams.push(Value::Object(team));

@@ -65,7 +65,7 @@ pub(crate) async fn create(
     };
     writes.extend(made.iter().flat_map(MadeKey::writes));
     apply(&call, identity, writes).await?;
-    let mut answer = tenant_answer(&call, family, &row).await?;
+    let mut answer = tenant_answer(&call, &reach, family, &row).await?;
     answer.insert("key".to_owned(), Value::String(String::new()));
     if let Some(made) = made {
         let token = json!(made.row.id.as_str());
@@ -137,11 +137,7 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
         .map(|team| json!({"team_id": team.id, "team_alias": team.alias, "models": team.models}))
         .collect();
     // Its own members stand beside LiteLLM's `user_info` too.
-    let mut answer = tenant_answer(&call, &USER, &row).await?;
-    if reach.within().is_some() {
-        // What the user spends beyond the team is not for who manages the team.
-        answer.remove("spend");
-    }
+    let mut answer = tenant_answer(&call, &reach, &USER, &row).await?;
     let info = Value::Object(answer.clone());
     for (name, value) in [
         ("user_info", info),
@@ -161,7 +157,7 @@ pub(crate) async fn show_alone(caller: Caller<Own>, call: Call) -> Result<HttpRe
     ship(&call).await;
     let reach = Reach::of(&call, &caller.identity).await?;
     let row = find(&call, &reach, &USER, &id, Hold::Sees).await?;
-    Ok(HttpResponse::Ok().json(tenant_answer(&call, &USER, &row).await?))
+    Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, &USER, &row).await?))
 }
 
 /// `GET /user/list?role&user_ids&user_email&team&page&page_size`: users within reach.
@@ -176,7 +172,7 @@ pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse
     let (rows, total) = asked.rows(&call).await?;
     let mut users = Vec::with_capacity(rows.len());
     for row in &rows {
-        let mut user = tenant_answer(&call, &USER, row).await?;
+        let mut user = tenant_answer(&call, &reach, &USER, row).await?;
         let keys = KeyFilter {
             user: Some(UserId::new(row.id.as_str())),
             reach: reach.keys(),
