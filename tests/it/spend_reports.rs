@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::keys::generate;
@@ -357,6 +358,36 @@ fn lists_have_litellms_words_and_the_dearest_first() {
     assert_eq!(pico(&users[0]["spend"]), 3 * COST_PICO);
     let ben = scene.get("/spend/users?user_id=ben");
     assert_eq!(pico(&ben[0]["spend"]), COST_PICO);
+}
+
+#[test]
+fn a_team_behind_a_thousand_others_is_told_by_its_name() {
+    let scene = scene();
+    let gateway = &scene.gateway;
+    let team = json!({"team_id": "zebra", "team_alias": "Zebras"});
+    let made = gateway.send(&Request::post("/team/new", &team).bearer(MASTER_KEY));
+    made.assert_status(200);
+    let key = generate(gateway, &json!({"team_id": "zebra"}));
+    let request = Request::post("/v1/chat/completions", &chat_request_body("m"));
+    let request = request.bearer(text(&key["key"]));
+    gateway.send(&request).assert_status(200);
+    let store = Connection::open(scene.home.path().join("trunkline.db")).expect("the store opens");
+    let more = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000) \
+         INSERT INTO tenants (kind, id, alias, created_at, updated_at) \
+         SELECT 'team', 'a' || n, 'A ' || n, 0, 0 FROM numbers";
+    store.execute_batch(more).expect("a thousand teams");
+
+    let totals = scene.get("/global/spend/teams");
+    assert_eq!(totals["teams"], json!(["Zebras"]));
+    assert!(
+        list(&totals["daily_spend"])
+            .iter()
+            .all(|day| day.get("Zebras").is_some()),
+        "{totals}"
+    );
+    let daily = scene.get(&format!("/team/daily/activity?{}", dates()));
+    let entities = &daily["results"][0]["breakdown"]["entities"];
+    assert_eq!(entities["zebra"]["metadata"]["team_alias"], "Zebras");
 }
 
 #[test]

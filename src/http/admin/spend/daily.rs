@@ -172,17 +172,16 @@ async fn activity(
         .copied()
         .zip([entities].into_iter().chain(answers))
         .collect();
-    let keys = parts.iter().find(|((_, facet), _)| *facet == Facet::Key);
-    let names = match keys {
+    let by = |facet| parts.iter().find(move |((_, by), _)| *by == facet);
+    let keys = match by(Facet::Key) {
         Some((_, lines)) => key_names(call, lines).await?,
         None => HashMap::new(),
     };
-    let teams = if entity == Facet::Team {
-        team_aliases(call).await?
-    } else {
-        HashMap::new()
+    let teams = match by(Facet::Team) {
+        Some((_, lines)) => team_aliases(call, lines).await?,
+        None => HashMap::new(),
     };
-    let names = Names { keys: names, teams };
+    let names = Names { keys, teams };
     answer(call, &page, &totals, parts, &names, breakdowns)
 }
 
