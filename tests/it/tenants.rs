@@ -384,6 +384,8 @@ fn an_admin_of_an_organisation_manages_what_is_in_it() {
     assert_eq!(ids, ["boss", "new"], "{users}");
     let teams = told(&gateway, &stranger, "/team/list").json();
     assert_eq!(teams.as_array().unwrap().len(), 1, "{teams}");
+    let unfiltered = told(&gateway, &stranger, "/team/list?organization_id=");
+    assert_eq!(unfiltered.json(), teams, "an empty filter is none");
     // The key that the admin was shown does not grow with its user, nor what it makes.
     let child = secret(&by(&gateway, &of_new, "/key/generate", &json!({})));
     let own = generate(&gateway, &json!({"user_id": "new"}));

@@ -12,7 +12,8 @@
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
-use super::spend::range::{count, moment, text, wrong};
+use super::query::{count, text, wrong};
+use super::spend::range::moment;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, View};
 use crate::http::time::iso;

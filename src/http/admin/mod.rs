@@ -7,6 +7,7 @@ pub mod keys;
 pub mod model_info;
 pub mod prices;
 pub mod provider_budgets;
+mod query;
 mod reach;
 pub mod router_state;
 pub mod spend;

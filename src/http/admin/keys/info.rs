@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
+use super::super::query::{count, text, wrong};
 use super::super::reach::Reach;
 use super::super::ship;
 use super::owner::check_sees;
@@ -35,12 +36,11 @@ struct Listed<'a> {
 
 /// One key: `?key=`, else the caller's own.
 pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let asked = call.query("key").filter(|key| !key.is_empty());
     let own = caller
         .identity
         .key()
         .map(|key| key.row.id.as_str().to_owned());
-    let named = asked.or(own).ok_or_else(|| {
+    let named = text(&call, "key").or(own).ok_or_else(|| {
         ApiError::new(
             Code::BadRequest,
             "Which key? Send ?key= with a key or its hash; the master key has no row of its own.",
@@ -62,8 +62,8 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
 pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let reach = Reach::of(&call, &caller.identity).await?;
     let filter = filter(&call, &reach)?;
-    let size = number(&call, "size", PAGE, LARGEST_PAGE)?;
-    let page = number(&call, "page", 1, MOST_SKIPPED)?;
+    let size = count(&call, "size", PAGE, LARGEST_PAGE)?;
+    let page = count(&call, "page", 1, MOST_SKIPPED)?;
     let skip = (page - 1).saturating_mul(size);
     if skip > MOST_SKIPPED {
         return Err(wrong(
@@ -78,7 +78,7 @@ pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse
     let rows = keys
         .list(KeyPage {
             filter,
-            after: call.query("after").map(KeyId::new),
+            after: text(&call, "after").map(KeyId::new),
             skip,
             limit: size,
         })
@@ -111,7 +111,7 @@ pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse
 }
 
 fn filter(call: &Call, reach: &Reach) -> Result<KeyFilter, ApiError> {
-    let asked = |name: &str| call.query(name).filter(|text| !text.is_empty());
+    let asked = |name| text(call, name);
     let user = asked("user_id");
     let own = reach.user().map(UserId::as_str);
     if !reach.is_everything() && user.is_some() && user.as_deref() != own {
@@ -138,7 +138,7 @@ fn filter(call: &Call, reach: &Reach) -> Result<KeyFilter, ApiError> {
         Some(_) => {
             return Err(wrong(
                 "status",
-                "'status' must be active, blocked or expired.".to_owned(),
+                "'status' must be active, blocked or expired.",
             ));
         }
     };
@@ -155,19 +155,4 @@ fn filter(call: &Call, reach: &Reach) -> Result<KeyFilter, ApiError> {
         scope: None,
         reach: reach.keys(),
     })
-}
-
-fn number(call: &Call, name: &'static str, default: u32, most: u32) -> Result<u32, ApiError> {
-    let Some(text) = call.query(name) else {
-        return Ok(default);
-    };
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number| (1..=most).contains(number));
-    number.ok_or_else(|| wrong(name, format!("'{name}' must be a number from 1 to {most}.")))
-}
-
-fn wrong(name: &'static str, text: String) -> ApiError {
-    ApiError::new(Code::BadRequest, text).param(name)
 }

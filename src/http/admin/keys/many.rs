@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use trunkline_actors::ids::KeyId;
 
 use super::super::fields::{Change, Fields};
+use super::super::query::{text, wrong};
 use super::super::ship;
 use super::super::terms;
 use super::update::{change, store};
@@ -35,7 +36,7 @@ pub(crate) async fn info(_caller: Caller<View>, mut call: Call) -> Result<HttpRe
     if names.len() > MOST_NAMED {
         return Err(wrong(
             "keys",
-            &format!("'keys' must hold at most {MOST_NAMED}."),
+            format!("'keys' must hold at most {MOST_NAMED}."),
         ));
     }
     ship(&call).await;
@@ -62,7 +63,7 @@ pub(crate) async fn update(
     if items.is_empty() || items.len() > MOST_CHANGED {
         return Err(wrong(
             "keys",
-            &format!("'keys' must hold 1 to {MOST_CHANGED} changes."),
+            format!("'keys' must hold 1 to {MOST_CHANGED} changes."),
         ));
     }
     let (mut done, mut failed) = (Vec::new(), Vec::new());
@@ -105,7 +106,7 @@ pub(crate) async fn aliases(_caller: Caller<View>, call: Call) -> Result<HttpRes
     let keys = &call.app().store.keys;
     let total = keys.count(filter.clone()).await?;
     let page = KeyPage {
-        after: call.query("after").map(KeyId::new),
+        after: text(&call, "after").map(KeyId::new),
         ..KeyPage::of(filter, MOST_ALIASES)
     };
     let rows = keys.list(page).await?;
@@ -121,8 +122,4 @@ pub(crate) async fn health(_caller: Caller<Own>, _call: Call) -> Result<HttpResp
         "key": "healthy",
         "logging_callbacks": {"callbacks": [], "status": null, "details": null},
     })))
-}
-
-fn wrong(name: &'static str, text: &str) -> ApiError {
-    ApiError::new(Code::BadRequest, text).param(name)
 }

@@ -21,11 +21,12 @@ use trunkline_actors::ids::UserId;
 
 use super::csv::{self, Cell};
 use super::lists::{key_names, team_aliases};
-use super::range::{count, date, list, required_dates, text, wrong};
+use super::range::{date, required_dates};
 use super::ship;
 use super::sight::{Sight, key_id};
 use crate::auth::Identity;
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::{count, list, text, wrong};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
 use crate::storage::reports::{Days, Facet, KeyName, Of, Order, SumLine, Sums, Tally, Which};

@@ -21,10 +21,11 @@ use trunkline_actors::ids::KeyId;
 use trunkline_actors::money::Usd;
 
 use super::csv::{self, Cell};
-use super::range::{self, count, date, ever, last_month, text, wrong};
+use super::range::{self, date, ever, last_month};
 use super::sight::{Sight, key_id};
 use super::{ship, sums};
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::{count, list, text, wrong};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
 use crate::http::time::iso;
@@ -179,7 +180,7 @@ pub(crate) async fn global_tags(
 ) -> Result<HttpResponse, ApiError> {
     let days = range::required_dates(&call)?;
     // LiteLLM's dashboard sends this for no filter.
-    let wanted = range::list(&call, "tags")?
+    let wanted = list(&call, "tags")?
         .filter(|tags| !tags.iter().any(|tag| tag == "all-tags"))
         .map(|tags| Of::these(Facet::Tag, tags));
     let asked = dearest(Facet::Tag, days, wanted.into_iter().collect(), MOST);

@@ -13,10 +13,11 @@ use trunkline_actors::ids::{Subject, TeamId, UserId};
 use trunkline_actors::money::Usd;
 
 use super::lists::key_names;
-use super::range::{ever, text};
+use super::range::ever;
 use super::sight::Sight;
 use super::{ship, sums};
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::text;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
 use crate::http::time::iso;

@@ -16,6 +16,7 @@ use trunkline_actors::ids::UserId;
 
 use super::super::change::apply;
 use super::super::fields::Fields;
+use super::super::query::wrong;
 use super::super::reach::{Hold, Reach, user_of};
 use super::super::ship;
 use super::answer::tenant_answer;
@@ -62,7 +63,7 @@ pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpRe
     if added.is_empty() || added.len() > MOST_ADDED {
         return Err(wrong(
             "member",
-            &format!("'member' must be 1 to {MOST_ADDED} members."),
+            format!("'member' must be 1 to {MOST_ADDED} members."),
         ));
     }
     let now = UnixMs::now();
@@ -205,12 +206,8 @@ fn role(role: Option<String>) -> Result<Option<String>, ApiError> {
     match role {
         Some(role) if !ROLES.contains(&role.as_str()) => Err(wrong(
             "role",
-            &format!("'role' must be one of {}.", ROLES.join(", ")),
+            format!("'role' must be one of {}.", ROLES.join(", ")),
         )),
         role => Ok(role),
     }
-}
-
-fn wrong(param: &'static str, text: &str) -> ApiError {
-    ApiError::new(Code::BadRequest, text).param(param)
 }

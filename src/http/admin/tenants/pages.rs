@@ -7,9 +7,10 @@
 use serde_json::{Value, json};
 use trunkline_actors::ids::OrganisationId;
 
+use super::super::query::{count, text};
 use super::super::reach::Reach;
 use super::{MOST_LISTED, access};
-use crate::http::error::{ApiError, Code};
+use crate::http::error::ApiError;
 use crate::http::extract::Call;
 use crate::storage::{TenantFilter, TenantKind, TenantPage, TenantRow};
 
@@ -31,11 +32,11 @@ pub(super) struct Asked {
 pub(super) fn all(call: &Call, reach: &Reach, kind: TenantKind) -> TenantPage {
     TenantPage {
         filter: TenantFilter {
-            organisation: call.query("organization_id").map(OrganisationId::new),
+            organisation: text(call, "organization_id").map(OrganisationId::new),
             scope: access::scope(reach, kind),
             ..TenantFilter::default()
         },
-        after: call.query("after"),
+        after: text(call, "after"),
         ..TenantPage::of(kind, MOST_LISTED)
     }
 }
@@ -50,23 +51,9 @@ impl Asked {
         kind: TenantKind,
         alias: &'static str,
     ) -> Result<Self, ApiError> {
-        let asked = |name: &str| call.query(name).filter(|text| !text.is_empty());
-        let number = |name: &'static str, default: u32, most: u32| match asked(name) {
-            None => Ok(default),
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|number| (1..=most).contains(number))
-                .ok_or_else(|| {
-                    ApiError::new(
-                        Code::BadRequest,
-                        format!("'{name}' must be a number from 1 to {most}."),
-                    )
-                    .param(name)
-                }),
-        };
-        let page = number("page", 1, MOST_SKIPPED)?;
-        let size = number("page_size", PAGE, LARGEST_PAGE)?;
+        let page = count(call, "page", 1, MOST_SKIPPED)?;
+        let size = count(call, "page_size", PAGE, LARGEST_PAGE)?;
+        let asked = |name| text(call, name);
         let id = match kind {
             TenantKind::User => asked("user_ids"),
             _ => asked("team_id"),

@@ -9,6 +9,7 @@ use trunkline_actors::ids::{TeamId, UserId};
 
 use super::super::change::apply;
 use super::super::fields::{Change, Fields};
+use super::super::query::text;
 use super::super::reach::{Hold, Reach, group_of, user_of};
 use super::super::ship;
 use super::access::{check_makes, find};
@@ -100,9 +101,8 @@ async fn check_email(call: &Call, row: &TenantRow) -> Result<(), ApiError> {
 
 /// `GET /user/info?user_id=`: the caller's own user, unless it names another one within its reach.
 pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let asked = call.query("user_id").filter(|id| !id.is_empty());
     let own = || Some(caller.identity.user_id()?.as_str().to_owned());
-    let id = asked.or_else(own).ok_or_else(|| {
+    let id = text(&call, "user_id").or_else(own).ok_or_else(|| {
         ApiError::new(
             Code::BadRequest,
             "This key belongs to no user. Send ?user_id=.",
@@ -151,9 +151,8 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
 
 /// `GET /v2/user/info?user_id=`: the user alone.
 pub(crate) async fn show_alone(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let asked = call.query("user_id").filter(|id| !id.is_empty());
     let own = || Some(caller.identity.user_id()?.as_str().to_owned());
-    let id = asked.or_else(own).unwrap_or_default();
+    let id = text(&call, "user_id").or_else(own).unwrap_or_default();
     ship(&call).await;
     let reach = Reach::of(&call, &caller.identity).await?;
     let row = find(&call, &reach, &USER, &id, Hold::Sees).await?;
@@ -164,7 +163,7 @@ pub(crate) async fn show_alone(caller: Caller<Own>, call: Call) -> Result<HttpRe
 pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let reach = Reach::of(&call, &caller.identity).await?;
     let mut asked = pages::Asked::read(&call, &reach, TenantKind::User, "user_alias")?;
-    if let Some(team) = call.query("team").filter(|team| !team.is_empty()) {
+    if let Some(team) = text(&call, "team") {
         let rows = members(&call, TenantKind::TeamMember, &team).await?;
         asked = asked.among(rows.iter().map(|row| user_of(row).to_owned()).collect());
     }
