@@ -438,6 +438,25 @@ fn a_teams_key_is_not_told_what_its_user_spends_and_changes_nothing_of_it() {
 }
 
 #[test]
+fn a_page_too_far_down_is_refused_and_not_another_one_shown() {
+    let (_upstream, _home, gateway) = scene();
+    user(&gateway, "ann", &json!({}));
+    for path in [
+        "/user/list?page=202&page_size=500",
+        "/v2/team/list?page=202&page_size=500",
+        "/key/list?page=1002&size=100",
+        "/audit?page=1002&page_size=100",
+        "/user/list?page=4294967295",
+    ] {
+        let refused = told(&gateway, MASTER_KEY, path);
+        let error = refused.assert_error(400, "invalid_request_error");
+        assert_eq!(error["param"], "page", "{path}");
+    }
+    let last = told(&gateway, MASTER_KEY, "/user/list?page=201&page_size=500");
+    assert_eq!(last.json()["users"], json!([]));
+}
+
+#[test]
 fn an_admin_of_an_organisation_takes_no_name_that_is_on_the_books() {
     let (_upstream, _home, gateway) = scene();
     let organisation = json!({"organization_id": "acme", "organization_alias": "acme"});

@@ -4,6 +4,31 @@
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
 
+/// Rows that a page may leave out: each is read.
+const MOST_SKIPPED: u32 = 100_000;
+
+/// A page of a list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page {
+    /// Which, from 1 on.
+    pub(super) number: u32,
+    /// Rows on it.
+    pub(super) size: u32,
+    /// Rows before it.
+    pub(super) skip: u32,
+}
+
+/// How long the pages of a list are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// The parameter that says it.
+    pub(super) name: &'static str,
+    /// Unless it does.
+    pub(super) usual: u32,
+    /// At most.
+    pub(super) largest: u32,
+}
+
 /// A 400 that names the parameter, or the member of the body.
 pub(super) fn wrong(param: &'static str, message: impl Into<String>) -> ApiError {
     ApiError::new(Code::BadRequest, message).param(param)
@@ -33,6 +58,23 @@ pub(super) fn count(
                 format!("'{name}' must be a whole number from 1 to {most}."),
             )
         })
+}
+
+/// `page`, and how long it is. `further` says how to get at what no page holds.
+///
+/// # Errors
+/// 400 for a page that is too far down: it would be another one that was answered, or one that reads everything before it.
+pub(super) fn page(call: &Call, sizes: Sizes, further: &str) -> Result<Page, ApiError> {
+    let number = count(call, "page", 1, u32::MAX)?;
+    let size = count(call, sizes.name, sizes.usual, sizes.largest)?;
+    let skip = (number - 1).saturating_mul(size);
+    if skip > MOST_SKIPPED {
+        return Err(wrong(
+            "page",
+            format!("Pages end at row {MOST_SKIPPED}. {further}"),
+        ));
+    }
+    Ok(Page { number, size, skip })
 }
 
 /// A list in one parameter, parted by commas; `None` if it is not there.

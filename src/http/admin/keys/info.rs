@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
-use super::super::query::{count, text, wrong};
+use super::super::query::{Sizes, page, text, wrong};
 use super::super::reach::Reach;
 use super::super::ship;
 use super::owner::check_sees;
@@ -15,11 +15,12 @@ use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, Own};
 use crate::storage::{KeyFilter, KeyPage};
 
-/// Keys of a page, unless `size` says otherwise.
-const PAGE: u32 = 10;
-const LARGEST_PAGE: u32 = 100;
-/// Keys that a page may leave out: each is read.
-const MOST_SKIPPED: u32 = 100_000;
+/// Keys of a page.
+const KEYS: Sizes = Sizes {
+    name: "size",
+    usual: 10,
+    largest: 100,
+};
 
 #[derive(Debug, Serialize)]
 struct Info<'a> {
@@ -62,25 +63,16 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
 pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let reach = Reach::of(&call, &caller.identity).await?;
     let filter = filter(&call, &reach)?;
-    let size = count(&call, "size", PAGE, LARGEST_PAGE)?;
-    let page = count(&call, "page", 1, MOST_SKIPPED)?;
-    let skip = (page - 1).saturating_mul(size);
-    if skip > MOST_SKIPPED {
-        return Err(wrong(
-            "page",
-            format!(
-                "Pages end at key {MOST_SKIPPED}. Go on with ?after= and the 'next' of the page before."
-            ),
-        ));
-    }
+    let further = "Go on with ?after= and the 'next' of the page before.";
+    let page = page(&call, KEYS, further)?;
     let keys = &call.app().store.keys;
     let total = keys.count(filter.clone()).await?;
     let rows = keys
         .list(KeyPage {
             filter,
             after: text(&call, "after").map(KeyId::new),
-            skip,
-            limit: size,
+            skip: page.skip,
+            limit: page.size,
         })
         .await?;
     let whole = call.query("return_full_object").as_deref() == Some("true");
@@ -99,13 +91,13 @@ pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse
             json!(row.id.as_str())
         });
     }
-    let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows == size);
+    let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows == page.size);
     let next = rows.last().filter(|_| is_full).map(|row| row.id.as_str());
     Ok(HttpResponse::Ok().json(json!({
         "keys": keys,
         "total_count": total,
-        "current_page": page,
-        "total_pages": total.div_ceil(size.into()),
+        "current_page": page.number,
+        "total_pages": total.div_ceil(page.size.into()),
         "next": next,
     })))
 }

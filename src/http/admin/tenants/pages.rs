@@ -7,24 +7,24 @@
 use serde_json::{Value, json};
 use trunkline_actors::ids::OrganisationId;
 
-use super::super::query::{count, text};
+use super::super::query::{Page, Sizes, page, text};
 use super::super::reach::Reach;
 use super::{MOST_LISTED, access};
 use crate::http::error::ApiError;
 use crate::http::extract::Call;
 use crate::storage::{TenantFilter, TenantKind, TenantPage, TenantRow};
 
-/// Tenants of a page, unless `page_size` says otherwise.
-const PAGE: u32 = 25;
-const LARGEST_PAGE: u32 = 500;
-/// Tenants that a page may leave out: each is read.
-const MOST_SKIPPED: u32 = 100_000;
+/// Tenants of a page.
+const TENANTS: Sizes = Sizes {
+    name: "page_size",
+    usual: 25,
+    largest: 500,
+};
 
 /// A page that was asked for.
 #[derive(Debug)]
 pub(super) struct Asked {
-    page: u32,
-    size: u32,
+    page: Page,
     query: TenantPage,
 }
 
@@ -51,8 +51,7 @@ impl Asked {
         kind: TenantKind,
         alias: &'static str,
     ) -> Result<Self, ApiError> {
-        let page = count(call, "page", 1, MOST_SKIPPED)?;
-        let size = count(call, "page_size", PAGE, LARGEST_PAGE)?;
+        let page = page(call, TENANTS, "Narrow the list with its filters.")?;
         let asked = |name| text(call, name);
         let id = match kind {
             TenantKind::User => asked("user_ids"),
@@ -70,11 +69,10 @@ impl Asked {
         };
         Ok(Self {
             page,
-            size,
             query: TenantPage {
                 filter,
-                skip: (page - 1).saturating_mul(size).min(MOST_SKIPPED),
-                ..TenantPage::of(kind, size)
+                skip: page.skip,
+                ..TenantPage::of(kind, page.size)
             },
         })
     }
@@ -98,9 +96,9 @@ impl Asked {
         json!({
             word: rows,
             "total": total,
-            "page": self.page,
-            "page_size": self.size,
-            "total_pages": total.div_ceil(self.size.into()),
+            "page": self.page.number,
+            "page_size": self.page.size,
+            "total_pages": total.div_ceil(self.page.size.into()),
         })
     }
 }
