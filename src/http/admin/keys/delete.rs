@@ -59,9 +59,13 @@ async fn may_delete(call: &Call, reach: &Reach, row: &KeyRow) -> Result<bool, Ap
     if reach.key(call, row).await? < Hold::Own {
         return Ok(false);
     }
-    match &row.user {
-        Some(user) => Ok(reach.check_not_above(call, user).await.is_ok()),
-        None => Ok(true),
+    let Some(user) = &row.user else {
+        return Ok(true);
+    };
+    match reach.check_not_above(call, user).await {
+        Ok(()) => Ok(true),
+        Err(err) if err.code() == Code::OthersData => Ok(false),
+        Err(err) => Err(err),
     }
 }
 
