@@ -585,6 +585,7 @@ fn what_cannot_be_asked_is_a_400_that_names_the_field() {
             "page",
         ),
         ("/spend/logs/v2?status_filter=maybe", "status_filter"),
+        ("/spend/logs/v2?status=maybe", "status"),
         ("/spend/logs/v2?min_spend=much", "min_spend"),
         ("/spend/logs/v2?sort_by=model", "sort_by"),
         ("/spend/logs/v2?start_date=2026-13-01", "start_date"),

@@ -302,7 +302,7 @@ fn status(call: &Call) -> Result<Option<bool>, ApiError> {
             Some("failure") => return Ok(Some(false)),
             Some(_) => {
                 let message = format!("'{name}' must be success or failure.");
-                return Err(wrong("status_filter", message));
+                return Err(wrong(name, message));
             }
         }
     }
