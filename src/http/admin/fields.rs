@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use trunkline_actors::money::Usd;
 
-use crate::auth::terms::TermsError;
+use crate::auth::terms::{TermsError, usd};
 use crate::http::error::{ApiError, Code};
 
 /// The members of a JSON object, as written.
@@ -99,6 +100,18 @@ impl<'a> Fields<'a> {
             )
             .param(name)),
         }
+    }
+
+    /// An amount of USD, from its text.
+    pub(super) fn usd(&self, name: &'static str) -> Result<Change<Usd>, ApiError> {
+        Ok(self.raw(name).try_map(|text| usd(name, text))?)
+    }
+
+    /// `reset_to`, the only member of such a call: what counts as spent from now on.
+    pub(super) fn reset_to(&self) -> Result<Usd, ApiError> {
+        let name = "reset_to";
+        self.only(&[&[name]])?;
+        Ok(self.usd(name)?.set().unwrap_or(Usd::ZERO))
     }
 
     /// A list of texts.

@@ -92,16 +92,15 @@ struct ShownModelBudget<'a> {
 /// # Errors
 /// 400 names the member and what to write.
 pub(super) fn change(fields: &Fields<'_>, terms: &mut Terms) -> Result<(), ApiError> {
-    let amount = |name: &'static str| fields.raw(name).try_map(|text| usd(name, text));
-    amount("max_budget")?.apply(&mut terms.max_budget);
-    amount("soft_budget")?.apply(&mut terms.soft_budget);
+    fields.usd("max_budget")?.apply(&mut terms.max_budget);
+    fields.usd("soft_budget")?.apply(&mut terms.soft_budget);
     let duration = fields.text("budget_duration")?;
     let duration = duration.try_map(|text| period("budget_duration", &text).map(|_| text))?;
     duration.apply(&mut terms.budget_duration);
     windows(fields)?.apply_or_default(&mut terms.budget_limits);
     models(fields)?.apply_or_default(&mut terms.model_max_budget);
     model_limits(fields, terms)?;
-    increase(fields, amount("temp_budget_increase")?, terms)?;
+    increase(fields, fields.usd("temp_budget_increase")?, terms)?;
     for (name, to) in [
         ("rpm_limit", &mut terms.rpm_limit),
         ("tpm_limit", &mut terms.tpm_limit),

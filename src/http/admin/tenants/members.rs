@@ -276,8 +276,7 @@ fn member_id(team: &str, user: &UserId) -> String {
 /// `max_budget_in_team` is LiteLLM's word for the member's `max_budget`.
 fn change(fields: &Fields<'_>, row: &mut TenantRow) -> Result<(), ApiError> {
     terms::change(fields, &mut row.terms)?;
-    let name = "max_budget_in_team";
-    let in_team = fields.raw(name).try_map(|text| checks::usd(name, text))?;
+    let in_team = fields.usd("max_budget_in_team")?;
     in_team.apply(&mut row.terms.max_budget);
     let models = fields.texts("allowed_models")?;
     models.apply_or_default(&mut row.models);
