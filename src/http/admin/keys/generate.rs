@@ -16,7 +16,7 @@ use super::super::fields::{Change, Fields};
 use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::Owner;
-use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, check_owners, mark};
+use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, mark};
 use crate::auth::{Identity, MadeKey, NewKey, key};
 use crate::config::Secret;
 use crate::http::error::{ApiError, Code};
@@ -91,7 +91,6 @@ async fn make(
         owner.or_caller(&reach)
     };
     owner.check(call, &reach, identity, route).await?;
-    check_owners(call, fields).await?;
     let mut new = NewKey {
         secret: secret(fields, "key")?,
         alias: fields.text("key_alias")?.set(),

@@ -91,7 +91,7 @@ async fn update_one(
 ) -> Result<Value, ApiError> {
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     let mut row = find(call, named).await?;
-    change(call, fields, &mut row).await?;
+    change(fields, &mut row)?;
     store(call, identity, &row).await?;
     let spent = spent_as_shipped(call, &row).await?;
     Ok(json!(KeyAnswer::of(&row, &spent)))

@@ -41,7 +41,7 @@ use crate::auth::{Identity, key};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
 use crate::http::time::iso;
-use crate::storage::{KeyRow, TenantKind};
+use crate::storage::KeyRow;
 
 /// Members of a body that say what a key is; its terms come on top.
 const FIELDS: &[&str] = &[
@@ -201,29 +201,6 @@ async fn spent_as_shipped(call: &Call, row: &KeyRow) -> Result<Spent, ApiError> 
         total,
         resets_at: state.resets_at,
     })
-}
-
-/// Whom a body names must be there, or the key would belong to nobody.
-async fn check_owners(call: &Call, fields: &Fields<'_>) -> Result<(), ApiError> {
-    for (name, kind) in [
-        ("team_id", TenantKind::Team),
-        ("organization_id", TenantKind::Organisation),
-        ("budget_id", TenantKind::Budget),
-    ] {
-        let Some(id) = fields.text(name)?.set() else {
-            continue;
-        };
-        let tenants = &call.app().store.tenants;
-        if tenants.by_id(kind, id.clone()).await?.is_none() {
-            let what = kind.as_str();
-            return Err(ApiError::new(
-                Code::BadRequest,
-                format!("There is no {what} '{id}'. Make it with POST /{what}/new first."),
-            )
-            .param(name));
-        }
-    }
-    Ok(())
 }
 
 /// `metadata`, with `tags` in it, as LiteLLM keeps them.

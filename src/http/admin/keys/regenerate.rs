@@ -78,7 +78,7 @@ async fn regenerate(
         None => None,
     };
     let before = Owner::of(&row);
-    change(call, fields, &mut row).await?;
+    change(fields, &mut row)?;
     let after = Owner::of(&row);
     if after != before {
         after

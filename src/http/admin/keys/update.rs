@@ -14,7 +14,7 @@ use super::super::fields::{Change, Fields};
 use super::super::reach::{Reach, others};
 use super::super::terms;
 use super::owner::{Owner, check_changes, check_manages};
-use super::{FIELDS, KeyAnswer, change_metadata, change_settings, check_owners, find, spent};
+use super::{FIELDS, KeyAnswer, change_metadata, change_settings, find, spent};
 use crate::auth::{Identity, expiry, terms as checks};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Manage};
@@ -48,7 +48,7 @@ pub(crate) async fn update(
         ));
     }
     let before = Owner::of(&row);
-    change(&call, &fields, &mut row).await?;
+    change(&fields, &mut row)?;
     let after = Owner::of(&row);
     if after != before {
         after
@@ -60,12 +60,7 @@ pub(crate) async fn update(
 }
 
 /// Changes a row as the body says.
-pub(super) async fn change(
-    call: &Call,
-    fields: &Fields<'_>,
-    row: &mut KeyRow,
-) -> Result<(), ApiError> {
-    check_owners(call, fields).await?;
+pub(super) fn change(fields: &Fields<'_>, row: &mut KeyRow) -> Result<(), ApiError> {
     let now = UnixMs::now();
     for (field, to) in [
         ("key_alias", &mut row.alias),
