@@ -9,10 +9,11 @@ use trunkline_actors::money::Usd;
 
 use crate::auth::terms::{TermsError, usd};
 use crate::http::error::{ApiError, Code};
+use crate::http::extract::Call;
 
 /// The members of a JSON object, as written.
 #[derive(Debug)]
-pub(super) struct Fields<'a>(BTreeMap<String, &'a RawValue>);
+pub(super) struct Fields(BTreeMap<String, Box<RawValue>>);
 
 /// What a body says of one member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +28,14 @@ pub(super) enum Change<T> {
 
 // === impl Fields ===
 
-impl<'a> Fields<'a> {
-    /// Reads a body; an empty one is an object without members.
-    pub(super) fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
+impl Fields {
+    /// Reads the body of a call.
+    pub(super) async fn read(call: &mut Call) -> Result<Self, ApiError> {
+        Self::parse(&call.json_body().await?)
+    }
+
+    /// Reads an object; nothing at all is one without members.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let text = if body.is_empty() { b"{}" } else { body };
         serde_json::from_slice(text).map(Self).map_err(|err| {
             ApiError::new(Code::BadRequest, format!("Invalid JSON payload: {err}"))
@@ -64,7 +70,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A member as written.
-    pub(super) fn raw(&self, name: &str) -> Change<&'a str> {
+    pub(super) fn raw(&self, name: &str) -> Change<&str> {
         match self.0.get(name).map(|raw| raw.get()) {
             None => Change::Keep,
             Some("null") => Change::Clear,
@@ -73,8 +79,8 @@ impl<'a> Fields<'a> {
     }
 
     /// A member of some type, which `wanted` describes.
-    pub(super) fn get<T: Deserialize<'a>>(
-        &self,
+    pub(super) fn get<'a, T: Deserialize<'a>>(
+        &'a self,
         name: &'static str,
         wanted: &str,
     ) -> Result<Change<T>, ApiError> {

@@ -23,8 +23,7 @@ pub(crate) async fn delete(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["keys", "key_aliases"]])?;
     let (param, names) = match (fields.texts("keys")?, fields.texts("key_aliases")?) {
         (Change::Set(keys), _) => ("keys", keys),

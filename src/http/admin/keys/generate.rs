@@ -43,8 +43,7 @@ pub(crate) async fn create(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     let made = make(&call, &caller.identity, &fields, "/key/generate").await?;
     Ok(shown(&made))
@@ -55,8 +54,7 @@ pub(crate) async fn create_service_account(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     fields.required("team_id")?;
     if fields.text("user_id")?.set().is_some() {
@@ -73,7 +71,7 @@ pub(crate) async fn create_service_account(
 async fn make(
     call: &Call,
     identity: &Identity,
-    fields: &Fields<'_>,
+    fields: &Fields,
     route: &str,
 ) -> Result<MadeKey, ApiError> {
     let owner = Owner {
@@ -127,7 +125,7 @@ fn shown(made: &MadeKey) -> HttpResponse {
 }
 
 /// A secret of the operator's own.
-pub(super) fn secret(fields: &Fields<'_>, name: &'static str) -> Result<Option<Secret>, ApiError> {
+pub(super) fn secret(fields: &Fields, name: &'static str) -> Result<Option<Secret>, ApiError> {
     let Change::Set(text) = fields.text(name)? else {
         return Ok(None);
     };

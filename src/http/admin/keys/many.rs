@@ -27,8 +27,7 @@ const MOST_ALIASES: u32 = 1_000;
 
 /// `POST /v2/key/info` with `{"keys": […]}`: those of them that there are.
 pub(crate) async fn info(_caller: Caller<View>, mut call: Call) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["keys"]])?;
     let Change::Set(names) = fields.texts("keys")? else {
         return Err(wrong("keys", "'keys' must be an array of keys or hashes."));
@@ -55,8 +54,7 @@ pub(crate) async fn update(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["keys"]])?;
     let wanted = "an array such as [{\"key\": \"sk-…\", \"max_budget\": 5}]";
     let items: Vec<&RawValue> = fields.get("keys", wanted)?.set().unwrap_or_default();
@@ -86,7 +84,7 @@ pub(crate) async fn update(
 async fn update_one(
     call: &Call,
     identity: &Identity,
-    fields: &Fields<'_>,
+    fields: &Fields,
     named: &str,
 ) -> Result<Value, ApiError> {
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;

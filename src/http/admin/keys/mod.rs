@@ -204,7 +204,7 @@ async fn spent_as_shipped(call: &Call, row: &KeyRow) -> Result<Spent, ApiError> 
 }
 
 /// `metadata`, with `tags` in it, as LiteLLM keeps them.
-fn change_metadata(fields: &Fields<'_>, metadata: &mut Map<String, Value>) -> Result<(), ApiError> {
+fn change_metadata(fields: &Fields, metadata: &mut Map<String, Value>) -> Result<(), ApiError> {
     fields
         .get("metadata", "an object")?
         .apply_or_default(metadata);
@@ -215,7 +215,7 @@ fn change_metadata(fields: &Fields<'_>, metadata: &mut Map<String, Value>) -> Re
 }
 
 /// What the key may do less than its user.
-fn change_settings(fields: &Fields<'_>, settings: &mut Map<String, Value>) -> Result<(), ApiError> {
+fn change_settings(fields: &Fields, settings: &mut Map<String, Value>) -> Result<(), ApiError> {
     let keep = |settings: &mut Map<String, Value>, name: &str, change: Change<Value>| match change {
         Change::Keep => {}
         Change::Clear => {

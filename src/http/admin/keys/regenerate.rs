@@ -29,8 +29,7 @@ pub(crate) async fn by_body(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let named = fields.required("key")?;
     regenerate(&call, &caller.identity, &fields, &named).await
 }
@@ -40,8 +39,7 @@ pub(crate) async fn by_path(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let named = call.request.match_info().get("key").unwrap_or_default();
     regenerate(&call, &caller.identity, &fields, named).await
 }
@@ -49,7 +47,7 @@ pub(crate) async fn by_path(
 async fn regenerate(
     call: &Call,
     identity: &Identity,
-    fields: &Fields<'_>,
+    fields: &Fields,
     named: &str,
 ) -> Result<HttpResponse, ApiError> {
     fields.only(&[FIELDS, terms::FIELDS, &["key", "new_key", "grace_period"]])?;

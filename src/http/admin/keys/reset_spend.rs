@@ -31,8 +31,7 @@ pub(crate) async fn reset(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let to = fields.reset_to()?;
     let named = call.request.match_info().get("key").unwrap_or_default();
     let mut row = find(&call, named).await?;

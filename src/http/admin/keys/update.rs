@@ -32,8 +32,7 @@ pub(crate) async fn update(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     let named = fields.required("key")?;
     let mut row = find(&call, &named).await?;
@@ -60,7 +59,7 @@ pub(crate) async fn update(
 }
 
 /// Changes a row as the body says.
-pub(super) fn change(fields: &Fields<'_>, row: &mut KeyRow) -> Result<(), ApiError> {
+pub(super) fn change(fields: &Fields, row: &mut KeyRow) -> Result<(), ApiError> {
     let now = UnixMs::now();
     for (field, to) in [
         ("key_alias", &mut row.alias),
@@ -105,8 +104,7 @@ async fn set_blocked(
     mut call: Call,
     blocked: bool,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["key"]])?;
     let named = fields.required("key")?;
     let found = find(&call, &named).await?;
@@ -135,7 +133,7 @@ async fn answer(call: &Call, named: &str, row: &KeyRow) -> Result<HttpResponse, 
     }))
 }
 
-fn name(fields: &Fields<'_>, field: &'static str) -> Result<Change<String>, ApiError> {
+fn name(fields: &Fields, field: &'static str) -> Result<Change<String>, ApiError> {
     Ok(fields
         .text(field)?
         .try_map(|text| checks::name(field, &text).map(|()| text))?)

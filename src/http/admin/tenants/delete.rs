@@ -36,8 +36,7 @@ pub(crate) async fn remove(
     identity: Identity,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&[family.ids, family.id]])?;
     let ids = match fields.text(family.id)?.set() {
         Some(id) => vec![id],
@@ -72,8 +71,7 @@ pub(crate) async fn budget(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["id", BUDGET.id]])?;
     let id = match fields.text(BUDGET.id)?.set() {
         Some(id) => id,

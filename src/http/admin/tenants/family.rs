@@ -117,7 +117,7 @@ pub(crate) static BUDGET: Family = Family {
 // === impl Family ===
 
 impl Family {
-    pub(super) fn only(&self, fields: &Fields<'_>, more: &[&str]) -> Result<(), ApiError> {
+    pub(super) fn only(&self, fields: &Fields, more: &[&str]) -> Result<(), ApiError> {
         let names: Vec<&str> = [self.id].into_iter().chain(self.alias).collect();
         fields.only(&[&names, self.members, terms::FIELDS, more])
     }
@@ -126,7 +126,7 @@ impl Family {
     pub(super) async fn new_row(
         &self,
         call: &Call,
-        fields: &Fields<'_>,
+        fields: &Fields,
         identity: &Identity,
         more: &[&str],
     ) -> Result<TenantRow, ApiError> {
@@ -159,7 +159,7 @@ impl Family {
     pub(super) async fn change(
         &self,
         call: &Call,
-        fields: &Fields<'_>,
+        fields: &Fields,
         row: &mut TenantRow,
     ) -> Result<(), ApiError> {
         if let Some(alias) = self.alias {
@@ -222,7 +222,7 @@ impl Family {
         })
     }
 
-    pub(super) fn named(&self, fields: &Fields<'_>) -> Result<Vec<String>, ApiError> {
+    pub(super) fn named(&self, fields: &Fields) -> Result<Vec<String>, ApiError> {
         match fields.texts(self.ids)? {
             Change::Set(ids) if !ids.is_empty() && ids.len() <= MOST_NAMED => Ok(ids),
             _ => Err(ApiError::new(
@@ -236,7 +236,7 @@ impl Family {
 
 /// Keeps a member as it is.
 fn keep(
-    fields: &Fields<'_>,
+    fields: &Fields,
     name: &'static str,
     settings: &mut Map<String, Value>,
 ) -> Result<(), ApiError> {

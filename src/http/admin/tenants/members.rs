@@ -58,8 +58,7 @@ struct Told {
 
 /// Adds members.
 pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let own = &[
         "team_id",
         "member",
@@ -133,8 +132,7 @@ pub(crate) async fn update(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let own = &[
         "team_id",
         "user_id",
@@ -159,8 +157,7 @@ pub(crate) async fn remove(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["team_id", "user_id"]])?;
     let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
     let user = fields.required("user_id")?;
@@ -274,7 +271,7 @@ fn member_id(team: &str, user: &UserId) -> String {
 }
 
 /// `max_budget_in_team` is LiteLLM's word for the member's `max_budget`.
-fn change(fields: &Fields<'_>, row: &mut TenantRow) -> Result<(), ApiError> {
+fn change(fields: &Fields, row: &mut TenantRow) -> Result<(), ApiError> {
     terms::change(fields, &mut row.terms)?;
     let in_team = fields.usd("max_budget_in_team")?;
     in_team.apply(&mut row.terms.max_budget);

@@ -44,8 +44,7 @@ pub(crate) async fn create(
     identity: Identity,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let row = family.new_row(&call, &fields, &identity, &[]).await?;
     let reach = Reach::of(&call, &identity).await?;
     access::check_makes(&call, &reach, &identity, &row, call.request.path()).await?;
@@ -60,8 +59,7 @@ pub(crate) async fn update(
     identity: Identity,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     family.only(&fields, &[])?;
     let id = fields.required(family.id)?;
     let reach = Reach::of(&call, &identity).await?;
@@ -95,8 +93,7 @@ pub(crate) async fn show_named(
     identity: Identity,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&[family.ids]])?;
     ship(&call).await;
     let reach = Reach::of(&call, &identity).await?;
@@ -133,8 +130,7 @@ pub(crate) async fn set_blocked(
     identity: Identity,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&[family.ids, family.id]])?;
     let one = fields.text(family.id)?.set();
     let is_one = one.is_some();

@@ -50,8 +50,7 @@ enum Members {
 
 /// Adds members.
 pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["organization_id", "member"]])?;
     let id = managed(&call, &caller.identity, &fields).await?;
     let wanted = "{\"user_id\": \"alice\", \"role\": \"org_admin\"} or an array of these";
@@ -101,8 +100,7 @@ pub(crate) async fn update(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["organization_id", "user_id", "role"]])?;
     let id = managed(&call, &caller.identity, &fields).await?;
     let mut row = find(&call, &id, &fields.required("user_id")?).await?;
@@ -119,8 +117,7 @@ pub(crate) async fn remove(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["organization_id", "user_id"]])?;
     let id = managed(&call, &caller.identity, &fields).await?;
     let row = find(&call, &id, &fields.required("user_id")?).await?;
@@ -156,11 +153,7 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
     Ok(HttpResponse::Ok().json(answer))
 }
 
-async fn managed(
-    call: &Call,
-    identity: &Identity,
-    fields: &Fields<'_>,
-) -> Result<String, ApiError> {
+async fn managed(call: &Call, identity: &Identity, fields: &Fields) -> Result<String, ApiError> {
     let id = fields.required("organization_id")?;
     let reach = Reach::of(call, identity).await?;
     let row = access::find(call, &reach, &ORGANISATION, &id, Hold::Manages).await?;

@@ -37,8 +37,7 @@ pub(crate) async fn user(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["user_id"]])?;
     let row = USER.find(&call, &fields.required("user_id")?).await?;
     ship(&call).await;
@@ -59,8 +58,7 @@ pub(crate) async fn member(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let to = fields.reset_to()?;
     let named = |name: &str| {
         let named = call.request.match_info().get(name);

@@ -60,8 +60,7 @@ async fn change_models(
     mut call: Call,
     add: bool,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["team_id", "models"]])?;
     let id = fields.required("team_id")?;
     let wrong = |text: &str| ApiError::new(Code::BadRequest, text).param("models");
@@ -115,8 +114,7 @@ pub(crate) async fn permit(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["team_id", MEMBER_PERMISSIONS]])?;
     let id = fields.required("team_id")?;
     let listed = fields.texts(MEMBER_PERMISSIONS)?.set();

@@ -33,8 +33,7 @@ pub(crate) async fn create(
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let family: &Family = &USER;
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let with_key = fields
         .get("auto_create_key", "true or false")?
         .set()
@@ -203,8 +202,7 @@ pub(crate) async fn update_several(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["users"]])?;
     let wanted = "an array such as [{\"user_id\": \"u1\", \"max_budget\": 5}]";
     let items: Vec<&RawValue> = fields.get("users", wanted)?.set().unwrap_or_default();
@@ -242,7 +240,7 @@ pub(crate) async fn update_several(
 async fn update_one(
     call: &Call,
     caller: &Caller<AdminOnly>,
-    fields: &Fields<'_>,
+    fields: &Fields,
     id: &str,
 ) -> Result<(), ApiError> {
     USER.only(fields, &[])?;
@@ -264,7 +262,7 @@ pub(super) fn key_line(row: &KeyRow) -> Value {
 }
 
 /// The role that a body names.
-pub(super) fn role(fields: &Fields<'_>) -> Result<Change<String>, ApiError> {
+pub(super) fn role(fields: &Fields) -> Result<Change<String>, ApiError> {
     fields.text("user_role")?.try_map(|role| {
         if Role::NAMES.contains(&role.as_str()) {
             return Ok(role);
