@@ -102,7 +102,7 @@ async fn make(
             .get("blocked", "true or false")?
             .set()
             .unwrap_or_default(),
-        created_by: identity.user_id().map(|user| user.as_str().to_owned()),
+        created_by: identity.user_name().map(str::to_owned),
         ..NewKey::default()
     };
     terms::change(fields, &mut new.terms)?;

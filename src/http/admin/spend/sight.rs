@@ -187,7 +187,7 @@ impl Sight {
         identity: &Identity,
         asked: Option<String>,
     ) -> Result<String, ApiError> {
-        let own = || identity.user_id().map(|user| user.as_str().to_owned());
+        let own = || identity.user_name().map(str::to_owned);
         self.user(asked)?.or_else(own).ok_or_else(|| {
             ApiError::new(
                 Code::BadRequest,

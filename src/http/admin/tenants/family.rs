@@ -150,7 +150,7 @@ impl Family {
         }
         let mut row = TenantRow::new(self.kind, id, now);
         row.terms.since = Some(now);
-        row.created_by = identity.user_id().map(|user| user.as_str().to_owned());
+        row.created_by = identity.user_name().map(str::to_owned);
         self.change(call, fields, &mut row).await?;
         Ok(row)
     }

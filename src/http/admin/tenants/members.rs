@@ -94,10 +94,7 @@ pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpRe
         let tenants = &call.app().store.tenants;
         let known = tenants.by_id(TenantKind::TeamMember, id.clone()).await?;
         let mut row = known.unwrap_or_else(|| TenantRow {
-            created_by: caller
-                .identity
-                .user_id()
-                .map(|user| user.as_str().to_owned()),
+            created_by: caller.identity.user_name().map(str::to_owned),
             ..TenantRow::new(TenantKind::TeamMember, id, now)
         });
         row.role = Some(checked_role(member.role)?.unwrap_or_else(|| "user".to_owned()));

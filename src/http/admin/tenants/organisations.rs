@@ -73,10 +73,7 @@ pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpRe
         writes.push(Write::EnsureTenant(Box::new(user)));
         let row = TenantRow {
             role: Some(role(member.role)?.unwrap_or_else(|| "internal_user".to_owned())),
-            created_by: caller
-                .identity
-                .user_id()
-                .map(|user| user.as_str().to_owned()),
+            created_by: caller.identity.user_name().map(str::to_owned),
             ..TenantRow::new(
                 TenantKind::OrganisationMember,
                 format!("{id}:{}", member.user_id),

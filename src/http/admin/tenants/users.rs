@@ -100,7 +100,7 @@ async fn check_email(call: &Call, row: &TenantRow) -> Result<(), ApiError> {
 
 /// `GET /user/info?user_id=`: the caller's own user, unless it names another one within its reach.
 pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let own = || Some(caller.identity.user_id()?.as_str().to_owned());
+    let own = || caller.identity.user_name().map(str::to_owned);
     let id = text(&call, "user_id").or_else(own).ok_or_else(|| {
         ApiError::new(
             Code::BadRequest,
@@ -150,7 +150,7 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
 
 /// `GET /v2/user/info?user_id=`: the user alone.
 pub(crate) async fn show_alone(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let own = || Some(caller.identity.user_id()?.as_str().to_owned());
+    let own = || caller.identity.user_name().map(str::to_owned);
     let id = text(&call, "user_id").or_else(own).unwrap_or_default();
     ship(&call).await;
     let reach = Reach::of(&call, &caller.identity).await?;
