@@ -10,7 +10,8 @@ use super::super::query::{Sizes, page, text, wrong};
 use super::super::reach::Reach;
 use super::super::ship;
 use super::owner::check_sees;
-use super::{KeyAnswer, find, id_of, spent, spent_as_shipped};
+use super::{KeyAnswer, find, spent, spent_as_shipped};
+use crate::auth::key::id_of_named;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, Own};
 use crate::storage::{KeyFilter, KeyPage};
@@ -135,7 +136,7 @@ fn filter(call: &Call, reach: &Reach) -> Result<KeyFilter, ApiError> {
         }
     };
     Ok(KeyFilter {
-        id: asked("key_hash").map(|named| id_of(&named)),
+        id: asked("key_hash").map(|named| id_of_named(&named)),
         alias: asked("key_alias"),
         has_alias: false,
         user: user.map(UserId::new),

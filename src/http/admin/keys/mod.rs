@@ -26,7 +26,7 @@ pub(super) use self::owner::MEMBER_PERMISSIONS;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
+use trunkline_actors::ids::{OrganisationId, Subject, TeamId, UserId};
 use trunkline_actors::money::Usd;
 
 use super::fields::{Change, Fields};
@@ -147,15 +147,6 @@ fn texts<'a>(settings: &'a Map<String, Value>, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The id of a key that is named by its text or by its id.
-fn id_of(named: &str) -> KeyId {
-    if named.starts_with(key::PREFIX) {
-        key::id_of(named)
-    } else {
-        KeyId::new(named)
-    }
-}
-
 async fn find(call: &Call, named: &str) -> Result<KeyRow, ApiError> {
     find_any(call, named).await?.ok_or_else(not_found)
 }
@@ -170,7 +161,7 @@ pub(super) fn not_found() -> ApiError {
 /// The key of that id, or with that secret.
 async fn find_any(call: &Call, named: &str) -> Result<Option<KeyRow>, ApiError> {
     let keys = &call.app().store.keys;
-    let id = id_of(named);
+    let id = key::id_of_named(named);
     if let Some(found) = keys.by_secret(id.clone(), UnixMs::now()).await? {
         return Ok(Some(found.row));
     }
