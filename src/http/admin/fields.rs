@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use trunkline_actors::money::Usd;
 
 use crate::auth::terms::{TermsError, usd};
@@ -177,6 +178,21 @@ impl<T> Change<T> {
             Self::Clear => Change::Clear,
             Self::Set(value) => Change::Set(read(value)?),
         })
+    }
+}
+
+impl Change<Value> {
+    /// Changes a member of an object.
+    pub(super) fn put(self, object: &mut Map<String, Value>, name: &str) {
+        match self {
+            Self::Keep => {}
+            Self::Clear => {
+                object.remove(name);
+            }
+            Self::Set(value) => {
+                object.insert(name.to_owned(), value);
+            }
+        }
     }
 }
 

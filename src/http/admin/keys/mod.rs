@@ -196,26 +196,19 @@ async fn spent_as_shipped(call: &Call, row: &KeyRow) -> Result<Spent, ApiError> 
 
 /// `metadata`, with `tags` in it, as LiteLLM keeps them.
 fn change_metadata(fields: &Fields, metadata: &mut Map<String, Value>) -> Result<(), ApiError> {
-    fields
-        .get("metadata", "an object")?
-        .apply_or_default(metadata);
-    if let Some(tags) = fields.texts("tags")?.set() {
-        metadata.insert("tags".to_owned(), tags.into());
+    let written = fields.get("metadata", "an object")?;
+    let tags = fields.texts("tags")?.map(Value::from);
+    // Who writes the metadata and sends null for what it does not use says there which tags there are.
+    let is_unused = matches!(written, Change::Set(_)) && tags == Change::Clear;
+    written.apply_or_default(metadata);
+    if !is_unused {
+        tags.put(metadata, "tags");
     }
     Ok(())
 }
 
 /// What the key may do less than its user.
 fn change_settings(fields: &Fields, settings: &mut Map<String, Value>) -> Result<(), ApiError> {
-    let keep = |settings: &mut Map<String, Value>, name: &str, change: Change<Value>| match change {
-        Change::Keep => {}
-        Change::Clear => {
-            settings.remove(name);
-        }
-        Change::Set(value) => {
-            settings.insert(name.to_owned(), value);
-        }
-    };
     let checked = |name, check: fn(&[String]) -> Result<(), TermsError>| {
         fields.texts(name)?.try_map(|list| {
             check(&list)
@@ -223,20 +216,12 @@ fn change_settings(fields: &Fields, settings: &mut Map<String, Value>) -> Result
                 .map_err(ApiError::from)
         })
     };
-    keep(
-        settings,
-        ALLOWED_ROUTES,
-        checked(ALLOWED_ROUTES, check_routes)?,
-    );
-    keep(
-        settings,
-        ALLOWED_IPS,
-        checked(ALLOWED_IPS, check_addresses)?,
-    );
+    checked(ALLOWED_ROUTES, check_routes)?.put(settings, ALLOWED_ROUTES);
+    checked(ALLOWED_IPS, check_addresses)?.put(settings, ALLOWED_IPS);
     let word = fields.text(KEY_TYPE)?;
     let word = word.try_map(|word| check_type(&word).map(|()| Value::from(word)))?;
-    keep(settings, KEY_TYPE, word);
-    keep(settings, ALIASES, model_aliases(fields, ALIASES)?);
+    word.put(settings, KEY_TYPE);
+    model_aliases(fields, ALIASES)?.put(settings, ALIASES);
     Ok(())
 }
 

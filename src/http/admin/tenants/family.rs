@@ -1,6 +1,6 @@
 //! How each kind of tenant is called, and what the bodies of its calls may say.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{OrganisationId, RequestId};
 
@@ -195,19 +195,12 @@ impl Family {
         }
         for name in ["metadata", "description"] {
             if has(name) {
-                keep(fields, name, &mut row.settings)?;
+                let value: Change<Value> = fields.get(name, "JSON")?;
+                value.put(&mut row.settings, name);
             }
         }
         if has(MODEL_ALIASES) {
-            match terms::model_aliases(fields, MODEL_ALIASES)? {
-                Change::Keep => {}
-                Change::Clear => {
-                    row.settings.remove(MODEL_ALIASES);
-                }
-                Change::Set(aliases) => {
-                    row.settings.insert(MODEL_ALIASES.to_owned(), aliases);
-                }
-            }
+            terms::model_aliases(fields, MODEL_ALIASES)?.put(&mut row.settings, MODEL_ALIASES);
         }
         terms::change(fields, &mut row.terms)?;
         row.updated_at = UnixMs::now();
@@ -232,22 +225,4 @@ impl Family {
             .param(self.ids)),
         }
     }
-}
-
-/// Keeps a member as it is.
-fn keep(
-    fields: &Fields,
-    name: &'static str,
-    settings: &mut Map<String, Value>,
-) -> Result<(), ApiError> {
-    match fields.get(name, "JSON")? {
-        Change::Keep => {}
-        Change::Clear => {
-            settings.remove(name);
-        }
-        Change::Set(value) => {
-            settings.insert(name.to_owned(), value);
-        }
-    }
-    Ok(())
 }
