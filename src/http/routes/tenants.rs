@@ -5,7 +5,7 @@ use actix_web::http::Method;
 use super::{Entry, entry, get, patch, post};
 use crate::http::admin::tenants::{
     BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER, create, delete, list, members, organisations,
-    reset, set_blocked, show, show_named, teams, update, users,
+    reset, set_blocked, show_customer, show_named, teams, update, users,
 };
 use crate::http::extract::{AdminOnly, Caller, Manage, Own, View};
 
@@ -207,7 +207,7 @@ fn people() -> Vec<Entry> {
         get(
             &["/customer/info", "/end_user/info"],
             "A customer with its terms and spend",
-            |caller: Viewer, call| show(&CUSTOMER, caller.identity, call),
+            show_customer,
         ),
         get(
             &["/customer/list", "/end_user/list"],

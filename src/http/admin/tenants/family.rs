@@ -25,9 +25,8 @@ pub(crate) struct Family {
     pub(super) id: &'static str,
     /// The member that holds its name for people.
     pub(super) alias: Option<&'static str>,
-    /// The member that lists ids, and the query parameter that holds one.
+    /// The member that lists ids.
     pub(super) ids: &'static str,
-    pub(super) query: &'static str,
     /// Members beside id, alias and terms.
     members: &'static [&'static str],
     /// Without an id one is drawn.
@@ -40,7 +39,6 @@ pub(crate) static ORGANISATION: Family = Family {
     id: "organization_id",
     alias: Some("organization_alias"),
     ids: "organization_ids",
-    query: "organization_id",
     members: &["budget_id", "models", "metadata"],
     draws_id: true,
 };
@@ -51,7 +49,6 @@ pub(crate) static TEAM: Family = Family {
     id: "team_id",
     alias: Some("team_alias"),
     ids: "team_ids",
-    query: "team_id",
     members: &[
         "organization_id",
         "budget_id",
@@ -69,7 +66,6 @@ pub(crate) static USER: Family = Family {
     id: "user_id",
     alias: Some("user_alias"),
     ids: "user_ids",
-    query: "user_id",
     members: &[
         "organization_id",
         "budget_id",
@@ -87,7 +83,6 @@ pub(crate) static CUSTOMER: Family = Family {
     id: "user_id",
     alias: Some("alias"),
     ids: "user_ids",
-    query: "end_user_id",
     members: &["budget_id", "models", "metadata", "blocked"],
     draws_id: false,
 };
@@ -98,7 +93,6 @@ pub(crate) static TAG: Family = Family {
     id: "name",
     alias: None,
     ids: "names",
-    query: "name",
     members: &["budget_id", "description"],
     draws_id: false,
 };
@@ -109,7 +103,6 @@ pub(crate) static BUDGET: Family = Family {
     id: "budget_id",
     alias: None,
     ids: "budgets",
-    query: "budget_id",
     members: &[],
     draws_id: true,
 };

@@ -32,7 +32,7 @@ use super::reach::{Hold, Reach};
 use super::ship;
 use crate::auth::Identity;
 use crate::http::error::ApiError;
-use crate::http::extract::Call;
+use crate::http::extract::{Call, Caller, View};
 use crate::storage::{TenantRow, Write};
 
 /// Most that a list answers with.
@@ -74,17 +74,16 @@ pub(crate) async fn update(
     Ok(HttpResponse::Ok().json(json!({family.id: row.id, "data": data})))
 }
 
-/// Shows one: by the query.
-pub(crate) async fn show(
-    family: &'static Family,
-    identity: Identity,
+/// `GET /customer/info?end_user_id=`.
+pub(crate) async fn show_customer(
+    caller: Caller<View>,
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
     ship(&call).await;
-    let id = call.query(family.query).unwrap_or_default();
-    let reach = Reach::of(&call, &identity).await?;
-    let row = access::find(&call, &reach, family, &id, Hold::Sees).await?;
-    Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, family, &row).await?))
+    let id = call.query("end_user_id").unwrap_or_default();
+    let reach = Reach::of(&call, &caller.identity).await?;
+    let row = access::find(&call, &reach, &CUSTOMER, &id, Hold::Sees).await?;
+    Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, &CUSTOMER, &row).await?))
 }
 
 /// Shows those that the body names.
