@@ -37,11 +37,7 @@ pub(crate) async fn remove(
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let fields = Fields::read(&mut call).await?;
-    fields.only(&[&[family.ids, family.id]])?;
-    let ids = match fields.text(family.id)?.set() {
-        Some(id) => vec![id],
-        None => family.named(&fields)?,
-    };
+    let ids = family.one_or_several(&fields)?.ids();
     let reach = Reach::of(&call, &identity).await?;
     // Its own admin manages it; whether it exists is decided above it.
     let least = match family.kind {

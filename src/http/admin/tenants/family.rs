@@ -33,6 +33,15 @@ pub(crate) struct Family {
     draws_id: bool,
 }
 
+/// Whom a body names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Named {
+    /// One, by its id.
+    One(String),
+    /// Those of a list.
+    Several(Vec<String>),
+}
+
 /// Organisations.
 pub(crate) static ORGANISATION: Family = Family {
     kind: TenantKind::Organisation,
@@ -106,6 +115,17 @@ pub(crate) static BUDGET: Family = Family {
     members: &[],
     draws_id: true,
 };
+
+// === impl Named ===
+
+impl Named {
+    pub(super) fn ids(self) -> Vec<String> {
+        match self {
+            Self::One(id) => vec![id],
+            Self::Several(ids) => ids,
+        }
+    }
+}
 
 // === impl Family ===
 
@@ -208,6 +228,16 @@ impl Family {
         })
     }
 
+    /// Those that a body names, by its id one or in a list several, and nothing else.
+    pub(super) fn one_or_several(&self, fields: &Fields) -> Result<Named, ApiError> {
+        fields.only(&[&[self.ids, self.id]])?;
+        Ok(match fields.text(self.id)?.set() {
+            Some(id) => Named::One(id),
+            None => Named::Several(self.named(fields)?),
+        })
+    }
+
+    /// Those that a body lists.
     pub(super) fn named(&self, fields: &Fields) -> Result<Vec<String>, ApiError> {
         match fields.texts(self.ids)? {
             Change::Set(ids) if !ids.is_empty() && ids.len() <= MOST_NAMED => Ok(ids),

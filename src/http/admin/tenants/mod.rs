@@ -24,8 +24,8 @@ use serde_json::json;
 use trunkline_actors::clock::UnixMs;
 
 use self::answer::tenant_answer;
-use self::family::Family;
 pub(crate) use self::family::{BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER};
+use self::family::{Family, Named};
 use super::change::apply;
 use super::fields::Fields;
 use super::reach::{Hold, Reach};
@@ -130,13 +130,9 @@ pub(crate) async fn set_blocked(
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let fields = Fields::read(&mut call).await?;
-    fields.only(&[&[family.ids, family.id]])?;
-    let one = fields.text(family.id)?.set();
-    let is_one = one.is_some();
-    let ids = match one {
-        Some(id) => vec![id],
-        None => family.named(&fields)?,
-    };
+    let named = family.one_or_several(&fields)?;
+    let is_one = matches!(named, Named::One(_));
+    let ids = named.ids();
     let reach = Reach::of(&call, &identity).await?;
     // Who manages a team stops it, and does not let go what somebody above stopped.
     let least = if blocked {
@@ -154,21 +150,14 @@ pub(crate) async fn set_blocked(
     }
     let writes = rows.iter().cloned().map(Box::new).map(Write::PutTenant);
     apply(&call, &identity, writes.collect()).await?;
-    let mut answers = Vec::with_capacity(rows.len());
-    for row in &rows {
+    if is_one && let [row] = rows.as_slice() {
+        return Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, family, row).await?));
+    }
+    let mut answers = Vec::new();
+    for row in rows.iter().filter(|_| blocked) {
         answers.push(tenant_answer(&call, &reach, family, row).await?);
     }
-    Ok(match (is_one, answers.pop()) {
-        (true, Some(row)) => HttpResponse::Ok().json(row),
-        (_, popped) => {
-            let rows: Vec<_> = answers
-                .into_iter()
-                .chain(popped)
-                .filter(|_| blocked)
-                .collect();
-            HttpResponse::Ok().json(json!({"blocked_users": rows}))
-        }
-    })
+    Ok(HttpResponse::Ok().json(json!({"blocked_users": answers})))
 }
 
 async fn put(call: &Call, identity: &Identity, row: TenantRow) -> Result<(), ApiError> {
