@@ -6,7 +6,6 @@
 //! ```
 
 use actix_web::HttpResponse;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{Subject, TeamId, UserId};
@@ -18,9 +17,10 @@ use super::super::terms;
 use super::super::{PlainUsd, ship};
 use super::answer::{shown, state, tenant_answer};
 use super::delete::delete_keys;
+use super::joining::{checked_role, several};
 use super::users::key_line;
 use super::{TEAM, access, put};
-use crate::auth::{Identity, terms as checks};
+use crate::auth::Identity;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, Manage, Own};
 use crate::http::time::iso;
@@ -28,25 +28,9 @@ use crate::storage::{KeyFilter, KeyPage, TenantKind, TenantPage, TenantRow, Writ
 
 /// Most members of a team.
 const MOST_MEMBERS: u32 = 10_000;
-/// Most that one call adds.
-const MOST_ADDED: usize = 500;
 /// Most keys that a team is shown with; `/key/list?team_id=` has all.
 const MOST_KEYS: u32 = 100;
 const ROLES: [&str; 2] = ["admin", "user"];
-
-#[derive(Deserialize)]
-struct Member {
-    user_id: String,
-    #[serde(default)]
-    role: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Members {
-    One(Member),
-    Several(Vec<Member>),
-}
 
 /// What is told of a team.
 struct Told {
@@ -70,24 +54,11 @@ pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpRe
     let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
     let wanted = "{\"user_id\": \"alice\", \"role\": \"user\"} or an array of these";
     // `/team/bulk_member_add` calls them `members`.
-    let members = fields.get("member", wanted)?.set();
-    let members = match members.or(fields.get("members", wanted)?.set()) {
-        Some(Members::One(member)) => vec![member],
-        Some(Members::Several(members)) => members,
-        None => return Err(missing("member")),
-    };
-    if members.is_empty() || members.len() > MOST_ADDED {
-        return Err(ApiError::new(
-            Code::BadRequest,
-            format!("'member' must be 1 to {MOST_ADDED} members."),
-        )
-        .param("member"));
-    }
+    let members = several(&fields, &["member", "members"], wanted)?;
     let now = UnixMs::now();
     let mut writes = Vec::new();
     let mut added: Vec<Value> = Vec::new();
     for member in members {
-        checks::name("user_id", &member.user_id)?;
         let user = UserId::new(member.user_id.as_str());
         writes.push(Write::EnsureTenant(Box::new(TenantRow::user(&user, now))));
         let id = member_id(&team.id, &user);
@@ -97,7 +68,7 @@ pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpRe
             created_by: caller.identity.user_name().map(str::to_owned),
             ..TenantRow::new(TenantKind::TeamMember, id, now)
         });
-        row.role = Some(checked_role(member.role)?.unwrap_or_else(|| "user".to_owned()));
+        row.role = Some(checked_role(member.role, &ROLES)?.unwrap_or_else(|| "user".to_owned()));
         change(&fields, &mut row)?;
         writes.push(Write::PutTenant(Box::new(row)));
         added.push(json!({"user_id": member.user_id}));
@@ -140,7 +111,7 @@ pub(crate) async fn update(
     fields.only(&[own, terms::FIELDS])?;
     let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
     let mut row = find(&call, &team, &fields.required("user_id")?).await?;
-    if let Some(role) = checked_role(fields.text("role")?.set())? {
+    if let Some(role) = checked_role(fields.text("role")?.set(), &ROLES)? {
         row.role = Some(role);
     }
     change(&fields, &mut row)?;
@@ -278,17 +249,4 @@ fn change(fields: &Fields, row: &mut TenantRow) -> Result<(), ApiError> {
     row.terms.since.get_or_insert(now);
     row.updated_at = now;
     Ok(())
-}
-
-fn checked_role(role: Option<String>) -> Result<Option<String>, ApiError> {
-    match role {
-        Some(role) if !ROLES.contains(&role.as_str()) => {
-            Err(ApiError::new(Code::BadRequest, "'role' must be admin or user.").param("role"))
-        }
-        role => Ok(role),
-    }
-}
-
-fn missing(name: &'static str) -> ApiError {
-    ApiError::new(Code::BadRequest, format!("'{name}' is missing.")).param(name)
 }

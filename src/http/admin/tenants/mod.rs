@@ -12,6 +12,7 @@ mod access;
 mod answer;
 pub mod delete;
 mod family;
+mod joining;
 pub mod members;
 pub mod organisations;
 mod pages;
