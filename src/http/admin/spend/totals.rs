@@ -63,10 +63,10 @@ struct GlobalAnswer {
 pub(crate) async fn of_user(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let sight = Sight::of(&caller.identity);
     let user = UserId::new(sight.one_user(&caller.identity, text(&call, "user_id"))?);
-    ship(&call).await;
     if let Sight::Member { user, team } = &sight {
         return of_member(&call, user, team).await;
     }
+    ship(&call).await;
     let store = &call.app().store;
     let spend = store.spend.user_spend(user.clone()).await?;
     let (terms, state) = call.app().payers.of_user(&user).await?;

@@ -74,7 +74,7 @@ pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpRe
         added.push(json!({"user_id": member.user_id}));
     }
     apply(&call, &caller.identity, writes).await?;
-    let mut told = told(&call, &caller.identity, &team).await?;
+    let mut told = told_anew(&call, &caller.identity, &team).await?;
     // LiteLLM's answer is the team itself, with whom this call added.
     let is_added = |membership: &&Value| {
         added
@@ -116,7 +116,7 @@ pub(crate) async fn update(
     }
     change(&fields, &mut row)?;
     put(&call, &caller.identity, row).await?;
-    let told = told(&call, &caller.identity, &team).await?;
+    let told = told_anew(&call, &caller.identity, &team).await?;
     Ok(HttpResponse::Ok().json(told.to_json()))
 }
 
@@ -140,7 +140,7 @@ pub(crate) async fn remove(
     delete_keys(&call, keys, &mut writes).await?;
     writes.push(Write::DeleteTenant(TenantKind::TeamMember, row.id));
     apply(&call, &caller.identity, writes).await?;
-    let told = told(&call, &caller.identity, &team).await?;
+    let told = told_anew(&call, &caller.identity, &team).await?;
     Ok(HttpResponse::Ok().json(told.to_json()))
 }
 
@@ -149,7 +149,7 @@ pub(crate) async fn show_team(caller: Caller<Own>, call: Call) -> Result<HttpRes
     let id = call.query("team_id").unwrap_or_default();
     let reach = Reach::of(&call, &caller.identity).await?;
     let team = access::find(&call, &reach, &TEAM, &id, Hold::Sees).await?;
-    let told = told(&call, &caller.identity, &team).await?;
+    let told = told(&call, &reach, &team).await?;
     Ok(HttpResponse::Ok().json(told.to_json()))
 }
 
@@ -172,8 +172,7 @@ async fn managed(call: &Call, identity: &Identity, team: &str) -> Result<TenantR
 }
 
 /// The team with its members. Who does not manage it is told what it spent itself, and who else is in it.
-async fn told(call: &Call, identity: &Identity, team: &TenantRow) -> Result<Told, ApiError> {
-    let reach = Reach::of(call, identity).await?;
+async fn told(call: &Call, reach: &Reach, team: &TenantRow) -> Result<Told, ApiError> {
     let manages = reach.team(team) >= Hold::Manages;
     let mut page = TenantPage::of(TenantKind::TeamMember, MOST_MEMBERS);
     page.filter.prefix = format!("{}:", team.id);
@@ -197,7 +196,7 @@ async fn told(call: &Call, identity: &Identity, team: &TenantRow) -> Result<Told
             "litellm_budget_table": shown(row)?,
         }));
     }
-    let mut info = tenant_answer(call, &reach, &TEAM, team).await?;
+    let mut info = tenant_answer(call, reach, &TEAM, team).await?;
     info.insert("members_with_roles".to_owned(), Value::Array(roles));
     let keys = KeyFilter {
         team: Some(TeamId::new(team.id.as_str())),
@@ -217,6 +216,11 @@ async fn told(call: &Call, identity: &Identity, team: &TenantRow) -> Result<Told
         keys,
         memberships,
     })
+}
+
+/// The same after a change, which may be of what the caller itself is in the team.
+async fn told_anew(call: &Call, identity: &Identity, team: &TenantRow) -> Result<Told, ApiError> {
+    told(call, &Reach::of(call, identity).await?, team).await
 }
 
 pub(super) async fn find(call: &Call, team: &TenantRow, user: &str) -> Result<TenantRow, ApiError> {
