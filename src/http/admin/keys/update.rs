@@ -11,7 +11,7 @@ use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 
 use super::super::change::apply;
 use super::super::fields::{Change, Fields};
-use super::super::reach::{Reach, others};
+use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::{Owner, check_changes, check_manages};
 use super::{FIELDS, KeyAnswer, change_metadata, change_settings, find, spent};
@@ -37,25 +37,29 @@ pub(crate) async fn update(
     let named = fields.required("key")?;
     let mut row = find(&call, &named).await?;
     let reach = Reach::of(&call, &caller.identity).await?;
-    let is_given = check_changes(&call, &reach, &row).await?;
-    if is_given && let Some(field) = fields.beyond(&["key", "key_alias"]) {
-        return Err(others(
-            "key",
-            &format!(
-                "This key was made for you: whoever made it, or an admin of its team, changes '{field}'. You may change its key_alias."
-            ),
-        ));
-    }
-    let before = Owner::of(&row);
-    change(&fields, &mut row)?;
-    let after = Owner::of(&row);
-    if after != before {
-        after
-            .check(&call, &reach, &caller.identity, "/key/update")
-            .await?;
-    }
-    store(&call, &caller.identity, &row).await?;
+    check_changes(&call, &reach, &row, &fields, &["key", "key_alias"]).await?;
+    let identity = &caller.identity;
+    change_checked(&call, &reach, identity, &fields, &mut row, "/key/update").await?;
+    store(&call, identity, &row).await?;
     answer(&call, &named, &row).await
+}
+
+/// Changes a row as the body says, by the call of `route`: whose it is then must be the caller's to say.
+pub(super) async fn change_checked(
+    call: &Call,
+    reach: &Reach,
+    identity: &Identity,
+    fields: &Fields,
+    row: &mut KeyRow,
+    route: &str,
+) -> Result<(), ApiError> {
+    let before = Owner::of(row);
+    change(fields, row)?;
+    let after = Owner::of(row);
+    if after != before {
+        after.check(call, reach, identity, route).await?;
+    }
+    Ok(())
 }
 
 /// Changes a row as the body says.
