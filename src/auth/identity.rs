@@ -141,6 +141,14 @@ impl Identity {
         }
     }
 
+    /// The id of that user, as text.
+    pub fn user_name(&self) -> Option<&str> {
+        match self {
+            Self::Master | Self::Open => Some(DEFAULT_USER),
+            Self::Key(entry) => entry.row.user.as_ref().map(UserId::as_str),
+        }
+    }
+
     /// The team that the caller belongs to.
     pub fn team(&self) -> Option<TeamId> {
         self.key()?.row.team.clone()

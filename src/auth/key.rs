@@ -31,6 +31,15 @@ pub fn id_of(key: &str) -> KeyId {
     KeyDigest::of(key).id()
 }
 
+/// The id of a key that is named by its text or by its id.
+pub fn id_of_named(named: &str) -> KeyId {
+    if named.starts_with(PREFIX) {
+        id_of(named)
+    } else {
+        KeyId::new(named)
+    }
+}
+
 /// `sk-...` and the last four characters: what lists and errors show.
 pub fn short_name(key: &str) -> String {
     let mut tail: Vec<char> = key.chars().rev().take(4).collect();

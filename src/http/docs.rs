@@ -107,7 +107,7 @@ fn operation(entry: &Entry, path: &str) -> Value {
     if !parameters.is_empty() {
         fields.insert("parameters".to_owned(), Value::Array(parameters));
     }
-    if entry.method == Method::POST {
+    if entry.method != Method::GET {
         fields.insert(
             "requestBody".to_owned(),
             json!({"required": true, "content": {"application/json": {"schema": {"type": "object"}}}}),
@@ -130,6 +130,22 @@ fn parameter_names(path: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_method_that_changes_something_has_a_body() {
+        let document = document(&table());
+        for (method, path, has_body) in [
+            ("post", "/team/new", true),
+            ("patch", "/organization/update", true),
+            ("delete", "/organization/delete", true),
+            ("get", "/organization/info", false),
+        ] {
+            let operation = &document["paths"][path][method];
+            assert!(operation.is_object(), "{method} {path}");
+            let body = operation.get("requestBody");
+            assert_eq!(body.is_some(), has_body, "{method} {path}");
+        }
+    }
 
     #[test]
     fn every_route_is_in_the_document_with_its_path_parameters() {

@@ -128,9 +128,12 @@ impl<P: Demand> Caller<P> {
         }
     }
 
-    fn authorised(identity: Identity, request: &HttpRequest) -> Result<Self, ApiError> {
-        authorise(&identity, P::PERMISSION, request)?;
-        Ok(Self::new(identity))
+    fn admitted(
+        known: Result<Identity, AuthError>,
+        app: &App,
+        request: &HttpRequest,
+    ) -> Result<Self, ApiError> {
+        admitted(known, P::PERMISSION, app, request).map(Self::new)
     }
 }
 
@@ -159,11 +162,11 @@ impl<P: Demand> FromRequest for Caller<P> {
         };
         let request = request.clone();
         if let Some(known) = worker.app.keys.identify_cached(&credential) {
-            return Either::Left(ready(finish(known, &worker.app, &request)));
+            return Either::Left(ready(Self::admitted(known, &worker.app, &request)));
         }
         Either::Right(Box::pin(async move {
             let known = worker.app.keys.identify(&credential).await;
-            finish(known, &worker.app, &request)
+            Self::admitted(known, &worker.app, &request)
         }))
     }
 }
@@ -176,10 +179,19 @@ pub async fn identify(call: &Call) -> Result<Identity, ApiError> {
     let app = call.app();
     let credential = credential(&call.request, app).map_err(|err| refused(app, err))?;
     let known = app.keys.identify(&credential).await;
-    let identity = known.map_err(|err| refused(app, err))?;
-    authorise(&identity, Permission::AboutModels, &call.request)
-        .map_err(|err| refused(app, err))?;
-    Ok(identity)
+    admitted(known, Permission::AboutModels, app, &call.request)
+}
+
+/// Who is known and may use the route; whoever is not is counted as refused.
+fn admitted(
+    known: Result<Identity, AuthError>,
+    permission: Permission,
+    app: &App,
+    request: &HttpRequest,
+) -> Result<Identity, ApiError> {
+    known
+        .and_then(|identity| authorise(&identity, permission, request).map(|()| identity))
+        .map_err(|err| refused(app, err))
 }
 
 fn authorise(
@@ -195,16 +207,6 @@ fn authorise(
         pattern: pattern.as_deref(),
     };
     identity.authorise(permission, route, request.peer_addr().map(|peer| peer.ip()))
-}
-
-fn finish<P: Demand>(
-    known: Result<Identity, AuthError>,
-    app: &App,
-    request: &HttpRequest,
-) -> Result<Caller<P>, ApiError> {
-    let identity = known.map_err(|err| refused(app, err))?;
-    Caller::authorised(identity, request)
-        .inspect_err(|err| app.shared.metrics.refused(err.code().label()))
 }
 
 fn refused(app: &App, err: AuthError) -> ApiError {

@@ -52,6 +52,59 @@ fn the_master_key_is_taken_in_every_spelling_of_the_header() {
 }
 
 #[test]
+fn null_takes_the_tags_of_a_key_away() {
+    let (_upstream, _home, gateway) = scene();
+    let wishes = json!({"metadata": {"note": 1}, "tags": ["red"]});
+    let key = generate(&gateway, &wishes);
+    assert_eq!(key["metadata"], json!({"note": 1, "tags": ["red"]}));
+    for (changes, want) in [
+        (json!({"tags": null}), json!({"note": 1})),
+        (
+            json!({"tags": ["blue"]}),
+            json!({"note": 1, "tags": ["blue"]}),
+        ),
+        // What a client does not use it may send as null.
+        (
+            json!({"metadata": {"tags": ["green"]}, "tags": null}),
+            json!({"tags": ["green"]}),
+        ),
+        (json!({"metadata": {}, "tags": null}), json!({})),
+    ] {
+        let mut body = changes.clone();
+        body["key"] = key["token"].clone();
+        let changed = gateway.send(&Request::post("/key/update", &body).bearer(MASTER_KEY));
+        changed.assert_status(200);
+        assert_eq!(changed.json()["metadata"], want, "{changes}");
+    }
+}
+
+#[test]
+fn whom_a_key_names_must_be_there() {
+    let (_upstream, _home, gateway) = scene();
+    let key = generate(&gateway, &json!({}))["token"].clone();
+    for (field, what) in [
+        ("team_id", "team"),
+        ("organization_id", "organization"),
+        ("budget_id", "budget"),
+    ] {
+        for (path, body) in [
+            ("/key/generate", json!({field: "ghost"})),
+            ("/key/update", json!({"key": key, field: "ghost"})),
+            ("/key/regenerate", json!({"key": key, field: "ghost"})),
+        ] {
+            let refused = gateway.send(&Request::post(path, &body).bearer(MASTER_KEY));
+            let error = refused.assert_error(400, "invalid_request_error");
+            assert_eq!(error["param"], field, "{path}");
+            assert_eq!(
+                error["message"],
+                format!("There is no {what} 'ghost'. Make it with POST /{what}/new first."),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_first_header_in_the_contracts_order_decides() {
     let (_upstream, _home, gateway) = scene();
 

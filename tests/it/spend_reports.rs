@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::keys::generate;
@@ -360,6 +361,36 @@ fn lists_have_litellms_words_and_the_dearest_first() {
 }
 
 #[test]
+fn a_team_behind_a_thousand_others_is_told_by_its_name() {
+    let scene = scene();
+    let gateway = &scene.gateway;
+    let team = json!({"team_id": "zebra", "team_alias": "Zebras"});
+    let made = gateway.send(&Request::post("/team/new", &team).bearer(MASTER_KEY));
+    made.assert_status(200);
+    let key = generate(gateway, &json!({"team_id": "zebra"}));
+    let request = Request::post("/v1/chat/completions", &chat_request_body("m"));
+    let request = request.bearer(text(&key["key"]));
+    gateway.send(&request).assert_status(200);
+    let store = Connection::open(scene.home.path().join("trunkline.db")).expect("the store opens");
+    let more = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000) \
+         INSERT INTO tenants (kind, id, alias, created_at, updated_at) \
+         SELECT 'team', 'a' || n, 'A ' || n, 0, 0 FROM numbers";
+    store.execute_batch(more).expect("a thousand teams");
+
+    let totals = scene.get("/global/spend/teams");
+    assert_eq!(totals["teams"], json!(["Zebras"]));
+    assert!(
+        list(&totals["daily_spend"])
+            .iter()
+            .all(|day| day.get("Zebras").is_some()),
+        "{totals}"
+    );
+    let daily = scene.get(&format!("/team/daily/activity?{}", dates()));
+    let entities = &daily["results"][0]["breakdown"]["entities"];
+    assert_eq!(entities["zebra"]["metadata"]["team_alias"], "Zebras");
+}
+
+#[test]
 fn activity_counts_requests_and_tokens_by_day() {
     let scene = scene();
     let dates = dates();
@@ -554,6 +585,7 @@ fn what_cannot_be_asked_is_a_400_that_names_the_field() {
             "page",
         ),
         ("/spend/logs/v2?status_filter=maybe", "status_filter"),
+        ("/spend/logs/v2?status=maybe", "status"),
         ("/spend/logs/v2?min_spend=much", "min_spend"),
         ("/spend/logs/v2?sort_by=model", "sort_by"),
         ("/spend/logs/v2?start_date=2026-13-01", "start_date"),

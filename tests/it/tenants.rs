@@ -384,6 +384,8 @@ fn an_admin_of_an_organisation_manages_what_is_in_it() {
     assert_eq!(ids, ["boss", "new"], "{users}");
     let teams = told(&gateway, &stranger, "/team/list").json();
     assert_eq!(teams.as_array().unwrap().len(), 1, "{teams}");
+    let unfiltered = told(&gateway, &stranger, "/team/list?organization_id=");
+    assert_eq!(unfiltered.json(), teams, "an empty filter is none");
     // The key that the admin was shown does not grow with its user, nor what it makes.
     let child = secret(&by(&gateway, &of_new, "/key/generate", &json!({})));
     let own = generate(&gateway, &json!({"user_id": "new"}));
@@ -397,6 +399,61 @@ fn an_admin_of_an_organisation_manages_what_is_in_it() {
     for key in [&of_new, &child, &taken] {
         told(&gateway, key, "/global/spend").assert_error(401, "auth_error");
     }
+}
+
+#[test]
+fn a_teams_key_is_not_told_what_its_user_spends_and_changes_nothing_of_it() {
+    let (_upstream, _home, gateway) = scene();
+    let (_lead, own) = team(&gateway, "red", &json!({}));
+    let wishes = json!({"team_id": "red", "user_id": "red-member"});
+    let of_team = generate_key(&gateway, &wishes);
+    let info = |key: &str, path: &str| told(&gateway, key, path).json();
+    let listed = |key: &str| info(key, "/user/list")["users"][0].clone();
+
+    for (path, by_team, by_user) in [
+        (
+            "/user/info",
+            info(&of_team, "/user/info"),
+            info(&own, "/user/info"),
+        ),
+        (
+            "/v2/user/info",
+            info(&of_team, "/v2/user/info"),
+            info(&own, "/v2/user/info"),
+        ),
+        ("/user/list", listed(&of_team), listed(&own)),
+    ] {
+        assert_eq!(by_team["user_id"], "red-member", "{path}: {by_team}");
+        assert_eq!(by_team.get("spend"), None, "{path}");
+        assert_eq!(by_user["spend"], 0.0, "{path}: {by_user}");
+    }
+
+    let renamed = json!({"user_id": "red-member", "user_alias": "mine", "metadata": {"a": 1}});
+    by(&gateway, &of_team, "/user/update", &renamed).assert_error(403, "auth_error");
+    let unchanged = info(&own, "/v2/user/info");
+    assert_eq!(unchanged["user_alias"], Value::Null, "{unchanged}");
+    let changed = by(&gateway, &own, "/user/update", &renamed);
+    changed.assert_status(200);
+    assert_eq!(changed.json()["data"]["spend"], 0.0);
+}
+
+#[test]
+fn a_page_too_far_down_is_refused_and_not_another_one_shown() {
+    let (_upstream, _home, gateway) = scene();
+    user(&gateway, "ann", &json!({}));
+    for path in [
+        "/user/list?page=202&page_size=500",
+        "/v2/team/list?page=202&page_size=500",
+        "/key/list?page=1002&size=100",
+        "/audit?page=1002&page_size=100",
+        "/user/list?page=4294967295",
+    ] {
+        let refused = told(&gateway, MASTER_KEY, path);
+        let error = refused.assert_error(400, "invalid_request_error");
+        assert_eq!(error["param"], "page", "{path}");
+    }
+    let last = told(&gateway, MASTER_KEY, "/user/list?page=201&page_size=500");
+    assert_eq!(last.json()["users"], json!([]));
 }
 
 #[test]

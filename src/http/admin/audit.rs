@@ -12,17 +12,19 @@
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
-use super::spend::range::{count, moment, text, wrong};
+use super::query::{Sizes, page, text, wrong};
+use super::spend::range::moment;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, View};
 use crate::http::time::iso;
 use crate::storage::{ChangeFilter, ChangeRecord};
 
-/// Lines of a page, unless `page_size` says otherwise (LiteLLM's number).
-const PAGE: u32 = 10;
-const LARGEST_PAGE: u32 = 100;
-/// Lines that a page may leave out: each is read.
-const MOST_SKIPPED: u32 = 100_000;
+/// Lines of a page (LiteLLM's number).
+const LINES: Sizes = Sizes {
+    name: "page_size",
+    usual: 10,
+    largest: 100,
+};
 
 /// A page of lines, the newest first.
 pub(crate) async fn list(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
@@ -44,25 +46,17 @@ pub(crate) async fn list(_caller: Caller<View>, call: Call) -> Result<HttpRespon
         since: moment(&call, "start_date", false)?,
         until: moment(&call, "end_date", true)?,
     };
-    let size = count(&call, "page_size", PAGE, LARGEST_PAGE)?;
-    let page = count(&call, "page", 1, u32::MAX)?;
-    let skip = (page - 1).saturating_mul(size);
-    if skip > MOST_SKIPPED {
-        return Err(wrong(
-            "page",
-            format!("Pages end at line {MOST_SKIPPED}: narrow the dates."),
-        ));
-    }
+    let page = page(&call, LINES, "Narrow the dates.")?;
     let log = &call.app().store.change_log;
     let total = log.count(filter.clone()).await?;
-    let lines = log.page(filter, skip, size).await?;
+    let lines = log.page(filter, page.skip, page.size).await?;
     let lines: Vec<Value> = lines.iter().map(shown).collect();
     Ok(HttpResponse::Ok().json(json!({
         "audit_logs": lines,
         "total": total,
-        "page": page,
-        "page_size": size,
-        "total_pages": total.div_ceil(size.into()),
+        "page": page.number,
+        "page_size": page.size,
+        "total_pages": total.div_ceil(page.size.into()),
     })))
 }
 

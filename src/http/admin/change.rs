@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderName;
-use trunkline_actors::ids::{KeyId, UserId};
+use trunkline_actors::ids::KeyId;
 
 use crate::auth::Identity;
 use crate::auth::terms as checks;
@@ -48,9 +48,8 @@ fn who(call: &Call, identity: &Identity) -> Result<ChangedBy, ApiError> {
     if let Some(said) = said {
         checks::name("litellm-changed-by", said)?;
     }
-    let own = identity.user_id();
     Ok(ChangedBy {
-        user: said.or(own.as_ref().map(UserId::as_str)).map(str::to_owned),
+        user: said.or(identity.user_name()).map(str::to_owned),
         key: identity.key_id().map(|key| key.as_str().to_owned()),
     })
 }

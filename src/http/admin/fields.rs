@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use trunkline_actors::money::Usd;
 
-use crate::auth::terms::TermsError;
+use crate::auth::terms::{TermsError, usd};
 use crate::http::error::{ApiError, Code};
+use crate::http::extract::Call;
 
 /// The members of a JSON object, as written.
 #[derive(Debug)]
-pub(super) struct Fields<'a>(BTreeMap<String, &'a RawValue>);
+pub(super) struct Fields(BTreeMap<String, Box<RawValue>>);
 
 /// What a body says of one member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +29,14 @@ pub(super) enum Change<T> {
 
 // === impl Fields ===
 
-impl<'a> Fields<'a> {
-    /// Reads a body; an empty one is an object without members.
-    pub(super) fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
+impl Fields {
+    /// Reads the body of a call.
+    pub(super) async fn read(call: &mut Call) -> Result<Self, ApiError> {
+        Self::parse(&call.json_body().await?)
+    }
+
+    /// Reads an object; nothing at all is one without members.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let text = if body.is_empty() { b"{}" } else { body };
         serde_json::from_slice(text).map(Self).map_err(|err| {
             ApiError::new(Code::BadRequest, format!("Invalid JSON payload: {err}"))
@@ -63,7 +71,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A member as written.
-    pub(super) fn raw(&self, name: &str) -> Change<&'a str> {
+    pub(super) fn raw(&self, name: &str) -> Change<&str> {
         match self.0.get(name).map(|raw| raw.get()) {
             None => Change::Keep,
             Some("null") => Change::Clear,
@@ -72,8 +80,8 @@ impl<'a> Fields<'a> {
     }
 
     /// A member of some type, which `wanted` describes.
-    pub(super) fn get<T: Deserialize<'a>>(
-        &self,
+    pub(super) fn get<'a, T: Deserialize<'a>>(
+        &'a self,
         name: &'static str,
         wanted: &str,
     ) -> Result<Change<T>, ApiError> {
@@ -99,6 +107,18 @@ impl<'a> Fields<'a> {
             )
             .param(name)),
         }
+    }
+
+    /// An amount of USD, from its text.
+    pub(super) fn usd(&self, name: &'static str) -> Result<Change<Usd>, ApiError> {
+        Ok(self.raw(name).try_map(|text| usd(name, text))?)
+    }
+
+    /// `reset_to`, the only member of such a call: what counts as spent from now on.
+    pub(super) fn reset_to(&self) -> Result<Usd, ApiError> {
+        let name = "reset_to";
+        self.only(&[&[name]])?;
+        Ok(self.usd(name)?.set().unwrap_or(Usd::ZERO))
     }
 
     /// A list of texts.
@@ -158,6 +178,21 @@ impl<T> Change<T> {
             Self::Clear => Change::Clear,
             Self::Set(value) => Change::Set(read(value)?),
         })
+    }
+}
+
+impl Change<Value> {
+    /// Changes a member of an object.
+    pub(super) fn put(self, object: &mut Map<String, Value>, name: &str) {
+        match self {
+            Self::Keep => {}
+            Self::Clear => {
+                object.remove(name);
+            }
+            Self::Set(value) => {
+                object.insert(name.to_owned(), value);
+            }
+        }
     }
 }
 

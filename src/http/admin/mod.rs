@@ -8,6 +8,7 @@ pub mod model_groups;
 pub mod model_info;
 pub mod prices;
 pub mod provider_budgets;
+mod query;
 mod reach;
 pub mod router_state;
 pub mod spend;

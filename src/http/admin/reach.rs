@@ -8,7 +8,7 @@
 //! | key of a user | that user, its keys, its teams, its organisations | its own keys |
 //! | … who is admin of a team | the team's keys and members too | these |
 //! | … who is admin of an organisation | the organisation's teams, users and keys too | these |
-//! | key of a team, of a user or of nobody | the team; its user's keys within it | as its user may, within that team alone |
+//! | key of a team, of a user or of nobody | the team; its user, but not what it spent; its user's keys within it | as its user may, within that team alone |
 //! | key of nobody | itself | nothing |
 //!
 //! A key of a team acts within that team alone because others hand it out: whoever manages a team could otherwise make a key
@@ -184,7 +184,12 @@ impl Reach {
         };
         let own = ties.user.as_ref().map(UserId::as_str);
         if own == Some(user.id.as_str()) {
-            return Hold::Own;
+            // A user is in no team alone: who manages one of its teams must not change it.
+            return if ties.within.is_none() {
+                Hold::Own
+            } else {
+                Hold::Sees
+            };
         }
         let is_above = Role::of(user.role.as_deref()).is_global();
         if !is_above && ties.manages_organisation(user.organisation.as_ref()) {

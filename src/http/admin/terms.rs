@@ -91,17 +91,16 @@ struct ShownModelBudget<'a> {
 ///
 /// # Errors
 /// 400 names the member and what to write.
-pub(super) fn change(fields: &Fields<'_>, terms: &mut Terms) -> Result<(), ApiError> {
-    let amount = |name: &'static str| fields.raw(name).try_map(|text| usd(name, text));
-    amount("max_budget")?.apply(&mut terms.max_budget);
-    amount("soft_budget")?.apply(&mut terms.soft_budget);
+pub(super) fn change(fields: &Fields, terms: &mut Terms) -> Result<(), ApiError> {
+    fields.usd("max_budget")?.apply(&mut terms.max_budget);
+    fields.usd("soft_budget")?.apply(&mut terms.soft_budget);
     let duration = fields.text("budget_duration")?;
     let duration = duration.try_map(|text| period("budget_duration", &text).map(|_| text))?;
     duration.apply(&mut terms.budget_duration);
     windows(fields)?.apply_or_default(&mut terms.budget_limits);
     models(fields)?.apply_or_default(&mut terms.model_max_budget);
     model_limits(fields, terms)?;
-    increase(fields, amount("temp_budget_increase")?, terms)?;
+    increase(fields, fields.usd("temp_budget_increase")?, terms)?;
     for (name, to) in [
         ("rpm_limit", &mut terms.rpm_limit),
         ("tpm_limit", &mut terms.tpm_limit),
@@ -113,7 +112,7 @@ pub(super) fn change(fields: &Fields<'_>, terms: &mut Terms) -> Result<(), ApiEr
     Ok(())
 }
 
-fn windows(fields: &Fields<'_>) -> Result<Change<Vec<WindowBudget>>, ApiError> {
+fn windows(fields: &Fields) -> Result<Change<Vec<WindowBudget>>, ApiError> {
     let name = "budget_limits";
     let wanted = "an array such as [{\"budget_duration\": \"1d\", \"max_budget\": 5}]";
     let raw: Change<Vec<RawWindow<'_>>> = fields.get(name, wanted)?;
@@ -143,7 +142,7 @@ fn windows(fields: &Fields<'_>) -> Result<Change<Vec<WindowBudget>>, ApiError> {
     })
 }
 
-fn models(fields: &Fields<'_>) -> Result<Change<BTreeMap<String, ModelBudget>>, ApiError> {
+fn models(fields: &Fields) -> Result<Change<BTreeMap<String, ModelBudget>>, ApiError> {
     let name = "model_max_budget";
     let wanted = "an object such as {\"gpt-4o\": {\"budget_limit\": 5, \"time_period\": \"1d\"}}";
     let raw: Change<BTreeMap<String, RawModelBudget<'_>>> = fields.get(name, wanted)?;
@@ -170,7 +169,7 @@ fn models(fields: &Fields<'_>) -> Result<Change<BTreeMap<String, ModelBudget>>, 
 }
 
 /// `{"model_rpm_limit": {"gpt-4o": 60}}`: each member replaces what was there of its sort.
-fn model_limits(fields: &Fields<'_>, terms: &mut Terms) -> Result<(), ApiError> {
+fn model_limits(fields: &Fields, terms: &mut Terms) -> Result<(), ApiError> {
     type Limits = BTreeMap<String, u64>;
     type Place = fn(&mut ModelLimits) -> &mut Option<u64>;
     let sorts: [(&'static str, Place); 2] = [
@@ -202,7 +201,7 @@ fn model_limits(fields: &Fields<'_>, terms: &mut Terms) -> Result<(), ApiError> 
 }
 
 /// An increase needs its end, or it would be no temporary one.
-fn increase(fields: &Fields<'_>, amount: Change<Usd>, terms: &mut Terms) -> Result<(), ApiError> {
+fn increase(fields: &Fields, amount: Change<Usd>, terms: &mut Terms) -> Result<(), ApiError> {
     let name = "temp_budget_expiry";
     let expiry = fields.text(name)?.try_map(|text| {
         time(&text).ok_or_else(|| {
@@ -248,7 +247,7 @@ fn time(text: &str) -> Option<UnixMs> {
 /// # Errors
 /// 400 names the member and what to write.
 pub(super) fn model_aliases(
-    fields: &Fields<'_>,
+    fields: &Fields,
     name: &'static str,
 ) -> Result<Change<Value>, ApiError> {
     let wanted = "an object such as {\"fast\": \"gpt-4o-mini\"}";

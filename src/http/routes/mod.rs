@@ -114,15 +114,6 @@ where
     entry(Method::POST, paths, summary, handler)
 }
 
-fn patch<P, F>(paths: &'static [&'static str], summary: &'static str, handler: F) -> Entry
-where
-    P: Demand,
-    F: Handler<(Caller<P>, Call)>,
-    F::Output: Responder + 'static,
-{
-    entry(Method::PATCH, paths, summary, handler)
-}
-
 fn entry<P, F>(
     method: Method,
     paths: &'static [&'static str],

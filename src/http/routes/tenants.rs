@@ -2,10 +2,10 @@
 
 use actix_web::http::Method;
 
-use super::{Entry, entry, get, patch, post};
+use super::{Entry, entry, get, post};
 use crate::http::admin::tenants::{
     BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER, create, delete, list, members, organisations,
-    reset, set_blocked, show, show_named, teams, update, users,
+    reset, set_blocked, show_customer, show_named, teams, update, users,
 };
 use crate::http::extract::{AdminOnly, Caller, Manage, Own, View};
 
@@ -30,7 +30,8 @@ fn groups() -> Vec<Entry> {
             "Make an organisation",
             |caller: Admin, call| create(&ORGANISATION, caller.identity, call),
         ),
-        patch(
+        entry(
+            Method::PATCH,
             &["/organization/update"],
             "Change an organisation; what is absent stays",
             |caller: Writer, call| update(&ORGANISATION, caller.identity, call),
@@ -125,7 +126,8 @@ fn memberships() -> Vec<Entry> {
             "Add users to an organisation",
             organisations::add,
         ),
-        patch(
+        entry(
+            Method::PATCH,
             &["/organization/member_update"],
             "Change a member's role",
             organisations::update,
@@ -207,7 +209,7 @@ fn people() -> Vec<Entry> {
         get(
             &["/customer/info", "/end_user/info"],
             "A customer with its terms and spend",
-            |caller: Viewer, call| show(&CUSTOMER, caller.identity, call),
+            show_customer,
         ),
         get(
             &["/customer/list", "/end_user/list"],

@@ -23,8 +23,7 @@ pub(crate) async fn delete(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["keys", "key_aliases"]])?;
     let (param, names) = match (fields.texts("keys")?, fields.texts("key_aliases")?) {
         (Change::Set(keys), _) => ("keys", keys),
@@ -59,9 +58,13 @@ async fn may_delete(call: &Call, reach: &Reach, row: &KeyRow) -> Result<bool, Ap
     if reach.key(call, row).await? < Hold::Own {
         return Ok(false);
     }
-    match &row.user {
-        Some(user) => Ok(reach.check_not_above(call, user).await.is_ok()),
-        None => Ok(true),
+    let Some(user) = &row.user else {
+        return Ok(true);
+    };
+    match reach.check_not_above(call, user).await {
+        Ok(()) => Ok(true),
+        Err(err) if err.code() == Code::OthersData => Ok(false),
+        Err(err) => Err(err),
     }
 }
 

@@ -16,7 +16,7 @@ use super::super::fields::{Change, Fields};
 use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::Owner;
-use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, check_owners, mark};
+use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, mark};
 use crate::auth::{Identity, MadeKey, NewKey, key};
 use crate::config::Secret;
 use crate::http::error::{ApiError, Code};
@@ -43,8 +43,7 @@ pub(crate) async fn create(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     let made = make(&call, &caller.identity, &fields, "/key/generate").await?;
     Ok(shown(&made))
@@ -55,8 +54,7 @@ pub(crate) async fn create_service_account(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     fields.required("team_id")?;
     if fields.text("user_id")?.set().is_some() {
@@ -73,7 +71,7 @@ pub(crate) async fn create_service_account(
 async fn make(
     call: &Call,
     identity: &Identity,
-    fields: &Fields<'_>,
+    fields: &Fields,
     route: &str,
 ) -> Result<MadeKey, ApiError> {
     let owner = Owner {
@@ -91,7 +89,6 @@ async fn make(
         owner.or_caller(&reach)
     };
     owner.check(call, &reach, identity, route).await?;
-    check_owners(call, fields).await?;
     let mut new = NewKey {
         secret: secret(fields, "key")?,
         alias: fields.text("key_alias")?.set(),
@@ -105,7 +102,7 @@ async fn make(
             .get("blocked", "true or false")?
             .set()
             .unwrap_or_default(),
-        created_by: identity.user_id().map(|user| user.as_str().to_owned()),
+        created_by: identity.user_name().map(str::to_owned),
         ..NewKey::default()
     };
     terms::change(fields, &mut new.terms)?;
@@ -128,7 +125,7 @@ fn shown(made: &MadeKey) -> HttpResponse {
 }
 
 /// A secret of the operator's own.
-pub(super) fn secret(fields: &Fields<'_>, name: &'static str) -> Result<Option<Secret>, ApiError> {
+pub(super) fn secret(fields: &Fields, name: &'static str) -> Result<Option<Secret>, ApiError> {
     let Change::Set(text) = fields.text(name)? else {
         return Ok(None);
     };

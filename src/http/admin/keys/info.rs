@@ -6,19 +6,22 @@ use serde_json::{Value, json};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
+use super::super::query::{Sizes, page, text, wrong};
 use super::super::reach::Reach;
 use super::super::ship;
 use super::owner::check_sees;
-use super::{KeyAnswer, find, id_of, spent, spent_as_shipped};
+use super::{KeyAnswer, find, spent, spent_as_shipped};
+use crate::auth::key::id_of_named;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, Own};
 use crate::storage::{KeyFilter, KeyPage};
 
-/// Keys of a page, unless `size` says otherwise.
-const PAGE: u32 = 10;
-const LARGEST_PAGE: u32 = 100;
-/// Keys that a page may leave out: each is read.
-const MOST_SKIPPED: u32 = 100_000;
+/// Keys of a page.
+const KEYS: Sizes = Sizes {
+    name: "size",
+    usual: 10,
+    largest: 100,
+};
 
 #[derive(Debug, Serialize)]
 struct Info<'a> {
@@ -35,12 +38,11 @@ struct Listed<'a> {
 
 /// One key: `?key=`, else the caller's own.
 pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let asked = call.query("key").filter(|key| !key.is_empty());
     let own = caller
         .identity
         .key()
         .map(|key| key.row.id.as_str().to_owned());
-    let named = asked.or(own).ok_or_else(|| {
+    let named = text(&call, "key").or(own).ok_or_else(|| {
         ApiError::new(
             Code::BadRequest,
             "Which key? Send ?key= with a key or its hash; the master key has no row of its own.",
@@ -62,25 +64,16 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
 pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let reach = Reach::of(&call, &caller.identity).await?;
     let filter = filter(&call, &reach)?;
-    let size = number(&call, "size", PAGE, LARGEST_PAGE)?;
-    let page = number(&call, "page", 1, MOST_SKIPPED)?;
-    let skip = (page - 1).saturating_mul(size);
-    if skip > MOST_SKIPPED {
-        return Err(wrong(
-            "page",
-            format!(
-                "Pages end at key {MOST_SKIPPED}. Go on with ?after= and the 'next' of the page before."
-            ),
-        ));
-    }
+    let further = "Go on with ?after= and the 'next' of the page before.";
+    let page = page(&call, KEYS, further)?;
     let keys = &call.app().store.keys;
     let total = keys.count(filter.clone()).await?;
     let rows = keys
         .list(KeyPage {
             filter,
-            after: call.query("after").map(KeyId::new),
-            skip,
-            limit: size,
+            after: text(&call, "after").map(KeyId::new),
+            skip: page.skip,
+            limit: page.size,
         })
         .await?;
     let whole = call.query("return_full_object").as_deref() == Some("true");
@@ -99,19 +92,19 @@ pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse
             json!(row.id.as_str())
         });
     }
-    let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows == size);
+    let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows == page.size);
     let next = rows.last().filter(|_| is_full).map(|row| row.id.as_str());
     Ok(HttpResponse::Ok().json(json!({
         "keys": keys,
         "total_count": total,
-        "current_page": page,
-        "total_pages": total.div_ceil(size.into()),
+        "current_page": page.number,
+        "total_pages": total.div_ceil(page.size.into()),
         "next": next,
     })))
 }
 
 fn filter(call: &Call, reach: &Reach) -> Result<KeyFilter, ApiError> {
-    let asked = |name: &str| call.query(name).filter(|text| !text.is_empty());
+    let asked = |name| text(call, name);
     let user = asked("user_id");
     let own = reach.user().map(UserId::as_str);
     if !reach.is_everything() && user.is_some() && user.as_deref() != own {
@@ -138,12 +131,12 @@ fn filter(call: &Call, reach: &Reach) -> Result<KeyFilter, ApiError> {
         Some(_) => {
             return Err(wrong(
                 "status",
-                "'status' must be active, blocked or expired.".to_owned(),
+                "'status' must be active, blocked or expired.",
             ));
         }
     };
     Ok(KeyFilter {
-        id: asked("key_hash").map(|named| id_of(&named)),
+        id: asked("key_hash").map(|named| id_of_named(&named)),
         alias: asked("key_alias"),
         has_alias: false,
         user: user.map(UserId::new),
@@ -155,19 +148,4 @@ fn filter(call: &Call, reach: &Reach) -> Result<KeyFilter, ApiError> {
         scope: None,
         reach: reach.keys(),
     })
-}
-
-fn number(call: &Call, name: &'static str, default: u32, most: u32) -> Result<u32, ApiError> {
-    let Some(text) = call.query(name) else {
-        return Ok(default);
-    };
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number| (1..=most).contains(number));
-    number.ok_or_else(|| wrong(name, format!("'{name}' must be a number from 1 to {most}.")))
-}
-
-fn wrong(name: &'static str, text: String) -> ApiError {
-    ApiError::new(Code::BadRequest, text).param(name)
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use trunkline_actors::ids::KeyId;
 
 use super::super::fields::{Change, Fields};
+use super::super::query::{text, wrong};
 use super::super::ship;
 use super::super::terms;
 use super::update::{change, store};
@@ -26,8 +27,7 @@ const MOST_ALIASES: u32 = 1_000;
 
 /// `POST /v2/key/info` with `{"keys": […]}`: those of them that there are.
 pub(crate) async fn info(_caller: Caller<View>, mut call: Call) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["keys"]])?;
     let Change::Set(names) = fields.texts("keys")? else {
         return Err(wrong("keys", "'keys' must be an array of keys or hashes."));
@@ -35,7 +35,7 @@ pub(crate) async fn info(_caller: Caller<View>, mut call: Call) -> Result<HttpRe
     if names.len() > MOST_NAMED {
         return Err(wrong(
             "keys",
-            &format!("'keys' must hold at most {MOST_NAMED}."),
+            format!("'keys' must hold at most {MOST_NAMED}."),
         ));
     }
     ship(&call).await;
@@ -54,15 +54,14 @@ pub(crate) async fn update(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["keys"]])?;
     let wanted = "an array such as [{\"key\": \"sk-…\", \"max_budget\": 5}]";
     let items: Vec<&RawValue> = fields.get("keys", wanted)?.set().unwrap_or_default();
     if items.is_empty() || items.len() > MOST_CHANGED {
         return Err(wrong(
             "keys",
-            &format!("'keys' must hold 1 to {MOST_CHANGED} changes."),
+            format!("'keys' must hold 1 to {MOST_CHANGED} changes."),
         ));
     }
     let (mut done, mut failed) = (Vec::new(), Vec::new());
@@ -85,12 +84,12 @@ pub(crate) async fn update(
 async fn update_one(
     call: &Call,
     identity: &Identity,
-    fields: &Fields<'_>,
+    fields: &Fields,
     named: &str,
 ) -> Result<Value, ApiError> {
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     let mut row = find(call, named).await?;
-    change(call, fields, &mut row).await?;
+    change(fields, &mut row)?;
     store(call, identity, &row).await?;
     let spent = spent_as_shipped(call, &row).await?;
     Ok(json!(KeyAnswer::of(&row, &spent)))
@@ -105,7 +104,7 @@ pub(crate) async fn aliases(_caller: Caller<View>, call: Call) -> Result<HttpRes
     let keys = &call.app().store.keys;
     let total = keys.count(filter.clone()).await?;
     let page = KeyPage {
-        after: call.query("after").map(KeyId::new),
+        after: text(&call, "after").map(KeyId::new),
         ..KeyPage::of(filter, MOST_ALIASES)
     };
     let rows = keys.list(page).await?;
@@ -121,8 +120,4 @@ pub(crate) async fn health(_caller: Caller<Own>, _call: Call) -> Result<HttpResp
         "key": "healthy",
         "logging_callbacks": {"callbacks": [], "status": null, "details": null},
     })))
-}
-
-fn wrong(name: &'static str, text: &str) -> ApiError {
-    ApiError::new(Code::BadRequest, text).param(name)
 }

@@ -26,7 +26,7 @@ pub(super) use self::owner::MEMBER_PERMISSIONS;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
+use trunkline_actors::ids::{OrganisationId, Subject, TeamId, UserId};
 use trunkline_actors::money::Usd;
 
 use super::fields::{Change, Fields};
@@ -41,7 +41,7 @@ use crate::auth::{Identity, key};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
 use crate::http::time::iso;
-use crate::storage::{KeyRow, TenantKind};
+use crate::storage::KeyRow;
 
 /// Members of a body that say what a key is; its terms come on top.
 const FIELDS: &[&str] = &[
@@ -147,15 +147,6 @@ fn texts<'a>(settings: &'a Map<String, Value>, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The id of a key that is named by its text or by its id.
-fn id_of(named: &str) -> KeyId {
-    if named.starts_with(key::PREFIX) {
-        key::id_of(named)
-    } else {
-        KeyId::new(named)
-    }
-}
-
 async fn find(call: &Call, named: &str) -> Result<KeyRow, ApiError> {
     find_any(call, named).await?.ok_or_else(not_found)
 }
@@ -170,7 +161,7 @@ pub(super) fn not_found() -> ApiError {
 /// The key of that id, or with that secret.
 async fn find_any(call: &Call, named: &str) -> Result<Option<KeyRow>, ApiError> {
     let keys = &call.app().store.keys;
-    let id = id_of(named);
+    let id = key::id_of_named(named);
     if let Some(found) = keys.by_secret(id.clone(), UnixMs::now()).await? {
         return Ok(Some(found.row));
     }
@@ -203,51 +194,21 @@ async fn spent_as_shipped(call: &Call, row: &KeyRow) -> Result<Spent, ApiError> 
     })
 }
 
-/// Whom a body names must be there, or the key would belong to nobody.
-async fn check_owners(call: &Call, fields: &Fields<'_>) -> Result<(), ApiError> {
-    for (name, kind) in [
-        ("team_id", TenantKind::Team),
-        ("organization_id", TenantKind::Organisation),
-        ("budget_id", TenantKind::Budget),
-    ] {
-        let Some(id) = fields.text(name)?.set() else {
-            continue;
-        };
-        let tenants = &call.app().store.tenants;
-        if tenants.by_id(kind, id.clone()).await?.is_none() {
-            let what = kind.as_str();
-            return Err(ApiError::new(
-                Code::BadRequest,
-                format!("There is no {what} '{id}'. Make it with POST /{what}/new first."),
-            )
-            .param(name));
-        }
-    }
-    Ok(())
-}
-
 /// `metadata`, with `tags` in it, as LiteLLM keeps them.
-fn change_metadata(fields: &Fields<'_>, metadata: &mut Map<String, Value>) -> Result<(), ApiError> {
-    fields
-        .get("metadata", "an object")?
-        .apply_or_default(metadata);
-    if let Some(tags) = fields.texts("tags")?.set() {
-        metadata.insert("tags".to_owned(), tags.into());
+fn change_metadata(fields: &Fields, metadata: &mut Map<String, Value>) -> Result<(), ApiError> {
+    let written = fields.get("metadata", "an object")?;
+    let tags = fields.texts("tags")?.map(Value::from);
+    // Who writes the metadata and sends null for what it does not use says there which tags there are.
+    let is_unused = matches!(written, Change::Set(_)) && tags == Change::Clear;
+    written.apply_or_default(metadata);
+    if !is_unused {
+        tags.put(metadata, "tags");
     }
     Ok(())
 }
 
 /// What the key may do less than its user.
-fn change_settings(fields: &Fields<'_>, settings: &mut Map<String, Value>) -> Result<(), ApiError> {
-    let keep = |settings: &mut Map<String, Value>, name: &str, change: Change<Value>| match change {
-        Change::Keep => {}
-        Change::Clear => {
-            settings.remove(name);
-        }
-        Change::Set(value) => {
-            settings.insert(name.to_owned(), value);
-        }
-    };
+fn change_settings(fields: &Fields, settings: &mut Map<String, Value>) -> Result<(), ApiError> {
     let checked = |name, check: fn(&[String]) -> Result<(), TermsError>| {
         fields.texts(name)?.try_map(|list| {
             check(&list)
@@ -255,20 +216,12 @@ fn change_settings(fields: &Fields<'_>, settings: &mut Map<String, Value>) -> Re
                 .map_err(ApiError::from)
         })
     };
-    keep(
-        settings,
-        ALLOWED_ROUTES,
-        checked(ALLOWED_ROUTES, check_routes)?,
-    );
-    keep(
-        settings,
-        ALLOWED_IPS,
-        checked(ALLOWED_IPS, check_addresses)?,
-    );
+    checked(ALLOWED_ROUTES, check_routes)?.put(settings, ALLOWED_ROUTES);
+    checked(ALLOWED_IPS, check_addresses)?.put(settings, ALLOWED_IPS);
     let word = fields.text(KEY_TYPE)?;
     let word = word.try_map(|word| check_type(&word).map(|()| Value::from(word)))?;
-    keep(settings, KEY_TYPE, word);
-    keep(settings, ALIASES, model_aliases(fields, ALIASES)?);
+    word.put(settings, KEY_TYPE);
+    model_aliases(fields, ALIASES)?.put(settings, ALIASES);
     Ok(())
 }
 

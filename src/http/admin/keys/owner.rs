@@ -13,6 +13,7 @@
 use serde_json::Value;
 use trunkline_actors::ids::{OrganisationId, Subject, TeamId, UserId};
 
+use super::super::fields::Fields;
 use super::super::reach::{Hold, Reach, others};
 use crate::auth::Identity;
 use crate::http::error::{ApiError, Code};
@@ -176,8 +177,8 @@ pub(super) async fn check_sees(call: &Call, reach: &Reach, row: &KeyRow) -> Resu
     ))
 }
 
-/// Whether the caller may change the key. Answers whether it is one of its own that somebody else made: its limits are not
-/// for its owner to lift.
+/// Whether the caller may change of the key what the body changes; of one of its own that somebody else made, whose limits
+/// are not for its owner to lift, the `free` members alone. Answers what it has of the key.
 ///
 /// # Errors
 /// 403.
@@ -185,7 +186,9 @@ pub(super) async fn check_changes(
     call: &Call,
     reach: &Reach,
     row: &KeyRow,
-) -> Result<bool, ApiError> {
+    fields: &Fields,
+    free: &[&str],
+) -> Result<Hold, ApiError> {
     let hold = reach.key(call, row).await?;
     hold.at_least(Hold::Own, "key")?;
     if hold > Hold::Own
@@ -194,7 +197,16 @@ pub(super) async fn check_changes(
         reach.check_not_above(call, user).await?;
     }
     let own = reach.user().map(UserId::as_str);
-    Ok(hold == Hold::Own && (row.created_by.as_deref() != own))
+    let is_given = hold == Hold::Own && row.created_by.as_deref() != own;
+    if is_given && let Some(field) = fields.beyond(free) {
+        return Err(others(
+            "key",
+            &format!(
+                "This key was made for you: whoever made it, or an admin of its team, changes '{field}'. You may change its key_alias."
+            ),
+        ));
+    }
+    Ok(hold)
 }
 
 /// Whether the caller may block the key: not its owner.

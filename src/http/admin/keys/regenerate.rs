@@ -15,8 +15,8 @@ use super::super::fields::Fields;
 use super::super::reach::{Hold, Reach, others};
 use super::super::terms;
 use super::generate::{Response, secret};
-use super::owner::{Owner, check_changes};
-use super::update::change;
+use super::owner::check_changes;
+use super::update::change_checked;
 use super::{FIELDS, KeyAnswer, find, mark, spent};
 use crate::auth::terms::period;
 use crate::auth::{Identity, key};
@@ -29,8 +29,7 @@ pub(crate) async fn by_body(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let named = fields.required("key")?;
     regenerate(&call, &caller.identity, &fields, &named).await
 }
@@ -40,8 +39,7 @@ pub(crate) async fn by_path(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let named = call.request.match_info().get("key").unwrap_or_default();
     regenerate(&call, &caller.identity, &fields, named).await
 }
@@ -49,23 +47,15 @@ pub(crate) async fn by_path(
 async fn regenerate(
     call: &Call,
     identity: &Identity,
-    fields: &Fields<'_>,
+    fields: &Fields,
     named: &str,
 ) -> Result<HttpResponse, ApiError> {
     fields.only(&[FIELDS, terms::FIELDS, &["key", "new_key", "grace_period"]])?;
     let mut row = find(call, named).await?;
     let reach = Reach::of(call, identity).await?;
-    let is_given = check_changes(call, &reach, &row).await?;
-    check_takes(call, &reach, &row).await?;
-    let always = ["key", "key_alias", "new_key", "grace_period"];
-    if is_given && let Some(field) = fields.beyond(&always) {
-        return Err(others(
-            "key",
-            &format!(
-                "This key was made for you: whoever made it, or an admin of its team, changes '{field}'."
-            ),
-        ));
-    }
+    let free = ["key", "key_alias", "new_key", "grace_period"];
+    let hold = check_changes(call, &reach, &row, fields, &free).await?;
+    check_takes(hold, &row)?;
     let now = UnixMs::now();
     let grace = fields.text("grace_period")?.set();
     let grace = grace.filter(|text| !text.is_empty());
@@ -77,14 +67,7 @@ async fn regenerate(
         }
         None => None,
     };
-    let before = Owner::of(&row);
-    change(call, fields, &mut row).await?;
-    let after = Owner::of(&row);
-    if after != before {
-        after
-            .check(call, &reach, identity, "/key/regenerate")
-            .await?;
-    }
+    change_checked(call, &reach, identity, fields, &mut row, "/key/regenerate").await?;
     let secret = secret(fields, "new_key")?.unwrap_or_else(key::generate);
     row.key_name = key::short_name(secret.expose());
     mark(identity, &mut row.settings);
@@ -104,9 +87,9 @@ async fn regenerate(
 }
 
 /// A secret is a way to act as the key's user: that of a key without a team is for the user itself, and for administrators.
-async fn check_takes(call: &Call, reach: &Reach, row: &KeyRow) -> Result<(), ApiError> {
+fn check_takes(hold: Hold, row: &KeyRow) -> Result<(), ApiError> {
     let is_personal = row.user.is_some() && row.team.is_none();
-    if is_personal && reach.key(call, row).await? == Hold::Manages {
+    if is_personal && hold == Hold::Manages {
         return Err(others(
             "key",
             "The secret of a user's own key is for that user. Delete the key, or ask an administrator.",

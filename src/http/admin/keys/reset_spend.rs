@@ -8,13 +8,11 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::Subject;
-use trunkline_actors::money::Usd;
 
 use super::super::PlainUsd;
 use super::super::fields::Fields;
 use super::update::store;
 use super::{find, spent};
-use crate::auth::terms::usd;
 use crate::http::error::ApiError;
 use crate::http::extract::{AdminOnly, Call, Caller};
 use crate::http::time::iso;
@@ -33,14 +31,8 @@ pub(crate) async fn reset(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
-    fields.only(&[&["reset_to"]])?;
-    let to = fields
-        .raw("reset_to")
-        .try_map(|text| usd("reset_to", text))?
-        .set()
-        .unwrap_or(Usd::ZERO);
+    let fields = Fields::read(&mut call).await?;
+    let to = fields.reset_to()?;
     let named = call.request.match_info().get("key").unwrap_or_default();
     let mut row = find(&call, named).await?;
     let before = spent(&call, &row).await?;

@@ -11,10 +11,10 @@ use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 
 use super::super::change::apply;
 use super::super::fields::{Change, Fields};
-use super::super::reach::{Reach, others};
+use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::{Owner, check_changes, check_manages};
-use super::{FIELDS, KeyAnswer, change_metadata, change_settings, check_owners, find, spent};
+use super::{FIELDS, KeyAnswer, change_metadata, change_settings, find, spent};
 use crate::auth::{Identity, expiry, terms as checks};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Manage};
@@ -32,40 +32,38 @@ pub(crate) async fn update(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     let named = fields.required("key")?;
     let mut row = find(&call, &named).await?;
     let reach = Reach::of(&call, &caller.identity).await?;
-    let is_given = check_changes(&call, &reach, &row).await?;
-    if is_given && let Some(field) = fields.beyond(&["key", "key_alias"]) {
-        return Err(others(
-            "key",
-            &format!(
-                "This key was made for you: whoever made it, or an admin of its team, changes '{field}'. You may change its key_alias."
-            ),
-        ));
-    }
-    let before = Owner::of(&row);
-    change(&call, &fields, &mut row).await?;
-    let after = Owner::of(&row);
-    if after != before {
-        after
-            .check(&call, &reach, &caller.identity, "/key/update")
-            .await?;
-    }
-    store(&call, &caller.identity, &row).await?;
+    check_changes(&call, &reach, &row, &fields, &["key", "key_alias"]).await?;
+    let identity = &caller.identity;
+    change_checked(&call, &reach, identity, &fields, &mut row, "/key/update").await?;
+    store(&call, identity, &row).await?;
     answer(&call, &named, &row).await
 }
 
-/// Changes a row as the body says.
-pub(super) async fn change(
+/// Changes a row as the body says, by the call of `route`: whose it is then must be the caller's to say.
+pub(super) async fn change_checked(
     call: &Call,
-    fields: &Fields<'_>,
+    reach: &Reach,
+    identity: &Identity,
+    fields: &Fields,
     row: &mut KeyRow,
+    route: &str,
 ) -> Result<(), ApiError> {
-    check_owners(call, fields).await?;
+    let before = Owner::of(row);
+    change(fields, row)?;
+    let after = Owner::of(row);
+    if after != before {
+        after.check(call, reach, identity, route).await?;
+    }
+    Ok(())
+}
+
+/// Changes a row as the body says.
+pub(super) fn change(fields: &Fields, row: &mut KeyRow) -> Result<(), ApiError> {
     let now = UnixMs::now();
     for (field, to) in [
         ("key_alias", &mut row.alias),
@@ -110,8 +108,7 @@ async fn set_blocked(
     mut call: Call,
     blocked: bool,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["key"]])?;
     let named = fields.required("key")?;
     let found = find(&call, &named).await?;
@@ -140,7 +137,7 @@ async fn answer(call: &Call, named: &str, row: &KeyRow) -> Result<HttpResponse, 
     }))
 }
 
-fn name(fields: &Fields<'_>, field: &'static str) -> Result<Change<String>, ApiError> {
+fn name(fields: &Fields, field: &'static str) -> Result<Change<String>, ApiError> {
     Ok(fields
         .text(field)?
         .try_map(|text| checks::name(field, &text).map(|()| text))?)

@@ -12,10 +12,11 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 
 use super::csv::{self, Cell};
-use super::range::{date, required_dates, text};
+use super::range::{date, required_dates};
 use super::sight::Sight;
 use super::sums;
 use crate::auth::Identity;
+use crate::http::admin::query::text;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own};
 use crate::storage::reports::{Counting, Facet, Of, Order, SumLine, Sums};

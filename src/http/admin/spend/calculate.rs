@@ -18,11 +18,11 @@ use serde_json::value::RawValue;
 use trunkline_wire::openai;
 use trunkline_wire::usage::Usage;
 
-use super::range::wrong;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::cost::{CostBreakdown, Price, ServiceTier, Units, cost};
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::wrong;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AboutModels, Call, Caller};
 use crate::http::served::served;

@@ -7,8 +7,8 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{ACCEPT, CONTENT_DISPOSITION};
 use serde::Serialize;
 
-use super::range::wrong;
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::wrong;
 use crate::http::error::ApiError;
 use crate::http::extract::Call;
 

@@ -21,11 +21,12 @@ use trunkline_actors::ids::UserId;
 
 use super::csv::{self, Cell};
 use super::lists::{key_names, team_aliases};
-use super::range::{count, date, list, required_dates, text, wrong};
+use super::range::{date, required_dates};
 use super::ship;
 use super::sight::{Sight, key_id};
 use crate::auth::Identity;
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::{count, list, text, wrong};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
 use crate::storage::reports::{
@@ -175,17 +176,16 @@ async fn activity(
         .copied()
         .zip([entities].into_iter().chain(answers))
         .collect();
-    let keys = parts.iter().find(|((_, facet), _)| *facet == Facet::Key);
-    let names = match keys {
+    let by = |facet| parts.iter().find(move |((_, by), _)| *by == facet);
+    let keys = match by(Facet::Key) {
         Some((_, lines)) => key_names(call, lines).await?,
         None => HashMap::new(),
     };
-    let teams = if entity == Facet::Team {
-        team_aliases(call).await?
-    } else {
-        HashMap::new()
+    let teams = match by(Facet::Team) {
+        Some((_, lines)) => team_aliases(call, lines).await?,
+        None => HashMap::new(),
     };
-    let names = Names { keys: names, teams };
+    let names = Names { keys, teams };
     answer(call, &page, &totals, parts, &names, breakdowns)
 }
 

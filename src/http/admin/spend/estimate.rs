@@ -14,9 +14,9 @@ use trunkline_actors::money::Usd;
 use trunkline_wire::usage::Usage;
 
 use super::calculate::{breakdown, priced};
-use super::range::wrong;
 use crate::cost::{CostBreakdown, Part, ServiceTier};
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::wrong;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AboutModels, Call, Caller};
 

@@ -21,10 +21,11 @@ use trunkline_actors::ids::KeyId;
 use trunkline_actors::money::Usd;
 
 use super::csv::{self, Cell};
-use super::range::{self, count, date, ever, last_month, text, wrong};
+use super::range::{self, date, ever, last_month};
 use super::sight::{Sight, key_id};
 use super::{ship, sums};
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::{count, list, text, wrong};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
 use crate::http::time::iso;
@@ -111,18 +112,23 @@ pub(crate) async fn keys(_caller: Caller<View>, call: Call) -> Result<HttpRespon
     csv::answer(&call, "spend_by_key", &lines, &columns, cells)
 }
 
+/// The ids that some lines begin with, each once.
+fn ids<'a>(lines: impl IntoIterator<Item = &'a SumLine>) -> Vec<String> {
+    let mut ids: Vec<String> = lines
+        .into_iter()
+        .filter_map(|line| line.names.first().cloned())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
 /// What the keys are called that some lines begin with.
 pub(super) async fn key_names(
     call: &Call,
     lines: &[SumLine],
 ) -> Result<HashMap<String, KeyName>, ApiError> {
-    let mut ids: Vec<String> = lines
-        .iter()
-        .filter_map(|line| line.names.first().cloned())
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let names = call.app().store.reports.key_names(ids).await?;
+    let names = call.app().store.reports.key_names(ids(lines)).await?;
     Ok(names
         .into_iter()
         .map(|name| (name.id.as_str().to_owned(), name))
@@ -175,7 +181,7 @@ pub(crate) async fn global_tags(
 ) -> Result<HttpResponse, ApiError> {
     let days = range::required_dates(&call)?;
     // LiteLLM's dashboard sends this for no filter.
-    let wanted = range::list(&call, "tags")?
+    let wanted = list(&call, "tags")?
         .filter(|tags| !tags.iter().any(|tag| tag == "all-tags"))
         .map(|tags| Of::these(Facet::Tag, tags));
     let asked = dearest(Facet::Tag, days, wanted.into_iter().collect(), MOST);
@@ -275,7 +281,7 @@ pub(crate) async fn teams(_caller: Caller<View>, call: Call) -> Result<HttpRespo
     };
     let asked = [dearest(Facet::Team, days, Vec::new(), MANY), by_day];
     let [totals, by_day] = sums(&call, asked).await?;
-    let aliases = team_aliases(&call).await?;
+    let aliases = team_aliases(&call, totals.iter().chain(&by_day)).await?;
     // LiteLLM's column is called `team_id` and holds the team's name.
     let name = |line: SumLine| {
         let team = line.names.into_iter().next()?;
@@ -492,8 +498,11 @@ pub(crate) async fn users(caller: Caller<Own>, call: Call) -> Result<HttpRespons
         let row = tenants.by_id(TenantKind::User, user.clone()).await?;
         row.into_iter().collect()
     } else {
-        let after = text(&call, "after");
-        tenants.list(all(TenantKind::User, after, limit)).await?
+        let page = TenantPage {
+            after: text(&call, "after"),
+            ..TenantPage::of(TenantKind::User, limit)
+        };
+        tenants.list(page).await?
     };
     let mut of = sight.limits();
     of.extend(one.iter().map(|user| Of::one(Facet::User, user)));
@@ -536,18 +545,13 @@ pub(crate) async fn users(caller: Caller<Own>, call: Call) -> Result<HttpRespons
     csv::answer(&call, "users", &rows, &columns, cells)
 }
 
-/// Those of a kind that are stored, in order of id.
-fn all(kind: TenantKind, after: Option<String>, limit: u32) -> TenantPage {
-    TenantPage {
-        after,
-        ..TenantPage::of(kind, limit)
-    }
-}
-
-/// What the teams are called that have a name besides their id.
-pub(super) async fn team_aliases(call: &Call) -> Result<HashMap<String, String>, ApiError> {
-    let page = all(TenantKind::Team, None, MOST);
-    let teams = call.app().store.tenants.list(page).await?;
+/// What the teams are called that some lines begin with, and that have a name besides their id.
+pub(super) async fn team_aliases<'a>(
+    call: &Call,
+    lines: impl IntoIterator<Item = &'a SumLine>,
+) -> Result<HashMap<String, String>, ApiError> {
+    let tenants = &call.app().store.tenants;
+    let teams = tenants.by_ids(TenantKind::Team, ids(lines)).await?;
     Ok(teams
         .into_iter()
         .filter_map(|team| Some((team.id, team.alias?)))

@@ -23,7 +23,7 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::SpendRecord;
 
 use super::csv::{self, Cell};
-use super::range::{self, count, date, moment, text, wrong};
+use super::range::{self, date, moment};
 use super::row::Row;
 use super::sight::{Sight, key_id};
 use super::transcript::{self, Said};
@@ -31,6 +31,7 @@ use super::{ship, sums};
 use crate::auth::Identity;
 use crate::cost::parse_price;
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::{count, text, wrong};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own};
 use crate::storage::reports::{
@@ -302,7 +303,7 @@ fn status(call: &Call) -> Result<Option<bool>, ApiError> {
             Some("failure") => return Ok(Some(false)),
             Some(_) => {
                 let message = format!("'{name}' must be success or failure.");
-                return Err(wrong("status_filter", message));
+                return Err(wrong(name, message));
             }
         }
     }

@@ -1,10 +1,11 @@
-//! Reads what queries say about time and size: dates, pages, limits. What is wrong is said by name, with what to write.
+//! Reads what queries say about time: days and moments. What is wrong is said by name, with what to write.
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use trunkline_actors::clock::UnixMs;
 
-use crate::http::error::{ApiError, Code};
+use crate::http::admin::query::{text, wrong};
+use crate::http::error::ApiError;
 use crate::http::extract::Call;
 use crate::storage::reports::Days;
 
@@ -13,11 +14,6 @@ const DAY_MS: u64 = 86_400_000;
 const MOST_DAYS: u64 = 366;
 /// How far back lists look that are asked for without dates (LiteLLM's views are of a month).
 const MONTH: i64 = 30;
-
-/// A 400 that names the parameter.
-pub(in crate::http::admin) fn wrong(param: &'static str, message: impl Into<String>) -> ApiError {
-    ApiError::new(Code::BadRequest, message).param(param)
-}
 
 /// Today, in days since 1970-01-01 UTC.
 pub(super) fn today() -> i64 {
@@ -83,8 +79,7 @@ fn checked(days: Days) -> Result<Days, ApiError> {
 
 /// A date in the query.
 fn day(call: &Call, name: &'static str) -> Result<Option<i64>, ApiError> {
-    call.query(name)
-        .filter(|text| !text.is_empty())
+    text(call, name)
         .map(|text| {
             parse_day(&text)
                 .ok_or_else(|| wrong(name, format!("'{name}' is no date; write YYYY-MM-DD.")))
@@ -123,7 +118,7 @@ pub(in crate::http::admin) fn moment(
     name: &'static str,
     end: bool,
 ) -> Result<Option<UnixMs>, ApiError> {
-    let Some(text) = call.query(name).filter(|text| !text.is_empty()) else {
+    let Some(text) = text(call, name) else {
         return Ok(None);
     };
     let unix = |at: DateTime| {
@@ -145,52 +140,6 @@ pub(in crate::http::admin) fn moment(
             format!("'{name}' is no time; write YYYY-MM-DD or YYYY-MM-DD HH:MM:SS, in UTC."),
         )
     })
-}
-
-/// A whole number from 1 to `most`.
-pub(in crate::http::admin) fn count(
-    call: &Call,
-    name: &'static str,
-    default: u32,
-    most: u32,
-) -> Result<u32, ApiError> {
-    let Some(text) = call.query(name).filter(|text| !text.is_empty()) else {
-        return Ok(default);
-    };
-    text.parse()
-        .ok()
-        .filter(|number| (1..=most).contains(number))
-        .ok_or_else(|| {
-            wrong(
-                name,
-                format!("'{name}' must be a whole number from 1 to {most}."),
-            )
-        })
-}
-
-/// A list in one parameter, parted by commas; `None` if it is not there.
-pub(super) fn list(call: &Call, name: &'static str) -> Result<Option<Vec<String>>, ApiError> {
-    const MOST_NAMES: usize = 1_000;
-    let Some(text) = call.query(name).filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    let names: Vec<String> = text
-        .split(',')
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty())
-        .collect();
-    if names.len() > MOST_NAMES {
-        return Err(wrong(
-            name,
-            format!("'{name}' lists more than {MOST_NAMES} names; ask for fewer at once."),
-        ));
-    }
-    Ok(Some(names))
-}
-
-/// A text that is not empty.
-pub(in crate::http::admin) fn text(call: &Call, name: &str) -> Option<String> {
-    call.query(name).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -19,10 +19,11 @@ use serde::Serialize;
 use trunkline_actors::money::Usd;
 
 use super::csv::{self, Cell};
-use super::range::{date, required_dates, text, wrong};
+use super::range::{date, required_dates};
 use super::sight::{Sight, key_id};
 use super::sums;
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::{text, wrong};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
 use crate::storage::reports::{Counting, Facet, Of, Order, SumLine, Sums};

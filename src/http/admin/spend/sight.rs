@@ -187,7 +187,7 @@ impl Sight {
         identity: &Identity,
         asked: Option<String>,
     ) -> Result<String, ApiError> {
-        let own = || identity.user_id().map(|user| user.as_str().to_owned());
+        let own = || identity.user_name().map(str::to_owned);
         self.user(asked)?.or_else(own).ok_or_else(|| {
             ApiError::new(
                 Code::BadRequest,
@@ -201,11 +201,7 @@ impl Sight {
 /// No user has this id: it is no text that a client can send.
 const NOBODY: &str = "\u{1}";
 
-/// The id of a key that is named by its text or by its id.
-pub(super) fn key_id(named: String) -> String {
-    if named.starts_with(key::PREFIX) {
-        key::id_of(&named).as_str().to_owned()
-    } else {
-        named
-    }
+/// As the books name a key that is named by its text or by its id.
+pub(super) fn key_id(named: impl AsRef<str>) -> String {
+    key::id_of_named(named.as_ref()).as_str().to_owned()
 }

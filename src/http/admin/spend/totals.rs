@@ -13,10 +13,12 @@ use trunkline_actors::ids::{Subject, TeamId, UserId};
 use trunkline_actors::money::Usd;
 
 use super::lists::key_names;
-use super::range::{ever, text};
+use super::range::ever;
 use super::sight::Sight;
 use super::{ship, sums};
+use crate::auth::BudgetState;
 use crate::http::admin::PlainUsd;
+use crate::http::admin::query::text;
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Own, View};
 use crate::http::time::iso;
@@ -58,26 +60,39 @@ struct GlobalAnswer {
     max_budget: PlainUsd,
 }
 
+// === impl UserAnswer ===
+
+impl<'a> UserAnswer<'a> {
+    /// What was spent, and what is left of the budget in the period that runs.
+    fn of(user_id: &'a str, spent: Usd, terms: &'a Terms, state: &BudgetState) -> Self {
+        let left = |budget: Usd| PlainUsd((budget - state.spent).max(Usd::ZERO));
+        Self {
+            user_id,
+            total_spend: PlainUsd(spent),
+            spend: PlainUsd(spent),
+            max_budget: terms.max_budget.map(PlainUsd),
+            remaining_budget: terms.max_budget.map(left),
+            budget_duration: terms.budget_duration.as_deref(),
+            budget_reset_at: state.resets_at.and_then(iso),
+            unpriced_requests: 0,
+            models: BTreeMap::new(),
+            keys: Vec::new(),
+        }
+    }
+}
+
 /// The caller's own spend, or with `?user_id=` another user's for an administrator.
 pub(crate) async fn of_user(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let sight = Sight::of(&caller.identity);
     let user = UserId::new(sight.one_user(&caller.identity, text(&call, "user_id"))?);
-    ship(&call).await;
     if let Sight::Member { user, team } = &sight {
         return of_member(&call, user, team).await;
     }
+    ship(&call).await;
     let store = &call.app().store;
     let spend = store.spend.user_spend(user.clone()).await?;
     let (terms, state) = call.app().payers.of_user(&user).await?;
-    let max_budget = terms.max_budget;
     Ok(HttpResponse::Ok().json(UserAnswer {
-        user_id: user.as_str(),
-        total_spend: PlainUsd(spend.total),
-        spend: PlainUsd(spend.total),
-        max_budget: max_budget.map(PlainUsd),
-        remaining_budget: max_budget.map(|budget| PlainUsd((budget - state.spent).max(Usd::ZERO))),
-        budget_duration: terms.budget_duration.as_deref(),
-        budget_reset_at: state.resets_at.and_then(iso),
         unpriced_requests: spend.unpriced_requests,
         models: spend
             .models
@@ -93,6 +108,7 @@ pub(crate) async fn of_user(caller: Caller<Own>, call: Call) -> Result<HttpRespo
                 spend: PlainUsd(key.spend),
             })
             .collect(),
+        ..UserAnswer::of(user.as_str(), spend.total, &terms, &state)
     }))
 }
 
@@ -108,7 +124,7 @@ async fn of_member(call: &Call, user: &str, team: &str) -> Result<HttpResponse, 
     };
     let [models, keys] = sums(call, [by(Facet::ModelGroup), by(Facet::Key)]).await?;
     let names = key_names(call, &keys).await?;
-    let total = PlainUsd(models.iter().map(|line| line.tally.spend).sum());
+    let total = models.iter().map(|line| line.tally.spend).sum();
     let subject = Subject::team_member(&TeamId::new(team), &UserId::new(user));
     let id = subject.id.as_ref().to_owned();
     let app = call.app();
@@ -119,15 +135,7 @@ async fn of_member(call: &Call, user: &str, team: &str) -> Result<HttpResponse, 
     );
     let payers = &app.payers;
     let state = payers.state(&subject, &terms, budget_id.as_deref()).await?;
-    let max_budget = terms.max_budget;
     Ok(HttpResponse::Ok().json(UserAnswer {
-        user_id: user,
-        total_spend: total,
-        spend: total,
-        max_budget: max_budget.map(PlainUsd),
-        remaining_budget: max_budget.map(|budget| PlainUsd((budget - state.spent).max(Usd::ZERO))),
-        budget_duration: terms.budget_duration.as_deref(),
-        budget_reset_at: state.resets_at.and_then(iso),
         unpriced_requests: models.iter().map(|line| line.tally.unpriced).sum(),
         models: models
             .iter()
@@ -144,6 +152,7 @@ async fn of_member(call: &Call, user: &str, team: &str) -> Result<HttpResponse, 
                 })
             })
             .collect(),
+        ..UserAnswer::of(user, total, &terms, &state)
     }))
 }
 

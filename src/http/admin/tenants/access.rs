@@ -116,7 +116,7 @@ async fn check_unused(call: &Call, row: &TenantRow) -> Result<(), ApiError> {
 pub(super) fn check_changes(
     reach: &Reach,
     family: &Family,
-    fields: &Fields<'_>,
+    fields: &Fields,
     row: &TenantRow,
 ) -> Result<(), ApiError> {
     let hold = hold(reach, row);

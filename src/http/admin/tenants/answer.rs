@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use trunkline_actors::ids::OrganisationId;
 
 use super::super::PlainUsd;
+use super::super::reach::Reach;
 use super::super::terms::Shown;
 use super::Family;
 use crate::auth::BudgetState;
@@ -12,9 +13,10 @@ use crate::http::extract::Call;
 use crate::http::time::iso;
 use crate::storage::{TenantKind, TenantRow};
 
-/// The members of a row.
+/// The members of a row, as the caller is told of them.
 pub(super) async fn tenant_answer(
     call: &Call,
+    reach: &Reach,
     family: &Family,
     row: &TenantRow,
 ) -> Result<Map<String, Value>, ApiError> {
@@ -27,8 +29,12 @@ pub(super) async fn tenant_answer(
         out.insert("user_email".to_owned(), json!(row.email));
         out.insert("user_role".to_owned(), json!(row.role));
     }
+    // What a user spends beyond the team is not for who manages the team.
+    let shows_spend = row.kind != TenantKind::User || reach.within().is_none();
     if let Some(state) = state(call, row).await? {
-        out.insert("spend".to_owned(), json!(PlainUsd(state.spent)));
+        if shows_spend {
+            out.insert("spend".to_owned(), json!(PlainUsd(state.spent)));
+        }
         let resets_at = state.resets_at.and_then(iso);
         out.insert("budget_reset_at".to_owned(), json!(resets_at));
     }

@@ -19,6 +19,7 @@ use super::super::change::apply;
 use super::super::fields::Fields;
 use super::super::reach::{Hold, Reach};
 use super::access;
+use super::answer::tenant_answer;
 use super::family::{BUDGET, Family};
 use crate::auth::Identity;
 use crate::http::error::{ApiError, Code};
@@ -35,13 +36,8 @@ pub(crate) async fn remove(
     identity: Identity,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
-    fields.only(&[&[family.ids, family.id]])?;
-    let ids = match fields.text(family.id)?.set() {
-        Some(id) => vec![id],
-        None => family.named(&fields)?,
-    };
+    let fields = Fields::read(&mut call).await?;
+    let ids = family.one_or_several(&fields)?.ids();
     let reach = Reach::of(&call, &identity).await?;
     // Its own admin manages it; whether it exists is decided above it.
     let least = match family.kind {
@@ -71,8 +67,7 @@ pub(crate) async fn budget(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["id", BUDGET.id]])?;
     let id = match fields.text(BUDGET.id)?.set() {
         Some(id) => id,
@@ -89,7 +84,8 @@ pub(crate) async fn budget(
     }
     let write = Write::DeleteTenant(TenantKind::Budget, id);
     apply(&call, &caller.identity, vec![write]).await?;
-    let answer = super::answer::tenant_answer(&call, &BUDGET, &row).await?;
+    let reach = Reach::of(&call, &caller.identity).await?;
+    let answer = tenant_answer(&call, &reach, &BUDGET, &row).await?;
     Ok(HttpResponse::Ok().json(answer))
 }
 

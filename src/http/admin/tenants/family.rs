@@ -1,6 +1,6 @@
 //! How each kind of tenant is called, and what the bodies of its calls may say.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{OrganisationId, RequestId};
 
@@ -25,13 +25,21 @@ pub(crate) struct Family {
     pub(super) id: &'static str,
     /// The member that holds its name for people.
     pub(super) alias: Option<&'static str>,
-    /// The member that lists ids, and the query parameter that holds one.
+    /// The member that lists ids.
     pub(super) ids: &'static str,
-    pub(super) query: &'static str,
     /// Members beside id, alias and terms.
     members: &'static [&'static str],
     /// Without an id one is drawn.
     draws_id: bool,
+}
+
+/// Whom a body names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Named {
+    /// One, by its id.
+    One(String),
+    /// Those of a list.
+    Several(Vec<String>),
 }
 
 /// Organisations.
@@ -40,7 +48,6 @@ pub(crate) static ORGANISATION: Family = Family {
     id: "organization_id",
     alias: Some("organization_alias"),
     ids: "organization_ids",
-    query: "organization_id",
     members: &["budget_id", "models", "metadata"],
     draws_id: true,
 };
@@ -51,7 +58,6 @@ pub(crate) static TEAM: Family = Family {
     id: "team_id",
     alias: Some("team_alias"),
     ids: "team_ids",
-    query: "team_id",
     members: &[
         "organization_id",
         "budget_id",
@@ -69,7 +75,6 @@ pub(crate) static USER: Family = Family {
     id: "user_id",
     alias: Some("user_alias"),
     ids: "user_ids",
-    query: "user_id",
     members: &[
         "organization_id",
         "budget_id",
@@ -87,7 +92,6 @@ pub(crate) static CUSTOMER: Family = Family {
     id: "user_id",
     alias: Some("alias"),
     ids: "user_ids",
-    query: "end_user_id",
     members: &["budget_id", "models", "metadata", "blocked"],
     draws_id: false,
 };
@@ -98,7 +102,6 @@ pub(crate) static TAG: Family = Family {
     id: "name",
     alias: None,
     ids: "names",
-    query: "name",
     members: &["budget_id", "description"],
     draws_id: false,
 };
@@ -109,15 +112,25 @@ pub(crate) static BUDGET: Family = Family {
     id: "budget_id",
     alias: None,
     ids: "budgets",
-    query: "budget_id",
     members: &[],
     draws_id: true,
 };
 
+// === impl Named ===
+
+impl Named {
+    pub(super) fn ids(self) -> Vec<String> {
+        match self {
+            Self::One(id) => vec![id],
+            Self::Several(ids) => ids,
+        }
+    }
+}
+
 // === impl Family ===
 
 impl Family {
-    pub(super) fn only(&self, fields: &Fields<'_>, more: &[&str]) -> Result<(), ApiError> {
+    pub(super) fn only(&self, fields: &Fields, more: &[&str]) -> Result<(), ApiError> {
         let names: Vec<&str> = [self.id].into_iter().chain(self.alias).collect();
         fields.only(&[&names, self.members, terms::FIELDS, more])
     }
@@ -126,7 +139,7 @@ impl Family {
     pub(super) async fn new_row(
         &self,
         call: &Call,
-        fields: &Fields<'_>,
+        fields: &Fields,
         identity: &Identity,
         more: &[&str],
     ) -> Result<TenantRow, ApiError> {
@@ -150,7 +163,7 @@ impl Family {
         }
         let mut row = TenantRow::new(self.kind, id, now);
         row.terms.since = Some(now);
-        row.created_by = identity.user_id().map(|user| user.as_str().to_owned());
+        row.created_by = identity.user_name().map(str::to_owned);
         self.change(call, fields, &mut row).await?;
         Ok(row)
     }
@@ -159,7 +172,7 @@ impl Family {
     pub(super) async fn change(
         &self,
         call: &Call,
-        fields: &Fields<'_>,
+        fields: &Fields,
         row: &mut TenantRow,
     ) -> Result<(), ApiError> {
         if let Some(alias) = self.alias {
@@ -195,19 +208,12 @@ impl Family {
         }
         for name in ["metadata", "description"] {
             if has(name) {
-                keep(fields, name, &mut row.settings)?;
+                let value: Change<Value> = fields.get(name, "JSON")?;
+                value.put(&mut row.settings, name);
             }
         }
         if has(MODEL_ALIASES) {
-            match terms::model_aliases(fields, MODEL_ALIASES)? {
-                Change::Keep => {}
-                Change::Clear => {
-                    row.settings.remove(MODEL_ALIASES);
-                }
-                Change::Set(aliases) => {
-                    row.settings.insert(MODEL_ALIASES.to_owned(), aliases);
-                }
-            }
+            terms::model_aliases(fields, MODEL_ALIASES)?.put(&mut row.settings, MODEL_ALIASES);
         }
         terms::change(fields, &mut row.terms)?;
         row.updated_at = UnixMs::now();
@@ -222,7 +228,17 @@ impl Family {
         })
     }
 
-    pub(super) fn named(&self, fields: &Fields<'_>) -> Result<Vec<String>, ApiError> {
+    /// Those that a body names, by its id one or in a list several, and nothing else.
+    pub(super) fn one_or_several(&self, fields: &Fields) -> Result<Named, ApiError> {
+        fields.only(&[&[self.ids, self.id]])?;
+        Ok(match fields.text(self.id)?.set() {
+            Some(id) => Named::One(id),
+            None => Named::Several(self.named(fields)?),
+        })
+    }
+
+    /// Those that a body lists.
+    pub(super) fn named(&self, fields: &Fields) -> Result<Vec<String>, ApiError> {
         match fields.texts(self.ids)? {
             Change::Set(ids) if !ids.is_empty() && ids.len() <= MOST_NAMED => Ok(ids),
             _ => Err(ApiError::new(
@@ -232,22 +248,4 @@ impl Family {
             .param(self.ids)),
         }
     }
-}
-
-/// Keeps a member as it is.
-fn keep(
-    fields: &Fields<'_>,
-    name: &'static str,
-    settings: &mut Map<String, Value>,
-) -> Result<(), ApiError> {
-    match fields.get(name, "JSON")? {
-        Change::Keep => {}
-        Change::Clear => {
-            settings.remove(name);
-        }
-        Change::Set(value) => {
-            settings.insert(name.to_owned(), value);
-        }
-    }
-    Ok(())
 }

@@ -6,7 +6,6 @@
 //! ```
 
 use actix_web::HttpResponse;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{Subject, TeamId, UserId};
@@ -18,9 +17,10 @@ use super::super::terms;
 use super::super::{PlainUsd, ship};
 use super::answer::{shown, state, tenant_answer};
 use super::delete::delete_keys;
+use super::joining::{checked_role, several};
 use super::users::key_line;
 use super::{TEAM, access, put};
-use crate::auth::{Identity, terms as checks};
+use crate::auth::Identity;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, Manage, Own};
 use crate::http::time::iso;
@@ -28,25 +28,9 @@ use crate::storage::{KeyFilter, KeyPage, TenantKind, TenantPage, TenantRow, Writ
 
 /// Most members of a team.
 const MOST_MEMBERS: u32 = 10_000;
-/// Most that one call adds.
-const MOST_ADDED: usize = 500;
 /// Most keys that a team is shown with; `/key/list?team_id=` has all.
 const MOST_KEYS: u32 = 100;
 const ROLES: [&str; 2] = ["admin", "user"];
-
-#[derive(Deserialize)]
-struct Member {
-    user_id: String,
-    #[serde(default)]
-    role: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Members {
-    One(Member),
-    Several(Vec<Member>),
-}
 
 /// What is told of a team.
 struct Told {
@@ -58,8 +42,7 @@ struct Told {
 
 /// Adds members.
 pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let own = &[
         "team_id",
         "member",
@@ -71,43 +54,27 @@ pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpRe
     let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
     let wanted = "{\"user_id\": \"alice\", \"role\": \"user\"} or an array of these";
     // `/team/bulk_member_add` calls them `members`.
-    let members = fields.get("member", wanted)?.set();
-    let members = match members.or(fields.get("members", wanted)?.set()) {
-        Some(Members::One(member)) => vec![member],
-        Some(Members::Several(members)) => members,
-        None => return Err(missing("member")),
-    };
-    if members.is_empty() || members.len() > MOST_ADDED {
-        return Err(ApiError::new(
-            Code::BadRequest,
-            format!("'member' must be 1 to {MOST_ADDED} members."),
-        )
-        .param("member"));
-    }
+    let members = several(&fields, &["member", "members"], wanted)?;
     let now = UnixMs::now();
     let mut writes = Vec::new();
     let mut added: Vec<Value> = Vec::new();
     for member in members {
-        checks::name("user_id", &member.user_id)?;
         let user = UserId::new(member.user_id.as_str());
         writes.push(Write::EnsureTenant(Box::new(TenantRow::user(&user, now))));
         let id = member_id(&team.id, &user);
         let tenants = &call.app().store.tenants;
         let known = tenants.by_id(TenantKind::TeamMember, id.clone()).await?;
         let mut row = known.unwrap_or_else(|| TenantRow {
-            created_by: caller
-                .identity
-                .user_id()
-                .map(|user| user.as_str().to_owned()),
+            created_by: caller.identity.user_name().map(str::to_owned),
             ..TenantRow::new(TenantKind::TeamMember, id, now)
         });
-        row.role = Some(checked_role(member.role)?.unwrap_or_else(|| "user".to_owned()));
+        row.role = Some(checked_role(member.role, &ROLES)?.unwrap_or_else(|| "user".to_owned()));
         change(&fields, &mut row)?;
         writes.push(Write::PutTenant(Box::new(row)));
         added.push(json!({"user_id": member.user_id}));
     }
     apply(&call, &caller.identity, writes).await?;
-    let mut told = told(&call, &caller.identity, &team).await?;
+    let mut told = told_anew(&call, &caller.identity, &team).await?;
     // LiteLLM's answer is the team itself, with whom this call added.
     let is_added = |membership: &&Value| {
         added
@@ -133,8 +100,7 @@ pub(crate) async fn update(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let own = &[
         "team_id",
         "user_id",
@@ -145,12 +111,12 @@ pub(crate) async fn update(
     fields.only(&[own, terms::FIELDS])?;
     let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
     let mut row = find(&call, &team, &fields.required("user_id")?).await?;
-    if let Some(role) = checked_role(fields.text("role")?.set())? {
+    if let Some(role) = checked_role(fields.text("role")?.set(), &ROLES)? {
         row.role = Some(role);
     }
     change(&fields, &mut row)?;
     put(&call, &caller.identity, row).await?;
-    let told = told(&call, &caller.identity, &team).await?;
+    let told = told_anew(&call, &caller.identity, &team).await?;
     Ok(HttpResponse::Ok().json(told.to_json()))
 }
 
@@ -159,8 +125,7 @@ pub(crate) async fn remove(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["team_id", "user_id"]])?;
     let team = managed(&call, &caller.identity, &fields.required("team_id")?).await?;
     let user = fields.required("user_id")?;
@@ -175,7 +140,7 @@ pub(crate) async fn remove(
     delete_keys(&call, keys, &mut writes).await?;
     writes.push(Write::DeleteTenant(TenantKind::TeamMember, row.id));
     apply(&call, &caller.identity, writes).await?;
-    let told = told(&call, &caller.identity, &team).await?;
+    let told = told_anew(&call, &caller.identity, &team).await?;
     Ok(HttpResponse::Ok().json(told.to_json()))
 }
 
@@ -184,7 +149,7 @@ pub(crate) async fn show_team(caller: Caller<Own>, call: Call) -> Result<HttpRes
     let id = call.query("team_id").unwrap_or_default();
     let reach = Reach::of(&call, &caller.identity).await?;
     let team = access::find(&call, &reach, &TEAM, &id, Hold::Sees).await?;
-    let told = told(&call, &caller.identity, &team).await?;
+    let told = told(&call, &reach, &team).await?;
     Ok(HttpResponse::Ok().json(told.to_json()))
 }
 
@@ -207,8 +172,7 @@ async fn managed(call: &Call, identity: &Identity, team: &str) -> Result<TenantR
 }
 
 /// The team with its members. Who does not manage it is told what it spent itself, and who else is in it.
-async fn told(call: &Call, identity: &Identity, team: &TenantRow) -> Result<Told, ApiError> {
-    let reach = Reach::of(call, identity).await?;
+async fn told(call: &Call, reach: &Reach, team: &TenantRow) -> Result<Told, ApiError> {
     let manages = reach.team(team) >= Hold::Manages;
     let mut page = TenantPage::of(TenantKind::TeamMember, MOST_MEMBERS);
     page.filter.prefix = format!("{}:", team.id);
@@ -232,7 +196,7 @@ async fn told(call: &Call, identity: &Identity, team: &TenantRow) -> Result<Told
             "litellm_budget_table": shown(row)?,
         }));
     }
-    let mut info = tenant_answer(call, &TEAM, team).await?;
+    let mut info = tenant_answer(call, reach, &TEAM, team).await?;
     info.insert("members_with_roles".to_owned(), Value::Array(roles));
     let keys = KeyFilter {
         team: Some(TeamId::new(team.id.as_str())),
@@ -252,6 +216,11 @@ async fn told(call: &Call, identity: &Identity, team: &TenantRow) -> Result<Told
         keys,
         memberships,
     })
+}
+
+/// The same after a change, which may be of what the caller itself is in the team.
+async fn told_anew(call: &Call, identity: &Identity, team: &TenantRow) -> Result<Told, ApiError> {
+    told(call, &Reach::of(call, identity).await?, team).await
 }
 
 pub(super) async fn find(call: &Call, team: &TenantRow, user: &str) -> Result<TenantRow, ApiError> {
@@ -274,10 +243,9 @@ fn member_id(team: &str, user: &UserId) -> String {
 }
 
 /// `max_budget_in_team` is LiteLLM's word for the member's `max_budget`.
-fn change(fields: &Fields<'_>, row: &mut TenantRow) -> Result<(), ApiError> {
+fn change(fields: &Fields, row: &mut TenantRow) -> Result<(), ApiError> {
     terms::change(fields, &mut row.terms)?;
-    let name = "max_budget_in_team";
-    let in_team = fields.raw(name).try_map(|text| checks::usd(name, text))?;
+    let in_team = fields.usd("max_budget_in_team")?;
     in_team.apply(&mut row.terms.max_budget);
     let models = fields.texts("allowed_models")?;
     models.apply_or_default(&mut row.models);
@@ -285,17 +253,4 @@ fn change(fields: &Fields<'_>, row: &mut TenantRow) -> Result<(), ApiError> {
     row.terms.since.get_or_insert(now);
     row.updated_at = now;
     Ok(())
-}
-
-fn checked_role(role: Option<String>) -> Result<Option<String>, ApiError> {
-    match role {
-        Some(role) if !ROLES.contains(&role.as_str()) => {
-            Err(ApiError::new(Code::BadRequest, "'role' must be admin or user.").param("role"))
-        }
-        role => Ok(role),
-    }
-}
-
-fn missing(name: &'static str) -> ApiError {
-    ApiError::new(Code::BadRequest, format!("'{name}' is missing.")).param(name)
 }

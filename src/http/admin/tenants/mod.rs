@@ -12,6 +12,7 @@ mod access;
 mod answer;
 pub mod delete;
 mod family;
+mod joining;
 pub mod members;
 pub mod organisations;
 mod pages;
@@ -24,15 +25,15 @@ use serde_json::json;
 use trunkline_actors::clock::UnixMs;
 
 use self::answer::tenant_answer;
-use self::family::Family;
 pub(crate) use self::family::{BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER};
+use self::family::{Family, Named};
 use super::change::apply;
 use super::fields::Fields;
 use super::reach::{Hold, Reach};
 use super::ship;
 use crate::auth::Identity;
 use crate::http::error::ApiError;
-use crate::http::extract::Call;
+use crate::http::extract::{Call, Caller, View};
 use crate::storage::{TenantRow, Write};
 
 /// Most that a list answers with.
@@ -44,14 +45,13 @@ pub(crate) async fn create(
     identity: Identity,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let row = family.new_row(&call, &fields, &identity, &[]).await?;
     let reach = Reach::of(&call, &identity).await?;
     access::check_makes(&call, &reach, &identity, &row, call.request.path()).await?;
     let write = Write::InsertTenant(Box::new(row.clone()));
     apply(&call, &identity, vec![write]).await?;
-    Ok(HttpResponse::Ok().json(tenant_answer(&call, family, &row).await?))
+    Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, family, &row).await?))
 }
 
 /// Changes one; what is absent stays, `null` clears.
@@ -60,8 +60,7 @@ pub(crate) async fn update(
     identity: Identity,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     family.only(&fields, &[])?;
     let id = fields.required(family.id)?;
     let reach = Reach::of(&call, &identity).await?;
@@ -72,21 +71,20 @@ pub(crate) async fn update(
     access::check_moves(&reach, &before, &row)?;
     put(&call, &identity, row.clone()).await?;
     ship(&call).await;
-    let data = tenant_answer(&call, family, &row).await?;
+    let data = tenant_answer(&call, &reach, family, &row).await?;
     Ok(HttpResponse::Ok().json(json!({family.id: row.id, "data": data})))
 }
 
-/// Shows one: by the query.
-pub(crate) async fn show(
-    family: &'static Family,
-    identity: Identity,
+/// `GET /customer/info?end_user_id=`.
+pub(crate) async fn show_customer(
+    caller: Caller<View>,
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
     ship(&call).await;
-    let id = call.query(family.query).unwrap_or_default();
-    let reach = Reach::of(&call, &identity).await?;
-    let row = access::find(&call, &reach, family, &id, Hold::Sees).await?;
-    Ok(HttpResponse::Ok().json(tenant_answer(&call, family, &row).await?))
+    let id = call.query("end_user_id").unwrap_or_default();
+    let reach = Reach::of(&call, &caller.identity).await?;
+    let row = access::find(&call, &reach, &CUSTOMER, &id, Hold::Sees).await?;
+    Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, &CUSTOMER, &row).await?))
 }
 
 /// Shows those that the body names.
@@ -95,15 +93,14 @@ pub(crate) async fn show_named(
     identity: Identity,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&[family.ids]])?;
     ship(&call).await;
     let reach = Reach::of(&call, &identity).await?;
     let mut found = Vec::new();
     for id in family.named(&fields)? {
         let row = access::find(&call, &reach, family, &id, Hold::Sees).await?;
-        found.push(tenant_answer(&call, family, &row).await?);
+        found.push(tenant_answer(&call, &reach, family, &row).await?);
     }
     Ok(HttpResponse::Ok().json(found))
 }
@@ -120,7 +117,7 @@ pub(crate) async fn list(
     let rows = call.app().store.tenants.list(page).await?;
     let mut listed = Vec::with_capacity(rows.len());
     for row in &rows {
-        listed.push(tenant_answer(&call, family, row).await?);
+        listed.push(tenant_answer(&call, &reach, family, row).await?);
     }
     Ok(HttpResponse::Ok().json(listed))
 }
@@ -133,15 +130,10 @@ pub(crate) async fn set_blocked(
     identity: Identity,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
-    fields.only(&[&[family.ids, family.id]])?;
-    let one = fields.text(family.id)?.set();
-    let is_one = one.is_some();
-    let ids = match one {
-        Some(id) => vec![id],
-        None => family.named(&fields)?,
-    };
+    let fields = Fields::read(&mut call).await?;
+    let named = family.one_or_several(&fields)?;
+    let is_one = matches!(named, Named::One(_));
+    let ids = named.ids();
     let reach = Reach::of(&call, &identity).await?;
     // Who manages a team stops it, and does not let go what somebody above stopped.
     let least = if blocked {
@@ -159,21 +151,14 @@ pub(crate) async fn set_blocked(
     }
     let writes = rows.iter().cloned().map(Box::new).map(Write::PutTenant);
     apply(&call, &identity, writes.collect()).await?;
-    let mut answers = Vec::with_capacity(rows.len());
-    for row in &rows {
-        answers.push(tenant_answer(&call, family, row).await?);
+    if is_one && let [row] = rows.as_slice() {
+        return Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, family, row).await?));
     }
-    Ok(match (is_one, answers.pop()) {
-        (true, Some(row)) => HttpResponse::Ok().json(row),
-        (_, popped) => {
-            let rows: Vec<_> = answers
-                .into_iter()
-                .chain(popped)
-                .filter(|_| blocked)
-                .collect();
-            HttpResponse::Ok().json(json!({"blocked_users": rows}))
-        }
-    })
+    let mut answers = Vec::new();
+    for row in rows.iter().filter(|_| blocked) {
+        answers.push(tenant_answer(&call, &reach, family, row).await?);
+    }
+    Ok(HttpResponse::Ok().json(json!({"blocked_users": answers})))
 }
 
 async fn put(call: &Call, identity: &Identity, row: TenantRow) -> Result<(), ApiError> {

@@ -9,74 +9,45 @@
 //! the user.
 
 use actix_web::HttpResponse;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::UserId;
 
 use super::super::change::apply;
 use super::super::fields::Fields;
+use super::super::query::wrong;
 use super::super::reach::{Hold, Reach, user_of};
 use super::super::ship;
 use super::answer::tenant_answer;
 use super::delete::members;
+use super::joining::{checked_role, several};
 use super::{ORGANISATION, access};
 use crate::auth::Identity;
-use crate::auth::terms as checks;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, Manage, Own};
 use crate::storage::{TenantFilter, TenantKind, TenantPage, TenantRow, Write};
 
 const ROLES: [&str; 3] = ["org_admin", "internal_user", "internal_user_viewer"];
-/// Most that one call adds.
-const MOST_ADDED: usize = 500;
 /// Most teams that an organisation is shown with; `/v2/team/list?organization_id=` has all.
 const MOST_TEAMS: u32 = 100;
 
-#[derive(Deserialize)]
-struct Member {
-    user_id: String,
-    #[serde(default)]
-    role: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Members {
-    One(Member),
-    Several(Vec<Member>),
-}
-
 /// Adds members.
 pub(crate) async fn add(caller: Caller<Manage>, mut call: Call) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["organization_id", "member"]])?;
     let id = managed(&call, &caller.identity, &fields).await?;
     let wanted = "{\"user_id\": \"alice\", \"role\": \"org_admin\"} or an array of these";
-    let added = match fields.get("member", wanted)?.set() {
-        Some(Members::One(member)) => vec![member],
-        Some(Members::Several(several)) => several,
-        None => Vec::new(),
-    };
-    if added.is_empty() || added.len() > MOST_ADDED {
-        return Err(wrong(
-            "member",
-            &format!("'member' must be 1 to {MOST_ADDED} members."),
-        ));
-    }
+    let added = several(&fields, &["member"], wanted)?;
     let now = UnixMs::now();
     let (mut writes, mut users) = (Vec::new(), Vec::new());
     for member in added {
-        checks::name("user_id", &member.user_id)?;
         let user = TenantRow::user(&UserId::new(member.user_id.as_str()), now);
         writes.push(Write::EnsureTenant(Box::new(user)));
         let row = TenantRow {
-            role: Some(role(member.role)?.unwrap_or_else(|| "internal_user".to_owned())),
-            created_by: caller
-                .identity
-                .user_id()
-                .map(|user| user.as_str().to_owned()),
+            role: Some(
+                checked_role(member.role, &ROLES)?.unwrap_or_else(|| "internal_user".to_owned()),
+            ),
+            created_by: caller.identity.user_name().map(str::to_owned),
             ..TenantRow::new(
                 TenantKind::OrganisationMember,
                 format!("{id}:{}", member.user_id),
@@ -100,13 +71,11 @@ pub(crate) async fn update(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["organization_id", "user_id", "role"]])?;
     let id = managed(&call, &caller.identity, &fields).await?;
     let mut row = find(&call, &id, &fields.required("user_id")?).await?;
-    let role = role(Some(fields.required("role")?))?;
-    row.role = role;
+    row.role = checked_role(Some(fields.required("role")?), &ROLES)?;
     row.updated_at = UnixMs::now();
     let write = Write::PutTenant(Box::new(row.clone()));
     apply(&call, &caller.identity, vec![write]).await?;
@@ -118,8 +87,7 @@ pub(crate) async fn remove(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["organization_id", "user_id"]])?;
     let id = managed(&call, &caller.identity, &fields).await?;
     let row = find(&call, &id, &fields.required("user_id")?).await?;
@@ -135,7 +103,7 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
     let id = call.query("organization_id").unwrap_or_default();
     let reach = Reach::of(&call, &caller.identity).await?;
     let row = access::find(&call, &reach, &ORGANISATION, &id, Hold::Sees).await?;
-    let mut answer = tenant_answer(&call, &ORGANISATION, &row).await?;
+    let mut answer = tenant_answer(&call, &reach, &ORGANISATION, &row).await?;
     if reach.organisation(&id) >= Hold::Manages {
         answer.insert("members".to_owned(), Value::Array(shown(&call, &id).await?));
         let filter = TenantFilter {
@@ -155,11 +123,7 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
     Ok(HttpResponse::Ok().json(answer))
 }
 
-async fn managed(
-    call: &Call,
-    identity: &Identity,
-    fields: &Fields<'_>,
-) -> Result<String, ApiError> {
+async fn managed(call: &Call, identity: &Identity, fields: &Fields) -> Result<String, ApiError> {
     let id = fields.required("organization_id")?;
     let reach = Reach::of(call, identity).await?;
     let row = access::find(call, &reach, &ORGANISATION, &id, Hold::Manages).await?;
@@ -199,18 +163,4 @@ fn line(organisation: &str, row: &TenantRow) -> Value {
         "user_id": user_of(row),
         "user_role": row.role,
     })
-}
-
-fn role(role: Option<String>) -> Result<Option<String>, ApiError> {
-    match role {
-        Some(role) if !ROLES.contains(&role.as_str()) => Err(wrong(
-            "role",
-            &format!("'role' must be one of {}.", ROLES.join(", ")),
-        )),
-        role => Ok(role),
-    }
-}
-
-fn wrong(param: &'static str, text: &str) -> ApiError {
-    ApiError::new(Code::BadRequest, text).param(param)
 }

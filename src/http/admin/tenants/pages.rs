@@ -7,23 +7,24 @@
 use serde_json::{Value, json};
 use trunkline_actors::ids::OrganisationId;
 
+use super::super::query::{Page, Sizes, page, text};
 use super::super::reach::Reach;
 use super::{MOST_LISTED, access};
-use crate::http::error::{ApiError, Code};
+use crate::http::error::ApiError;
 use crate::http::extract::Call;
 use crate::storage::{TenantFilter, TenantKind, TenantPage, TenantRow};
 
-/// Tenants of a page, unless `page_size` says otherwise.
-const PAGE: u32 = 25;
-const LARGEST_PAGE: u32 = 500;
-/// Tenants that a page may leave out: each is read.
-const MOST_SKIPPED: u32 = 100_000;
+/// Tenants of a page.
+const TENANTS: Sizes = Sizes {
+    name: "page_size",
+    usual: 25,
+    largest: 500,
+};
 
 /// A page that was asked for.
 #[derive(Debug)]
 pub(super) struct Asked {
-    page: u32,
-    size: u32,
+    page: Page,
     query: TenantPage,
 }
 
@@ -31,11 +32,11 @@ pub(super) struct Asked {
 pub(super) fn all(call: &Call, reach: &Reach, kind: TenantKind) -> TenantPage {
     TenantPage {
         filter: TenantFilter {
-            organisation: call.query("organization_id").map(OrganisationId::new),
+            organisation: text(call, "organization_id").map(OrganisationId::new),
             scope: access::scope(reach, kind),
             ..TenantFilter::default()
         },
-        after: call.query("after"),
+        after: text(call, "after"),
         ..TenantPage::of(kind, MOST_LISTED)
     }
 }
@@ -50,23 +51,8 @@ impl Asked {
         kind: TenantKind,
         alias: &'static str,
     ) -> Result<Self, ApiError> {
-        let asked = |name: &str| call.query(name).filter(|text| !text.is_empty());
-        let number = |name: &'static str, default: u32, most: u32| match asked(name) {
-            None => Ok(default),
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|number| (1..=most).contains(number))
-                .ok_or_else(|| {
-                    ApiError::new(
-                        Code::BadRequest,
-                        format!("'{name}' must be a number from 1 to {most}."),
-                    )
-                    .param(name)
-                }),
-        };
-        let page = number("page", 1, MOST_SKIPPED)?;
-        let size = number("page_size", PAGE, LARGEST_PAGE)?;
+        let page = page(call, TENANTS, "Narrow the list with its filters.")?;
+        let asked = |name| text(call, name);
         let id = match kind {
             TenantKind::User => asked("user_ids"),
             _ => asked("team_id"),
@@ -83,11 +69,10 @@ impl Asked {
         };
         Ok(Self {
             page,
-            size,
             query: TenantPage {
                 filter,
-                skip: (page - 1).saturating_mul(size).min(MOST_SKIPPED),
-                ..TenantPage::of(kind, size)
+                skip: page.skip,
+                ..TenantPage::of(kind, page.size)
             },
         })
     }
@@ -111,9 +96,9 @@ impl Asked {
         json!({
             word: rows,
             "total": total,
-            "page": self.page,
-            "page_size": self.size,
-            "total_pages": total.div_ceil(self.size.into()),
+            "page": self.page.number,
+            "page_size": self.page.size,
+            "total_pages": total.div_ceil(self.page.size.into()),
         })
     }
 }

@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use serde_json::json;
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{Subject, TeamId, UserId};
+use trunkline_actors::ids::Subject;
 use trunkline_actors::money::Usd;
 
 use super::super::change::apply;
@@ -14,13 +14,12 @@ use super::super::reach::{Hold, Reach};
 use super::super::{PlainUsd, ship};
 use super::answer::state;
 use super::members::find as find_member;
-use super::{Family, TEAM, USER, access, put};
+use super::{TEAM, USER, access, put};
 use crate::auth::Identity;
-use crate::auth::terms::usd;
 use crate::http::error::ApiError;
 use crate::http::extract::{AdminOnly, Call, Caller, Manage, MasterOnly};
 use crate::http::time::iso;
-use crate::storage::{KeyFilter, KeyPage, KeyRow, TenantPage, TenantRow, Write};
+use crate::storage::{KeyFilter, KeyPage, TenantPage, TenantRow, Write};
 
 /// Rows that are read at a time.
 const PAGE: u32 = 500;
@@ -38,13 +37,13 @@ pub(crate) async fn user(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["user_id"]])?;
     let row = USER.find(&call, &fields.required("user_id")?).await?;
     ship(&call).await;
     let before = state(&call, &row).await?;
-    let row = begin_anew(&call, &caller.identity, row).await?;
+    let row = begin_anew(&call, row, Usd::ZERO).await?;
+    put(&call, &caller.identity, row.clone()).await?;
     let after = state(&call, &row).await?;
     Ok(HttpResponse::Ok().json(Response {
         user_id: &row.id,
@@ -59,14 +58,8 @@ pub(crate) async fn member(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
-    fields.only(&[&["reset_to"]])?;
-    let to = fields
-        .raw("reset_to")
-        .try_map(|text| usd("reset_to", text))?
-        .set()
-        .unwrap_or(Usd::ZERO);
+    let fields = Fields::read(&mut call).await?;
+    let to = fields.reset_to()?;
     let named = |name: &str| {
         let named = call.request.match_info().get(name);
         named.unwrap_or_default().to_owned()
@@ -74,16 +67,10 @@ pub(crate) async fn member(
     let (team, user) = (named("team_id"), named("user_id"));
     let reach = Reach::of(&call, &caller.identity).await?;
     let team = access::find(&call, &reach, &TEAM, &team, Hold::Manages).await?;
-    let mut row = find_member(&call, &team, &user).await?;
+    let row = find_member(&call, &team, &user).await?;
     ship(&call).await;
     let before = state(&call, &row).await?;
-    let subject = Subject::team_member(&TeamId::new(team.id.as_str()), &UserId::new(user.as_str()));
-    let budget_id = row.budget_id.clone();
-    let payers = &call.app().payers;
-    payers
-        .reset(&subject, &mut row.terms, budget_id.as_deref(), to)
-        .await?;
-    row.updated_at = UnixMs::now();
+    let row = begin_anew(&call, row, to).await?;
     put(&call, &caller.identity, row.clone()).await?;
     let after = state(&call, &row).await?;
     Ok(HttpResponse::Ok().json(json!({
@@ -116,56 +103,47 @@ pub(crate) async fn everything(
             app.payers
                 .reset(&subject, &mut row.terms, None, Usd::ZERO)
                 .await?;
-            let row = KeyRow {
-                updated_at: UnixMs::now(),
-                ..row
-            };
+            row.updated_at = UnixMs::now();
             writes.push(Write::UpdateKey(Box::new(row)));
         }
         apply(&call, &caller.identity, writes).await?;
     }
-    every_team(&call, &caller.identity, &TEAM).await?;
+    every_team(&call, &caller.identity).await?;
     Ok(HttpResponse::Ok().json(json!({
         "message": "Spend of all keys and teams begins anew.",
         "status": "success",
     })))
 }
 
-async fn every_team(call: &Call, identity: &Identity, family: &Family) -> Result<(), ApiError> {
+async fn every_team(call: &Call, identity: &Identity) -> Result<(), ApiError> {
     let mut after = None;
     loop {
         let page = TenantPage {
             after: after.take(),
-            ..TenantPage::of(family.kind, PAGE)
+            ..TenantPage::of(TEAM.kind, PAGE)
         };
         let rows = call.app().store.tenants.list(page).await?;
         let Some(last) = rows.last() else {
             return Ok(());
         };
         after = Some(last.id.clone());
+        let mut writes = Vec::with_capacity(rows.len());
         for row in rows {
-            begin_anew(call, identity, row).await?;
+            let row = begin_anew(call, row, Usd::ZERO).await?;
+            writes.push(Write::PutTenant(Box::new(row)));
         }
+        apply(call, identity, writes).await?;
     }
 }
 
-async fn begin_anew(
-    call: &Call,
-    identity: &Identity,
-    mut row: TenantRow,
-) -> Result<TenantRow, ApiError> {
+/// The row with its budgets as they begin anew, to be stored.
+async fn begin_anew(call: &Call, mut row: TenantRow, to: Usd) -> Result<TenantRow, ApiError> {
     if let Some(subject) = row.kind.subject(&row.id) {
         let payers = &call.app().payers;
         payers
-            .reset(
-                &subject,
-                &mut row.terms,
-                row.budget_id.as_deref(),
-                Usd::ZERO,
-            )
+            .reset(&subject, &mut row.terms, row.budget_id.as_deref(), to)
             .await?;
     }
     row.updated_at = UnixMs::now();
-    put(call, identity, row.clone()).await?;
     Ok(row)
 }

@@ -60,8 +60,7 @@ async fn change_models(
     mut call: Call,
     add: bool,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["team_id", "models"]])?;
     let id = fields.required("team_id")?;
     let wrong = |text: &str| ApiError::new(Code::BadRequest, text).param("models");
@@ -99,7 +98,7 @@ async fn change_models(
     }
     team.updated_at = UnixMs::now();
     put(&call, identity, team.clone()).await?;
-    Ok(HttpResponse::Ok().json(tenant_answer(&call, &TEAM, &team).await?))
+    Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, &TEAM, &team).await?))
 }
 
 /// `GET /team/permissions_list?team_id=`.
@@ -115,8 +114,7 @@ pub(crate) async fn permit(
     caller: Caller<Manage>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["team_id", MEMBER_PERMISSIONS]])?;
     let id = fields.required("team_id")?;
     let listed = fields.texts(MEMBER_PERMISSIONS)?.set();
@@ -195,7 +193,7 @@ async fn with_keys(call: &Call, reach: &Reach, rows: &[TenantRow]) -> Result<Vec
     }
     let mut teams = Vec::with_capacity(rows.len());
     for row in rows {
-        let mut team = tenant_answer(call, &TEAM, row).await?;
+        let mut team = tenant_answer(call, reach, &TEAM, row).await?;
         let keys = by_team.remove(&row.id).unwrap_or_default();
         team.insert("keys".to_owned(), Value::Array(keys));
         teams.push(Value::Object(team));

@@ -9,6 +9,7 @@ use trunkline_actors::ids::{TeamId, UserId};
 
 use super::super::change::apply;
 use super::super::fields::{Change, Fields};
+use super::super::query::text;
 use super::super::reach::{Hold, Reach, group_of, user_of};
 use super::super::ship;
 use super::access::{check_makes, find};
@@ -32,8 +33,7 @@ pub(crate) async fn create(
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let family: &Family = &USER;
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     let with_key = fields
         .get("auto_create_key", "true or false")?
         .set()
@@ -65,7 +65,7 @@ pub(crate) async fn create(
     };
     writes.extend(made.iter().flat_map(MadeKey::writes));
     apply(&call, identity, writes).await?;
-    let mut answer = tenant_answer(&call, family, &row).await?;
+    let mut answer = tenant_answer(&call, &reach, family, &row).await?;
     answer.insert("key".to_owned(), Value::String(String::new()));
     if let Some(made) = made {
         let token = json!(made.row.id.as_str());
@@ -100,9 +100,8 @@ async fn check_email(call: &Call, row: &TenantRow) -> Result<(), ApiError> {
 
 /// `GET /user/info?user_id=`: the caller's own user, unless it names another one within its reach.
 pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let asked = call.query("user_id").filter(|id| !id.is_empty());
-    let own = || Some(caller.identity.user_id()?.as_str().to_owned());
-    let id = asked.or_else(own).ok_or_else(|| {
+    let own = || caller.identity.user_name().map(str::to_owned);
+    let id = text(&call, "user_id").or_else(own).ok_or_else(|| {
         ApiError::new(
             Code::BadRequest,
             "This key belongs to no user. Send ?user_id=.",
@@ -137,11 +136,7 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
         .map(|team| json!({"team_id": team.id, "team_alias": team.alias, "models": team.models}))
         .collect();
     // Its own members stand beside LiteLLM's `user_info` too.
-    let mut answer = tenant_answer(&call, &USER, &row).await?;
-    if reach.within().is_some() {
-        // What the user spends beyond the team is not for who manages the team.
-        answer.remove("spend");
-    }
+    let mut answer = tenant_answer(&call, &reach, &USER, &row).await?;
     let info = Value::Object(answer.clone());
     for (name, value) in [
         ("user_info", info),
@@ -155,20 +150,19 @@ pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse
 
 /// `GET /v2/user/info?user_id=`: the user alone.
 pub(crate) async fn show_alone(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let asked = call.query("user_id").filter(|id| !id.is_empty());
-    let own = || Some(caller.identity.user_id()?.as_str().to_owned());
-    let id = asked.or_else(own).unwrap_or_default();
+    let own = || caller.identity.user_name().map(str::to_owned);
+    let id = text(&call, "user_id").or_else(own).unwrap_or_default();
     ship(&call).await;
     let reach = Reach::of(&call, &caller.identity).await?;
     let row = find(&call, &reach, &USER, &id, Hold::Sees).await?;
-    Ok(HttpResponse::Ok().json(tenant_answer(&call, &USER, &row).await?))
+    Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, &USER, &row).await?))
 }
 
 /// `GET /user/list?role&user_ids&user_email&team&page&page_size`: users within reach.
 pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
     let reach = Reach::of(&call, &caller.identity).await?;
     let mut asked = pages::Asked::read(&call, &reach, TenantKind::User, "user_alias")?;
-    if let Some(team) = call.query("team").filter(|team| !team.is_empty()) {
+    if let Some(team) = text(&call, "team") {
         let rows = members(&call, TenantKind::TeamMember, &team).await?;
         asked = asked.among(rows.iter().map(|row| user_of(row).to_owned()).collect());
     }
@@ -176,7 +170,7 @@ pub(crate) async fn list(caller: Caller<Own>, call: Call) -> Result<HttpResponse
     let (rows, total) = asked.rows(&call).await?;
     let mut users = Vec::with_capacity(rows.len());
     for row in &rows {
-        let mut user = tenant_answer(&call, &USER, row).await?;
+        let mut user = tenant_answer(&call, &reach, &USER, row).await?;
         let keys = KeyFilter {
             user: Some(UserId::new(row.id.as_str())),
             reach: reach.keys(),
@@ -208,8 +202,7 @@ pub(crate) async fn update_several(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
-    let fields = Fields::parse(&body)?;
+    let fields = Fields::read(&mut call).await?;
     fields.only(&[&["users"]])?;
     let wanted = "an array such as [{\"user_id\": \"u1\", \"max_budget\": 5}]";
     let items: Vec<&RawValue> = fields.get("users", wanted)?.set().unwrap_or_default();
@@ -247,7 +240,7 @@ pub(crate) async fn update_several(
 async fn update_one(
     call: &Call,
     caller: &Caller<AdminOnly>,
-    fields: &Fields<'_>,
+    fields: &Fields,
     id: &str,
 ) -> Result<(), ApiError> {
     USER.only(fields, &[])?;
@@ -269,7 +262,7 @@ pub(super) fn key_line(row: &KeyRow) -> Value {
 }
 
 /// The role that a body names.
-pub(super) fn role(fields: &Fields<'_>) -> Result<Change<String>, ApiError> {
+pub(super) fn role(fields: &Fields) -> Result<Change<String>, ApiError> {
     fields.text("user_role")?.try_map(|role| {
         if Role::NAMES.contains(&role.as_str()) {
             return Ok(role);
