@@ -49,13 +49,7 @@ pub(in crate::storage) fn statement(dialect: Dialect, question: &Sums) -> Option
         columns.push(format!("{column} AS {name}"));
         grouped.push(column);
     }
-    columns.extend(COUNTS.map(|count| {
-        if question.counting.has(count) {
-            sum(dialect, count)
-        } else {
-            nothing(dialect, count)
-        }
-    }));
+    columns.extend(COUNTS.map(|count| question.counting.column(dialect, count)));
 
     let mut conditions = Vec::new();
     if let Some(kind) = from.kind {
@@ -148,6 +142,14 @@ fn nothing(dialect: Dialect, count: &str) -> String {
 // === impl Counting ===
 
 impl Counting {
+    fn column(self, dialect: Dialect, count: &str) -> String {
+        if self.has(count) {
+            sum(dialect, count)
+        } else {
+            nothing(dialect, count)
+        }
+    }
+
     fn has(self, count: &str) -> bool {
         match self {
             Self::Spend => matches!(count, "requests" | "spend"),
