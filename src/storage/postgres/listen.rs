@@ -40,6 +40,7 @@ impl ChangeFeed for Postgres {
             address: Arc::clone(&self.address),
             heard,
             count: None,
+            was_said: false,
         };
         self.connections.thread().spawn(follower.for_ever());
     }
@@ -50,6 +51,8 @@ struct Follower {
     heard: HearChange,
     /// Changes that were counted last; `None` before the first look.
     count: Option<i64>,
+    /// That this outage was warned of.
+    was_said: bool,
 }
 
 /// What the connection tells the follower.
@@ -63,18 +66,17 @@ struct Told {
 
 impl Follower {
     async fn for_ever(mut self) {
-        let mut was_said = false;
         loop {
             let reason = match self.listen().await {
                 Ok(()) => "the connection is lost".to_owned(),
                 Err(reason) => reason,
             };
             // The pool says what keeps it from the database; this is about changes alone.
-            if was_said {
+            if self.was_said {
                 debug!(reason; "changes of keys cannot be listened for");
             } else {
                 warn!(reason; "changes that other replicas make to keys are seen late until the database answers");
-                was_said = true;
+                self.was_said = true;
             }
             sleep(RECONNECT).await;
         }
@@ -98,6 +100,7 @@ impl Follower {
 
     async fn hear(&mut self, client: &Client, mut told: Told) -> Result<(), String> {
         within(ANSWER, client.batch_execute(LISTEN)).await?;
+        self.was_said = false;
         // What was changed before it listened was not told, and no count tells what a lost connection would have.
         (self.heard)(Change::Unknown);
         let (mut was_told, mut again) = (false, false);
