@@ -1,5 +1,5 @@
 //! Changes that people make, each with its line in `audit_log`, and the lines themselves. Changes take turns: each locks the
-//! head of the log first.
+//! head of the log before it reads what it changes.
 
 use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::Row;
@@ -27,7 +27,7 @@ impl ChangeStore for Postgres {
             self.connections
                 .write("change keys and tenants", move |transaction| {
                     Box::pin(async move {
-                        let mut head = head(transaction, " FOR UPDATE").await?;
+                        let mut head = lock_head(transaction).await?;
                         let now = UnixMs::now();
                         for write in &writes {
                             if let Some(change) = apply(transaction, write).await? {
@@ -114,7 +114,7 @@ pub(super) async fn log(
     by: &ChangedBy,
     changes: Vec<Change>,
 ) -> Result<(), WorkError> {
-    let mut head = head(transaction, " FOR UPDATE").await?;
+    let mut head = lock_head(transaction).await?;
     let now = UnixMs::now();
     for change in changes {
         let record = change.record(&head, by, now);
@@ -302,6 +302,11 @@ async fn delete_tenant(
         )
         .await?;
     Ok(before)
+}
+
+/// Takes the turn of whoever changes rows; it is held until the transaction ends.
+pub(super) async fn lock_head(transaction: &Transaction<'_>) -> Result<ChangeHead, WorkError> {
+    head(transaction, " FOR UPDATE").await
 }
 
 async fn head(client: &impl GenericClient, lock: &'static str) -> Result<ChangeHead, WorkError> {

@@ -9,7 +9,7 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Postgres;
-use super::changes::log;
+use super::changes::{lock_head, log};
 use super::convert::window;
 use super::pool::WorkError;
 use super::spend_insert::SEEDS_LOCK;
@@ -37,6 +37,10 @@ async fn take(
     arrivals: Arrivals,
 ) -> Result<Vec<Outcome>, WorkError> {
     let dry_run = arrivals.dry_run;
+    if !dry_run {
+        // Whoever changes a row meanwhile waits: what is written below rests on what is read first.
+        lock_head(transaction).await?;
+    }
     let windows: BTreeSet<BudgetKey> = arrivals
         .rows
         .iter()
