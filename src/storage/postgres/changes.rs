@@ -27,24 +27,12 @@ impl ChangeStore for Postgres {
             self.connections
                 .write("change keys and tenants", move |transaction| {
                     Box::pin(async move {
-                        let mut head = lock_head(transaction).await?;
-                        let now = UnixMs::now();
+                        let head = lock_head(transaction).await?;
+                        let mut lines = Vec::new();
                         for write in &writes {
-                            if let Some(change) = apply(transaction, write).await? {
-                                let record = change.record(&head, &by, now);
-                                append(transaction, &record).await?;
-                                head = record.head();
-                            }
+                            lines.extend(apply(transaction, write).await?);
                         }
-                        let statement = transaction
-                            .prepare_cached(
-                                "UPDATE trunkline.audit_head SET seq = $1, hash = $2 WHERE one = 1",
-                            )
-                            .await?;
-                        transaction
-                            .execute(&statement, &[&integer(head.seq), &head.hash])
-                            .await?;
-                        Ok(())
+                        write_lines(transaction, head, &by, lines).await
                     })
                 }),
         )
@@ -108,16 +96,19 @@ impl ChangeLog for Postgres {
     }
 }
 
-/// Writes the lines of changes that were made in this transaction.
-pub(super) async fn log(
+/// Writes the lines of changes that were made in this transaction. `head` is what was locked before them.
+pub(super) async fn write_lines(
     transaction: &Transaction<'_>,
+    mut head: ChangeHead,
     by: &ChangedBy,
-    changes: Vec<Change>,
+    lines: Vec<Change>,
 ) -> Result<(), WorkError> {
-    let mut head = lock_head(transaction).await?;
+    if lines.is_empty() {
+        return Ok(());
+    }
     let now = UnixMs::now();
-    for change in changes {
-        let record = change.record(&head, by, now);
+    for line in lines {
+        let record = line.record(&head, by, now);
         append(transaction, &record).await?;
         head = record.head();
     }

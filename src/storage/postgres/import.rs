@@ -9,13 +9,13 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Postgres;
-use super::changes::{lock_head, log};
+use super::changes::{lock_head, write_lines};
 use super::convert::window;
 use super::pool::WorkError;
 use super::spend_insert::SEEDS_LOCK;
 use super::{keys, tenants};
 use crate::storage::books::integer;
-use crate::storage::change_log::Change;
+use crate::storage::change_log::{Change, ChangeHead};
 use crate::storage::import::{
     Arrivals, ImportStore, ImportedRow, Known, Outcome, by, change, steps,
 };
@@ -37,10 +37,12 @@ async fn take(
     arrivals: Arrivals,
 ) -> Result<Vec<Outcome>, WorkError> {
     let dry_run = arrivals.dry_run;
-    if !dry_run {
-        // Whoever changes a row meanwhile waits: what is written below rests on what is read first.
-        lock_head(transaction).await?;
-    }
+    // Whoever changes a row meanwhile waits: what is written below rests on what is read first.
+    let head = if dry_run {
+        None
+    } else {
+        Some(lock_head(transaction).await?)
+    };
     let windows: BTreeSet<BudgetKey> = arrivals
         .rows
         .iter()
@@ -85,8 +87,8 @@ async fn take(
         }
         outcomes.push(outcome);
     }
-    if !dry_run {
-        changes.write(transaction).await?;
+    if let Some(head) = head {
+        changes.write(transaction, head).await?;
     }
     Ok(outcomes)
 }
@@ -106,15 +108,17 @@ struct Changes {
 // === impl Changes ===
 
 impl Changes {
-    async fn write(self, transaction: &Transaction<'_>) -> Result<(), WorkError> {
+    async fn write(
+        self,
+        transaction: &Transaction<'_>,
+        head: ChangeHead,
+    ) -> Result<(), WorkError> {
         // The first prepares the statement; the others go out without waiting for each other.
         if let Some((first, rest)) = self.rows.split_first() {
             put(transaction, first).await?;
             try_join_all(rest.iter().map(|row| put(transaction, row))).await?;
         }
-        if !self.lines.is_empty() {
-            log(transaction, &by(), self.lines).await?;
-        }
+        write_lines(transaction, head, &by(), self.lines).await?;
         if !self.digests.is_empty() {
             let kinds: Vec<&str> = self.digests.keys().map(|(kind, _)| *kind).collect();
             let ids: Vec<&str> = self.digests.keys().map(|(_, id)| id.as_str()).collect();

@@ -24,20 +24,11 @@ impl ChangeStore for Sqlite {
         Box::pin(
             self.connections
                 .write("change keys and tenants", move |transaction| {
-                    let mut head = head(transaction)?;
-                    let now = UnixMs::now();
+                    let mut lines = Vec::new();
                     for write in &writes {
-                        if let Some(change) = apply(transaction, write)? {
-                            let record = change.record(&head, &by, now);
-                            append(transaction, &record)?;
-                            head = record.head();
-                        }
+                        lines.extend(apply(transaction, write)?);
                     }
-                    transaction.execute(
-                        "UPDATE audit_head SET seq = ?1, hash = ?2 WHERE one = 1",
-                        params![integer(head.seq), head.hash],
-                    )?;
-                    Ok(())
+                    write_lines(transaction, &by, lines)
                 }),
         )
     }
@@ -99,15 +90,18 @@ impl ChangeLog for Sqlite {
 }
 
 /// Writes the lines of changes that were made in this transaction.
-pub(super) fn log(
+pub(super) fn write_lines(
     transaction: &Transaction<'_>,
     by: &ChangedBy,
-    changes: Vec<Change>,
+    lines: Vec<Change>,
 ) -> Result<(), WorkError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
     let mut head = head(transaction)?;
     let now = UnixMs::now();
-    for change in changes {
-        let record = change.record(&head, by, now);
+    for line in lines {
+        let record = line.record(&head, by, now);
         append(transaction, &record)?;
         head = record.head();
     }

@@ -5,7 +5,7 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Sqlite;
-use super::changes::log;
+use super::changes::write_lines;
 use super::convert::pico;
 use super::pool::WorkError;
 use super::{keys, tenants};
@@ -69,9 +69,7 @@ fn take(transaction: &Transaction<'_>, arrivals: Arrivals) -> Result<Vec<Outcome
         }
         outcomes.push(outcome);
     }
-    if !changes.is_empty() {
-        log(transaction, &by(), changes)?;
-    }
+    write_lines(transaction, &by(), changes)?;
     Ok(outcomes)
 }
 
