@@ -18,7 +18,6 @@ use crate::storage::change_log::{Change, ChangeFilter, ChangeHead, ChangeLog, Ch
 use crate::storage::changes::{new_ones, of_key, of_tenant};
 use crate::storage::lists::{change_page, count_changes};
 use crate::storage::reports::statement::Dialect;
-use crate::storage::tenants::REPLACE;
 use crate::storage::{ChangeStore, ChangedBy, KeyRow, StorageError, TenantKind, TenantRow, Write};
 
 impl ChangeStore for Postgres {
@@ -133,14 +132,14 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
         Write::UpdateKey(row) => {
             let before = existing(transaction, &row.id).await?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row))).await?;
-            keys::update(transaction, row).await?;
+            keys::put(transaction, row).await?;
             Change::of_key(Some(&before), Some(row))
         }
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id).await?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row))).await?;
             check_unused(transaction, secret, &row.id).await?;
-            keys::update(transaction, row).await?;
+            keys::put(transaction, row).await?;
             rotate(transaction, &row.id, secret, *until).await?;
             Some(Change::of_secret(&before, row))
         }
@@ -172,7 +171,7 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
             let before = tenants::by_id(transaction, row.kind, &row.id).await?;
             let known = before.as_ref().map(of_tenant);
             check_named(transaction, new_ones(known, of_tenant(row))).await?;
-            tenants::insert(transaction, row, REPLACE).await?;
+            tenants::put(transaction, row).await?;
             Change::of_tenant(before.as_ref(), Some(row))
         }
         Write::DeleteTenant(kind, id) => {

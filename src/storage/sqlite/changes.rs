@@ -16,7 +16,6 @@ use crate::storage::change_log::{Change, ChangeFilter, ChangeHead, ChangeLog, Ch
 use crate::storage::changes::{new_ones, of_key, of_tenant};
 use crate::storage::lists::{change_page, count_changes};
 use crate::storage::reports::statement::Dialect;
-use crate::storage::tenants::REPLACE;
 use crate::storage::{ChangeStore, ChangedBy, KeyRow, StorageError, TenantKind, TenantRow, Write};
 
 impl ChangeStore for Sqlite {
@@ -124,14 +123,14 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
         Write::UpdateKey(row) => {
             let before = existing(transaction, &row.id)?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row)))?;
-            keys::update(transaction, row)?;
+            keys::put(transaction, row)?;
             Change::of_key(Some(&before), Some(row))
         }
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id)?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row)))?;
             check_unused(transaction, secret, &row.id)?;
-            keys::update(transaction, row)?;
+            keys::put(transaction, row)?;
             rotate(transaction, &row.id, secret, *until)?;
             Some(Change::of_secret(&before, row))
         }
@@ -158,7 +157,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
             let before = tenants::by_id(transaction, row.kind, &row.id)?;
             let known = before.as_ref().map(of_tenant);
             check_named(transaction, new_ones(known, of_tenant(row)))?;
-            tenants::insert(transaction, row, REPLACE)?;
+            tenants::put(transaction, row)?;
             Change::of_tenant(before.as_ref(), Some(row))
         }
         Write::DeleteTenant(kind, id) => {
