@@ -1,5 +1,7 @@
 //! Takes what an import brings. What is done with a row is decided in [`crate::storage::import`].
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
@@ -12,7 +14,7 @@ use super::{keys, tenants};
 use crate::storage::StorageError;
 use crate::storage::books::integer;
 use crate::storage::import::{
-    Arrivals, ImportStore, ImportedRow, Known, Outcome, by, change, steps,
+    Arrivals, Changes, ImportStore, ImportedRow, Known, Outcome, by, settle,
 };
 
 impl ImportStore for Sqlite {
@@ -29,48 +31,37 @@ impl ImportStore for Sqlite {
 fn take(transaction: &Transaction<'_>, arrivals: Arrivals) -> Result<Vec<Outcome>, WorkError> {
     let dry_run = arrivals.dry_run;
     let known = known(transaction, &arrivals)?;
-    let mut outcomes = Vec::with_capacity(arrivals.rows.len());
-    let places: Vec<(&str, String)> = arrivals
-        .rows
-        .iter()
-        .map(|arrival| (arrival.row.kind(), arrival.row.id().to_owned()))
-        .collect();
-    let mut changes = Vec::new();
-    for (step, (kind, id)) in steps(arrivals, &known).into_iter().zip(places) {
-        let mut outcome = step.outcome;
-        if !dry_run {
-            match &step.row {
-                Some(ImportedRow::Key(row)) => keys::put(transaction, row)?,
-                Some(ImportedRow::Tenant(row)) => tenants::put(transaction, row)?,
-                None => {}
-            }
-            if let Some(row) = &step.row {
-                let before = known.rows.get(&(kind, id.clone()));
-                changes.extend(change(row, before));
-            }
-            if let Some(digest) = &step.digest {
-                transaction
-                    .prepare_cached(
-                        "INSERT INTO imported (kind, id, digest) VALUES (?1, ?2, ?3) \
-                         ON CONFLICT (kind, id) DO UPDATE SET digest = excluded.digest",
-                    )?
-                    .execute(params![kind, id, digest])?;
-            }
-        }
-        for (key, spent) in &step.openings {
-            let difference = *spent - opening(transaction, key)?;
-            if difference.is_zero() {
-                continue;
-            }
-            if !dry_run {
-                open(transaction, key, *spent, difference)?;
-            }
-            outcome.opened += difference;
-        }
-        outcomes.push(outcome);
+    let mut spent = BTreeMap::new();
+    for key in arrivals.windows() {
+        spent.insert(key.clone(), opening(transaction, key)?);
     }
-    write_lines(transaction, &by(), changes)?;
+    let (outcomes, changes) = settle(arrivals, &known, spent);
+    if !dry_run {
+        write(transaction, changes)?;
+    }
     Ok(outcomes)
+}
+
+fn write(transaction: &Transaction<'_>, changes: Changes) -> Result<(), WorkError> {
+    for row in &changes.rows {
+        match row {
+            ImportedRow::Key(row) => keys::put(transaction, row)?,
+            ImportedRow::Tenant(row) => tenants::put(transaction, row)?,
+        }
+    }
+    write_lines(transaction, &by(), changes.lines)?;
+    for ((kind, id), digest) in &changes.digests {
+        transaction
+            .prepare_cached(
+                "INSERT INTO imported (kind, id, digest) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (kind, id) DO UPDATE SET digest = excluded.digest",
+            )?
+            .execute(params![kind, id, digest])?;
+    }
+    for (key, (spent, difference)) in &changes.openings {
+        open(transaction, key, *spent, *difference)?;
+    }
+    Ok(())
 }
 
 fn known(connection: &Connection, arrivals: &Arrivals) -> Result<Known, WorkError> {
