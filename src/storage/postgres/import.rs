@@ -10,11 +10,10 @@ use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Postgres;
 use super::changes::{lock_head, write_lines};
-use super::convert::window;
+use super::convert::{Windows, window};
 use super::pool::WorkError;
 use super::spend_insert::SEEDS_LOCK;
 use super::{keys, tenants};
-use crate::storage::books::integer;
 use crate::storage::change_log::ChangeHead;
 use crate::storage::import::{
     Arrivals, Changes, ImportStore, ImportedRow, Known, Outcome, by, settle,
@@ -98,27 +97,17 @@ async fn write(
         .values()
         .map(|one| one.0.as_decimal())
         .collect();
-    let changed: Vec<Decimal> = changes
+    let differences: Vec<Decimal> = changes
         .openings
         .values()
         .map(|one| one.1.as_decimal())
         .collect();
+    let [kinds, ids, budgets, generations, starts] = windows.args();
     // A balance that is there began with less, or more.
-    for (sql, amounts) in [(KEEP_OPENINGS, spent), (CORRECT_BALANCES, changed)] {
+    for (sql, amounts) in [(KEEP_OPENINGS, spent), (CORRECT_BALANCES, differences)] {
         let statement = transaction.prepare_cached(sql).await?;
-        transaction
-            .execute(
-                &statement,
-                &[
-                    &windows.kinds,
-                    &windows.ids,
-                    &windows.budgets,
-                    &windows.generations,
-                    &windows.starts,
-                    &amounts,
-                ],
-            )
-            .await?;
+        let args = [kinds, ids, budgets, generations, starts, &amounts];
+        transaction.execute(&statement, &args).await?;
     }
     Ok(())
 }
@@ -191,18 +180,7 @@ pub(super) async fn openings(
     }
     let windows = Windows::of(keys.iter().copied());
     let statement = client.prepare_cached(READ_OPENINGS).await?;
-    let found = client
-        .query(
-            &statement,
-            &[
-                &windows.kinds,
-                &windows.ids,
-                &windows.budgets,
-                &windows.generations,
-                &windows.starts,
-            ],
-        )
-        .await?;
+    let found = client.query(&statement, &windows.args()).await?;
     let mut openings = BTreeMap::new();
     for row in found {
         let place: i64 = row.try_get("place")?;
@@ -229,26 +207,3 @@ const CORRECT_BALANCES: &str = "UPDATE trunkline.balances AS old SET charged = o
      AS new (subject_kind, subject_id, budget_id, generation, window_start, spent) \
      WHERE old.subject_kind = new.subject_kind AND old.subject_id = new.subject_id AND old.budget_id = new.budget_id \
      AND old.generation = new.generation AND old.window_start = new.window_start";
-
-/// Windows as the arrays of a statement.
-struct Windows<'a> {
-    kinds: Vec<&'static str>,
-    ids: Vec<&'a str>,
-    budgets: Vec<&'a str>,
-    generations: Vec<i64>,
-    starts: Vec<i64>,
-}
-
-// === impl Windows ===
-
-impl<'a> Windows<'a> {
-    fn of(keys: impl Iterator<Item = &'a BudgetKey> + Clone) -> Self {
-        Self {
-            kinds: keys.clone().map(|key| key.subject.kind.as_str()).collect(),
-            ids: keys.clone().map(|key| &*key.subject.id).collect(),
-            budgets: keys.clone().map(|key| key.budget.as_str()).collect(),
-            generations: keys.clone().map(|key| integer(key.generation)).collect(),
-            starts: keys.map(|key| integer(key.window_start.0)).collect(),
-        }
-    }
-}
