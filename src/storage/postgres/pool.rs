@@ -232,7 +232,8 @@ impl fmt::Debug for Connections {
 // === impl WorkError ===
 
 impl WorkError {
-    fn at(self, operation: &'static str) -> StorageError {
+    /// The error of an operation.
+    pub(super) fn at(self, operation: &'static str) -> StorageError {
         match self {
             Self::Driver(err) => driver(operation, err),
             Self::Storage(err) => err,
