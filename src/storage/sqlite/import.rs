@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params, params_from_iter};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Sqlite;
 use super::changes::write_lines;
-use super::convert::pico;
+use super::convert::{pico, window};
 use super::pool::WorkError;
 use super::{keys, tenants};
 use crate::storage::StorageError;
-use crate::storage::books::integer;
 use crate::storage::import::{
     Arrivals, Changes, ImportStore, ImportedRow, Known, Outcome, by, settle,
 };
@@ -106,16 +105,7 @@ pub(super) fn opening(connection: &Connection, key: &BudgetKey) -> rusqlite::Res
             "SELECT spent FROM openings WHERE subject_kind = ?1 AND subject_id = ?2 AND budget_id = ?3 \
              AND generation = ?4 AND window_start = ?5",
         )?
-        .query_row(
-            params![
-                key.subject.kind.as_str(),
-                key.subject.id,
-                key.budget.as_str(),
-                integer(key.generation),
-                integer(key.window_start.0),
-            ],
-            |row| row.get(0),
-        )
+        .query_row(window(key), |row| row.get(0))
         .optional()?;
     Ok(found.map(Usd::from_pico).unwrap_or_default())
 }
@@ -141,14 +131,9 @@ fn open(
             difference,
         ),
     ] {
-        transaction.prepare_cached(sql)?.execute(params![
-            key.subject.kind.as_str(),
-            key.subject.id,
-            key.budget.as_str(),
-            integer(key.generation),
-            integer(key.window_start.0),
-            pico(amount),
-        ])?;
+        let values = window(key).into_iter().chain([pico(amount).into()]);
+        let mut statement = transaction.prepare_cached(sql)?;
+        statement.execute(params_from_iter(values))?;
     }
     Ok(())
 }
