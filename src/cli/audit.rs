@@ -7,7 +7,7 @@ use actix_rt::System;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::ledger::open_books;
+use super::ledger::with_books;
 use super::{ConfigArgs, load_config, print_text};
 use crate::config::{CliOverrides, ProcessEnv};
 use crate::storage::{Chain, ChangeHead, ChangeLog};
@@ -57,12 +57,9 @@ struct Found {
 pub(super) fn run(args: &AuditArgs, env: ProcessEnv) -> Result<ExitCode, anyhow::Error> {
     let AuditCommand::Verify(args) = &args.command;
     let config = load_config(&args.config, &CliOverrides::default(), env)?;
-    let mut found = System::new().block_on(async {
-        let store = open_books(&config).await?;
-        let found = walk(&*store.change_log, args.most, args.holds.as_deref()).await?;
-        store.lifecycle.close().await?;
-        Ok::<_, anyhow::Error>(found)
-    })?;
+    let mut found = System::new().block_on(with_books(&config, async |store| {
+        walk(&*store.change_log, args.most, args.holds.as_deref()).await
+    }))?;
     if let (Some(hash), None) = (&args.holds, found.held_at) {
         found.add(args.most, format!("no line has the hash {hash}"));
     }

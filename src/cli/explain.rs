@@ -6,7 +6,7 @@ use actix_rt::System;
 use clap::Args;
 use serde_json::Value;
 
-use super::ledger::{open_books, waiting_in_journal};
+use super::ledger::{waiting_in_journal, with_books};
 use super::{ConfigArgs, load_config, print_text};
 use crate::config::{CliOverrides, ProcessEnv};
 use crate::ledger::{Explanation, explain};
@@ -25,12 +25,9 @@ pub(super) struct ExplainArgs {
 /// Prints the explanation. The exit code is 0 where the books are right, 1 where they are not or know no such row.
 pub(super) fn run(args: &ExplainArgs, env: ProcessEnv) -> Result<ExitCode, anyhow::Error> {
     let config = load_config(&args.config, &CliOverrides::default(), env)?;
-    let found = System::new().block_on(async {
-        let store = open_books(&config).await?;
-        let found = explain(&*store.audit, &args.id).await?;
-        store.lifecycle.close().await?;
-        Ok::<_, anyhow::Error>(found)
-    })?;
+    let found = System::new().block_on(with_books(&config, async |store| {
+        Ok(explain(&*store.audit, &args.id).await?)
+    }))?;
     if found.is_empty() {
         let waiting = waiting_in_journal(&config, &args.id)?;
         print_text(&match (args.json, waiting) {

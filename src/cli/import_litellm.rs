@@ -13,12 +13,13 @@ use clap::Args;
 use serde_json::json;
 use trunkline_actors::clock::UnixMs;
 
+use super::ledger::{books, closing};
 use super::{ConfigArgs, load_config, print_text};
 use crate::auth::BudgetRules;
-use crate::config::{CliOverrides, Config, DatabaseUrl, Env as _, PostgresUrl, ProcessEnv, Secret};
+use crate::config::{CliOverrides, DatabaseUrl, Env as _, PostgresUrl, ProcessEnv, Secret};
 use crate::import::{Import, KindReport, ModelFiles, Report, Tally, run as run_import};
-use crate::server::{open_store, schema_version};
-use crate::storage::{Store, read_litellm};
+use crate::server::open_store;
+use crate::storage::read_litellm;
 
 const VARIABLE: &str = "os.environ/";
 /// Readable and writable by its owner alone.
@@ -63,22 +64,28 @@ pub(super) fn run(args: &ImportArgs, env: ProcessEnv) -> Result<ExitCode, anyhow
             .or_else(|| config.general.master_key.clone()),
     };
     let (report, files) = System::new().block_on(async {
-        let target = target(&config, args.dry_run).await?;
-        let mut reader = read_litellm(from.expose(), from.shown()).await?;
-        let rules = BudgetRules::of(&config.budgets);
-        let import = Import {
-            target: target.as_ref(),
-            rules: &rules,
-            salt: salt.as_ref(),
-            overwrite: args.overwrite,
-            dry_run: args.dry_run,
-            now: UnixMs::now(),
+        // A dry run makes no database and brings none up to date.
+        let target = if args.dry_run {
+            books(&config).await?
+        } else {
+            Some(open_store(&config).await?)
         };
-        let done = run_import(&import, &mut reader).await?;
-        if let Some(store) = &target {
-            store.lifecycle.close().await?;
+        let import = async {
+            let mut reader = read_litellm(from.expose(), from.shown()).await?;
+            let import = Import {
+                target: target.as_ref(),
+                rules: &BudgetRules::of(&config.budgets),
+                salt: salt.as_ref(),
+                overwrite: args.overwrite,
+                dry_run: args.dry_run,
+                now: UnixMs::now(),
+            };
+            Ok(run_import(&import, &mut reader).await?)
+        };
+        match &target {
+            Some(store) => closing(store, import).await,
+            None => import.await,
         }
-        Ok::<_, anyhow::Error>(done)
     })?;
     if report.kinds.values().all(|kind| kind.absent) {
         bail!(
@@ -140,23 +147,6 @@ fn source(url: &Secret) -> Result<PostgresUrl, anyhow::Error> {
         }
         Err(err) => Err(err).context("--from cannot be used"),
     }
-}
-
-/// A dry run makes no database and brings none up to date.
-async fn target(config: &Config, dry_run: bool) -> Result<Option<Store>, anyhow::Error> {
-    if dry_run {
-        let database = &config.general.database_url;
-        let version = schema_version(config).await?;
-        match version.found {
-            None => return Ok(None),
-            Some(found) if found != version.known => bail!(
-                "{database} has schema {found}, this binary knows {}: run `trunkline migrate` first",
-                version.known
-            ),
-            Some(_) => {}
-        }
-    }
-    Ok(Some(open_store(config).await?))
 }
 
 /// Writes what was asked for, and answers with the files that changed.

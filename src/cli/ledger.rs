@@ -78,18 +78,42 @@ pub(super) fn run(args: &LedgerArgs, env: ProcessEnv) -> Result<ExitCode, anyhow
     }
 }
 
-/// Opens books that are there and up to date: who only looks at them must not make or change them.
-pub(super) async fn open_books(config: &Config) -> Result<Store, anyhow::Error> {
-    let database = &config.general.database_url;
+/// Does something with books that are there and up to date: who only looks at them must not make or change them.
+pub(super) async fn with_books<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Store) -> Result<T, anyhow::Error>,
+) -> Result<T, anyhow::Error> {
+    let Some(store) = books(config).await? else {
+        let database = &config.general.database_url;
+        bail!("{database} has no books: no gateway has used it yet");
+    };
+    closing(&store, work(&store)).await
+}
+
+/// The books; `None` where there are none yet.
+pub(super) async fn books(config: &Config) -> Result<Option<Store>, anyhow::Error> {
     let version = schema_version(config).await?;
     match version.found {
-        Some(found) if found == version.known => Ok(open_store(config).await?),
+        Some(found) if found == version.known => Ok(Some(open_store(config).await?)),
         Some(found) => bail!(
-            "{database} has schema {found}, this binary knows {}: use the binary that serves, or `trunkline migrate`",
+            "{} has schema {found}, this binary knows {}: use the binary that serves, or `trunkline migrate`",
+            config.general.database_url,
             version.known
         ),
-        None => bail!("{database} has no books: no gateway has used it yet"),
+        None => Ok(None),
     }
+}
+
+/// Closes the store whatever becomes of the work. What went wrong first is what is said.
+pub(super) async fn closing<T>(
+    store: &Store,
+    work: impl Future<Output = Result<T, anyhow::Error>>,
+) -> Result<T, anyhow::Error> {
+    let done = work.await;
+    let closed = store.lifecycle.close().await;
+    let done = done?;
+    closed?;
+    Ok(done)
 }
 
 /// Whether the journal has a settled request with that id, ours or the provider's.
@@ -105,12 +129,9 @@ pub(super) fn waiting_in_journal(config: &Config, name: &str) -> Result<bool, an
 
 fn run_verify(args: &VerifyArgs, env: ProcessEnv) -> Result<ExitCode, anyhow::Error> {
     let config = load_config(&args.config, &CliOverrides::default(), env)?;
-    let report = System::new().block_on(async {
-        let store = open_books(&config).await?;
-        let report = verify(&*store.audit, &config.server.data_dir, args.most).await?;
-        store.lifecycle.close().await?;
-        Ok::<_, anyhow::Error>(report)
-    })?;
+    let report = System::new().block_on(with_books(&config, async |store| {
+        Ok(verify(&*store.audit, &config.server.data_dir, args.most).await?)
+    }))?;
     if args.json {
         print_text(&format!("{:#}\n", report_json(&report)))?;
     } else {
@@ -194,12 +215,9 @@ fn run_reprice(args: &RepriceArgs, env: ProcessEnv) -> Result<ExitCode, anyhow::
         version: &version,
         dry_run: args.dry_run,
     };
-    let done = System::new().block_on(async {
-        let store = open_books(&config).await?;
-        let done = reprice(&*store.audit, &*store.ledger, &plan).await?;
-        store.lifecycle.close().await?;
-        Ok::<_, anyhow::Error>(done)
-    })?;
+    let done = System::new().block_on(with_books(&config, async |store| {
+        Ok(reprice(&*store.audit, &*store.ledger, &plan).await?)
+    }))?;
     if args.json {
         let sums = repriced_json(&done, &version, args.dry_run);
         print_text(&format!("{sums:#}\n"))?;

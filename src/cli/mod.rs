@@ -106,57 +106,34 @@ struct ServeArgs {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let env = ProcessEnv;
+    let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
-        Some(Command::Serve(args)) => serve::run(&args, env),
-        Some(Command::Check(args)) => match check::run(&args, env) {
-            Ok(code) => return code,
-            Err(err) => Err(err),
-        },
-        Some(Command::Prices(args)) => match prices::run(&args) {
-            Ok(code) => return code,
-            Err(err) => Err(err),
-        },
-        Some(Command::Config(args)) => config_schema::run(&args),
-        Some(Command::GenerateKey(args)) => generate_key::run(&args, env),
-        Some(Command::Explain(args)) => match explain::run(&args, env) {
-            Ok(code) => return code,
-            Err(err) => Err(err),
-        },
-        Some(Command::Ledger(args)) => match ledger::run(&args, env) {
-            Ok(code) => return code,
-            Err(err) => Err(err),
-        },
-        Some(Command::Audit(args)) => match audit::run(&args, env) {
-            Ok(code) => return code,
-            Err(err) => Err(err),
-        },
-        Some(Command::ImportLitellm(args)) => match import_litellm::run(&args, env) {
-            Ok(code) => return code,
-            Err(err) => Err(err),
-        },
-        Some(Command::Migrate(args)) => match migrate::run(&args, env) {
-            Ok(code) => return code,
-            Err(err) => Err(err),
-        },
-        Some(Command::LitellmViews(args)) => litellm_views::run(&args, env),
-        Some(Command::Healthcheck(args)) => healthcheck::run(&args, env),
+        Some(Command::Serve(args)) => serve::run(&args, env).map(done),
+        Some(Command::Check(args)) => check::run(&args, env),
+        Some(Command::Prices(args)) => prices::run(&args),
+        Some(Command::Config(args)) => config_schema::run(&args).map(done),
+        Some(Command::GenerateKey(args)) => generate_key::run(&args, env).map(done),
+        Some(Command::Explain(args)) => explain::run(&args, env),
+        Some(Command::Ledger(args)) => ledger::run(&args, env),
+        Some(Command::Audit(args)) => audit::run(&args, env),
+        Some(Command::ImportLitellm(args)) => import_litellm::run(&args, env),
+        Some(Command::Migrate(args)) => migrate::run(&args, env),
+        Some(Command::LitellmViews(args)) => litellm_views::run(&args, env).map(done),
+        Some(Command::Healthcheck(args)) => healthcheck::run(&args, env).map(done),
         None if cli.generate_key => {
             let args = generate_key::GenerateKeyArgs::for_user(
                 cli.serve.config,
                 cli.user_id.unwrap_or_default(),
             );
-            generate_key::run(&args, env)
+            generate_key::run(&args, env).map(done)
         }
-        None => serve::run(&cli.serve, env),
+        None => serve::run(&cli.serve, env).map(done),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(err) => {
-            let text = failure(&err);
-            stderr().write_all(text.as_bytes()).ok();
-            ExitCode::from(2)
-        }
-    }
+    result.unwrap_or_else(|err| {
+        let text = failure(&err);
+        stderr().write_all(text.as_bytes()).ok();
+        ExitCode::from(2)
+    })
 }
 
 /// What is said of a failure: each problem of a configuration with its line, else the chain of causes.

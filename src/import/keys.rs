@@ -59,7 +59,7 @@ pub(super) fn map(row: &SourceRow<'_>, context: &Context<'_>) -> Result<Mapped, 
     let (created, updated) = times(row, context.now)?;
     let mut metadata = row.object("metadata")?;
     let mut read = terms::read(row, &mut remarks)?;
-    terms::take_increase(&mut metadata, &mut read.terms);
+    terms::take_increase(&mut metadata, &mut read.terms, &mut remarks);
     terms::take_model_limits(&mut metadata, &mut read.terms);
     for name in IDLE_METADATA {
         if metadata.get(*name).is_some_and(|value| !is_empty(value)) {

@@ -61,31 +61,15 @@ impl<'a> Models<'a> {
     }
 
     pub(super) fn models(&mut self, rows: &[String], report: &mut KindReport) {
-        for text in rows {
-            report.found += 1;
-            let label = label(text, "model_name");
-            match self.model(text) {
-                Ok(model) => {
-                    report.new += 1;
-                    self.models.push(model);
-                }
-                Err(refused) => report.refused(&refused, &label),
-            }
-        }
+        let read = each(rows, report, "model_name", |text| self.model(text));
+        self.models.extend(read);
     }
 
     pub(super) fn credentials(&mut self, rows: &[String], report: &mut KindReport) {
-        for text in rows {
-            report.found += 1;
-            let label = label(text, "credential_name");
-            match self.credential(text) {
-                Ok(credential) => {
-                    report.new += 1;
-                    self.credentials.push(credential);
-                }
-                Err(refused) => report.refused(&refused, &label),
-            }
-        }
+        let read = each(rows, report, "credential_name", |text| {
+            self.credential(text)
+        });
+        self.credentials.extend(read);
     }
 
     fn model(&mut self, text: &str) -> Result<Value, Refused> {
@@ -240,6 +224,27 @@ impl<'a> Models<'a> {
             variables: self.variables,
         }
     }
+}
+
+/// Reads rows one by one. `name` is the column that they are called by.
+fn each(
+    rows: &[String],
+    report: &mut KindReport,
+    name: &'static str,
+    mut read: impl FnMut(&str) -> Result<Value, Refused>,
+) -> Vec<Value> {
+    let mut found = Vec::with_capacity(rows.len());
+    for text in rows {
+        report.found += 1;
+        match read(text) {
+            Ok(value) => {
+                report.new += 1;
+                found.push(value);
+            }
+            Err(refused) => report.refused(&refused, &label(text, name)),
+        }
+    }
+    found
 }
 
 fn label(text: &str, name: &'static str) -> String {

@@ -16,6 +16,12 @@ use super::{Context, Refused, Remark};
 use crate::auth::terms::usd;
 use crate::storage::{ModelBudget, ModelLimits, TemporaryIncrease, Terms, WindowBudget};
 
+const UNREADABLE: Remark =
+    Remark::Note("budget_duration cannot be read: the budget never begins anew");
+const UNREADABLE_OF_MODEL: Remark = Remark::Note(
+    "a period of model_max_budget cannot be read: the model's budget never begins anew",
+);
+
 #[derive(Deserialize)]
 struct RawWindow {
     budget_duration: String,
@@ -66,14 +72,15 @@ pub(super) fn read(row: &SourceRow<'_>, remarks: &mut BTreeSet<Remark>) -> Resul
         tpm_limit: row.count("tpm_limit")?,
         max_parallel_requests: row.count("max_parallel_requests")?,
         soft_budget: row.usd("soft_budget")?,
-        budget_duration: readable(row.text("budget_duration")?, remarks),
+        budget_duration: readable(row.text("budget_duration")?, UNREADABLE, remarks),
         budget_limits: windows(row)?,
-        model_max_budget: models(row)?,
+        model_max_budget: models(row, remarks)?,
         // They are in the metadata there.
         model_limits: BTreeMap::new(),
         increase: increase(
             row.usd("temp_budget_increase")?,
             row.text("temp_budget_expiry")?.as_deref(),
+            remarks,
         ),
         reset_at: 0,
         // Not the moment of the import where LiteLLM does not say: a second one would be another row.
@@ -96,7 +103,7 @@ pub(super) fn read(row: &SourceRow<'_>, remarks: &mut BTreeSet<Remark>) -> Resul
             let amount = amount.filter(|text| *text != "null");
             let amount = amount.map(|text| usd("max_budget", text)).transpose();
             let resets_at = budget.budget_reset_at.as_deref().and_then(time);
-            let duration = readable(budget.budget_duration, remarks);
+            let duration = readable(budget.budget_duration, UNREADABLE, remarks);
             let created = budget.created_at.as_deref().and_then(time);
             let shared = Terms {
                 max_budget: amount.map_err(|err| Refused::because(&err))?,
@@ -146,14 +153,16 @@ fn is_counted(period: Period) -> bool {
 }
 
 /// A period that cannot be read is none: such a budget never begins anew, so that less is let through, never more.
-fn readable(text: Option<String>, remarks: &mut BTreeSet<Remark>) -> Option<String> {
+fn readable(
+    text: Option<String>,
+    unreadable: Remark,
+    remarks: &mut BTreeSet<Remark>,
+) -> Option<String> {
     let text = text?;
     if text.parse::<Period>().is_ok() {
         return Some(text);
     }
-    remarks.insert(Remark::Note(
-        "budget_duration cannot be read: the budget never begins anew",
-    ));
+    remarks.insert(unreadable);
     None
 }
 
@@ -176,7 +185,10 @@ fn windows(row: &SourceRow<'_>) -> Result<Vec<WindowBudget>, Refused> {
     Ok(windows)
 }
 
-fn models(row: &SourceRow<'_>) -> Result<BTreeMap<String, ModelBudget>, Refused> {
+fn models(
+    row: &SourceRow<'_>,
+    remarks: &mut BTreeSet<Remark>,
+) -> Result<BTreeMap<String, ModelBudget>, Refused> {
     let name = "model_max_budget";
     let raw: BTreeMap<String, Box<RawValue>> = row.get(name)?.unwrap_or_default();
     let models = raw.into_iter().map(|(model, raw)| {
@@ -187,31 +199,43 @@ fn models(row: &SourceRow<'_>) -> Result<BTreeMap<String, ModelBudget>, Refused>
         };
         let limit = limit.get().trim_matches('"');
         let budget_limit = usd(name, limit).map_err(|err| Refused::because(&err))?;
-        let is_readable = |text: &String| text.parse::<Period>().is_ok();
         let budget = ModelBudget {
             budget_limit,
-            time_period: period.filter(is_readable),
+            time_period: readable(period, UNREADABLE_OF_MODEL, remarks),
         };
         Ok((model, budget))
     });
     models.collect()
 }
 
-fn increase(amount: Option<Usd>, until: Option<&str>) -> Option<TemporaryIncrease> {
-    Some(TemporaryIncrease {
-        amount: amount?,
-        until: time(until?)?,
-    })
+/// Without an end it is none in LiteLLM either.
+fn increase(
+    amount: Option<Usd>,
+    until: Option<&str>,
+    remarks: &mut BTreeSet<Remark>,
+) -> Option<TemporaryIncrease> {
+    let (amount, until) = (amount?, until?);
+    let Some(until) = time(until) else {
+        remarks.insert(Remark::Note(
+            "temp_budget_expiry cannot be read: the budget is not increased",
+        ));
+        return None;
+    };
+    Some(TemporaryIncrease { amount, until })
 }
 
 /// Takes a temporary increase out of a key's metadata, where LiteLLM has it.
-pub(super) fn take_increase(metadata: &mut Map<String, Value>, terms: &mut Terms) {
+pub(super) fn take_increase(
+    metadata: &mut Map<String, Value>,
+    terms: &mut Terms,
+    remarks: &mut BTreeSet<Remark>,
+) {
     let amount = metadata.get("temp_budget_increase").and_then(|amount| {
         let text = amount.to_string();
         usd("temp_budget_increase", text.trim_matches('"')).ok()
     });
     let until = metadata.get("temp_budget_expiry").and_then(Value::as_str);
-    if let Some(increase) = increase(amount, until) {
+    if let Some(increase) = increase(amount, until, remarks) {
         terms.increase = Some(increase);
         metadata.remove("temp_budget_increase");
         metadata.remove("temp_budget_expiry");

@@ -167,6 +167,28 @@ fn a_period_that_cannot_be_read_is_said_and_never_begins_anew() {
 }
 
 #[test]
+fn what_of_a_key_cannot_be_read_and_does_not_count_is_said() {
+    let row = json!({"token": "a".repeat(64),
+        "model_max_budget": {"m": {"budget_limit": 1, "time_period": "soon"}, "n": {"budget_limit": 1, "time_period": "1d"}},
+        "metadata": {"temp_budget_increase": 5, "temp_budget_expiry": "never"}});
+    let mapped = mapped(LitellmTable::Keys, &row).unwrap();
+    let ImportedRow::Key(key) = &mapped.row else {
+        panic!("not a key");
+    };
+    let period = |model: &str| key.terms.model_max_budget[model].time_period.as_deref();
+    assert_eq!((period("m"), period("n")), (None, Some("1d")));
+    assert_eq!(key.terms.increase, None);
+    assert_eq!(key.metadata["temp_budget_increase"], 5);
+    let said: Vec<String> = mapped.remarks.iter().map(Remark::to_string).collect();
+    for start in [
+        "a period of model_max_budget cannot be read",
+        "temp_budget_expiry cannot be read",
+    ] {
+        assert!(said.iter().any(|said| said.starts_with(start)), "{said:?}");
+    }
+}
+
+#[test]
 fn every_budget_and_limit_of_a_key_comes() {
     let row = json!({"token": "A".repeat(64), "key_name": "sk-...abcd", "max_budget": 0.1, "rpm_limit": 5, "tpm_limit": 0,
         "max_parallel_requests": 2, "budget_duration": "30d", "expires": "2027-01-01T00:00:00",

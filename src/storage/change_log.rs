@@ -337,6 +337,28 @@ mod tests {
     }
 
     #[test]
+    fn a_line_has_the_hash_that_it_always_had() {
+        let now = json!({"b": [{"z": 1, "a": null}], "a": {"d": "é", "c": 2}});
+        let record = ChangeRecord {
+            seq: 7,
+            id: "01J9Z5V0000000000000000000".to_owned(),
+            updated_at: UnixMs(5),
+            changed_by: Some("alice".to_owned()),
+            changed_by_key: None,
+            action: "updated".to_owned(),
+            table_name: "LiteLLM_TeamTable".to_owned(),
+            object_id: "t".to_owned(),
+            before_value: None,
+            updated_values: Some(text(now)),
+            hash: String::new(),
+        };
+        assert_eq!(
+            record.hash_behind("before"),
+            "27606e43214783809fda5e4b2ee93bb006e19b6bd76475df54c6dd3c19417183"
+        );
+    }
+
+    #[test]
     fn nothing_changed_is_no_line() {
         let row = tenant("a");
         assert!(Change::of_tenant(Some(&row), Some(&row)).is_none());

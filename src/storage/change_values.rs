@@ -3,19 +3,15 @@
 //! Keys are their hashes, and what an operator keeps in free fields under a name that speaks of a secret is withheld, however
 //! deep it lies. A value that is longer than [`LONGEST`] is told by its length and its hash.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 
 use super::{KeyRow, TenantKind, TenantRow, Terms};
+use crate::telemetry::redact::MASK;
 
 /// Most bytes of a value before, or after.
 const LONGEST: usize = 16 * 1024;
-
-/// What stands for a value that is withheld.
-const WITHHELD: &str = "[REDACTED]";
 
 /// LiteLLM's names.
 pub(super) fn table_name(kind: TenantKind) -> &'static str {
@@ -90,7 +86,7 @@ fn without_secrets(members: &Map<String, Value>) -> Value {
     let kept = members.iter().map(|(name, value)| {
         let value = match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-            _ if speaks_of_secret(name) => Value::from(WITHHELD),
+            _ if speaks_of_secret(name) => Value::from(MASK),
             other => inside(other),
         };
         (name.clone(), value)
@@ -125,27 +121,14 @@ fn speaks_of_secret(name: &str) -> bool {
 }
 
 /// JSON in one spelling: members by name.
-pub(super) fn text(value: Value) -> String {
-    let text = sorted(value).to_string();
+pub(super) fn text(mut value: Value) -> String {
+    value.sort_all_objects();
+    let text = value.to_string();
     if text.len() <= LONGEST {
         return text;
     }
     let hash = hex::encode(Sha256::digest(text.as_bytes()));
     json!({"sha256": hash, "too_long_bytes": text.len()}).to_string()
-}
-
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let members: BTreeMap<String, Value> = members.into_iter().collect();
-            let members = members
-                .into_iter()
-                .map(|(name, value)| (name, sorted(value)));
-            Value::Object(members.collect())
-        }
-        Value::Array(items) => items.into_iter().map(sorted).collect(),
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,14 @@ use trunkline_actors::ports::BoxFuture;
 
 use super::{KeyRow, StorageError, TenantKind, TenantRow};
 
+/// What putting a key that is stored already changes: all but who made it, and when. Both dialects say it alike.
+pub(super) const REPLACE_KEY: &str = "ON CONFLICT (id) DO UPDATE SET key_name = excluded.key_name, alias = excluded.alias, \
+     user_id = excluded.user_id, team_id = excluded.team_id, organization_id = excluded.organization_id, \
+     budget_id = excluded.budget_id, models = excluded.models, max_budget = excluded.max_budget, \
+     rpm_limit = excluded.rpm_limit, tpm_limit = excluded.tpm_limit, max_parallel = excluded.max_parallel, \
+     terms = excluded.terms, expires_at = excluded.expires_at, blocked = excluded.blocked, \
+     metadata = excluded.metadata, settings = excluded.settings, updated_at = excluded.updated_at";
+
 /// Who makes a change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChangedBy {

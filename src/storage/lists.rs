@@ -83,8 +83,6 @@ pub struct TenantFilter {
     pub email: Option<String>,
     /// With this name.
     pub alias: Option<String>,
-    /// With this shared budget.
-    pub budget: Option<String>,
     /// Whose id begins like this.
     pub prefix: String,
 }
@@ -130,19 +128,10 @@ impl KeyPage {
     pub(super) fn statement(&self, dialect: Dialect, columns: &str) -> Statement {
         let mut out = Statement::new(dialect);
         let table = out.table("virtual_keys");
-        let mut conditions = self.filter.conditions(&mut out);
-        if let Some(after) = &self.after {
-            let place = out.place(Arg::Text(after.as_str().to_owned()));
-            conditions.push(format!("id > {place}"));
-        }
-        select(
-            &mut out,
-            columns,
-            &table,
-            &conditions,
-            self.limit,
-            self.skip,
-        );
+        let conditions = self.filter.conditions(&mut out);
+        let after = self.after.as_ref().map(KeyId::as_str);
+        let rows = (self.limit, self.skip);
+        select(&mut out, columns, &table, conditions, after, rows);
         out
     }
 }
@@ -160,19 +149,16 @@ impl KeyFilter {
     }
 
     fn conditions(&self, out: &mut Statement) -> Vec<String> {
-        let mut all = Vec::new();
-        for (column, text) in [
-            ("id", self.id.as_ref().map(KeyId::as_str)),
-            ("alias", self.alias.as_deref()),
-            ("user_id", self.user.as_ref().map(UserId::as_str)),
-            ("team_id", self.team.as_ref().map(TeamId::as_str)),
-            ("budget_id", self.budget.as_deref()),
-        ] {
-            if let Some(text) = text {
-                let place = out.place(Arg::Text(text.to_owned()));
-                all.push(format!("{column} = {place}"));
-            }
-        }
+        let mut all = equal(
+            out,
+            &[
+                ("id", self.id.as_ref().map(KeyId::as_str)),
+                ("alias", self.alias.as_deref()),
+                ("user_id", self.user.as_ref().map(UserId::as_str)),
+                ("team_id", self.team.as_ref().map(TeamId::as_str)),
+                ("budget_id", self.budget.as_deref()),
+            ],
+        );
         if self.has_alias {
             all.push("alias IS NOT NULL".to_owned());
         }
@@ -249,18 +235,15 @@ impl TenantPage {
     pub(super) fn statement(&self, dialect: Dialect, columns: &str) -> Statement {
         let mut out = Statement::new(dialect);
         let table = out.table("tenants");
-        let mut conditions = self.filter.conditions(self.kind, &mut out);
-        if let Some(after) = &self.after {
-            let place = out.place(Arg::Text(after.clone()));
-            conditions.push(format!("id > {place}"));
-        }
+        let conditions = self.filter.conditions(self.kind, &mut out);
+        let rows = (self.limit, self.skip);
         select(
             &mut out,
             columns,
             &table,
-            &conditions,
-            self.limit,
-            self.skip,
+            conditions,
+            self.after.as_deref(),
+            rows,
         );
         out
     }
@@ -282,24 +265,20 @@ impl TenantFilter {
         let kind = out.place(Arg::Text(kind.as_str().to_owned()));
         let mut all = vec![format!("kind = {kind}")];
         let organisation = self.organisation.as_ref().map(OrganisationId::as_str);
-        for (column, text) in [
-            ("organization_id", organisation),
-            ("role", self.role.as_deref()),
-            ("email", self.email.as_deref()),
-            ("alias", self.alias.as_deref()),
-            ("budget_id", self.budget.as_deref()),
-        ] {
-            if let Some(text) = text {
-                let place = out.place(Arg::Text(text.to_owned()));
-                all.push(format!("{column} = {place}"));
-            }
-        }
+        all.extend(equal(
+            out,
+            &[
+                ("organization_id", organisation),
+                ("role", self.role.as_deref()),
+                ("email", self.email.as_deref()),
+                ("alias", self.alias.as_deref()),
+            ],
+        ));
         if !self.prefix.is_empty() {
             // Of ids with a prefix the first is the prefix itself.
-            let least = out.place(Arg::Text(self.prefix.clone()));
             let prefix = out.place(Arg::Text(self.prefix.clone()));
             all.push(format!(
-                "id >= {least} AND substr(id, 1, length({prefix})) = {prefix}"
+                "id >= {prefix} AND substr(id, 1, length({prefix})) = {prefix}"
             ));
         }
         for ids in [&self.ids, &self.among].into_iter().flatten() {
@@ -323,17 +302,35 @@ fn organisation_of_key(out: &Statement) -> String {
     )
 }
 
+/// The conditions of the columns that are to hold a text.
+fn equal(out: &mut Statement, columns: &[(&str, Option<&str>)]) -> Vec<String> {
+    let wanted = columns
+        .iter()
+        .filter_map(|(column, text)| Some((column, (*text)?)));
+    wanted
+        .map(|(column, text)| {
+            let place = out.place(Arg::Text(text.to_owned()));
+            format!("{column} = {place}")
+        })
+        .collect()
+}
+
+/// `rows`: how many at most, and how many are left out before them.
 fn select(
     out: &mut Statement,
     columns: &str,
     table: &str,
-    conditions: &[String],
-    limit: u32,
-    skip: u32,
+    mut conditions: Vec<String>,
+    after: Option<&str>,
+    (limit, skip): (u32, u32),
 ) {
+    if let Some(after) = after {
+        let place = out.place(Arg::Text(after.to_owned()));
+        conditions.push(format!("id > {place}"));
+    }
     let limit = out.place(Arg::Whole(limit.into()));
     let skip = out.place(Arg::Whole(skip.into()));
-    let filter = filter(conditions);
+    let filter = filter(&conditions);
     out.push(&format!(
         "SELECT {columns} FROM {table}{filter} ORDER BY id LIMIT {limit} OFFSET {skip}"
     ));
@@ -380,20 +377,17 @@ pub(super) fn count_changes(dialect: Dialect, filter: &ChangeFilter) -> Statemen
 }
 
 fn of_change(out: &mut Statement, filter: &ChangeFilter) -> Vec<String> {
-    let mut all = Vec::new();
-    for (column, text) in [
-        ("id", &filter.id),
-        ("changed_by", &filter.changed_by),
-        ("changed_by_key", &filter.changed_by_key),
-        ("action", &filter.action),
-        ("table_name", &filter.table_name),
-        ("object_id", &filter.object_id),
-    ] {
-        if let Some(text) = text {
-            let place = out.place(Arg::Text(text.clone()));
-            all.push(format!("{column} = {place}"));
-        }
-    }
+    let mut all = equal(
+        out,
+        &[
+            ("id", filter.id.as_deref()),
+            ("changed_by", filter.changed_by.as_deref()),
+            ("changed_by_key", filter.changed_by_key.as_deref()),
+            ("action", filter.action.as_deref()),
+            ("table_name", filter.table_name.as_deref()),
+            ("object_id", filter.object_id.as_deref()),
+        ],
+    );
     for (comparison, at) in [(">=", filter.since), ("<", filter.until)] {
         if let Some(at) = at {
             let place = out.place(Arg::Whole(integer(at.0)));

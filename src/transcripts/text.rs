@@ -20,11 +20,13 @@ const CONTENT: [&str; 8] = [
     "input",
     "prompt",
     "system",
-    "tools",
+    TOOLS,
     "functions",
     "response_format",
     "output_format",
 ];
+/// The one of them that may hold credentials too.
+const TOOLS: &str = "tools";
 /// Said of a stream that was not collected to its end.
 const IS_CUT: &str = "transcript_is_cut";
 
@@ -103,14 +105,34 @@ fn shortened(text: &str, most_chars: usize) -> String {
     )
 }
 
-/// Credentials that a client sent along.
-fn mask(request: &mut Value) {
-    if let Value::Object(members) = request {
-        for (name, value) in members.iter_mut() {
-            if is_credential(name) && !value.is_null() {
+/// Credentials that a client sent along. The depth of a value is bounded where it was parsed.
+fn mask(value: &mut Value) {
+    match value {
+        Value::Array(entries) => entries.iter_mut().for_each(mask),
+        Value::Object(members) => {
+            for (name, value) in members.iter_mut() {
+                if is_credential(name) && !value.is_null() {
+                    *value = MASK.into();
+                } else if name == TOOLS {
+                    mask_servers(value);
+                } else if !CONTENT.contains(&name.as_str()) {
+                    mask(value);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Of tools, what the provider is to show to servers that have them: the rest is people's words.
+fn mask_servers(tools: &mut Value) {
+    let tools = tools.as_array_mut().into_iter().flatten();
+    for tool in tools.filter(|tool| tool.get("type").is_some_and(|what| what == "mcp")) {
+        for name in ["authorization", "headers"] {
+            if let Some(value) = tool.get_mut(name)
+                && !value.is_null()
+            {
                 *value = MASK.into();
-            } else if !CONTENT.contains(&name.as_str()) {
-                mask(value);
             }
         }
     }
@@ -125,11 +147,13 @@ fn is_credential(name: &str) -> bool {
         "password",
         "credentials",
         "secret",
+        // Not `_tokens`, of which `max_tokens` is one.
+        "_token",
     ]
     .iter()
     .any(|ending| name.ends_with(ending))
         || name.starts_with("aws_")
-        || ["azure_ad_token", "cookie"].contains(&name.as_str())
+        || name == "cookie"
 }
 
 #[cfg(test)]
@@ -200,6 +224,29 @@ mod tests {
             "api_key": MASK, "extra_headers": {"Authorization": MASK, "x-a": "b"}, "aws_session_token": null,
             "metadata": {"litellm_api_key": MASK, "tags": ["t"]},
             "messages": [{"password": "of a story"}], "tools": [{"api_key": {"type": "string"}}],
+        });
+        assert_eq!(kept(&body), want);
+    }
+
+    #[test]
+    fn credentials_within_lists_and_for_servers_of_tools_are_not_kept() {
+        let body = json!({
+            "mcp_servers": [{"url": "https://m.test", "authorization_token": "hush", "n": [{"api_key": "hush"}]}],
+            "max_tokens": 5, "azure_ad_token": "hush",
+            "tools": [
+                {"type": "mcp", "server_url": "https://m.test", "authorization": "hush", "headers": {"x-key": "hush"}},
+                {"type": "mcp", "headers": null},
+                {"type": "function", "authorization": {"type": "string"}, "headers": {}},
+            ],
+        });
+        let want = json!({
+            "mcp_servers": [{"url": "https://m.test", "authorization_token": MASK, "n": [{"api_key": MASK}]}],
+            "max_tokens": 5, "azure_ad_token": MASK,
+            "tools": [
+                {"type": "mcp", "server_url": "https://m.test", "authorization": MASK, "headers": MASK},
+                {"type": "mcp", "headers": null},
+                {"type": "function", "authorization": {"type": "string"}, "headers": {}},
+            ],
         });
         assert_eq!(kept(&body), want);
     }

@@ -22,7 +22,8 @@ use crate::storage::{TranscriptRow, TranscriptStore};
 const MOST_AT_ONCE: usize = 64;
 /// Their bytes, before they are made to fit.
 const MOST_BYTES: usize = 8 << 20;
-/// The first of a batch waits this long for others: a transaction of many costs little more than one of one.
+/// The first of a batch waits this long for others, unless they are there already: a transaction of many costs little more
+/// than one of one.
 const GATHER: Duration = Duration::from_millis(250);
 /// Between two tries while the database is away: the first, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -79,6 +80,8 @@ impl Writer {
 impl Job {
     async fn run(mut self, mut stop_asked_for: Receiver<()>) {
         let mut is_stopping = false;
+        // The batch before left some behind: waiting for others would only make the queue longer.
+        let mut was_full = false;
         loop {
             let first = if is_stopping {
                 self.queue.drafts.recv().await
@@ -93,29 +96,31 @@ impl Job {
                 }
             };
             let Some(first) = first else { return };
-            if !is_stopping {
+            if !is_stopping && !was_full {
                 // A stop is not kept waiting by this.
                 is_stopping = timeout(GATHER, &mut stop_asked_for).await.is_ok();
                 if is_stopping {
                     self.queue.drafts.close();
                 }
             }
-            let batch = self.batch(first);
+            let batch;
+            (batch, was_full) = self.batch(first);
             self.store(batch).await;
         }
     }
 
-    fn batch(&mut self, first: Draft) -> Vec<Draft> {
+    /// What is there, and whether it is all that fits into a batch.
+    fn batch(&mut self, first: Draft) -> (Vec<Draft>, bool) {
         let mut bytes = first.bytes();
         let mut batch = vec![first];
-        while bytes < MOST_BYTES
-            && batch.len() < MOST_AT_ONCE
-            && let Ok(next) = self.queue.drafts.try_recv()
-        {
+        while bytes < MOST_BYTES && batch.len() < MOST_AT_ONCE {
+            let Ok(next) = self.queue.drafts.try_recv() else {
+                return (batch, false);
+            };
             bytes += next.bytes();
             batch.push(next);
         }
-        batch
+        (batch, true)
     }
 
     async fn store(&self, batch: Vec<Draft>) {
@@ -149,4 +154,62 @@ fn fitted(batch: Vec<Draft>, settings: &TranscriptSettings) -> (Arc<[TranscriptR
     });
     let (rows, claims): (Vec<_>, Vec<_>) = fitted.unzip();
     (rows.into(), claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+    use tokio::task::LocalSet;
+    use tokio::time::Instant;
+    use trunkline_actors::ids::RequestId;
+    use trunkline_actors::ports::BoxFuture;
+    use trunkline_wire::request::Endpoint;
+
+    use super::*;
+    use crate::storage::StorageError;
+    use crate::telemetry::metrics::TranscriptCounters;
+    use crate::transcripts::Transcripts;
+
+    /// Says how many it is given at a time.
+    struct Told(UnboundedSender<usize>);
+
+    impl TranscriptStore for Told {
+        fn keep(&self, rows: Arc<[TranscriptRow]>) -> BoxFuture<'_, Result<(), StorageError>> {
+            self.0.send(rows.len()).unwrap();
+            Box::pin(async { Ok(()) })
+        }
+
+        fn by_id(
+            &self,
+            _id: RequestId,
+        ) -> BoxFuture<'_, Result<Option<TranscriptRow>, StorageError>> {
+            Box::pin(async { Ok(None) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_are_there_already_are_not_waited_for() {
+        let settings = TranscriptSettings::default();
+        let (transcripts, queue) = Transcripts::new(settings, TranscriptCounters::default());
+        for n in 0..10 * MOST_AT_ONCE as u128 {
+            let id = RequestId::generate(1, n);
+            let request = Bytes::from_static(b"{}");
+            let draft = transcripts.begin(id, Endpoint::ChatCompletions, &request);
+            transcripts.keep(draft.unwrap());
+        }
+        let (tell, mut told) = unbounded_channel();
+        let begin = Instant::now();
+        let batches = async {
+            let _writer = Writer::start(queue, Arc::new(Told(tell)));
+            let mut batches = Vec::new();
+            while batches.iter().sum::<usize>() < 10 * MOST_AT_ONCE {
+                batches.push(told.recv().await.unwrap());
+            }
+            batches
+        };
+        let batches = LocalSet::new().run_until(batches).await;
+        assert_eq!(batches, [MOST_AT_ONCE; 10]);
+        assert!(begin.elapsed() < 2 * GATHER, "{:?}", begin.elapsed());
+    }
 }

@@ -10,7 +10,7 @@ pub(super) mod conformance;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -91,33 +91,50 @@ pub trait ImportStore: Send + Sync {
     fn take(&self, arrivals: Arrivals) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>>;
 }
 
+/// Kind and id.
+pub(super) type Place = (&'static str, String);
+
 /// What a store has under the ids of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// Rows, by kind and id.
-    pub(super) rows: HashMap<(&'static str, String), ImportedRow>,
-    /// Digests of what was brought before, by kind and id.
-    pub(super) digests: HashMap<(&'static str, String), String>,
+    /// Rows.
+    pub(super) rows: HashMap<Place, ImportedRow>,
+    /// Digests of what was brought before.
+    pub(super) digests: HashMap<Place, String>,
     /// Whose the aliases are that the batch wants.
     pub(super) aliases: HashMap<String, String>,
 }
 
+/// What a batch changes.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Rows to be stored.
+    pub(super) rows: Vec<ImportedRow>,
+    /// Lines of the change log.
+    pub(super) lines: Vec<Change>,
+    /// Digests that are not known yet.
+    pub(super) digests: BTreeMap<Place, String>,
+    /// Sums of windows that are not known yet, and by how much they change.
+    pub(super) openings: BTreeMap<BudgetKey, (Usd, Usd)>,
+}
+
 /// What is to be done with an arrival.
 #[derive(Debug)]
-pub(super) struct Step {
+struct Step {
+    place: Place,
     /// To be stored; `None` leaves the row alone.
-    pub(super) row: Option<ImportedRow>,
+    row: Option<ImportedRow>,
     /// The digest to be kept.
-    pub(super) digest: Option<String>,
+    digest: Option<String>,
     /// Sums of windows to be kept.
-    pub(super) openings: Vec<(BudgetKey, Usd)>,
+    openings: Vec<(BudgetKey, Usd)>,
     /// The answer, without what was opened.
-    pub(super) outcome: Outcome,
+    outcome: Outcome,
 }
 
 /// The line of the change log for a row that is stored over another. Unlike a person's change it may name somebody who is not
 /// there: LiteLLM's rows do.
-pub(super) fn change(row: &ImportedRow, before: Option<&ImportedRow>) -> Option<Change> {
+fn change(row: &ImportedRow, before: Option<&ImportedRow>) -> Option<Change> {
     match (row, before) {
         (ImportedRow::Key(row), Some(ImportedRow::Key(before))) => {
             Change::of_key(Some(before), Some(row))
@@ -135,8 +152,41 @@ pub(super) fn by() -> ChangedBy {
     ChangedBy::program("import-litellm")
 }
 
+/// What becomes of each, and what is to be written for that. `spent` has the sums of windows that are known.
+pub(super) fn settle(
+    arrivals: Arrivals,
+    known: &Known,
+    mut spent: BTreeMap<BudgetKey, Usd>,
+) -> (Vec<Outcome>, Changes) {
+    let mut changes = Changes::default();
+    let outcomes = steps(arrivals, known).into_iter().map(|step| {
+        let mut outcome = step.outcome;
+        if let Some(row) = step.row {
+            let before = known.rows.get(&step.place);
+            changes.lines.extend(change(&row, before));
+            changes.rows.push(row);
+        }
+        if let Some(digest) = step.digest
+            && known.digests.get(&step.place) != Some(&digest)
+        {
+            changes.digests.insert(step.place, digest);
+        }
+        for (key, amount) in step.openings {
+            let before = spent.insert(key.clone(), amount).unwrap_or_default();
+            let difference = amount - before;
+            if !difference.is_zero() {
+                outcome.opened += difference;
+                let change = changes.openings.entry(key).or_default();
+                *change = (amount, change.1 + difference);
+            }
+        }
+        outcome
+    });
+    (outcomes.collect(), changes)
+}
+
 /// What is to be done with each.
-pub(super) fn steps(arrivals: Arrivals, known: &Known) -> Vec<Step> {
+fn steps(arrivals: Arrivals, known: &Known) -> Vec<Step> {
     let overwrite = arrivals.overwrite;
     let mut given: HashSet<String> = HashSet::new();
     let steps = arrivals.rows.into_iter().map(|arrival| {
@@ -169,6 +219,7 @@ pub(super) fn steps(arrivals: Arrivals, known: &Known) -> Vec<Step> {
         row.terms_mut().reset_at = reset_at;
         let is_taken = matches!(taken, Taken::New | Taken::Updated | Taken::Same);
         Step {
+            place,
             digest: is_taken.then_some(digest),
             // What was spent before a reset does not count any more.
             openings: if is_taken && reset_at == 0 {
@@ -201,6 +252,16 @@ fn loses_alias(key: &mut KeyRow, known: &Known, given: &mut HashSet<String>) -> 
         return true;
     }
     false
+}
+
+// === impl Arrivals ===
+
+impl Arrivals {
+    /// The windows that they open.
+    pub(super) fn windows(&self) -> BTreeSet<&BudgetKey> {
+        let openings = self.rows.iter().flat_map(|arrival| &arrival.openings);
+        openings.map(|(key, _)| key).collect()
+    }
 }
 
 // === impl ImportedRow ===

@@ -1,4 +1,5 @@
-use trunkline_actors::ids::KeyId;
+use trunkline_actors::ids::{KeyId, Subject};
+use trunkline_actors::ports::BudgetName;
 
 use super::*;
 use crate::storage::TenantKind;
@@ -85,4 +86,51 @@ fn of_two_keys_with_one_alias_the_second_goes_without() {
         .map(|step| step.outcome.alias_lost)
         .collect();
     assert_eq!(lost, [false, true]);
+}
+
+#[test]
+fn what_was_brought_before_is_not_written_again() {
+    let row = team(&["a"]);
+    let key = BudgetKey {
+        subject: Subject::global(),
+        budget: BudgetName::default(),
+        generation: 0,
+        window_start: UnixMs(0),
+    };
+    let arrivals = || Arrivals {
+        rows: vec![Arrival {
+            row: row.clone(),
+            openings: vec![(key.clone(), Usd::from_pico(5))],
+        }],
+        ..Arrivals::default()
+    };
+    let spent = |amount| BTreeMap::from([(key.clone(), Usd::from_pico(amount))]);
+
+    let again = known(Some(row.clone()), Some(&row));
+    let (outcomes, changes) = settle(arrivals(), &again, spent(5));
+    assert_eq!(
+        (outcomes[0].taken, outcomes[0].opened),
+        (Taken::Same, Usd::ZERO)
+    );
+    assert!(changes.rows.is_empty() && changes.lines.is_empty());
+    assert!(changes.digests.is_empty() && changes.openings.is_empty());
+
+    let first = known(None, None);
+    let (outcomes, changes) = settle(arrivals(), &first, spent(2));
+    assert_eq!(
+        (outcomes[0].taken, outcomes[0].opened),
+        (Taken::New, Usd::from_pico(3))
+    );
+    assert_eq!(
+        (
+            changes.rows.len(),
+            changes.lines.len(),
+            changes.digests.len()
+        ),
+        (1, 1, 1)
+    );
+    assert_eq!(
+        changes.openings[&key],
+        (Usd::from_pico(5), Usd::from_pico(3))
+    );
 }

@@ -1,5 +1,5 @@
 //! Changes that people make, each with its line in `audit_log`, and the lines themselves. Changes take turns: each locks the
-//! head of the log first.
+//! head of the log before it reads what it changes.
 
 use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::Row;
@@ -18,7 +18,6 @@ use crate::storage::change_log::{Change, ChangeFilter, ChangeHead, ChangeLog, Ch
 use crate::storage::changes::{new_ones, of_key, of_tenant};
 use crate::storage::lists::{change_page, count_changes};
 use crate::storage::reports::statement::Dialect;
-use crate::storage::tenants::REPLACE;
 use crate::storage::{ChangeStore, ChangedBy, KeyRow, StorageError, TenantKind, TenantRow, Write};
 
 impl ChangeStore for Postgres {
@@ -27,24 +26,12 @@ impl ChangeStore for Postgres {
             self.connections
                 .write("change keys and tenants", move |transaction| {
                     Box::pin(async move {
-                        let mut head = head(transaction, " FOR UPDATE").await?;
-                        let now = UnixMs::now();
+                        let head = lock_head(transaction).await?;
+                        let mut lines = Vec::new();
                         for write in &writes {
-                            if let Some(change) = apply(transaction, write).await? {
-                                let record = change.record(&head, &by, now);
-                                append(transaction, &record).await?;
-                                head = record.head();
-                            }
+                            lines.extend(apply(transaction, write).await?);
                         }
-                        let statement = transaction
-                            .prepare_cached(
-                                "UPDATE trunkline.audit_head SET seq = $1, hash = $2 WHERE one = 1",
-                            )
-                            .await?;
-                        transaction
-                            .execute(&statement, &[&integer(head.seq), &head.hash])
-                            .await?;
-                        Ok(())
+                        write_lines(transaction, head, &by, lines).await
                     })
                 }),
         )
@@ -108,16 +95,19 @@ impl ChangeLog for Postgres {
     }
 }
 
-/// Writes the lines of changes that were made in this transaction.
-pub(super) async fn log(
+/// Writes the lines of changes that were made in this transaction. `head` is what was locked before them.
+pub(super) async fn write_lines(
     transaction: &Transaction<'_>,
+    mut head: ChangeHead,
     by: &ChangedBy,
-    changes: Vec<Change>,
+    lines: Vec<Change>,
 ) -> Result<(), WorkError> {
-    let mut head = head(transaction, " FOR UPDATE").await?;
+    if lines.is_empty() {
+        return Ok(());
+    }
     let now = UnixMs::now();
-    for change in changes {
-        let record = change.record(&head, by, now);
+    for line in lines {
+        let record = line.record(&head, by, now);
         append(transaction, &record).await?;
         head = record.head();
     }
@@ -142,14 +132,14 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
         Write::UpdateKey(row) => {
             let before = existing(transaction, &row.id).await?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row))).await?;
-            keys::update(transaction, row).await?;
+            keys::put(transaction, row).await?;
             Change::of_key(Some(&before), Some(row))
         }
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id).await?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row))).await?;
             check_unused(transaction, secret, &row.id).await?;
-            keys::update(transaction, row).await?;
+            keys::put(transaction, row).await?;
             rotate(transaction, &row.id, secret, *until).await?;
             Some(Change::of_secret(&before, row))
         }
@@ -181,7 +171,7 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
             let before = tenants::by_id(transaction, row.kind, &row.id).await?;
             let known = before.as_ref().map(of_tenant);
             check_named(transaction, new_ones(known, of_tenant(row))).await?;
-            tenants::insert(transaction, row, REPLACE).await?;
+            tenants::put(transaction, row).await?;
             Change::of_tenant(before.as_ref(), Some(row))
         }
         Write::DeleteTenant(kind, id) => {
@@ -302,6 +292,11 @@ async fn delete_tenant(
         )
         .await?;
     Ok(before)
+}
+
+/// Takes the turn of whoever changes rows; it is held until the transaction ends.
+pub(super) async fn lock_head(transaction: &Transaction<'_>) -> Result<ChangeHead, WorkError> {
+    head(transaction, " FOR UPDATE").await
 }
 
 async fn head(client: &impl GenericClient, lock: &'static str) -> Result<ChangeHead, WorkError> {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use tokio_postgres::Row;
-use tokio_postgres::types::Json;
+use tokio_postgres::types::{Json, ToSql};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{
     DeploymentId, KeyId, ModelGroup, OrganisationId, Subject, TeamId, UserId,
@@ -143,4 +143,38 @@ pub(super) fn window(key: &BudgetKey) -> BudgetKey {
 /// The subject under the name that the books have for it.
 pub(super) fn subject(subject: &Subject) -> Subject {
     Subject::new(subject.kind, name(&subject.id))
+}
+
+/// Windows as the arrays of a statement.
+pub(super) struct Windows<'a> {
+    kinds: Vec<&'static str>,
+    ids: Vec<&'a str>,
+    budgets: Vec<&'a str>,
+    generations: Vec<i64>,
+    starts: Vec<i64>,
+}
+
+// === impl Windows ===
+
+impl<'a> Windows<'a> {
+    pub(super) fn of(keys: impl Iterator<Item = &'a BudgetKey> + Clone) -> Self {
+        Self {
+            kinds: keys.clone().map(|key| key.subject.kind.as_str()).collect(),
+            ids: keys.clone().map(|key| &*key.subject.id).collect(),
+            budgets: keys.clone().map(|key| key.budget.as_str()).collect(),
+            generations: keys.clone().map(|key| integer(key.generation)).collect(),
+            starts: keys.map(|key| integer(key.window_start.0)).collect(),
+        }
+    }
+
+    /// Kinds and ids of subjects, budgets, generations, and when the windows begin: as the tables have them.
+    pub(super) fn args(&self) -> [&(dyn ToSql + Sync); 5] {
+        [
+            &self.kinds,
+            &self.ids,
+            &self.budgets,
+            &self.generations,
+            &self.starts,
+        ]
+    }
 }

@@ -1,6 +1,6 @@
 //! Takes what an import brings. What is done with a row is decided in [`crate::storage::import`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use deadpool_postgres::{GenericClient, Transaction};
 use futures_util::future::try_join_all;
@@ -9,15 +9,14 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Postgres;
-use super::changes::log;
-use super::convert::window;
+use super::changes::{lock_head, write_lines};
+use super::convert::{Windows, window};
 use super::pool::WorkError;
 use super::spend_insert::SEEDS_LOCK;
 use super::{keys, tenants};
-use crate::storage::books::integer;
-use crate::storage::change_log::Change;
+use crate::storage::change_log::ChangeHead;
 use crate::storage::import::{
-    Arrivals, ImportStore, ImportedRow, Known, Outcome, by, change, steps,
+    Arrivals, Changes, ImportStore, ImportedRow, Known, Outcome, by, settle,
 };
 use crate::storage::{StorageError, TenantKind};
 
@@ -34,15 +33,19 @@ impl ImportStore for Postgres {
 
 async fn take(
     transaction: &Transaction<'_>,
-    arrivals: Arrivals,
+    mut arrivals: Arrivals,
 ) -> Result<Vec<Outcome>, WorkError> {
     let dry_run = arrivals.dry_run;
-    let windows: BTreeSet<BudgetKey> = arrivals
-        .rows
-        .iter()
-        .flat_map(|arrival| &arrival.openings)
-        .map(|(key, _)| window(key))
-        .collect();
+    // Whoever changes a row meanwhile waits: what is written below rests on what is read first.
+    let head = if dry_run {
+        None
+    } else {
+        Some(lock_head(transaction).await?)
+    };
+    for (key, _) in arrivals.rows.iter_mut().flat_map(|one| &mut one.openings) {
+        *key = window(key);
+    }
+    let windows = arrivals.windows();
     if !windows.is_empty() && !dry_run {
         // No gateway makes a balance meanwhile: it would begin without, and miss the difference too.
         transaction
@@ -50,115 +53,63 @@ async fn take(
             .await?;
     }
     let known = known(transaction, &arrivals).await?;
-    let mut spent = openings(transaction, windows.iter().collect()).await?;
-    let places: Vec<(&str, String)> = arrivals
-        .rows
-        .iter()
-        .map(|arrival| (arrival.row.kind(), arrival.row.id().to_owned()))
-        .collect();
-    let mut outcomes = Vec::with_capacity(arrivals.rows.len());
-    let mut changes = Changes::default();
-    for (step, place) in steps(arrivals, &known).into_iter().zip(places) {
-        let mut outcome = step.outcome;
-        if let Some(row) = step.row {
-            changes.lines.extend(change(&row, known.rows.get(&place)));
-            changes.rows.push(row);
-        }
-        if let Some(digest) = step.digest
-            && known.digests.get(&place) != Some(&digest)
-        {
-            changes.digests.insert(place, digest);
-        }
-        for (key, amount) in &step.openings {
-            let key = window(key);
-            let before = spent.insert(key.clone(), *amount).unwrap_or_default();
-            let difference = *amount - before;
-            if !difference.is_zero() {
-                outcome.opened += difference;
-                let change = changes.openings.entry(key).or_default();
-                *change = (*amount, change.1 + difference);
-            }
-        }
-        outcomes.push(outcome);
-    }
-    if !dry_run {
-        changes.write(transaction).await?;
+    let spent = openings(transaction, windows.into_iter().collect()).await?;
+    let (outcomes, changes) = settle(arrivals, &known, spent);
+    if let Some(head) = head {
+        write(transaction, head, changes).await?;
     }
     Ok(outcomes)
 }
 
-/// What a batch changes, so that a distant server is asked a few times and not once for each row.
-#[derive(Default)]
-struct Changes {
-    rows: Vec<ImportedRow>,
-    /// Of the change log.
-    lines: Vec<Change>,
-    /// By kind and id.
-    digests: BTreeMap<(&'static str, String), String>,
-    /// The sums, and by how much they changed.
-    openings: BTreeMap<BudgetKey, (Usd, Usd)>,
-}
-
-// === impl Changes ===
-
-impl Changes {
-    async fn write(self, transaction: &Transaction<'_>) -> Result<(), WorkError> {
-        // The first prepares the statement; the others go out without waiting for each other.
-        if let Some((first, rest)) = self.rows.split_first() {
-            put(transaction, first).await?;
-            try_join_all(rest.iter().map(|row| put(transaction, row))).await?;
-        }
-        if !self.lines.is_empty() {
-            log(transaction, &by(), self.lines).await?;
-        }
-        if !self.digests.is_empty() {
-            let kinds: Vec<&str> = self.digests.keys().map(|(kind, _)| *kind).collect();
-            let ids: Vec<&str> = self.digests.keys().map(|(_, id)| id.as_str()).collect();
-            let digests: Vec<&str> = self.digests.values().map(String::as_str).collect();
-            let statement = transaction
-                .prepare_cached(
-                    "INSERT INTO trunkline.imported (kind, id, digest) \
+/// As few questions as can be: a distant server is not asked once for each row.
+async fn write(
+    transaction: &Transaction<'_>,
+    head: ChangeHead,
+    changes: Changes,
+) -> Result<(), WorkError> {
+    // The first prepares the statement; the others go out without waiting for each other.
+    if let Some((first, rest)) = changes.rows.split_first() {
+        put(transaction, first).await?;
+        try_join_all(rest.iter().map(|row| put(transaction, row))).await?;
+    }
+    write_lines(transaction, head, &by(), changes.lines).await?;
+    if !changes.digests.is_empty() {
+        let kinds: Vec<&str> = changes.digests.keys().map(|(kind, _)| *kind).collect();
+        let ids: Vec<&str> = changes.digests.keys().map(|(_, id)| id.as_str()).collect();
+        let digests: Vec<&str> = changes.digests.values().map(String::as_str).collect();
+        let statement = transaction
+            .prepare_cached(
+                "INSERT INTO trunkline.imported (kind, id, digest) \
                      SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) \
                      ON CONFLICT (kind, id) DO UPDATE SET digest = excluded.digest",
-                )
-                .await?;
-            transaction
-                .execute(&statement, &[&kinds, &ids, &digests])
-                .await?;
-        }
-        if self.openings.is_empty() {
-            return Ok(());
-        }
-        let windows = Windows::of(self.openings.keys());
-        let spent: Vec<Decimal> = self
-            .openings
-            .values()
-            .map(|one| one.0.as_decimal())
-            .collect();
-        let changed: Vec<Decimal> = self
-            .openings
-            .values()
-            .map(|one| one.1.as_decimal())
-            .collect();
-        // A balance that is there began with less, or more.
-        for (sql, amounts) in [(KEEP_OPENINGS, spent), (CORRECT_BALANCES, changed)] {
-            let statement = transaction.prepare_cached(sql).await?;
-            transaction
-                .execute(
-                    &statement,
-                    &[
-                        &windows.kinds,
-                        &windows.ids,
-                        &windows.budgets,
-                        &windows.generations,
-                        &windows.starts,
-                        &amounts,
-                    ],
-                )
-                .await?;
-        }
-        Ok(())
+            )
+            .await?;
+        transaction
+            .execute(&statement, &[&kinds, &ids, &digests])
+            .await?;
     }
+    if changes.openings.is_empty() {
+        return Ok(());
+    }
+    let windows = Windows::of(changes.openings.keys());
+    let spent: Vec<Decimal> = changes
+        .openings
+        .values()
+        .map(|one| one.0.as_decimal())
+        .collect();
+    let differences: Vec<Decimal> = changes
+        .openings
+        .values()
+        .map(|one| one.1.as_decimal())
+        .collect();
+    let [kinds, ids, budgets, generations, starts] = windows.args();
+    // A balance that is there began with less, or more.
+    for (sql, amounts) in [(KEEP_OPENINGS, spent), (CORRECT_BALANCES, differences)] {
+        let statement = transaction.prepare_cached(sql).await?;
+        let args = [kinds, ids, budgets, generations, starts, &amounts];
+        transaction.execute(&statement, &args).await?;
+    }
+    Ok(())
 }
 
 async fn put(transaction: &Transaction<'_>, row: &ImportedRow) -> Result<(), WorkError> {
@@ -229,18 +180,7 @@ pub(super) async fn openings(
     }
     let windows = Windows::of(keys.iter().copied());
     let statement = client.prepare_cached(READ_OPENINGS).await?;
-    let found = client
-        .query(
-            &statement,
-            &[
-                &windows.kinds,
-                &windows.ids,
-                &windows.budgets,
-                &windows.generations,
-                &windows.starts,
-            ],
-        )
-        .await?;
+    let found = client.query(&statement, &windows.args()).await?;
     let mut openings = BTreeMap::new();
     for row in found {
         let place: i64 = row.try_get("place")?;
@@ -267,26 +207,3 @@ const CORRECT_BALANCES: &str = "UPDATE trunkline.balances AS old SET charged = o
      AS new (subject_kind, subject_id, budget_id, generation, window_start, spent) \
      WHERE old.subject_kind = new.subject_kind AND old.subject_id = new.subject_id AND old.budget_id = new.budget_id \
      AND old.generation = new.generation AND old.window_start = new.window_start";
-
-/// Windows as the arrays of a statement.
-struct Windows<'a> {
-    kinds: Vec<&'static str>,
-    ids: Vec<&'a str>,
-    budgets: Vec<&'a str>,
-    generations: Vec<i64>,
-    starts: Vec<i64>,
-}
-
-// === impl Windows ===
-
-impl<'a> Windows<'a> {
-    fn of(keys: impl Iterator<Item = &'a BudgetKey> + Clone) -> Self {
-        Self {
-            kinds: keys.clone().map(|key| key.subject.kind.as_str()).collect(),
-            ids: keys.clone().map(|key| &*key.subject.id).collect(),
-            budgets: keys.clone().map(|key| key.budget.as_str()).collect(),
-            generations: keys.clone().map(|key| integer(key.generation)).collect(),
-            starts: keys.map(|key| integer(key.window_start.0)).collect(),
-        }
-    }
-}

@@ -14,19 +14,14 @@ use super::convert::{limit, terms, time, unsigned, whole};
 use super::pool::WorkError;
 use super::spend_reports::rows_exactly;
 use crate::storage::books::integer;
+use crate::storage::changes::REPLACE_KEY;
 use crate::storage::reports::statement::{Dialect, Statement};
 use crate::storage::{FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError};
 
 const COLUMNS: &str = "id, key_name, alias, user_id, team_id, organization_id, budget_id, models, max_budget, rpm_limit, \
      tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, created_by, updated_at";
 
-/// What putting a key that is stored already changes.
-const REPLACE: &str = "ON CONFLICT (id) DO UPDATE SET key_name = excluded.key_name, alias = excluded.alias, \
-     user_id = excluded.user_id, team_id = excluded.team_id, organization_id = excluded.organization_id, \
-     budget_id = excluded.budget_id, models = excluded.models, max_budget = excluded.max_budget, \
-     rpm_limit = excluded.rpm_limit, tpm_limit = excluded.tpm_limit, max_parallel = excluded.max_parallel, \
-     terms = excluded.terms, expires_at = excluded.expires_at, blocked = excluded.blocked, \
-     metadata = excluded.metadata, settings = excluded.settings, updated_at = excluded.updated_at";
+const VALUES: &str = "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 
 /// A key that has another secret than its first is found by that one alone.
 const BY_SECRET: &str = "SELECT k.*, NULL::bigint AS secret_until FROM trunkline.virtual_keys AS k WHERE k.id = $1 \
@@ -102,8 +97,11 @@ pub(super) async fn by_ids(
 
 /// Stores the key over what was stored, but for when and by whom it was made.
 pub(super) async fn put(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
-    let sql = format!("{} {REPLACE}", insertion());
-    write(transaction, row, &sql).await.map(drop)
+    write(transaction, row, REPLACE_KEY).await
+}
+
+pub(super) async fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
+    write(transaction, row, "").await
 }
 
 /// The one number that a statement answers with.
@@ -132,31 +130,17 @@ pub(super) async fn by_id(
     Ok(found.as_ref().map(read).transpose()?)
 }
 
-/// Answers whether there is such a key.
-pub(super) async fn update(transaction: &Transaction<'_>, row: &KeyRow) -> Result<bool, WorkError> {
-    // The parameters of what does not change are bound all the same.
-    let sql = "UPDATE trunkline.virtual_keys SET key_name = $2, alias = $3, user_id = $4, team_id = $5, \
-         organization_id = $6, budget_id = $7, models = $8, max_budget = $9, rpm_limit = $10, \
-         tpm_limit = $11, max_parallel = $12, terms = $13, expires_at = $14, blocked = $15, \
-         metadata = $16, settings = $17, created_at = coalesce(created_at, $18), \
-         created_by = coalesce(created_by, $19), updated_at = $20 WHERE id = $1";
-    Ok(write(transaction, row, sql).await? == 1)
-}
-
-pub(super) async fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
-    write(transaction, row, &insertion()).await.map(drop)
-}
-
-fn insertion() -> String {
-    format!(
-        "INSERT INTO trunkline.virtual_keys ({COLUMNS}) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
-    )
-}
-
-/// Runs a statement on the values of [`COLUMNS`], and answers how many rows it changed.
-async fn write(transaction: &Transaction<'_>, row: &KeyRow, sql: &str) -> Result<u64, WorkError> {
-    let statement = transaction.prepare_cached(sql).await?;
+/// `known` is what happens to one that is stored already.
+async fn write(
+    transaction: &Transaction<'_>,
+    row: &KeyRow,
+    known: &'static str,
+) -> Result<(), WorkError> {
+    let statement = transaction
+        .prepare_cached(&format!(
+            "INSERT INTO trunkline.virtual_keys ({COLUMNS}) {VALUES} {known}"
+        ))
+        .await?;
     let written = transaction
         .execute(
             &statement,
@@ -184,7 +168,9 @@ async fn write(transaction: &Transaction<'_>, row: &KeyRow, sql: &str) -> Result
             ],
         )
         .await;
-    written.map_err(|err| taken(&err, row).map_or(WorkError::Driver(err), WorkError::Storage))
+    written
+        .map(drop)
+        .map_err(|err| taken(&err, row).map_or(WorkError::Driver(err), WorkError::Storage))
 }
 
 /// The id is the table's primary key, the alias its only other unique column.

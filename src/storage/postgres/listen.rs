@@ -5,12 +5,15 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::{debug, warn};
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::{AsyncMessage, Client, Connection};
 use trunkline_actors::ids::KeyId;
 
 use super::Postgres;
@@ -22,7 +25,9 @@ use crate::storage::{Change, ChangeFeed, HearChange};
 const LOOK: Duration = Duration::from_secs(1);
 /// Between two tries to connect.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// Notifications that wait to be heard; the connection waits beyond it.
+/// How long a statement may take. Nothing else tells of a server that is gone without a word.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Notifications that wait to be heard; beyond it they are only known to have been there.
 const WAITING: usize = 1024;
 
 const LISTEN: &str = "LISTEN trunkline_changes";
@@ -35,6 +40,7 @@ impl ChangeFeed for Postgres {
             address: Arc::clone(&self.address),
             heard,
             count: None,
+            was_said: false,
         };
         self.connections.thread().spawn(follower.for_ever());
     }
@@ -45,62 +51,56 @@ struct Follower {
     heard: HearChange,
     /// Changes that were counted last; `None` before the first look.
     count: Option<i64>,
+    /// That this outage was warned of.
+    was_said: bool,
+}
+
+/// What the connection tells the follower.
+struct Told {
+    words: Receiver<String>,
+    /// More words came than there was room for.
+    missed: Arc<AtomicBool>,
 }
 
 // === impl Follower ===
 
 impl Follower {
     async fn for_ever(mut self) {
-        let mut was_said = false;
         loop {
-            let failed = self.listen().await;
+            let reason = match self.listen().await {
+                Ok(()) => "the connection is lost".to_owned(),
+                Err(reason) => reason,
+            };
             // The pool says what keeps it from the database; this is about changes alone.
-            if was_said {
-                debug!(reason = failed; "changes of keys cannot be listened for");
+            if self.was_said {
+                debug!(reason; "changes of keys cannot be listened for");
             } else {
-                warn!(reason = failed; "changes that other replicas make to keys are seen late until the database answers");
-                was_said = true;
+                warn!(reason; "changes that other replicas make to keys are seen late until the database answers");
+                self.was_said = true;
             }
             sleep(RECONNECT).await;
         }
     }
 
-    /// Until the connection is lost; answers why.
-    async fn listen(&mut self) -> String {
+    /// Until the connection is lost. The error says why it is of no use.
+    async fn listen(&mut self) -> Result<(), String> {
         let connecting = self.address.config.connect(self.address.tls.clone());
-        let (client, mut connection) = match timeout(self.address.connect, connecting).await {
-            Ok(Ok(connected)) => connected,
-            Ok(Err(err)) => return said(err).to_string(),
-            Err(_elapsed) => return "no answer in time".to_owned(),
-        };
+        let (client, connection) = within(self.address.connect, connecting).await?;
         let (words, waiting) = mpsc::channel(WAITING);
-        let reading = tokio::spawn(async move {
-            loop {
-                match poll_fn(|context| connection.poll_message(context)).await {
-                    Some(Ok(AsyncMessage::Notification(told))) => {
-                        if words.send(told.payload().to_owned()).await.is_err() {
-                            return;
-                        }
-                    }
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => return,
-                }
-            }
-        });
-        let failed = self.hear(&client, waiting).await;
+        let missed = Arc::new(AtomicBool::new(false));
+        let told = Told {
+            words: waiting,
+            missed: Arc::clone(&missed),
+        };
+        let reading = tokio::spawn(read_on(connection, words, missed));
+        let heard = self.hear(&client, told).await;
         reading.abort();
-        failed.map_or_else(
-            |err| said(err).to_string(),
-            |()| "the connection is lost".to_owned(),
-        )
+        heard
     }
 
-    async fn hear(
-        &mut self,
-        client: &Client,
-        mut words: Receiver<String>,
-    ) -> Result<(), tokio_postgres::Error> {
-        client.batch_execute(LISTEN).await?;
+    async fn hear(&mut self, client: &Client, mut told: Told) -> Result<(), String> {
+        within(ANSWER, client.batch_execute(LISTEN)).await?;
+        self.was_said = false;
         // What was changed before it listened was not told, and no count tells what a lost connection would have.
         (self.heard)(Change::Unknown);
         let (mut was_told, mut again) = (false, false);
@@ -108,22 +108,54 @@ impl Follower {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                word = words.recv() => {
+                word = told.words.recv() => {
                     let Some(word) = word else { return Ok(()) };
                     was_told = true;
                     (self.heard)(read(&word));
                 }
                 _ = looks.tick() => {
-                    let count: i64 = client.query_one(COUNT, &[]).await?.try_get(0)?;
+                    let count = within(ANSWER, client.query_one(COUNT, &[])).await?;
+                    let count: i64 = count.try_get(0).map_err(|err| said(err).to_string())?;
+                    let missed = told.missed.swap(false, Ordering::Relaxed);
                     let is_news = self.count.replace(count) != Some(count) && !was_told;
                     // Once more a second later: what was counted may not have been committed yet.
-                    if is_news || again {
+                    if is_news || again || missed {
                         (self.heard)(Change::Unknown);
                     }
                     (was_told, again) = (false, is_news);
                 }
             }
         }
+    }
+}
+
+/// Drives the connection, which answers come through as well: it must not wait for the follower, who may be waiting for one.
+async fn read_on<S, T>(
+    mut connection: Connection<S, T>,
+    words: Sender<String>,
+    missed: Arc<AtomicBool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notification(told) = message {
+            match words.try_send(told.payload().to_owned()) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => missed.store(true, Ordering::Relaxed),
+                Err(TrySendError::Closed(_)) => return,
+            }
+        }
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    question: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, String> {
+    match timeout(deadline, question).await {
+        Ok(answer) => answer.map_err(|err| said(err).to_string()),
+        Err(_elapsed) => Err("no answer in time".to_owned()),
     }
 }
 

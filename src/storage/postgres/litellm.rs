@@ -173,7 +173,7 @@ impl Query<'_> {
             return None;
         }
         let wanted = self.table.columns();
-        let mut selected = list(wanted.filter(|column| self.has(table, &[column])));
+        let mut selected = list("t", wanted.filter(|column| self.has(table, &[column])));
         if self.has(table, &["budget_id"]) && self.table != LitellmTable::Budgets {
             selected.push_str(&self.budget());
         }
@@ -259,7 +259,7 @@ impl Query<'_> {
             .filter(|column| self.has(budgets, &[column]));
         format!(
             ", (SELECT row_to_json(named) FROM (SELECT {} FROM {} AS t2 WHERE t2.budget_id = t.budget_id) AS named) AS budget",
-            list(there).replace("t.", "t2."),
+            list("t2", there),
             self.name(budgets)
         )
     }
@@ -289,18 +289,19 @@ impl Query<'_> {
     }
 }
 
-/// Columns of `t`.
-fn list<'a>(columns: impl Iterator<Item = &'a str>) -> String {
+/// Columns of a table that goes by another name.
+fn list<'a>(alias: &str, columns: impl Iterator<Item = &'a str>) -> String {
     let mut text = String::new();
     for column in columns {
         let comma = if text.is_empty() { "" } else { ", " };
         // Writing to a string cannot fail.
-        write!(text, "{comma}t.{}", quoted(column)).ok();
+        write!(text, "{comma}{alias}.{}", quoted(column)).ok();
     }
     text
 }
 
-fn quoted(name: &str) -> String {
+/// A name as it stands in statements.
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

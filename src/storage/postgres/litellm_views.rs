@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 use tokio_postgres::Transaction;
 
 use super::address::Address;
+use super::litellm::quoted;
 use super::migrate::connect;
-use super::pool::said;
+use super::pool::WorkError;
 use super::thread::StorageThread;
 use crate::storage::{PoolSettings, StorageError};
 
@@ -47,31 +48,21 @@ pub(in crate::storage) async fn make(
         let mut client = connect(&address).await?;
         let work = async {
             let transaction = client.transaction().await?;
-            let done = replace(&transaction, &schema, drop).await?;
-            if done.is_ok() {
-                transaction.commit().await?;
-            }
-            Ok(done)
+            let views = replace(&transaction, &schema, drop).await?;
+            transaction.commit().await?;
+            Ok(views)
         };
-        let done: Result<_, tokio_postgres::Error> = work.await;
-        let done = done.map_err(|err| StorageError::Backend {
-            operation: OPERATION,
-            source: said(err),
-        })?;
-        done.map_err(|taken| StorageError::AlreadyExists {
-            what: "something that is no view of ours,",
-            id: format!("{schema}.{taken}"),
-        })
+        work.await.map_err(|err: WorkError| err.at(OPERATION))
     };
     thread.run(OPERATION, work).await
 }
 
-/// Answers with the views that were made or dropped, or with what stands in their way.
+/// Answers with the views that were made or dropped.
 async fn replace(
     transaction: &Transaction<'_>,
     schema: &str,
     drop: bool,
-) -> Result<Result<Vec<String>, String>, tokio_postgres::Error> {
+) -> Result<Vec<String>, WorkError> {
     let names = names();
     let found = transaction
         .query(
@@ -87,7 +78,10 @@ async fn replace(
         if is_ours {
             ours.push(name);
         } else if !drop {
-            return Ok(Err(name));
+            return Err(WorkError::Storage(StorageError::AlreadyExists {
+                what: "something that is no view of ours,",
+                id: format!("{schema}.{name}"),
+            }));
         }
     }
     let schema = quoted(schema);
@@ -98,7 +92,7 @@ async fn replace(
     }
     if drop {
         transaction.batch_execute(&sql).await?;
-        return Ok(Ok(ours));
+        return Ok(ours);
     }
     // Not `IF NOT EXISTS`: that asks for the right to make schemas even where an administrator has made this one.
     let there: bool = transaction
@@ -114,7 +108,7 @@ async fn replace(
         writeln!(sql, "COMMENT ON VIEW {schema}.{name} IS '{MARK}';").ok();
     }
     transaction.batch_execute(&sql).await?;
-    Ok(Ok(names))
+    Ok(names)
 }
 
 /// The views' names, in their order.
@@ -143,10 +137,6 @@ fn statements(schema: &str) -> String {
     }
     sql.push_str(rest);
     sql.replace("{schema}", schema)
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -108,20 +108,7 @@ impl Connections {
         + Send
         + 'static,
     ) -> Result<T, StorageError> {
-        self.run(operation, move |client| {
-            Box::pin(async move {
-                let transaction = client
-                    .build_transaction()
-                    .isolation_level(IsolationLevel::RepeatableRead)
-                    .read_only(true)
-                    .start()
-                    .await?;
-                let done = work(&transaction).await?;
-                transaction.commit().await?;
-                Ok(done)
-            })
-        })
-        .await
+        self.look(operation, OPERATION, work).await
     }
 
     /// As [`snapshot`](Self::snapshot), however long it takes: for an audit, which reads everything.
@@ -132,18 +119,10 @@ impl Connections {
         + Send
         + 'static,
     ) -> Result<T, StorageError> {
-        self.run_within(operation, Duration::MAX, move |client| {
+        self.look(operation, Duration::MAX, move |transaction| {
             Box::pin(async move {
-                let transaction = client
-                    .build_transaction()
-                    .isolation_level(IsolationLevel::RepeatableRead)
-                    .read_only(true)
-                    .start()
-                    .await?;
                 transaction.batch_execute(UNHURRIED).await?;
-                let done = work(&transaction).await?;
-                transaction.commit().await?;
-                Ok(done)
+                work(transaction).await
             })
         })
         .await
@@ -178,6 +157,31 @@ impl Connections {
     pub(super) fn close(&self) {
         self.turns.close();
         self.pool.close();
+    }
+
+    /// Over one moment of the database, for that long at most.
+    async fn look<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        deadline: Duration,
+        work: impl for<'c> FnOnce(&'c Transaction<'c>) -> BoxFuture<'c, Result<T, WorkError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StorageError> {
+        self.run_within(operation, deadline, move |client| {
+            Box::pin(async move {
+                let transaction = client
+                    .build_transaction()
+                    .isolation_level(IsolationLevel::RepeatableRead)
+                    .read_only(true)
+                    .start()
+                    .await?;
+                let done = work(&transaction).await?;
+                transaction.commit().await?;
+                Ok(done)
+            })
+        })
+        .await
     }
 
     async fn run<T: Send + 'static>(
@@ -232,7 +236,8 @@ impl fmt::Debug for Connections {
 // === impl WorkError ===
 
 impl WorkError {
-    fn at(self, operation: &'static str) -> StorageError {
+    /// The error of an operation.
+    pub(super) fn at(self, operation: &'static str) -> StorageError {
         match self {
             Self::Driver(err) => driver(operation, err),
             Self::Storage(err) => err,

@@ -14,10 +14,11 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey, Carry, SpendRecord, SpendStore, StoreError};
 
 use super::Postgres;
-use super::convert::{fits, storable, window};
+use super::convert::{Windows, fits, storable, window};
+use super::import::openings;
 use super::pool::WorkError;
 use super::spend_columns::{BalanceColumns, LineColumns, PriceColumns, RowColumns};
-use super::spend_queries::{charged, seed};
+use super::spend_queries::{charged, spent_before};
 use crate::storage::StorageError;
 use crate::storage::books::{
     Additions, COUNTS, Counts, DETAIL_KEY, LABEL_KEY, SUBJECT_KEY, Sum, TEAM_KEY, cost_that_fits,
@@ -275,8 +276,13 @@ async fn seeds<'a>(
     transaction
         .batch_execute(&format!("SELECT pg_advisory_xact_lock({SEEDS_LOCK})"))
         .await?;
-    for key in missing(transaction, &keys).await? {
-        seeds.insert(key, seed(transaction, key).await?);
+    let missing = missing(transaction, &keys).await?;
+    // Asked once: others wait for the lock.
+    let opened = openings(transaction, missing.clone()).await?;
+    for key in missing {
+        let mut sum = spent_before(transaction, key).await?;
+        sum.spend += opened.get(key).copied().unwrap_or_default();
+        seeds.insert(key, sum);
     }
     Ok(seeds)
 }
@@ -289,14 +295,9 @@ async fn missing<'a>(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let kinds: Vec<&str> = keys.iter().map(|key| key.subject.kind.as_str()).collect();
-    let ids: Vec<&str> = keys.iter().map(|key| &*key.subject.id).collect();
-    let budgets: Vec<&str> = keys.iter().map(|key| key.budget.as_str()).collect();
-    let generations: Vec<i64> = keys.iter().map(|key| integer(key.generation)).collect();
-    let starts: Vec<i64> = keys.iter().map(|key| integer(key.window_start.0)).collect();
     let statement = transaction.prepare_cached(MISSING).await?;
     let places = transaction
-        .query(&statement, &[&kinds, &ids, &budgets, &generations, &starts])
+        .query(&statement, &Windows::of(keys.iter().copied()).args())
         .await?
         .iter()
         .map(|row| row.try_get(0))

@@ -154,11 +154,19 @@ async fn spend_since(
     })
 }
 
-/// What was spent in a window, or since it was reset, before its first charge came: here and elsewhere. A budget is often
-/// given to a key that has spent already.
-pub(super) async fn seed(client: &impl GenericClient, key: &BudgetKey) -> Result<Sum, WorkError> {
+/// What was spent in a window, or since it was reset, before its first charge came. A budget is often given to a key that has
+/// spent already.
+pub(super) async fn spent_before(
+    client: &impl GenericClient,
+    key: &BudgetKey,
+) -> Result<Sum, WorkError> {
     let since = key.window_start.max(UnixMs(key.generation));
-    let mut sum = spend_since(client, &key.subject, key.budget.model_group(), since).await?;
+    spend_since(client, &key.subject, key.budget.model_group(), since).await
+}
+
+/// The same, with what was spent elsewhere.
+async fn seed(client: &impl GenericClient, key: &BudgetKey) -> Result<Sum, WorkError> {
+    let mut sum = spent_before(client, key).await?;
     let opened = openings(client, vec![key]).await?;
     sum.spend += opened.into_values().sum();
     Ok(sum)

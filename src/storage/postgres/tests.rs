@@ -2,6 +2,7 @@
 //! `storage::conformance`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,16 +12,19 @@ use rusqlite::Connection;
 use rust_decimal::Decimal;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
-use tokio::task::yield_now;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::{spawn_blocking, yield_now};
+use tokio::time::timeout;
 use trunkline_actors::ids::KeyId;
 
 use super::convert::date;
 use crate::servers::postgres::{DATABASE_PASSWORD, Postgres};
-use crate::storage::conformance::{EMPTY, NOON, batches, row};
+use crate::storage::conformance::{EMPTY, NOON, batches, key, row};
 use crate::storage::reports::plans;
 use crate::storage::reports::statement::{Arg, Dialect};
 use crate::storage::{
-    PoolSettings, StorageError, Store, open_postgres, open_sqlite, postgres_schema,
+    Arrival, Arrivals, Change, ImportedRow, KeyRow, PoolSettings, StorageError, Store, Taken,
+    open_postgres, open_sqlite, postgres_schema,
 };
 
 /// With time for a busy machine.
@@ -311,6 +315,87 @@ async fn a_server_that_went_away_is_used_again_when_it_is_back() {
         assert_eq!(*reason, expected);
         assert!(!format!("{err:?}").contains(DATABASE_PASSWORD), "{err:?}");
     }
+}
+
+#[tokio::test]
+async fn an_import_waits_for_a_change_and_leaves_it_as_it_was_made() {
+    let server = Arc::new(Postgres::start());
+    let store = open(&server.database("turns")).await.unwrap();
+    let import = async |alias: &str| {
+        let rows = vec![Arrival {
+            row: ImportedRow::Key(Box::new(KeyRow {
+                blocked: false,
+                ..key("key-a", Some(alias))
+            })),
+            openings: Vec::new(),
+        }];
+        let arrivals = Arrivals {
+            rows,
+            ..Arrivals::default()
+        };
+        store.imports.take(arrivals).await.unwrap()[0].taken
+    };
+    assert_eq!(import("before").await, Taken::New);
+
+    let changing = spawn_blocking({
+        let server = Arc::clone(&server);
+        move || {
+            server.sql(
+                "turns",
+                "BEGIN; SELECT FROM trunkline.audit_head FOR UPDATE; SELECT pg_sleep(2); \
+                 UPDATE trunkline.virtual_keys SET blocked = true WHERE id = 'key-a'; COMMIT",
+            )
+        }
+    });
+    let holders = "SELECT count(*) FROM pg_locks WHERE relation = 'trunkline.audit_head'::regclass AND mode = 'RowShareLock'";
+    while server.sql("turns", holders) == "0" {
+        yield_now().await;
+    }
+    assert_eq!(import("after").await, Taken::KeptChanged);
+    changing.await.unwrap();
+
+    let kept = store.keys.by_id(KeyId::from("key-a")).await.unwrap();
+    let kept = kept.unwrap();
+    assert_eq!(
+        (kept.alias.as_deref(), kept.blocked),
+        (Some("before"), true)
+    );
+}
+
+#[tokio::test]
+async fn more_changes_at_once_than_can_wait_are_survived_and_later_ones_heard() {
+    let server = Postgres::start();
+    let store = open(&server.database("bulk")).await.unwrap();
+    let (tell, mut heard) = unbounded_channel();
+    let feed = store.feed.as_ref().unwrap();
+    feed.follow(Box::new(move |change| tell.send(change).unwrap()));
+    let mut wait_for = async |wanted: Change| {
+        let hearing = async {
+            while heard.recv().await.unwrap() != wanted {
+                // Others come first.
+            }
+        };
+        let within = timeout(Duration::from_mins(1), hearing).await;
+        assert!(within.is_ok(), "{wanted:?} is never heard");
+    };
+    wait_for(Change::Unknown).await;
+
+    // Meanwhile the follower waits to count, so that its answer lies behind all the notifications.
+    server.sql(
+        "bulk",
+        "BEGIN; ALTER SEQUENCE trunkline.changes OWNER TO CURRENT_USER; \
+         INSERT INTO trunkline.virtual_keys (id, key_name, created_at) \
+         SELECT 'key-' || n, 'sk-...abcd', 0 FROM generate_series(1, 3000) AS n; \
+         SELECT pg_sleep(3); COMMIT",
+    );
+    // For those that there was no room for.
+    wait_for(Change::Unknown).await;
+
+    server.sql(
+        "bulk",
+        "INSERT INTO trunkline.virtual_keys (id, key_name, created_at) VALUES ('late', 'sk-...abcd', 0)",
+    );
+    wait_for(Change::Key(KeyId::from("late"))).await;
 }
 
 #[tokio::test]

@@ -16,7 +16,6 @@ use crate::storage::change_log::{Change, ChangeFilter, ChangeHead, ChangeLog, Ch
 use crate::storage::changes::{new_ones, of_key, of_tenant};
 use crate::storage::lists::{change_page, count_changes};
 use crate::storage::reports::statement::Dialect;
-use crate::storage::tenants::REPLACE;
 use crate::storage::{ChangeStore, ChangedBy, KeyRow, StorageError, TenantKind, TenantRow, Write};
 
 impl ChangeStore for Sqlite {
@@ -24,20 +23,11 @@ impl ChangeStore for Sqlite {
         Box::pin(
             self.connections
                 .write("change keys and tenants", move |transaction| {
-                    let mut head = head(transaction)?;
-                    let now = UnixMs::now();
+                    let mut lines = Vec::new();
                     for write in &writes {
-                        if let Some(change) = apply(transaction, write)? {
-                            let record = change.record(&head, &by, now);
-                            append(transaction, &record)?;
-                            head = record.head();
-                        }
+                        lines.extend(apply(transaction, write)?);
                     }
-                    transaction.execute(
-                        "UPDATE audit_head SET seq = ?1, hash = ?2 WHERE one = 1",
-                        params![integer(head.seq), head.hash],
-                    )?;
-                    Ok(())
+                    write_lines(transaction, &by, lines)
                 }),
         )
     }
@@ -99,15 +89,18 @@ impl ChangeLog for Sqlite {
 }
 
 /// Writes the lines of changes that were made in this transaction.
-pub(super) fn log(
+pub(super) fn write_lines(
     transaction: &Transaction<'_>,
     by: &ChangedBy,
-    changes: Vec<Change>,
+    lines: Vec<Change>,
 ) -> Result<(), WorkError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
     let mut head = head(transaction)?;
     let now = UnixMs::now();
-    for change in changes {
-        let record = change.record(&head, by, now);
+    for line in lines {
+        let record = line.record(&head, by, now);
         append(transaction, &record)?;
         head = record.head();
     }
@@ -130,14 +123,14 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
         Write::UpdateKey(row) => {
             let before = existing(transaction, &row.id)?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row)))?;
-            keys::update(transaction, row)?;
+            keys::put(transaction, row)?;
             Change::of_key(Some(&before), Some(row))
         }
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id)?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row)))?;
             check_unused(transaction, secret, &row.id)?;
-            keys::update(transaction, row)?;
+            keys::put(transaction, row)?;
             rotate(transaction, &row.id, secret, *until)?;
             Some(Change::of_secret(&before, row))
         }
@@ -164,7 +157,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
             let before = tenants::by_id(transaction, row.kind, &row.id)?;
             let known = before.as_ref().map(of_tenant);
             check_named(transaction, new_ones(known, of_tenant(row)))?;
-            tenants::insert(transaction, row, REPLACE)?;
+            tenants::put(transaction, row)?;
             Change::of_tenant(before.as_ref(), Some(row))
         }
         Write::DeleteTenant(kind, id) => {

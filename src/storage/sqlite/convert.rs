@@ -2,12 +2,15 @@
 //! counts as INTEGER, lists and maps as JSON text.
 
 use rusqlite::Row;
+use rusqlite::types::ToSqlOutput;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::money::Usd;
+use trunkline_actors::ports::BudgetKey;
 
 use super::pool::WorkError;
+use crate::storage::books::integer;
 use crate::storage::{StorageError, Terms};
 
 /// An amount on the books; what no column holds is cut to what one does.
@@ -25,6 +28,17 @@ pub(super) fn limit(what: &'static str, amount: Option<Usd>) -> Result<Option<i6
             })
         })
         .transpose()
+}
+
+/// The columns that name a window, in their order.
+pub(super) fn window(key: &BudgetKey) -> [ToSqlOutput<'_>; 5] {
+    [
+        key.subject.kind.as_str().into(),
+        (&*key.subject.id).into(),
+        key.budget.as_str().into(),
+        integer(key.generation).into(),
+        integer(key.window_start.0).into(),
+    ]
 }
 
 /// A JSON text.

@@ -1,18 +1,19 @@
 //! Takes what an import brings. What is done with a row is decided in [`crate::storage::import`].
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params, params_from_iter};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::Sqlite;
-use super::changes::log;
-use super::convert::pico;
+use super::changes::write_lines;
+use super::convert::{pico, window};
 use super::pool::WorkError;
 use super::{keys, tenants};
 use crate::storage::StorageError;
-use crate::storage::books::integer;
 use crate::storage::import::{
-    Arrivals, ImportStore, ImportedRow, Known, Outcome, by, change, steps,
+    Arrivals, Changes, ImportStore, ImportedRow, Known, Outcome, by, settle,
 };
 
 impl ImportStore for Sqlite {
@@ -29,50 +30,37 @@ impl ImportStore for Sqlite {
 fn take(transaction: &Transaction<'_>, arrivals: Arrivals) -> Result<Vec<Outcome>, WorkError> {
     let dry_run = arrivals.dry_run;
     let known = known(transaction, &arrivals)?;
-    let mut outcomes = Vec::with_capacity(arrivals.rows.len());
-    let places: Vec<(&str, String)> = arrivals
-        .rows
-        .iter()
-        .map(|arrival| (arrival.row.kind(), arrival.row.id().to_owned()))
-        .collect();
-    let mut changes = Vec::new();
-    for (step, (kind, id)) in steps(arrivals, &known).into_iter().zip(places) {
-        let mut outcome = step.outcome;
-        if !dry_run {
-            match &step.row {
-                Some(ImportedRow::Key(row)) => keys::put(transaction, row)?,
-                Some(ImportedRow::Tenant(row)) => tenants::put(transaction, row)?,
-                None => {}
-            }
-            if let Some(row) = &step.row {
-                let before = known.rows.get(&(kind, id.clone()));
-                changes.extend(change(row, before));
-            }
-            if let Some(digest) = &step.digest {
-                transaction
-                    .prepare_cached(
-                        "INSERT INTO imported (kind, id, digest) VALUES (?1, ?2, ?3) \
-                         ON CONFLICT (kind, id) DO UPDATE SET digest = excluded.digest",
-                    )?
-                    .execute(params![kind, id, digest])?;
-            }
-        }
-        for (key, spent) in &step.openings {
-            let difference = *spent - opening(transaction, key)?;
-            if difference.is_zero() {
-                continue;
-            }
-            if !dry_run {
-                open(transaction, key, *spent, difference)?;
-            }
-            outcome.opened += difference;
-        }
-        outcomes.push(outcome);
+    let mut spent = BTreeMap::new();
+    for key in arrivals.windows() {
+        spent.insert(key.clone(), opening(transaction, key)?);
     }
-    if !changes.is_empty() {
-        log(transaction, &by(), changes)?;
+    let (outcomes, changes) = settle(arrivals, &known, spent);
+    if !dry_run {
+        write(transaction, changes)?;
     }
     Ok(outcomes)
+}
+
+fn write(transaction: &Transaction<'_>, changes: Changes) -> Result<(), WorkError> {
+    for row in &changes.rows {
+        match row {
+            ImportedRow::Key(row) => keys::put(transaction, row)?,
+            ImportedRow::Tenant(row) => tenants::put(transaction, row)?,
+        }
+    }
+    write_lines(transaction, &by(), changes.lines)?;
+    for ((kind, id), digest) in &changes.digests {
+        transaction
+            .prepare_cached(
+                "INSERT INTO imported (kind, id, digest) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (kind, id) DO UPDATE SET digest = excluded.digest",
+            )?
+            .execute(params![kind, id, digest])?;
+    }
+    for (key, (spent, difference)) in &changes.openings {
+        open(transaction, key, *spent, *difference)?;
+    }
+    Ok(())
 }
 
 fn known(connection: &Connection, arrivals: &Arrivals) -> Result<Known, WorkError> {
@@ -117,16 +105,7 @@ pub(super) fn opening(connection: &Connection, key: &BudgetKey) -> rusqlite::Res
             "SELECT spent FROM openings WHERE subject_kind = ?1 AND subject_id = ?2 AND budget_id = ?3 \
              AND generation = ?4 AND window_start = ?5",
         )?
-        .query_row(
-            params![
-                key.subject.kind.as_str(),
-                key.subject.id,
-                key.budget.as_str(),
-                integer(key.generation),
-                integer(key.window_start.0),
-            ],
-            |row| row.get(0),
-        )
+        .query_row(window(key), |row| row.get(0))
         .optional()?;
     Ok(found.map(Usd::from_pico).unwrap_or_default())
 }
@@ -152,14 +131,9 @@ fn open(
             difference,
         ),
     ] {
-        transaction.prepare_cached(sql)?.execute(params![
-            key.subject.kind.as_str(),
-            key.subject.id,
-            key.budget.as_str(),
-            integer(key.generation),
-            integer(key.window_start.0),
-            pico(amount),
-        ])?;
+        let values = window(key).into_iter().chain([pico(amount).into()]);
+        let mut statement = transaction.prepare_cached(sql)?;
+        statement.execute(params_from_iter(values))?;
     }
     Ok(())
 }

@@ -11,10 +11,17 @@ use super::convert::{json, limit, parse_json, terms, time, unsigned};
 use super::pool::WorkError;
 use super::spend_reports::values;
 use crate::storage::books::integer;
+use crate::storage::changes::REPLACE_KEY;
 use crate::storage::reports::statement::{Dialect, Statement};
 use crate::storage::{FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError};
 
 const TABLE: &str = "virtual_keys";
+
+const INSERT: &str = "INSERT INTO virtual_keys (id, key_name, alias, user_id, team_id, organization_id, budget_id, models, \
+     max_budget, rpm_limit, tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, \
+     created_by, updated_at) \
+     VALUES (:id, :key_name, :alias, :user, :team, :organisation, :budget, :models, :max_budget, :rpm, :tpm, :parallel, \
+     :terms, :expires_at, :blocked, :metadata, :settings, :created_at, :created_by, :updated_at)";
 
 /// A key that has another secret than its first is found by that one alone.
 const BY_SECRET: &str = "SELECT k.*, NULL AS secret_until FROM virtual_keys AS k WHERE k.id = ?1 \
@@ -96,69 +103,45 @@ pub(super) fn by_id(connection: &Connection, id: &KeyId) -> Result<Option<KeyRow
 
 /// Stores the key over what was stored, but for when and by whom it was made.
 pub(super) fn put(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
-    if !update(transaction, row)? {
-        insert(transaction, row)?;
-    }
-    Ok(())
-}
-
-/// Answers whether there is such a key.
-pub(super) fn update(transaction: &Transaction<'_>, row: &KeyRow) -> Result<bool, WorkError> {
-    // The parameters of what does not change are bound all the same.
-    let changed = write(
-        transaction,
-        row,
-        "UPDATE virtual_keys SET key_name = :key_name, alias = :alias, user_id = :user, team_id = :team, \
-         organization_id = :organisation, budget_id = :budget, models = :models, \
-         max_budget = :max_budget, rpm_limit = :rpm, tpm_limit = :tpm, max_parallel = :parallel, \
-         terms = :terms, expires_at = :expires_at, blocked = :blocked, metadata = :metadata, \
-         settings = :settings, created_at = coalesce(created_at, :created_at), \
-         created_by = coalesce(created_by, :created_by), updated_at = :updated_at WHERE id = :id",
-    )?;
-    Ok(changed == 1)
+    write(transaction, row, REPLACE_KEY)
 }
 
 pub(super) fn insert(transaction: &Transaction<'_>, row: &KeyRow) -> Result<(), WorkError> {
-    write(
-        transaction,
-        row,
-        "INSERT INTO virtual_keys (id, key_name, alias, user_id, team_id, organization_id, budget_id, models, max_budget, \
-         rpm_limit, tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, created_by, \
-         updated_at) \
-         VALUES (:id, :key_name, :alias, :user, :team, :organisation, :budget, :models, :max_budget, :rpm, :tpm, \
-         :parallel, :terms, :expires_at, :blocked, :metadata, :settings, :created_at, :created_by, :updated_at)",
-    )
-    .map(drop)
+    write(transaction, row, "")
 }
 
-/// Runs a statement on the columns of a key, and answers how many rows it changed.
-fn write(transaction: &Transaction<'_>, row: &KeyRow, sql: &str) -> Result<usize, WorkError> {
-    let written = transaction.execute(
-        sql,
-        named_params! {
-            ":id": row.id.as_str(),
-            ":key_name": row.key_name,
-            ":alias": row.alias,
-            ":user": row.user.as_ref().map(UserId::as_str),
-            ":team": row.team.as_ref().map(TeamId::as_str),
-            ":organisation": row.organisation.as_ref().map(OrganisationId::as_str),
-            ":budget": row.budget_id,
-            ":models": json(&row.models),
-            ":max_budget": limit("max_budget", row.terms.max_budget)?,
-            ":rpm": row.terms.rpm_limit.map(integer),
-            ":tpm": row.terms.tpm_limit.map(integer),
-            ":parallel": row.terms.max_parallel_requests.map(integer),
-            ":terms": json(&row.terms),
-            ":expires_at": row.expires_at.map(|at| integer(at.0)),
-            ":blocked": row.blocked,
-            ":metadata": json(&row.metadata),
-            ":settings": json(&row.settings),
-            ":created_at": integer(row.created_at.0),
-            ":created_by": row.created_by,
-            ":updated_at": integer(row.updated_at.0),
-        },
-    );
-    written.map_err(|err| taken(&err, row).map_or(WorkError::Driver(err), WorkError::Storage))
+/// `known` is what happens to one that is stored already.
+fn write(
+    transaction: &Transaction<'_>,
+    row: &KeyRow,
+    known: &'static str,
+) -> Result<(), WorkError> {
+    let mut statement = transaction.prepare_cached(&format!("{INSERT} {known}"))?;
+    let written = statement.execute(named_params! {
+        ":id": row.id.as_str(),
+        ":key_name": row.key_name,
+        ":alias": row.alias,
+        ":user": row.user.as_ref().map(UserId::as_str),
+        ":team": row.team.as_ref().map(TeamId::as_str),
+        ":organisation": row.organisation.as_ref().map(OrganisationId::as_str),
+        ":budget": row.budget_id,
+        ":models": json(&row.models),
+        ":max_budget": limit("max_budget", row.terms.max_budget)?,
+        ":rpm": row.terms.rpm_limit.map(integer),
+        ":tpm": row.terms.tpm_limit.map(integer),
+        ":parallel": row.terms.max_parallel_requests.map(integer),
+        ":terms": json(&row.terms),
+        ":expires_at": row.expires_at.map(|at| integer(at.0)),
+        ":blocked": row.blocked,
+        ":metadata": json(&row.metadata),
+        ":settings": json(&row.settings),
+        ":created_at": integer(row.created_at.0),
+        ":created_by": row.created_by,
+        ":updated_at": integer(row.updated_at.0),
+    });
+    written
+        .map(drop)
+        .map_err(|err| taken(&err, row).map_or(WorkError::Driver(err), WorkError::Storage))
 }
 
 /// The id is the table's primary key, the alias its only other unique column.

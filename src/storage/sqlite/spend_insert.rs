@@ -13,7 +13,7 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey, Carry, SpendRecord, SpendStore, StoreError};
 
 use super::Sqlite;
-use super::convert::{json, pico};
+use super::convert::{json, pico, window};
 use super::import::opening;
 use super::spend_queries::spend_since;
 use crate::storage::books::{
@@ -101,14 +101,9 @@ fn begin_with(transaction: &Transaction<'_>, key: &BudgetKey, spent: Usd) -> rus
         None => seed(transaction, key)?,
     };
     add_to_balance(transaction, key, Sum::default(), seed)?;
-    transaction.prepare_cached(SET_CARRIED)?.execute(params![
-        key.subject.kind.as_str(),
-        key.subject.id,
-        key.budget.as_str(),
-        integer(key.generation),
-        integer(key.window_start.0),
-        pico(spent),
-    ])?;
+    let values = window(key).into_iter().chain([pico(spent).into()]);
+    let mut statement = transaction.prepare_cached(SET_CARRIED)?;
+    statement.execute(params_from_iter(values))?;
     Ok(())
 }
 
@@ -151,19 +146,14 @@ fn add_to_balance(
     charge: Sum,
     seed: Sum,
 ) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(ADD_TO_BALANCE)?
-        .execute(params![
-            key.subject.kind.as_str(),
-            key.subject.id,
-            key.budget.as_str(),
-            integer(key.generation),
-            integer(key.window_start.0),
-            pico(charge.spend + seed.spend),
-            charge.unpriced.saturating_add(seed.unpriced),
-            pico(seed.spend),
-            seed.unpriced,
-        ])?;
+    let values = window(key).into_iter().chain([
+        pico(charge.spend + seed.spend).into(),
+        charge.unpriced.saturating_add(seed.unpriced).into(),
+        pico(seed.spend).into(),
+        seed.unpriced.into(),
+    ]);
+    let mut statement = transaction.prepare_cached(ADD_TO_BALANCE)?;
+    statement.execute(params_from_iter(values))?;
     Ok(())
 }
 
@@ -364,20 +354,11 @@ fn charged(connection: &Connection, key: &BudgetKey) -> rusqlite::Result<Sum> {
 fn balance(connection: &Connection, key: &BudgetKey) -> rusqlite::Result<Option<Sum>> {
     connection
         .prepare_cached(READ_BALANCE)?
-        .query_row(
-            params![
-                key.subject.kind.as_str(),
-                key.subject.id,
-                key.budget.as_str(),
-                integer(key.generation),
-                integer(key.window_start.0),
-            ],
-            |row| {
-                Ok(Sum {
-                    spend: Usd::from_pico(row.get(0)?),
-                    unpriced: row.get(1)?,
-                })
-            },
-        )
+        .query_row(window(key), |row| {
+            Ok(Sum {
+                spend: Usd::from_pico(row.get(0)?),
+                unpriced: row.get(1)?,
+            })
+        })
         .optional()
 }

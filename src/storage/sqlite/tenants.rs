@@ -11,8 +11,7 @@ use super::pool::WorkError;
 use super::spend_reports::values;
 use crate::storage::books::integer;
 use crate::storage::reports::statement::Dialect;
-use crate::storage::tenants::MOST_MEMBERSHIPS;
-use crate::storage::tenants::REPLACE;
+use crate::storage::tenants::{MOST_MEMBERSHIPS, REPLACE};
 use crate::storage::{StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore};
 
 const TABLE: &str = "tenants";
@@ -22,6 +21,12 @@ const INSERT: &str = "INSERT INTO tenants (kind, id, alias, email, role, organiz
      VALUES (:kind, :id, :alias, :email, :role, :organisation, :budget, :blocked, :models, \
      :max_budget, :rpm, :tpm, :parallel, :terms, :settings, :created_at, :created_by, :updated_at) \
      ON CONFLICT (kind, id)";
+
+/// The index is of memberships alone: it is used where the statement says so, whatever the parameter is, and named, because
+/// the planner would rather walk along the primary key.
+pub(super) const MEMBERSHIPS: &str = "SELECT * FROM tenants INDEXED BY tenants_by_member \
+     WHERE kind = ?1 AND kind IN ('team_member', 'organization_member') AND substr(id, instr(id, ':') + 1) = ?2 \
+     ORDER BY id LIMIT ?3";
 
 impl TenantStore for Sqlite {
     fn by_id(
@@ -149,9 +154,7 @@ fn memberships(
     kind: TenantKind,
     user: &UserId,
 ) -> Result<Vec<TenantRow>, WorkError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT * FROM tenants WHERE kind = ?1 AND substr(id, instr(id, ':') + 1) = ?2 ORDER BY id LIMIT ?3",
-    )?;
+    let mut statement = connection.prepare_cached(MEMBERSHIPS)?;
     let rows = statement.query(params![kind.as_str(), user.as_str(), MOST_MEMBERSHIPS])?;
     collect(kind, rows)
 }

@@ -14,6 +14,7 @@ use trunkline_actors::money::Usd;
 
 use super::migrate::prepare_at;
 use super::spend_reports::values;
+use super::tenants::MEMBERSHIPS;
 use crate::storage::conformance::{NOON, batches, row};
 use crate::storage::reports::statement::{Dialect, Statement};
 use crate::storage::reports::{plans, sums};
@@ -116,12 +117,20 @@ async fn queries_by_key_user_and_time_use_an_index() {
         "SELECT sum(spend) FROM daily_spend WHERE day >= 1",
         "SELECT * FROM virtual_keys WHERE user_id = 'a' AND id > 'b' ORDER BY id LIMIT 3",
     ];
+    let plan = |query: &str, args: &[&str]| -> String {
+        let explain = format!("EXPLAIN QUERY PLAN {query}");
+        connection
+            .query_row(&explain, params_from_iter(args), |row| row.get(3))
+            .unwrap()
+    };
     for query in queries {
-        let plan: String = connection
-            .query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get(3))
-            .unwrap();
+        let plan = plan(query, &[]);
         assert!(plan.starts_with("SEARCH"), "{query}: {plan}");
     }
+    assert_eq!(
+        plan(MEMBERSHIPS, &["team_member", "a", "1"]),
+        "SEARCH tenants USING INDEX tenants_by_member (kind=? AND <expr>=?)"
+    );
 }
 
 fn plan(connection: &Connection, statement: &Statement) -> Vec<String> {
