@@ -20,7 +20,7 @@ use crate::dispatch::{FetchError, Fetcher};
 const MOST_BYTES: usize = 1 << 20;
 /// Between two tries that failed: the first, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
-/// Unknown keys make nobody fetch more often than this.
+/// Neither unknown keys nor a short `public_key_ttl` make anybody fetch more often than this.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The running job; it ends with this.
@@ -97,7 +97,8 @@ impl Job {
                     failing = false;
                     pause = BACKOFF.0;
                     self.keys.replace(keys);
-                    sleep(PAUSE.min(self.every)).await;
+                    // A shorter `public_key_ttl` asks the provider no more often either.
+                    sleep(PAUSE).await;
                     let rest = self.every.saturating_sub(PAUSE);
                     timeout(rest, self.keys.wanted()).await.ok();
                 }
