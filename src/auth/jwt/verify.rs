@@ -1,5 +1,6 @@
 //! Whether a token holds: its signature, its times, whom it is for and of whom.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
@@ -58,7 +59,7 @@ fn signed(
     token: &str,
     id: Option<&str>,
     algorithm: Algorithm,
-    keys: &KeySet,
+    keys: &[Arc<KeySet>],
 ) -> Option<Result<Map<String, Value>, TokenFault>> {
     // Times, audience and issuer are checked here, with a time that is an argument.
     let mut validation = Validation::new(algorithm);
@@ -66,7 +67,7 @@ fn signed(
     validation.validate_exp = false;
     validation.validate_aud = false;
     let mut result = None;
-    for key in keys.of(id, algorithm) {
+    for key in keys.iter().flat_map(|keys| keys.of(id, algorithm)) {
         match decode(token, key, &validation) {
             Ok(data) => return Some(Ok(data.claims)),
             Err(err) => {
