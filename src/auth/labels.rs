@@ -140,15 +140,8 @@ impl LabelTable {
         self.global.as_ref()
     }
 
-    /// Forgets what is known of customers and tags, after one was made or changed by this process.
-    pub fn forget_all(&self) {
-        for labels in [&self.end_users, &self.tags] {
-            labels.known.clear();
-            labels.looked_at.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// Has customers and tags read again, after somebody else may have changed any. While the store fails they are kept.
+    /// Has customers and tags read again, after any may have been changed, by whomever; what is being read just now is read again
+    /// too. While the store fails they are kept.
     pub fn expire_all(&self) {
         let next = self.clock.now().0.saturating_add(1);
         self.expired_at.fetch_max(next, Ordering::AcqRel);
