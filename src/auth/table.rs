@@ -21,6 +21,7 @@ use trunkline_actors::ids::KeyId;
 
 use super::credential::Credential;
 use super::error::AuthError;
+use super::freshness::Freshness;
 use super::identity::{Identity, KeyEntry, Token};
 use super::jwt::{self, SigningKeys, TokenCaller, TokenFault, looks_like_one};
 use super::key::{self, KeyDigest};
@@ -53,7 +54,9 @@ pub struct KeyTable {
     master: Option<KeyDigest>,
     /// Reads what an identity provider made in place of keys.
     tokens: Option<TokenCaller>,
-    terms: KeyTerms,
+    freshness: Freshness,
+    /// See [`KeyTerms::stale`].
+    stale: Duration,
     outage: Outage,
     store: Store,
     payers: PayerReader,
@@ -63,8 +66,6 @@ pub struct KeyTable {
     loading: DashMap<KeyId, Cell>,
     /// How often something was forgotten: what was read before a change must not be known after it.
     forgotten: AtomicU64,
-    /// Whatever was read before, in milliseconds, is read again.
-    expired_at: AtomicU64,
 }
 
 /// `None`: no such key.
@@ -83,7 +84,8 @@ impl KeyTable {
         Self {
             master: master.map(|master| KeyDigest::of(master.expose())),
             tokens: tokens.map(|(settings, keys)| TokenCaller::new(settings, keys)),
-            terms,
+            freshness: Freshness::of(terms.ttl),
+            stale: terms.stale,
             outage: Outage::saying(
                 "keys are served from memory: the database does not confirm them",
             ),
@@ -94,7 +96,6 @@ impl KeyTable {
             unknown: DashMap::new(),
             loading: DashMap::new(),
             forgotten: AtomicU64::new(0),
-            expired_at: AtomicU64::new(0),
         }
     }
 
@@ -155,8 +156,7 @@ impl KeyTable {
     /// Has every key read again, after somebody else may have changed any. While the store fails they are kept all the same.
     pub fn expire_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
-        let next = self.clock.now().0.saturating_add(1);
-        self.expired_at.fetch_max(next, Ordering::AcqRel);
+        self.freshness.expire(self.clock.now());
         self.unknown.clear();
     }
 
@@ -196,7 +196,7 @@ impl KeyTable {
         let known = self.known.get(&id).map(|entry| Arc::clone(&entry));
         if let Some(entry) = known.filter(|entry| entry.is_current()) {
             let age = now.since(entry.loaded_at);
-            let is_fresh = self.is_fresh(&entry, now);
+            let is_fresh = self.freshness.is_fresh(entry.loaded_at, now);
             let will_do = is_fresh || (self.may_keep(age) && self.outage.pauses(now));
             if will_do {
                 return admit(entry).map(Found::Done);
@@ -225,8 +225,8 @@ impl KeyTable {
 
     /// An entry of that age may be served while the store fails.
     fn may_keep(&self, age: Duration) -> bool {
-        let KeyTerms { ttl, stale, .. } = self.terms;
-        !stale.is_zero() && age < ttl.saturating_add(stale)
+        let life = self.freshness.ttl().saturating_add(self.stale);
+        !self.stale.is_zero() && age < life
     }
 
     /// Reads the key or token; if that fails, what is known of it will do.
@@ -316,15 +316,10 @@ impl KeyTable {
         make_room(&self.known);
         self.known.insert(id.clone(), Arc::clone(entry));
         let is_current = self.forgotten.load(Ordering::Acquire) == forgotten;
-        if !is_current && self.is_fresh(entry, self.clock.now()) {
+        let is_fresh = self.freshness.is_fresh(entry.loaded_at, self.clock.now());
+        if !is_current && is_fresh {
             self.known.remove(id);
         }
-    }
-
-    /// The entry may be used without a look at the store.
-    fn is_fresh(&self, entry: &KeyEntry, now: Millis) -> bool {
-        let expired_at = self.expired_at.load(Ordering::Acquire);
-        now.since(entry.loaded_at) < self.terms.ttl && entry.loaded_at.0 >= expired_at
     }
 
     /// Opens the row's handles. If somebody changed something meanwhile, maybe this, it is good for this once, and for as long as
@@ -338,7 +333,7 @@ impl KeyTable {
         let mut loaded_at = self.clock.now();
         let payers = self.payers.of_key(&row).await?;
         if self.forgotten.load(Ordering::Acquire) != forgotten {
-            let ttl = u64::try_from(self.terms.ttl.as_millis()).unwrap_or(u64::MAX);
+            let ttl = u64::try_from(self.freshness.ttl().as_millis()).unwrap_or(u64::MAX);
             loaded_at = Millis(loaded_at.0.saturating_sub(ttl));
         }
         Ok(KeyEntry {
