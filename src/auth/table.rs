@@ -1,8 +1,8 @@
 //! The in-process key table: key text → identity, without a database on the hot path.
 //!
 //! Who writes what: a miss inserts, an expired entry is replaced, nobody else writes. A miss loads once however many
-//! requests wait for it (single flight); a key that does not exist is remembered for [`UNKNOWN_TTL`], so that guessing
-//! cannot become a load on the database. A known key is re-read after [`KeyTerms::ttl`], which is how changes made by another
+//! requests wait for it (single flight); a key that does not exist, or a token that names nobody here, is remembered for
+//! [`UNKNOWN_TTL`], so that guessing cannot become a load on the database. A known key is re-read after [`KeyTerms::ttl`], which is how changes made by another
 //! process are seen. While the store fails it goes on being served as it was read last, for [`KeyTerms::stale`]: an outage of the
 //! database is none of the gateway. Its expiry, limits and budget hold; that it was blocked or changed meanwhile is seen when the
 //! store is back.
@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use jiff::Timestamp;
-use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis, UnixMs};
 use trunkline_actors::ids::KeyId;
@@ -30,11 +29,12 @@ use super::outage::Outage;
 use super::payer::PayerReader;
 use super::role::Role;
 use crate::config::{JwtSettings, Secret};
+use crate::loading::Loading;
 use crate::storage::{FoundKey, KeyRow, Store};
 
 /// How long a request with a known key waits for a store that may be failing.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long "no such key" is remembered.
+/// How long "no such key", "no such user" and "no such team" are remembered.
 const UNKNOWN_TTL: Duration = Duration::from_secs(2);
 /// Entries kept of each kind; about 1 KiB each.
 const CAPACITY: usize = 100_000;
@@ -62,14 +62,25 @@ pub struct KeyTable {
     payers: PayerReader,
     clock: Clock,
     known: DashMap<KeyId, Arc<KeyEntry>>,
-    unknown: DashMap<KeyId, Millis>,
-    loading: DashMap<KeyId, Cell>,
+    /// Refused when last read.
+    unknown: DashMap<KeyId, (Refusal, Millis)>,
+    loading: Loading<KeyId, Read>,
     /// How often something was forgotten: what was read before a change must not be known after it.
     forgotten: AtomicU64,
 }
 
-/// `None`: no such key.
-type Loaded = Option<Arc<KeyEntry>>;
+/// What the store, or a token and the store, say of a caller.
+type Loaded = Result<Arc<KeyEntry>, Refusal>;
+
+/// With how often something had been forgotten when the reading began.
+type Read = (Loaded, u64);
+
+/// Nobody is let in by that, however often it is read.
+#[derive(Debug, Clone)]
+enum Refusal {
+    NoSuchKey,
+    Token(TokenFault),
+}
 
 impl KeyTable {
     /// An empty table over `store`.
@@ -94,7 +105,7 @@ impl KeyTable {
             clock,
             known: DashMap::new(),
             unknown: DashMap::new(),
-            loading: DashMap::new(),
+            loading: Loading::default(),
             forgotten: AtomicU64::new(0),
         }
     }
@@ -108,7 +119,7 @@ impl KeyTable {
     pub fn identify_cached(&self, credential: &Credential) -> Option<Result<Identity, AuthError>> {
         match self.find(credential) {
             Ok(Found::Done(identity)) => Some(Ok(identity)),
-            Ok(Found::Lookup { .. } | Found::Token { .. }) => None,
+            Ok(Found::Nothing { .. }) => None,
             Err(err) => Some(Err(err)),
         }
     }
@@ -120,15 +131,18 @@ impl KeyTable {
     pub async fn identify(&self, credential: &Credential) -> Result<Identity, AuthError> {
         match self.find(credential)? {
             Found::Done(identity) => Ok(identity),
-            Found::Lookup { text, id } => match self.load_or_keep(&id, self.load(&id)).await? {
-                Some(entry) => admit(entry),
-                None => self.no_such_key(text, &id),
-            },
-            Found::Token { text, id, tokens } => {
-                let loading = self.load_token(tokens, text, &id);
-                match self.load_or_keep(&id, loading).await? {
-                    Some(entry) => admit(entry),
-                    None => Err(AuthError::NoKey),
+            Found::Nothing { text, id, tokens } => {
+                // On the heap: what follows hands them on from future to future, and each would hold a copy.
+                let loaded = if let Some(tokens) = tokens {
+                    let reading = Box::pin(self.read_token(tokens, text, &id));
+                    self.load_or_keep(&id, reading).await?
+                } else {
+                    let reading = Box::pin(self.read_key(&id));
+                    self.load_or_keep(&id, reading).await?
+                };
+                match loaded {
+                    Ok(entry) => admit(entry),
+                    Err(refusal) => self.refused(refusal, text, &id),
                 }
             }
         }
@@ -151,6 +165,8 @@ impl KeyTable {
     pub fn forget_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.known.clear();
+        // A token that named nobody may name somebody now.
+        self.unknown.clear();
     }
 
     /// Has every key read again, after somebody else may have changed any. While the store fails they are kept all the same.
@@ -201,25 +217,25 @@ impl KeyTable {
             if will_do {
                 return admit(entry).map(Found::Done);
             }
-            return Ok(Found::lookup(text, id, tokens));
+            return Ok(Found::Nothing { text, id, tokens });
         }
-        if tokens.is_some() {
-            return Ok(Found::lookup(text, id, tokens));
-        }
-        match self.unknown.get(&id).map(|at| *at) {
-            Some(at) if now.since(at) < UNKNOWN_TTL => self.no_such_key(text, &id).map(Found::Done),
-            _ => Ok(Found::Lookup { text, id }),
+        let unknown = self.unknown.get(&id).map(|unknown| unknown.clone());
+        match unknown {
+            Some((refusal, at)) if now.since(at) < UNKNOWN_TTL => {
+                self.refused(refusal, text, &id).map(Found::Done)
+            }
+            _ => Ok(Found::Nothing { text, id, tokens }),
         }
     }
 
-    fn no_such_key(&self, text: &str, id: &KeyId) -> Result<Identity, AuthError> {
-        if self.has_master_key() {
-            Err(AuthError::Unknown {
+    fn refused(&self, refusal: Refusal, text: &str, id: &KeyId) -> Result<Identity, AuthError> {
+        match refusal {
+            Refusal::Token(fault) => Err(fault.into()),
+            Refusal::NoSuchKey if self.has_master_key() => Err(AuthError::Unknown {
                 received: key::short_name(text),
                 hash: id.as_str().to_owned(),
-            })
-        } else {
-            Ok(Identity::Open)
+            }),
+            Refusal::NoSuchKey => Ok(Identity::Open),
         }
     }
 
@@ -233,81 +249,102 @@ impl KeyTable {
     async fn load_or_keep(
         &self,
         id: &KeyId,
-        loading: impl Future<Output = Result<Loaded, AuthError>>,
+        reading: impl Future<Output = Result<Read, AuthError>>,
     ) -> Result<Loaded, AuthError> {
         let known = self.known.get(id).map(|entry| Arc::clone(&entry));
         let kept = known.filter(|entry| {
             entry.is_current() && self.may_keep(self.clock.now().since(entry.loaded_at))
         });
+        let loading = self.load(id, reading);
         let Some(kept) = kept else {
             return loading.await;
         };
         let failure = match timeout(PATIENCE, loading).await {
             Ok(Ok(loaded)) => return Ok(loaded),
-            // That is no outage: the token does not hold any more, or not here.
-            Ok(Err(AuthError::Token(fault))) if fault != TokenFault::NoKeys => {
-                self.known.remove(id);
-                return Err(fault.into());
-            }
             Ok(Err(err)) => Some(err),
             Err(_elapsed) => None,
         };
         self.outage.failed(failure.as_ref(), self.clock.now());
-        Ok(Some(kept))
+        Ok(Ok(kept))
     }
 
-    async fn load(&self, id: &KeyId) -> Result<Loaded, AuthError> {
-        let loading = Loading::join(&self.loading, id);
-        let loaded = loading
-            .cell
-            .get_or_try_init(|| async {
-                let forgotten = self.forgotten.load(Ordering::Acquire);
-                let loaded = match self.store.keys.by_secret(id.clone(), UnixMs::now()).await? {
-                    Some(found) => Some(Arc::new(self.open(found, forgotten).await?)),
-                    None => None,
-                };
-                Ok::<_, AuthError>((loaded, forgotten))
-            })
-            .await
-            .cloned();
-        let (loaded, forgotten) = loaded?;
-        self.outage.over();
-        if let Some(entry) = &loaded {
-            self.unknown.remove(id);
-            self.know(id, entry, forgotten);
-        } else {
-            self.known.remove(id);
-            if self.forgotten.load(Ordering::Acquire) == forgotten {
-                make_room(&self.unknown);
-                self.unknown.insert(id.clone(), self.clock.now());
+    /// Reads once for all that want the same, and remembers what comes of it.
+    async fn load(
+        &self,
+        id: &KeyId,
+        reading: impl Future<Output = Result<Read, AuthError>>,
+    ) -> Result<Loaded, AuthError> {
+        let (loaded, forgotten) = self.loading.run(id, reading).await?;
+        match &loaded {
+            Ok(entry) => {
+                self.unknown.remove(id);
+                self.know(id, entry, forgotten);
+            }
+            Err(refusal) => {
+                self.known.remove(id);
+                if refusal.costs_reads() {
+                    make_room(&self.unknown);
+                    let refused = (refusal.clone(), self.clock.now());
+                    self.unknown.insert(id.clone(), refused);
+                    // What was changed after the reading began may have been changed before the line above too.
+                    if self.forgotten.load(Ordering::Acquire) != forgotten {
+                        self.unknown.remove(id);
+                    }
+                }
             }
         }
         Ok(loaded)
     }
 
+    async fn read_key(&self, id: &KeyId) -> Result<Read, AuthError> {
+        let forgotten = self.forgotten.load(Ordering::Acquire);
+        let found = self.store.keys.by_secret(id.clone(), UnixMs::now()).await?;
+        let loaded = match found {
+            Some(found) => Ok(Arc::new(self.open(found, forgotten).await?)),
+            None => Err(Refusal::NoSuchKey),
+        };
+        self.outage.over();
+        Ok((loaded, forgotten))
+    }
+
     /// Checks a token, and opens what it names.
-    async fn load_token(
+    async fn read_token(
         &self,
         tokens: &TokenCaller,
         text: &str,
         id: &KeyId,
-    ) -> Result<Loaded, AuthError> {
-        let now = UnixMs::now();
+    ) -> Result<Read, AuthError> {
         let forgotten = self.forgotten.load(Ordering::Acquire);
+        let loaded = match self.open_token(tokens, text, id, forgotten).await {
+            Ok(entry) => Ok(Arc::new(entry)),
+            // That is no outage: the token does not hold any more, or not here.
+            Err(AuthError::Token(fault)) if fault != TokenFault::NoKeys => {
+                Err(Refusal::Token(fault))
+            }
+            Err(err) => return Err(err),
+        };
+        Ok((loaded, forgotten))
+    }
+
+    async fn open_token(
+        &self,
+        tokens: &TokenCaller,
+        text: &str,
+        id: &KeyId,
+        forgotten: u64,
+    ) -> Result<KeyEntry, AuthError> {
+        let now = UnixMs::now();
         let named = tokens.read(text, now).await?;
         let row = jwt::row(tokens, &named, id.clone(), &self.store, now).await?;
-        let token = Token {
-            customer: named.customer,
-        };
         let mut entry = self.open(FoundKey { row, until: None }, forgotten).await?;
         if named.is_admin {
             entry.role = Role::ProxyAdmin;
         }
-        entry.token = Some(token);
+        entry.token = Some(Token {
+            customer: named.customer,
+        });
         self.outage.over();
-        let entry = Arc::new(entry);
-        self.know(id, &entry, forgotten);
-        Ok(Some(entry))
+        Ok(entry)
     }
 
     /// Serves the entry from memory from now on, unless something was changed since it was opened. What was changed before that,
@@ -356,54 +393,25 @@ impl KeyTable {
 
 enum Found<'c> {
     Done(Identity),
-    Lookup {
+    /// It is to be read: by `tokens`, if it may be one.
+    Nothing {
         text: &'c str,
         id: KeyId,
-    },
-    Token {
-        text: &'c str,
-        id: KeyId,
-        tokens: &'c TokenCaller,
+        tokens: Option<&'c TokenCaller>,
     },
 }
 
-// === impl Found ===
+// === impl Refusal ===
 
-impl<'c> Found<'c> {
-    fn lookup(text: &'c str, id: KeyId, tokens: Option<&'c TokenCaller>) -> Self {
-        match tokens {
-            Some(tokens) => Self::Token { text, id, tokens },
-            None => Self::Lookup { text, id },
+impl Refusal {
+    /// Finding it out again would be a load on the database; what a token's text alone tells is found out from that.
+    fn costs_reads(&self) -> bool {
+        match self {
+            Self::NoSuchKey => true,
+            Self::Token(fault) => {
+                matches!(fault, TokenFault::UnknownUser | TokenFault::UnknownTeam)
+            }
         }
-    }
-}
-
-/// With how often something had been forgotten when the reading began.
-type Cell = Arc<OnceCell<(Loaded, u64)>>;
-
-/// One of those who wait for a key to be read. The last one to leave, served or cancelled, takes the cell away: clients
-/// that send made-up keys and hang up leave nothing behind.
-struct Loading<'t> {
-    waiting: &'t DashMap<KeyId, Cell>,
-    id: &'t KeyId,
-    cell: Cell,
-}
-
-// === impl Loading ===
-
-impl<'t> Loading<'t> {
-    fn join(waiting: &'t DashMap<KeyId, Cell>, id: &'t KeyId) -> Self {
-        let cell = Arc::clone(&waiting.entry(id.clone()).or_default());
-        Self { waiting, id, cell }
-    }
-}
-
-impl Drop for Loading<'_> {
-    fn drop(&mut self) {
-        // Under the shard's lock nobody can join: two are the table's and our own.
-        self.waiting.remove_if(self.id, |_, cell| {
-            Arc::ptr_eq(cell, &self.cell) && Arc::strong_count(cell) <= 2
-        });
     }
 }
 
@@ -460,20 +468,4 @@ fn shown(at: UnixMs) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_to_wait_for_a_key_takes_its_cell_away() {
-        let waiting = DashMap::new();
-        let id = KeyId::new("k");
-        let first = Loading::join(&waiting, &id);
-        let second = Loading::join(&waiting, &id);
-        assert!(Arc::ptr_eq(&first.cell, &second.cell));
-
-        drop(first);
-        assert_eq!(waiting.len(), 1);
-        drop(second);
-        assert!(waiting.is_empty());
-    }
-}
+mod tests;
