@@ -261,7 +261,8 @@ fn a_token_of_a_team_spends_the_teams_money_within_its_routes() {
     );
     let team = json!({"team_id": "search", "max_budget": 0.000_000_1});
     scene.admin("/team/new", &team);
-    let more = json!({"groups": ["gone", "search"], "realm": {"customer": "c-1"}});
+    scene.admin("/team/new", &json!({"team_id": "ads"}));
+    let more = json!({"groups": ["gone", "search", "ads"], "realm": {"customer": "c-1"}});
     let of_team = token(&claims("ann", &more));
 
     let mut body = chat_request_body("m");
