@@ -21,7 +21,7 @@ use super::access::ModelList;
 use super::error::AuthError;
 use super::freshness::Freshness;
 use super::identity::Identity;
-use super::outage::Outage;
+use super::outage::{DATABASE_IS_BACK, Outage};
 use super::payer::{Charges, Label, PayerReader};
 use super::table::make_room;
 use crate::storage::TenantKind;
@@ -87,6 +87,7 @@ impl LabelTable {
             global: reader.global().await?,
             outage: Outage::saying(
                 "customers and tags that are not known have no budget: the database does not tell it",
+                DATABASE_IS_BACK,
             ),
             reader,
             clock,

@@ -25,7 +25,7 @@ use super::identity::{Identity, KeyEntry, Token};
 use super::jwt::{self, SigningKeys, TokenCaller, TokenFault, looks_like_one};
 use super::key::{self, KeyDigest};
 use super::key_rules::{IN_OTHER_HANDS, KeyRules};
-use super::outage::Outage;
+use super::outage::{DATABASE_IS_BACK, Outage};
 use super::payer::PayerReader;
 use super::role::Role;
 use crate::config::{JwtSettings, Secret};
@@ -57,7 +57,10 @@ pub struct KeyTable {
     freshness: Freshness,
     /// See [`KeyTerms::stale`].
     stale: Duration,
+    /// The store's: keys are read from nowhere else.
     outage: Outage,
+    /// That of what tokens are checked with, and of whatever takes too long on their way.
+    token_outage: Outage,
     store: Store,
     payers: PayerReader,
     clock: Clock,
@@ -99,6 +102,11 @@ impl KeyTable {
             stale: terms.stale,
             outage: Outage::saying(
                 "keys are served from memory: the database does not confirm them",
+                DATABASE_IS_BACK,
+            ),
+            token_outage: Outage::saying(
+                "tokens are served from memory: they cannot be checked anew",
+                "tokens can be checked again",
             ),
             store,
             payers,
@@ -135,10 +143,10 @@ impl KeyTable {
                 // On the heap: what follows hands them on from future to future, and each would hold a copy.
                 let loaded = if let Some(tokens) = tokens {
                     let reading = Box::pin(self.read_token(tokens, text, &id));
-                    self.load_or_keep(&id, reading).await?
+                    self.load_or_keep(&id, reading, &self.token_outage).await?
                 } else {
                     let reading = Box::pin(self.read_key(&id));
-                    self.load_or_keep(&id, reading).await?
+                    self.load_or_keep(&id, reading, &self.outage).await?
                 };
                 match loaded {
                     Ok(entry) => admit(entry),
@@ -176,7 +184,8 @@ impl KeyTable {
         self.unknown.clear();
     }
 
-    /// Keys are served that the store could not confirm.
+    /// Keys are served that the store could not confirm. That an identity provider does not answer is none of that: see
+    /// [`has_signing_keys`](Self::has_signing_keys).
     pub fn is_weakened(&self) -> bool {
         self.outage.is_on()
     }
@@ -213,7 +222,9 @@ impl KeyTable {
         if let Some(entry) = known.filter(|entry| entry.is_current()) {
             let age = now.since(entry.loaded_at);
             let is_fresh = self.freshness.is_fresh(entry.loaded_at, now);
-            let will_do = is_fresh || (self.may_keep(age) && self.outage.pauses(now));
+            let pauses =
+                self.outage.pauses(now) || (tokens.is_some() && self.token_outage.pauses(now));
+            let will_do = is_fresh || (self.may_keep(age) && pauses);
             if will_do {
                 return admit(entry).map(Found::Done);
             }
@@ -245,11 +256,12 @@ impl KeyTable {
         !self.stale.is_zero() && age < life
     }
 
-    /// Reads the key or token; if that fails, what is known of it will do.
+    /// Reads the key or token; if that fails, what is known of it will do. What takes too long is noted as that `outage`.
     async fn load_or_keep(
         &self,
         id: &KeyId,
         reading: impl Future<Output = Result<Read, AuthError>>,
+        outage: &Outage,
     ) -> Result<Loaded, AuthError> {
         let known = self.known.get(id).map(|entry| Arc::clone(&entry));
         let kept = known.filter(|entry| {
@@ -264,7 +276,10 @@ impl KeyTable {
             Ok(Err(err)) => Some(err),
             Err(_elapsed) => None,
         };
-        self.outage.failed(failure.as_ref(), self.clock.now());
+        // Where it is the store that failed, keys will fare no better than tokens.
+        let is_the_stores = matches!(failure, Some(AuthError::Store(_) | AuthError::Seed(_)));
+        let outage = if is_the_stores { &self.outage } else { outage };
+        outage.failed(failure.as_ref(), self.clock.now());
         Ok(Ok(kept))
     }
 
@@ -344,6 +359,7 @@ impl KeyTable {
             customer: named.customer,
         });
         self.outage.over();
+        self.token_outage.over();
         Ok(entry)
     }
 

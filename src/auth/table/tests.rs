@@ -14,6 +14,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::yield_now;
+use tokio::time::sleep;
 use trunkline_actors::ids::UserId;
 use trunkline_actors::ports::BoxFuture;
 use trunkline_actors::spend_ledger::{self, LedgerSettings};
@@ -234,4 +235,30 @@ async fn a_token_of_nobody_is_remembered_until_somebody_is_made() {
     shelf.users.lock().unwrap().push("eve".to_owned());
     table.forget_all();
     assert!(table.identify(&token).await.is_ok());
+}
+
+#[actix_rt::test]
+async fn an_identity_provider_that_is_away_is_no_outage_of_the_database() {
+    let terms = KeyTerms {
+        ttl: Duration::ZERO,
+        ..TERMS
+    };
+    // The provider's keys are over in a moment, and nobody fetches newer ones.
+    let Scene { shelf, table, .. } = &scene(terms, Duration::from_millis(300)).await;
+    shelf.users.lock().unwrap().push("ann".to_owned());
+    let made = NewKey::default().make(UnixMs::now()).unwrap();
+    shelf.put(made.secret.expose(), &made.row);
+    let (token, key) = (token("ann"), Credential::Key(made.secret));
+    assert!(table.identify(&token).await.is_ok());
+    assert!(table.identify(&key).await.is_ok());
+    sleep(Duration::from_millis(400)).await;
+
+    assert!(table.identify(&token).await.is_ok(), "it is kept");
+    assert!(!table.is_weakened());
+    assert!(
+        table.identify_cached(&token).is_some(),
+        "and not tried again at once"
+    );
+    assert!(table.identify_cached(&key).is_none(), "keys are confirmed");
+    assert!(table.identify(&key).await.is_ok());
 }
