@@ -7,6 +7,7 @@
 //! database is none of the gateway. Its expiry, limits and budget hold; that it was blocked or changed meanwhile is seen when the
 //! store is back.
 
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,7 +65,11 @@ pub struct KeyTable {
     store: Store,
     payers: PayerReader,
     clock: Clock,
+    /// By what was shown: a key's secret of the moment is its id, former ones are not.
     known: DashMap<KeyId, Arc<KeyEntry>>,
+    /// Secrets that were shown and are not the id of their key, by that id. Never cut down like `known`: a secret that is
+    /// not listed here would outlive the block of its key. It has no more of them than the store.
+    other_secrets: DashMap<KeyId, HashSet<KeyId>>,
     /// Refused when last read.
     unknown: DashMap<KeyId, (Refusal, Millis)>,
     loading: Loading<KeyId, Read>,
@@ -112,6 +117,7 @@ impl KeyTable {
             payers,
             clock,
             known: DashMap::new(),
+            other_secrets: DashMap::new(),
             unknown: DashMap::new(),
             loading: Loading::default(),
             forgotten: AtomicU64::new(0),
@@ -165,7 +171,13 @@ impl KeyTable {
     /// process.
     pub fn forget(&self, id: &KeyId) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
-        self.known.retain(|_, entry| entry.row.id != *id);
+        let is_its = |_: &KeyId, entry: &Arc<KeyEntry>| entry.row.id == *id;
+        self.known.remove_if(id, is_its);
+        if let Some((_, secrets)) = self.other_secrets.remove(id) {
+            for secret in &secrets {
+                self.known.remove_if(secret, is_its);
+            }
+        }
         self.unknown.remove(id);
     }
 
@@ -173,6 +185,7 @@ impl KeyTable {
     pub fn forget_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.known.clear();
+        self.other_secrets.clear();
         // A token that named nobody may name somebody now.
         self.unknown.clear();
     }
@@ -368,6 +381,12 @@ impl KeyTable {
     fn know(&self, id: &KeyId, entry: &Arc<KeyEntry>, forgotten: u64) {
         make_room(&self.known);
         self.known.insert(id.clone(), Arc::clone(entry));
+        // Before the look at what was forgotten: whoever forgets from here on finds the secret.
+        let key = &entry.row.id;
+        if key != id {
+            let mut others = self.other_secrets.entry(key.clone()).or_default();
+            others.insert(id.clone());
+        }
         let is_current = self.forgotten.load(Ordering::Acquire) == forgotten;
         let is_fresh = self.freshness.is_fresh(entry.loaded_at, self.clock.now());
         if !is_current && is_fresh {

@@ -262,3 +262,45 @@ async fn an_identity_provider_that_is_away_is_no_outage_of_the_database() {
     assert!(table.identify_cached(&key).is_none(), "keys are confirmed");
     assert!(table.identify(&key).await.is_ok());
 }
+
+#[actix_rt::test]
+async fn a_key_that_changes_is_forgotten_under_each_of_its_secrets_and_no_other_key_is() {
+    let Scene { shelf, table, .. } = &scene(TERMS, Duration::from_hours(1)).await;
+    let made = |secret: &str| {
+        let new = NewKey {
+            secret: Some(Secret::new(secret)),
+            ..NewKey::default()
+        };
+        new.make(UnixMs::now()).unwrap().row
+    };
+    let mut row = made("sk-first");
+    let secrets = ["sk-first", "sk-second", "sk-third"];
+    for secret in secrets {
+        shelf.put(secret, &row);
+    }
+    shelf.put("sk-other", &made("sk-other"));
+    for secret in secrets.iter().chain(&["sk-other"]) {
+        assert!(table.identify(&credential(secret)).await.is_ok());
+    }
+
+    row.blocked = true;
+    for secret in secrets {
+        shelf.put(secret, &row);
+    }
+    table.forget(&row.id);
+    shelf.reads();
+    for secret in secrets {
+        let answer = table.identify(&credential(secret)).await;
+        assert!(matches!(answer, Err(AuthError::Blocked)), "{secret}");
+    }
+    assert_eq!(shelf.reads(), 3);
+    assert!(table.identify(&credential("sk-other")).await.is_ok());
+    assert_eq!(shelf.reads(), 0, "the other one stays known");
+
+    // Also where its secret of the moment is not known, and after everything was forgotten.
+    table.forget_all();
+    assert!(table.other_secrets.is_empty());
+    assert!(table.identify(&credential("sk-third")).await.is_err());
+    table.forget(&row.id);
+    assert!(table.known.is_empty());
+}
