@@ -118,10 +118,22 @@ impl BudgetRules {
             _ => None,
         };
         let terms = or_default(terms.clone(), default);
-        let own = self.plain(subject, &terms);
-        let own = own.into_iter().find(|terms| terms.budget.is_own());
-        let own = own.unwrap_or_else(|| endless(subject, &terms));
+        let own = self.own_or_endless(subject, &terms);
         (own.key_at(now), own.windows.at(now).end)
+    }
+
+    /// A subject's own budget.
+    pub(super) fn own(&self, subject: &Subject, terms: &Terms) -> Option<BudgetTerms> {
+        let budgets = self.plain(subject, terms);
+        budgets.into_iter().find(|terms| terms.budget.is_own())
+    }
+
+    /// The same; without one, what counts all that is spent, from the last reset on.
+    pub(super) fn own_or_endless(&self, subject: &Subject, terms: &Terms) -> BudgetTerms {
+        self.own(subject, terms).unwrap_or_else(|| BudgetTerms {
+            generation: terms.reset_at,
+            ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
+        })
     }
 
     /// Whether the config gives every customer a budget.
@@ -176,14 +188,6 @@ impl BudgetRules {
                 Windows::Endless
             }
         }
-    }
-}
-
-/// What is spent is counted, from the last reset on, where no budget is given.
-pub(super) fn endless(subject: &Subject, terms: &Terms) -> BudgetTerms {
-    BudgetTerms {
-        generation: terms.reset_at,
-        ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
     }
 }
 

@@ -14,7 +14,7 @@ use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
 
 use super::access::{Layer, ModelList};
-use super::budgets::{BudgetRules, endless, or_default};
+use super::budgets::{BudgetRules, or_default};
 use super::error::AuthError;
 use super::key_rules::{ALIASES, MODEL_ALIASES};
 use crate::storage::{KeyRow, Store, TenantKind, TenantRow, Terms};
@@ -239,8 +239,8 @@ impl PayerReader {
     ) -> Result<BudgetState, AuthError> {
         let terms = self.with_shared(terms.clone(), budget_id).await?;
         let now = UnixMs::now();
-        let Some(own) = self.own(subject, &terms) else {
-            let endless = endless(subject, &terms);
+        let Some(own) = self.rules.own(subject, &terms) else {
+            let endless = self.rules.own_or_endless(subject, &terms);
             let charged = self.store.ledger.charged(endless.key_at(now)).await;
             return Ok(BudgetState {
                 spent: charged.map_err(|err| AuthError::Seed(err.into()))?,
@@ -282,15 +282,9 @@ impl PayerReader {
             return Ok(());
         }
         let terms = self.with_shared(terms.clone(), budget_id).await?;
-        let own = self.own(subject, &terms);
-        let own = own.unwrap_or_else(|| endless(subject, &terms));
+        let own = self.rules.own_or_endless(subject, &terms);
         let begun = self.ledger.begin_with(own.key_at(now), spent).await;
         begun.map_err(|err| AuthError::Seed(err.into()))
-    }
-
-    fn own(&self, subject: &Subject, terms: &Terms) -> Option<BudgetTerms> {
-        let budgets = self.rules.plain(subject, terms);
-        budgets.into_iter().find(|terms| terms.budget.is_own())
     }
 
     fn limits(&self, subject: &Subject, terms: &Terms) -> Limits {
