@@ -258,7 +258,10 @@ impl Read {
     ) -> Result<Vec<(BudgetKey, Usd)>, Refused> {
         let mut openings = Vec::new();
         if let Some(spent) = spent(row)? {
-            let (key, end) = context.rules.own_window(subject, &self.whole, context.now);
+            let shared = context.customers_budget.as_ref();
+            let (key, end) = context
+                .rules
+                .own_window(subject, &self.whole, shared, context.now);
             let is_over = self.whole.budget_duration.is_some()
                 && self.resets_at.is_some_and(|end| end <= context.now);
             let runs_there = self.resets_at.filter(|_| !is_over);
