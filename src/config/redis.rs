@@ -46,7 +46,7 @@ struct Parts<'a> {
     username: Option<&'a str>,
     password: Option<&'a str>,
     db: Option<u32>,
-    tls: Option<bool>,
+    tls: bool,
 }
 
 /// The server, if any is named. The first place that names a URL or a host gives it; what it leaves out is not taken from
@@ -77,7 +77,7 @@ pub(super) fn redis(
         username: text(router.redis_username.as_ref()),
         password: text(router.redis_password.as_ref()),
         db: router.redis_db,
-        tls: router.redis_ssl,
+        tls: router.redis_ssl.unwrap_or(false),
     };
     let of_tutorial = Parts {
         url: text(tutorial.redis_url.as_ref()),
@@ -112,12 +112,7 @@ pub(super) fn redis(
         username: text(username.as_ref()),
         password: text(password.as_ref()),
         db: number(env, "REDIS_DB", report),
-        tls: env.var("REDIS_SSL").map(|value| {
-            matches!(
-                value.to_ascii_lowercase().as_str(),
-                "true" | "1" | "yes" | "on"
-            )
-        }),
+        tls: env.is_on("REDIS_SSL"),
     };
     let name = if parts.url.is_some() {
         "REDIS_URL"
@@ -150,11 +145,7 @@ impl Parts<'_> {
     }
 
     fn assembled(&self, host: &str) -> Result<Url, String> {
-        let scheme = if self.tls.unwrap_or(false) {
-            "rediss"
-        } else {
-            "redis"
-        };
+        let scheme = if self.tls { "rediss" } else { "redis" };
         let host = host.trim();
         let bracketed = host.contains(':') && !host.starts_with('[');
         let host = if bracketed {
