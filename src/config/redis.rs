@@ -2,7 +2,6 @@
 //!
 //! One server. Clusters and sentinels are refused, not ignored: limits that are kept on the wrong server are not kept.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use url::Url;
@@ -12,7 +11,7 @@ use super::raw::{RawRateLimits, RawRouter, RawTrunkline};
 use super::report::Report;
 use super::secret::Secret;
 use super::section::{self, seconds_above_zero};
-use super::settings::duration;
+use super::settings::{duration, number};
 use super::yaml::{KeyPath, Node};
 
 /// Redis's own port.
@@ -221,15 +220,6 @@ fn deadline(own: &RawTrunkline, report: &mut Report<'_>) -> Duration {
 /// An empty text is none.
 fn text(text: Option<&String>) -> Option<&str> {
     text.map(|text| text.trim()).filter(|text| !text.is_empty())
-}
-
-fn number<N: FromStr>(env: &dyn Env, name: &str, report: &mut Report<'_>) -> Option<N> {
-    let text = env.var(name)?;
-    let number = text.trim().parse().ok();
-    if number.is_none() {
-        report.problem_outside(name, "is no whole number", "write a number, or remove it");
-    }
-    number
 }
 
 #[cfg(test)]
