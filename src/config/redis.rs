@@ -87,22 +87,17 @@ pub(super) fn redis(
         ..Parts::default()
     };
     for (parts, path) in [(of_router, &router_path), (of_tutorial, &path)] {
-        let key = if parts.url.is_some() {
-            "redis_url"
-        } else {
-            "redis_host"
-        };
         match parts.address() {
             Some(Ok(url)) => return Some(settings(&url, &fleet)),
             Some(Err(what)) => {
+                let key = parts.named("redis_url", "redis_host");
                 report.problem(&path.key(key), what, FIX);
                 return None;
             }
             None => {}
         }
     }
-    let url = env.var("REDIS_URL");
-    let host = env.var("REDIS_HOST");
+    let (url, host) = (env.var("REDIS_URL"), env.var("REDIS_HOST"));
     let (username, password) = (env.var("REDIS_USERNAME"), env.var("REDIS_PASSWORD"));
     let parts = Parts {
         url: text(url.as_ref()),
@@ -113,18 +108,12 @@ pub(super) fn redis(
         db: number(env, "REDIS_DB", report),
         tls: env.is_on("REDIS_SSL"),
     };
-    let name = if parts.url.is_some() {
-        "REDIS_URL"
-    } else {
-        "REDIS_HOST"
-    };
-    match parts.address() {
-        Some(Ok(url)) => Some(settings(&url, &fleet)),
-        Some(Err(what)) => {
-            report.problem_outside(name, what, FIX);
+    match parts.address()? {
+        Ok(url) => Some(settings(&url, &fleet)),
+        Err(what) => {
+            report.problem_outside(parts.named("REDIS_URL", "REDIS_HOST"), what, FIX);
             None
         }
-        None => None,
     }
 }
 
@@ -141,6 +130,11 @@ impl Parts<'_> {
         }
         let host = self.host?;
         Some(self.assembled(host))
+    }
+
+    /// Where the address stands, by the names that the place has for it.
+    fn named<'n>(&self, url: &'n str, host: &'n str) -> &'n str {
+        if self.url.is_some() { url } else { host }
     }
 
     fn assembled(&self, host: &str) -> Result<Url, String> {
