@@ -405,8 +405,7 @@ impl KeyTable {
         let mut loaded_at = self.clock.now();
         let payers = self.payers.of_key(&row).await?;
         if self.forgotten.load(Ordering::Acquire) != forgotten {
-            let ttl = u64::try_from(self.freshness.ttl().as_millis()).unwrap_or(u64::MAX);
-            loaded_at = Millis(loaded_at.0.saturating_sub(ttl));
+            loaded_at = loaded_at.before(self.freshness.ttl());
         }
         Ok(KeyEntry {
             charges: payers.charges,

@@ -86,7 +86,7 @@ pub(super) async fn change(
         .get("blocked", "true or false")?
         .apply_or_default(&mut row.blocked);
     let life = fields.text("duration")?;
-    life.try_map(|text| expiry(&text, now))?
+    life.try_map(|text| expiry("duration", &text, now))?
         .apply(&mut row.expires_at);
     terms::change(fields, &mut row.terms)?;
     change_metadata(fields, &mut row.metadata)?;
