@@ -3,6 +3,7 @@
 //! (`public_key_stale_ttl`).
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,17 +21,19 @@ use crate::dispatch::{FetchError, Fetcher};
 const MOST_BYTES: usize = 1 << 20;
 /// Between two tries that failed: the first, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
-/// Unknown keys make nobody fetch more often than this.
+/// Neither unknown keys nor a short `public_key_ttl` make anybody fetch more often than this.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The running job; it ends with this.
-pub struct Jwks(JoinHandle<()>);
+/// The running jobs, one for each address; they end with this.
+pub struct Jwks(Vec<JoinHandle<()>>);
 
+/// Fetches the keys of one provider. Each has a job of its own: one that is away takes no other one's keys along.
 struct Job {
-    keys_at: Vec<Url>,
+    provider: usize,
+    keys_at: Url,
     every: Duration,
     keys: Arc<SigningKeys>,
-    fetcher: Fetcher,
+    fetcher: Rc<Fetcher>,
 }
 
 /// The one member of a discovery document that is needed. Source: `OpenID` Connect Discovery 1.0, section 3.
@@ -59,26 +62,31 @@ impl fmt::Debug for Jwks {
 }
 
 impl Jwks {
-    /// Starts the job on this thread.
+    /// Starts the jobs on this thread. `keys` are of as many providers as `keys_at` has addresses.
     pub fn start(
         keys_at: Vec<Url>,
         every: Duration,
-        keys: Arc<SigningKeys>,
+        keys: &Arc<SigningKeys>,
         fetcher: Fetcher,
     ) -> Self {
-        let job = Job {
+        let fetcher = Rc::new(fetcher);
+        let job = |(provider, keys_at)| Job {
+            provider,
             keys_at,
             every,
-            keys,
-            fetcher,
+            keys: Arc::clone(keys),
+            fetcher: Rc::clone(&fetcher),
         };
-        Self(spawn(job.for_ever()))
+        let jobs = keys_at.into_iter().enumerate().map(job);
+        Self(jobs.map(|job| spawn(job.for_ever())).collect())
     }
 }
 
 impl Drop for Jwks {
     fn drop(&mut self) {
-        self.0.abort();
+        for job in &self.0 {
+            job.abort();
+        }
     }
 }
 
@@ -86,24 +94,27 @@ impl Drop for Jwks {
 
 impl Job {
     async fn for_ever(self) {
+        let mut wanted = self.keys.wanted();
         let mut pause = BACKOFF.0;
         let mut failing = false;
+        let url = self.keys_at.as_str();
         loop {
-            match self.fetch_all().await {
+            match self.fetch().await {
                 Ok(keys) => {
                     if failing {
-                        info!("the keys of the identity provider can be fetched again");
+                        info!(url; "the keys of the identity provider can be fetched again");
                     }
                     failing = false;
                     pause = BACKOFF.0;
-                    self.keys.replace(keys);
-                    sleep(PAUSE.min(self.every)).await;
+                    self.keys.replace(self.provider, keys);
+                    // A shorter `public_key_ttl` asks the provider no more often either.
+                    sleep(PAUSE).await;
                     let rest = self.every.saturating_sub(PAUSE);
-                    timeout(rest, self.keys.wanted()).await.ok();
+                    timeout(rest, wanted.changed()).await.ok();
                 }
-                Err((url, err)) => {
+                Err(err) => {
                     if !failing {
-                        warn!(err:% = err, url = url.as_str(); "the keys of the identity provider cannot be fetched; this is tried again");
+                        warn!(err:% = err, url; "the keys of the identity provider cannot be fetched; this is tried again");
                     }
                     failing = true;
                     sleep(pause).await;
@@ -113,16 +124,8 @@ impl Job {
         }
     }
 
-    async fn fetch_all(&self) -> Result<KeySet, (&Url, NoKeys)> {
-        let mut all = KeySet::default();
-        for url in &self.keys_at {
-            all.add(self.fetch(url).await.map_err(|err| (url, err))?);
-        }
-        Ok(all)
-    }
-
-    async fn fetch(&self, url: &Url) -> Result<KeySet, NoKeys> {
-        let body = self.fetcher.get(url, MOST_BYTES).await?;
+    async fn fetch(&self) -> Result<KeySet, NoKeys> {
+        let body = self.fetcher.get(&self.keys_at, MOST_BYTES).await?;
         let keys = if let Some(keys) = KeySet::read(&body) {
             keys
         } else {

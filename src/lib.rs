@@ -27,6 +27,7 @@ pub mod import;
 pub mod journal;
 pub mod jwks;
 pub mod ledger;
+mod loading;
 pub mod retention;
 pub mod server;
 pub mod storage;

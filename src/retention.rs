@@ -142,8 +142,7 @@ impl Round {
 
 /// The first day of which rows are kept: whole days go, so a row stays for the period and at most a day more.
 fn first_kept(now: UnixMs, period: Duration) -> i64 {
-    let period = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
-    i64::try_from(now.0.saturating_sub(period) / DAY_MS).unwrap_or_default()
+    i64::try_from(now.before(period).0 / DAY_MS).unwrap_or_default()
 }
 
 #[cfg(test)]

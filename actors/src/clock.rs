@@ -38,6 +38,12 @@ impl Millis {
         Self(self.0.saturating_add(whole_millis(wait)))
     }
 
+    /// This much earlier; zero at the least.
+    #[must_use]
+    pub fn before(self, wait: Duration) -> Self {
+        Self(self.0.saturating_sub(whole_millis(wait)))
+    }
+
     /// Time since `earlier`; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -57,6 +63,18 @@ impl UnixMs {
     pub fn now() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         Self(since_epoch.map_or(0, whole_millis))
+    }
+
+    /// This much later; saturates.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(whole_millis(time)))
+    }
+
+    /// This much earlier; zero at the least.
+    #[must_use]
+    pub fn before(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(whole_millis(time)))
     }
 }
 
@@ -83,6 +101,6 @@ impl Clock {
 }
 
 /// A duration in whole milliseconds; saturates after 584 million years.
-pub(crate) fn whole_millis(duration: Duration) -> u64 {
+pub fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

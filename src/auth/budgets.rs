@@ -104,24 +104,60 @@ impl BudgetRules {
     }
 
     /// The window of a subject's own budget that runs at `now`, and when it ends; without a budget, the one that never does.
-    /// `terms` are completed by the budget that they name; the config's completes them here.
+    /// `terms` are completed by the budget that they name; the config's completes them here, for which `shared` is the one that
+    /// it names for every customer.
     pub fn own_window(
         &self,
         subject: &Subject,
         terms: &Terms,
+        shared: Option<&Terms>,
         now: UnixMs,
     ) -> (BudgetKey, Option<UnixMs>) {
-        let default = match subject.kind {
-            SubjectKind::User => self.default_user.as_ref(),
-            SubjectKind::EndUser => self.default_end_user.as_ref(),
-            SubjectKind::Tag => self.tags.get(&*subject.id),
-            _ => None,
-        };
-        let terms = or_default(terms.clone(), default);
-        let own = self.plain(subject, &terms);
-        let own = own.into_iter().find(|terms| terms.budget.is_own());
-        let own = own.unwrap_or_else(|| endless(subject, &terms));
+        let terms = self.or_default(subject, terms.clone(), shared);
+        let own = self.own_or_endless(subject, &terms);
         (own.key_at(now), own.windows.at(now).end)
+    }
+
+    /// A subject's own budget.
+    pub(super) fn own(&self, subject: &Subject, terms: &Terms) -> Option<BudgetTerms> {
+        let budgets = self.plain(subject, terms);
+        budgets.into_iter().find(|terms| terms.budget.is_own())
+    }
+
+    /// The same; without one, what counts all that is spent, from the last reset on.
+    pub(super) fn own_or_endless(&self, subject: &Subject, terms: &Terms) -> BudgetTerms {
+        self.own(subject, terms).unwrap_or_else(|| BudgetTerms {
+            generation: terms.reset_at,
+            ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
+        })
+    }
+
+    /// The config's budget counts for whoever has none: for a customer the one that it names, whose terms are `shared`, before
+    /// the one that it writes.
+    pub(super) fn or_default(
+        &self,
+        subject: &Subject,
+        stored: Terms,
+        shared: Option<&Terms>,
+    ) -> Terms {
+        let (named, written) = match subject.kind {
+            SubjectKind::User => (None, self.default_user.as_ref()),
+            SubjectKind::EndUser => (shared, self.default_end_user.as_ref()),
+            SubjectKind::Tag => (None, self.tags.get(&*subject.id)),
+            _ => (None, None),
+        };
+        [named, written]
+            .into_iter()
+            .flatten()
+            .fold(stored, |terms, default| match terms.max_budget {
+                Some(_) => terms,
+                None => terms.or(default),
+            })
+    }
+
+    /// The shared budget that the config gives to each customer without one.
+    pub fn customers_budget_id(&self) -> Option<&str> {
+        self.default_end_user_id.as_deref()
     }
 
     /// Whether the config gives every customer a budget.
@@ -176,22 +212,6 @@ impl BudgetRules {
                 Windows::Endless
             }
         }
-    }
-}
-
-/// What is spent is counted, from the last reset on, where no budget is given.
-pub(super) fn endless(subject: &Subject, terms: &Terms) -> BudgetTerms {
-    BudgetTerms {
-        generation: terms.reset_at,
-        ..BudgetTerms::endless(subject.clone(), Usd::ZERO)
-    }
-}
-
-/// The config's budget counts for whoever has none.
-pub(super) fn or_default(stored: Terms, default: Option<&Terms>) -> Terms {
-    match default {
-        Some(default) if stored.max_budget.is_none() => stored.or(default),
-        _ => stored,
     }
 }
 

@@ -19,8 +19,9 @@ use trunkline_actors::spend_ledger::{Balance, Budget};
 
 use super::access::ModelList;
 use super::error::AuthError;
+use super::freshness::Freshness;
 use super::identity::Identity;
-use super::outage::Outage;
+use super::outage::{DATABASE_IS_BACK, Outage};
 use super::payer::{Charges, Label, PayerReader};
 use super::table::make_room;
 use crate::storage::TenantKind;
@@ -46,13 +47,11 @@ pub struct Asked {
 pub struct LabelTable {
     reader: PayerReader,
     clock: Clock,
-    ttl: Duration,
+    freshness: Freshness,
     global: Option<Arc<Budget>>,
     end_users: Labels,
     tags: Labels,
     outage: Outage,
-    /// Whatever was read before, in milliseconds, is read again.
-    expired_at: AtomicU64,
 }
 
 /// Customers, or tags.
@@ -82,24 +81,22 @@ impl LabelTable {
     /// If the books do not say.
     pub async fn new(reader: PayerReader, ttl: Duration, clock: Clock) -> Result<Self, AuthError> {
         let rules = reader.rules();
-        let every_customer =
-            rules.default_end_user.is_some() || rules.default_end_user_id.is_some();
         Ok(Self {
-            end_users: Labels::new(TenantKind::EndUser, every_customer),
+            end_users: Labels::new(TenantKind::EndUser, rules.has_customer_budget()),
             tags: Labels::new(TenantKind::Tag, !rules.tags.is_empty()),
             global: reader.global().await?,
             outage: Outage::saying(
                 "customers and tags that are not known have no budget: the database does not tell it",
+                DATABASE_IS_BACK,
             ),
             reader,
             clock,
-            ttl,
-            expired_at: AtomicU64::new(0),
+            freshness: Freshness::of(ttl),
         })
     }
 
-    /// Whom a request asks: the caller, the customer and the tags that it names, and the gateway. `models` are the names of what it asks for. The master key is charged for nothing (contract
-    /// `auth-budgets-limits` §2).
+    /// Whom a request asks: the caller, the customer and the tags that it names, and the gateway. `models` are the names of what it
+    /// asks for. The master key is charged for nothing (contract `auth-budgets-limits` §2).
     ///
     /// # Errors
     /// [`AuthError::EndUserBlocked`].
@@ -140,21 +137,10 @@ impl LabelTable {
         self.global.as_ref()
     }
 
-    /// Forgets what is known of customers and tags, after one was made or changed by this process.
-    pub fn forget_all(&self) {
-        for labels in [&self.end_users, &self.tags] {
-            labels.known.clear();
-            labels.looked_at.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// Has customers and tags read again, after somebody else may have changed any. While the store fails they are kept.
+    /// Has customers and tags read again, after any may have been changed, by whomever; what is being read just now is read again
+    /// too. While the store fails they are kept.
     pub fn expire_all(&self) {
-        let next = self.clock.now().0.saturating_add(1);
-        self.expired_at.fetch_max(next, Ordering::AcqRel);
-        for labels in [&self.end_users, &self.tags] {
-            labels.looked_at.store(0, Ordering::Relaxed);
-        }
+        self.freshness.expire(self.clock.now());
     }
 
     /// The store was found to answer: customers and tags are read from it again.
@@ -175,13 +161,10 @@ impl LabelTable {
     /// has. Those that are not known are read with one question.
     async fn labels<S: AsRef<str>>(&self, labels: &Labels, ids: &[S]) -> Vec<Option<Arc<Label>>> {
         let now = self.clock.now();
-        if labels.has_none(now) {
+        if labels.has_none(&self.freshness, now) {
             return Vec::new();
         }
-        let expired_at = self.expired_at.load(Ordering::Acquire);
-        let is_fresh = |known: &Known| {
-            now.since(known.loaded_at) < self.ttl && known.loaded_at.0 >= expired_at
-        };
+        let is_fresh = |known: &Known| self.freshness.is_fresh(known.loaded_at, now);
         let pauses = self.outage.pauses(now);
         let mut misses = Vec::new();
         let mut found: Vec<Option<Arc<Label>>> = Vec::with_capacity(ids.len());
@@ -245,7 +228,7 @@ impl LabelTable {
         if labels.any.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        if labels.is_looked_at(now) {
+        if labels.is_looked_at(&self.freshness, now) {
             return Ok(false);
         }
         let any = self.reader.any(labels.kind).await?;
@@ -291,12 +274,15 @@ impl Labels {
     }
 
     /// None of them has terms, as far as is known: nothing to look for.
-    fn has_none(&self, now: Millis) -> bool {
-        !self.by_config && !self.any.load(Ordering::Relaxed) && self.is_looked_at(now)
+    fn has_none(&self, freshness: &Freshness, now: Millis) -> bool {
+        !self.by_config && !self.any.load(Ordering::Relaxed) && self.is_looked_at(freshness, now)
     }
 
-    fn is_looked_at(&self, now: Millis) -> bool {
+    /// A look that was under way when one may have got terms counts for nothing.
+    fn is_looked_at(&self, freshness: &Freshness, now: Millis) -> bool {
         let looked_at = Millis(self.looked_at.load(Ordering::Relaxed));
-        looked_at != Millis::ZERO && now.since(looked_at) < NONE_TTL
+        looked_at != Millis::ZERO
+            && now.since(looked_at) < NONE_TTL
+            && freshness.is_after(looked_at)
     }
 }

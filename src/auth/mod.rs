@@ -7,6 +7,7 @@ mod access;
 mod budgets;
 mod credential;
 mod error;
+mod freshness;
 mod identity;
 mod jwt;
 pub mod key;

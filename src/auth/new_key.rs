@@ -70,7 +70,7 @@ impl NewKey {
             }
         }
         let expires_at = match &self.duration {
-            Some(text) => Some(expiry(text, now)?),
+            Some(text) => Some(expiry("duration", text, now)?),
             None => None,
         };
         let secret = self.secret.unwrap_or_else(key::generate);
@@ -99,14 +99,12 @@ impl NewKey {
     }
 }
 
-/// When a key of that life ends: a plain length, a month being 30 days; a key's life needs no calendar.
+/// When a life that the field says ends: a plain length, a month being 30 days; a key's life needs no calendar.
 ///
 /// # Errors
 /// [`TermsError::Period`].
-pub fn expiry(life: &str, now: UnixMs) -> Result<UnixMs, TermsError> {
-    let length = terms::period("duration", life)?.usual_length();
-    let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-    Ok(UnixMs(now.0.saturating_add(length)))
+pub fn expiry(field: &'static str, life: &str, now: UnixMs) -> Result<UnixMs, TermsError> {
+    Ok(now.after(terms::period(field, life)?.usual_length()))
 }
 
 // === impl MadeKey ===

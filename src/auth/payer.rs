@@ -14,7 +14,7 @@ use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
 
 use super::access::{Layer, ModelList};
-use super::budgets::{BudgetRules, endless, or_default};
+use super::budgets::BudgetRules;
 use super::error::AuthError;
 use super::key_rules::{ALIASES, MODEL_ALIASES};
 use crate::storage::{KeyRow, Store, TenantKind, TenantRow, Terms};
@@ -153,7 +153,7 @@ impl PayerReader {
                 }
             }
             if is_personal || self.rules.users_on_team_keys {
-                terms.push((Subject::from(id), self.terms_of_user(user).await?));
+                terms.push((Subject::from(id), self.terms_of_user(id, user).await?));
             }
         }
         payers.aliases.extend(aliases(&row.settings, ALIASES));
@@ -194,19 +194,12 @@ impl PayerReader {
             (Some(row), TenantKind::EndUser) => ModelList::of(Layer::Customer, &row.models),
             _ => None,
         };
-        let stored = match row {
-            Some(row) => self.terms(row).await?,
-            None => Terms::default(),
-        };
-        let terms = match kind {
-            TenantKind::EndUser if stored.max_budget.is_none() => {
-                let default_id = self.rules.default_end_user_id.as_deref();
-                let by_id = self.with_shared(stored, default_id).await?;
-                or_default(by_id, self.rules.default_end_user.as_ref())
-            }
-            TenantKind::Tag => or_default(stored, self.rules.tags.get(id)),
-            _ => stored,
-        };
+        let (stored, budget_id) = row.map_or_else(
+            || (Terms::default(), None),
+            |row| (row.terms, row.budget_id),
+        );
+        let terms = self.completed(&subject, stored, budget_id.as_deref());
+        let terms = terms.await?;
         let mut label = Label {
             is_blocked,
             models,
@@ -227,7 +220,7 @@ impl PayerReader {
     }
 
     /// How somebody's own budget stands; without one, what was spent ever, or since the last reset. `budget_id` names the
-    /// shared budget that completes the terms.
+    /// shared budget that completes the terms; where neither has a figure, the config's counts.
     ///
     /// # Errors
     /// The store's.
@@ -237,10 +230,10 @@ impl PayerReader {
         terms: &Terms,
         budget_id: Option<&str>,
     ) -> Result<BudgetState, AuthError> {
-        let terms = self.with_shared(terms.clone(), budget_id).await?;
+        let terms = self.completed(subject, terms.clone(), budget_id).await?;
         let now = UnixMs::now();
-        let Some(own) = self.own(subject, &terms) else {
-            let endless = endless(subject, &terms);
+        let Some(own) = self.rules.own(subject, &terms) else {
+            let endless = self.rules.own_or_endless(subject, &terms);
             let charged = self.store.ledger.charged(endless.key_at(now)).await;
             return Ok(BudgetState {
                 spent: charged.map_err(|err| AuthError::Seed(err.into()))?,
@@ -259,7 +252,8 @@ impl PayerReader {
     /// # Errors
     /// The store's.
     pub async fn of_user(&self, user: &UserId) -> Result<(Terms, BudgetState), AuthError> {
-        let terms = self.user_terms(user).await?;
+        let stored = self.tenant(TenantKind::User, user.as_str()).await?;
+        let terms = self.terms_of_user(user, stored).await?;
         let state = self.state(&Subject::from(user), &terms, None).await?;
         Ok((terms, state))
     }
@@ -281,16 +275,10 @@ impl PayerReader {
         if spent.is_zero() {
             return Ok(());
         }
-        let terms = self.with_shared(terms.clone(), budget_id).await?;
-        let own = self.own(subject, &terms);
-        let own = own.unwrap_or_else(|| endless(subject, &terms));
+        let terms = self.completed(subject, terms.clone(), budget_id).await?;
+        let own = self.rules.own_or_endless(subject, &terms);
         let begun = self.ledger.begin_with(own.key_at(now), spent).await;
         begun.map_err(|err| AuthError::Seed(err.into()))
-    }
-
-    fn own(&self, subject: &Subject, terms: &Terms) -> Option<BudgetTerms> {
-        let budgets = self.rules.plain(subject, terms);
-        budgets.into_iter().find(|terms| terms.budget.is_own())
     }
 
     fn limits(&self, subject: &Subject, terms: &Terms) -> Limits {
@@ -315,17 +303,17 @@ impl PayerReader {
         Ok(member.map(|member| (subject, member)))
     }
 
-    async fn user_terms(&self, user: &UserId) -> Result<Terms, AuthError> {
-        let stored = self.tenant(TenantKind::User, user.as_str()).await?;
-        self.terms_of_user(stored).await
-    }
-
-    async fn terms_of_user(&self, user: Option<TenantRow>) -> Result<Terms, AuthError> {
-        let stored = match user {
-            Some(user) => self.terms(user).await?,
-            None => Terms::default(),
-        };
-        Ok(or_default(stored, self.rules.default_user.as_ref()))
+    async fn terms_of_user(
+        &self,
+        id: &UserId,
+        user: Option<TenantRow>,
+    ) -> Result<Terms, AuthError> {
+        let (stored, budget_id) = user.map_or_else(
+            || (Terms::default(), None),
+            |user| (user.terms, user.budget_id),
+        );
+        let subject = Subject::from(id);
+        self.completed(&subject, stored, budget_id.as_deref()).await
     }
 
     async fn tenant(&self, kind: TenantKind, id: &str) -> Result<Option<TenantRow>, AuthError> {
@@ -334,6 +322,26 @@ impl PayerReader {
 
     async fn terms(&self, row: TenantRow) -> Result<Terms, AuthError> {
         self.with_shared(row.terms, row.budget_id.as_deref()).await
+    }
+
+    /// Terms as they count: completed by the shared budget of that id, and where there is no figure by the config's.
+    async fn completed(
+        &self,
+        subject: &Subject,
+        own: Terms,
+        budget_id: Option<&str>,
+    ) -> Result<Terms, AuthError> {
+        let terms = self.with_shared(own, budget_id).await?;
+        let named = match (subject.kind, terms.max_budget) {
+            (SubjectKind::EndUser, None) => self.rules.customers_budget_id(),
+            _ => None,
+        };
+        let shared = match named {
+            Some(id) => self.tenant(TenantKind::Budget, id).await?,
+            None => None,
+        };
+        let shared = shared.as_ref().map(|shared| &shared.terms);
+        Ok(self.rules.or_default(subject, terms, shared))
     }
 
     async fn with_shared(&self, own: Terms, budget_id: Option<&str>) -> Result<Terms, AuthError> {

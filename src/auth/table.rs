@@ -1,12 +1,13 @@
 //! The in-process key table: key text → identity, without a database on the hot path.
 //!
 //! Who writes what: a miss inserts, an expired entry is replaced, nobody else writes. A miss loads once however many
-//! requests wait for it (single flight); a key that does not exist is remembered for [`UNKNOWN_TTL`], so that guessing
-//! cannot become a load on the database. A known key is re-read after [`KeyTerms::ttl`], which is how changes made by another
+//! requests wait for it (single flight); a key that does not exist, or a token that names nobody here, is remembered for
+//! [`UNKNOWN_TTL`], so that guessing cannot become a load on the database. A known key is re-read after [`KeyTerms::ttl`], which is how changes made by another
 //! process are seen. While the store fails it goes on being served as it was read last, for [`KeyTerms::stale`]: an outage of the
 //! database is none of the gateway. Its expiry, limits and budget hold; that it was blocked or changed meanwhile is seen when the
 //! store is back.
 
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,26 +15,27 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use jiff::Timestamp;
-use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis, UnixMs};
 use trunkline_actors::ids::KeyId;
 
 use super::credential::Credential;
 use super::error::AuthError;
+use super::freshness::Freshness;
 use super::identity::{Identity, KeyEntry, Token};
 use super::jwt::{self, SigningKeys, TokenCaller, TokenFault, looks_like_one};
 use super::key::{self, KeyDigest};
 use super::key_rules::{IN_OTHER_HANDS, KeyRules};
-use super::outage::Outage;
+use super::outage::{DATABASE_IS_BACK, Outage};
 use super::payer::PayerReader;
 use super::role::Role;
 use crate::config::{JwtSettings, Secret};
+use crate::loading::Loading;
 use crate::storage::{FoundKey, KeyRow, Store};
 
 /// How long a request with a known key waits for a store that may be failing.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long "no such key" is remembered.
+/// How long "no such key", "no such user" and "no such team" are remembered.
 const UNKNOWN_TTL: Duration = Duration::from_secs(2);
 /// Entries kept of each kind; about 1 KiB each.
 const CAPACITY: usize = 100_000;
@@ -53,22 +55,40 @@ pub struct KeyTable {
     master: Option<KeyDigest>,
     /// Reads what an identity provider made in place of keys.
     tokens: Option<TokenCaller>,
-    terms: KeyTerms,
+    freshness: Freshness,
+    /// See [`KeyTerms::stale`].
+    stale: Duration,
+    /// The store's: keys are read from nowhere else.
     outage: Outage,
+    /// That of what tokens are checked with, and of whatever takes too long on their way.
+    token_outage: Outage,
     store: Store,
     payers: PayerReader,
     clock: Clock,
+    /// By what was shown: a key's secret of the moment is its id, former ones are not.
     known: DashMap<KeyId, Arc<KeyEntry>>,
-    unknown: DashMap<KeyId, Millis>,
-    loading: DashMap<KeyId, Cell>,
+    /// Secrets that were shown and are not the id of their key, by that id. Never cut down like `known`: a secret that is
+    /// not listed here would outlive the block of its key. It has no more of them than the store.
+    other_secrets: DashMap<KeyId, HashSet<KeyId>>,
+    /// Refused when last read.
+    unknown: DashMap<KeyId, (Refusal, Millis)>,
+    loading: Loading<KeyId, Read>,
     /// How often something was forgotten: what was read before a change must not be known after it.
     forgotten: AtomicU64,
-    /// Whatever was read before, in milliseconds, is read again.
-    expired_at: AtomicU64,
 }
 
-/// `None`: no such key.
-type Loaded = Option<Arc<KeyEntry>>;
+/// What the store, or a token and the store, say of a caller.
+type Loaded = Result<Arc<KeyEntry>, Refusal>;
+
+/// With how often something had been forgotten when the reading began.
+type Read = (Loaded, u64);
+
+/// Nobody is let in by that, however often it is read.
+#[derive(Debug, Clone)]
+enum Refusal {
+    NoSuchKey,
+    Token(TokenFault),
+}
 
 impl KeyTable {
     /// An empty table over `store`.
@@ -83,18 +103,24 @@ impl KeyTable {
         Self {
             master: master.map(|master| KeyDigest::of(master.expose())),
             tokens: tokens.map(|(settings, keys)| TokenCaller::new(settings, keys)),
-            terms,
+            freshness: Freshness::of(terms.ttl),
+            stale: terms.stale,
             outage: Outage::saying(
                 "keys are served from memory: the database does not confirm them",
+                DATABASE_IS_BACK,
+            ),
+            token_outage: Outage::saying(
+                "tokens are served from memory: they cannot be checked anew",
+                "tokens can be checked again",
             ),
             store,
             payers,
             clock,
             known: DashMap::new(),
+            other_secrets: DashMap::new(),
             unknown: DashMap::new(),
-            loading: DashMap::new(),
+            loading: Loading::default(),
             forgotten: AtomicU64::new(0),
-            expired_at: AtomicU64::new(0),
         }
     }
 
@@ -107,7 +133,7 @@ impl KeyTable {
     pub fn identify_cached(&self, credential: &Credential) -> Option<Result<Identity, AuthError>> {
         match self.find(credential) {
             Ok(Found::Done(identity)) => Some(Ok(identity)),
-            Ok(Found::Lookup { .. } | Found::Token { .. }) => None,
+            Ok(Found::Nothing { .. }) => None,
             Err(err) => Some(Err(err)),
         }
     }
@@ -119,15 +145,18 @@ impl KeyTable {
     pub async fn identify(&self, credential: &Credential) -> Result<Identity, AuthError> {
         match self.find(credential)? {
             Found::Done(identity) => Ok(identity),
-            Found::Lookup { text, id } => match self.load_or_keep(&id, self.load(&id)).await? {
-                Some(entry) => admit(entry),
-                None => self.no_such_key(text, &id),
-            },
-            Found::Token { text, id, tokens } => {
-                let loading = self.load_token(tokens, text, &id);
-                match self.load_or_keep(&id, loading).await? {
-                    Some(entry) => admit(entry),
-                    None => Err(AuthError::NoKey),
+            Found::Nothing { text, id, tokens } => {
+                // On the heap: what follows hands them on from future to future, and each would hold a copy.
+                let loaded = if let Some(tokens) = tokens {
+                    let reading = Box::pin(self.read_token(tokens, text, &id));
+                    self.load_or_keep(&id, reading, &self.token_outage).await?
+                } else {
+                    let reading = Box::pin(self.read_key(&id));
+                    self.load_or_keep(&id, reading, &self.outage).await?
+                };
+                match loaded {
+                    Ok(entry) => admit(entry),
+                    Err(refusal) => self.refused(refusal, text, &id),
                 }
             }
         }
@@ -142,7 +171,13 @@ impl KeyTable {
     /// process.
     pub fn forget(&self, id: &KeyId) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
-        self.known.retain(|_, entry| entry.row.id != *id);
+        let is_its = |_: &KeyId, entry: &Arc<KeyEntry>| entry.row.id == *id;
+        self.known.remove_if(id, is_its);
+        if let Some((_, secrets)) = self.other_secrets.remove(id) {
+            for secret in &secrets {
+                self.known.remove_if(secret, is_its);
+            }
+        }
         self.unknown.remove(id);
     }
 
@@ -150,17 +185,20 @@ impl KeyTable {
     pub fn forget_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.known.clear();
+        self.other_secrets.clear();
+        // A token that named nobody may name somebody now.
+        self.unknown.clear();
     }
 
     /// Has every key read again, after somebody else may have changed any. While the store fails they are kept all the same.
     pub fn expire_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
-        let next = self.clock.now().0.saturating_add(1);
-        self.expired_at.fetch_max(next, Ordering::AcqRel);
+        self.freshness.expire(self.clock.now());
         self.unknown.clear();
     }
 
-    /// Keys are served that the store could not confirm.
+    /// Keys are served that the store could not confirm. That an identity provider does not answer is none of that: see
+    /// [`has_signing_keys`](Self::has_signing_keys).
     pub fn is_weakened(&self) -> bool {
         self.outage.is_on()
     }
@@ -196,118 +234,146 @@ impl KeyTable {
         let known = self.known.get(&id).map(|entry| Arc::clone(&entry));
         if let Some(entry) = known.filter(|entry| entry.is_current()) {
             let age = now.since(entry.loaded_at);
-            let is_fresh = self.is_fresh(&entry, now);
-            let will_do = is_fresh || (self.may_keep(age) && self.outage.pauses(now));
+            let is_fresh = self.freshness.is_fresh(entry.loaded_at, now);
+            let pauses =
+                self.outage.pauses(now) || (tokens.is_some() && self.token_outage.pauses(now));
+            let will_do = is_fresh || (self.may_keep(age) && pauses);
             if will_do {
                 return admit(entry).map(Found::Done);
             }
-            return Ok(Found::lookup(text, id, tokens));
+            return Ok(Found::Nothing { text, id, tokens });
         }
-        if tokens.is_some() {
-            return Ok(Found::lookup(text, id, tokens));
-        }
-        match self.unknown.get(&id).map(|at| *at) {
-            Some(at) if now.since(at) < UNKNOWN_TTL => self.no_such_key(text, &id).map(Found::Done),
-            _ => Ok(Found::Lookup { text, id }),
+        let unknown = self.unknown.get(&id).map(|unknown| unknown.clone());
+        match unknown {
+            Some((refusal, at)) if now.since(at) < UNKNOWN_TTL => {
+                self.refused(refusal, text, &id).map(Found::Done)
+            }
+            _ => Ok(Found::Nothing { text, id, tokens }),
         }
     }
 
-    fn no_such_key(&self, text: &str, id: &KeyId) -> Result<Identity, AuthError> {
-        if self.has_master_key() {
-            Err(AuthError::Unknown {
+    fn refused(&self, refusal: Refusal, text: &str, id: &KeyId) -> Result<Identity, AuthError> {
+        match refusal {
+            Refusal::Token(fault) => Err(fault.into()),
+            Refusal::NoSuchKey if self.has_master_key() => Err(AuthError::Unknown {
                 received: key::short_name(text),
                 hash: id.as_str().to_owned(),
-            })
-        } else {
-            Ok(Identity::Open)
+            }),
+            Refusal::NoSuchKey => Ok(Identity::Open),
         }
     }
 
     /// An entry of that age may be served while the store fails.
     fn may_keep(&self, age: Duration) -> bool {
-        let KeyTerms { ttl, stale, .. } = self.terms;
-        !stale.is_zero() && age < ttl.saturating_add(stale)
+        let life = self.freshness.ttl().saturating_add(self.stale);
+        !self.stale.is_zero() && age < life
     }
 
-    /// Reads the key or token; if that fails, what is known of it will do.
+    /// Reads the key or token; if that fails, what is known of it will do. What takes too long is noted as that `outage`.
     async fn load_or_keep(
         &self,
         id: &KeyId,
-        loading: impl Future<Output = Result<Loaded, AuthError>>,
+        reading: impl Future<Output = Result<Read, AuthError>>,
+        outage: &Outage,
     ) -> Result<Loaded, AuthError> {
         let known = self.known.get(id).map(|entry| Arc::clone(&entry));
         let kept = known.filter(|entry| {
             entry.is_current() && self.may_keep(self.clock.now().since(entry.loaded_at))
         });
+        let loading = self.load(id, reading);
         let Some(kept) = kept else {
             return loading.await;
         };
         let failure = match timeout(PATIENCE, loading).await {
             Ok(Ok(loaded)) => return Ok(loaded),
-            // That is no outage: the token does not hold any more, or not here.
-            Ok(Err(AuthError::Token(fault))) if fault != TokenFault::NoKeys => {
-                self.known.remove(id);
-                return Err(fault.into());
-            }
             Ok(Err(err)) => Some(err),
             Err(_elapsed) => None,
         };
-        self.outage.failed(failure.as_ref(), self.clock.now());
-        Ok(Some(kept))
+        // Where it is the store that failed, keys will fare no better than tokens.
+        let is_the_stores = matches!(failure, Some(AuthError::Store(_) | AuthError::Seed(_)));
+        let outage = if is_the_stores { &self.outage } else { outage };
+        outage.failed(failure.as_ref(), self.clock.now());
+        Ok(Ok(kept))
     }
 
-    async fn load(&self, id: &KeyId) -> Result<Loaded, AuthError> {
-        let loading = Loading::join(&self.loading, id);
-        let loaded = loading
-            .cell
-            .get_or_try_init(|| async {
-                let forgotten = self.forgotten.load(Ordering::Acquire);
-                let loaded = match self.store.keys.by_secret(id.clone(), UnixMs::now()).await? {
-                    Some(found) => Some(Arc::new(self.open(found, forgotten).await?)),
-                    None => None,
-                };
-                Ok::<_, AuthError>((loaded, forgotten))
-            })
-            .await
-            .cloned();
-        let (loaded, forgotten) = loaded?;
-        self.outage.over();
-        if let Some(entry) = &loaded {
-            self.unknown.remove(id);
-            self.know(id, entry, forgotten);
-        } else {
-            self.known.remove(id);
-            if self.forgotten.load(Ordering::Acquire) == forgotten {
-                make_room(&self.unknown);
-                self.unknown.insert(id.clone(), self.clock.now());
+    /// Reads once for all that want the same, and remembers what comes of it.
+    async fn load(
+        &self,
+        id: &KeyId,
+        reading: impl Future<Output = Result<Read, AuthError>>,
+    ) -> Result<Loaded, AuthError> {
+        let (loaded, forgotten) = self.loading.run(id, reading).await?;
+        match &loaded {
+            Ok(entry) => {
+                self.unknown.remove(id);
+                self.know(id, entry, forgotten);
+            }
+            Err(refusal) => {
+                self.known.remove(id);
+                if refusal.costs_reads() {
+                    make_room(&self.unknown);
+                    let refused = (refusal.clone(), self.clock.now());
+                    self.unknown.insert(id.clone(), refused);
+                    // What was changed after the reading began may have been changed before the line above too.
+                    if self.forgotten.load(Ordering::Acquire) != forgotten {
+                        self.unknown.remove(id);
+                    }
+                }
             }
         }
         Ok(loaded)
     }
 
+    async fn read_key(&self, id: &KeyId) -> Result<Read, AuthError> {
+        let forgotten = self.forgotten.load(Ordering::Acquire);
+        let found = self.store.keys.by_secret(id.clone(), UnixMs::now()).await?;
+        let loaded = match found {
+            Some(found) => Ok(Arc::new(self.open(found, forgotten).await?)),
+            None => Err(Refusal::NoSuchKey),
+        };
+        self.outage.over();
+        Ok((loaded, forgotten))
+    }
+
     /// Checks a token, and opens what it names.
-    async fn load_token(
+    async fn read_token(
         &self,
         tokens: &TokenCaller,
         text: &str,
         id: &KeyId,
-    ) -> Result<Loaded, AuthError> {
-        let now = UnixMs::now();
+    ) -> Result<Read, AuthError> {
         let forgotten = self.forgotten.load(Ordering::Acquire);
+        let loaded = match self.open_token(tokens, text, id, forgotten).await {
+            Ok(entry) => Ok(Arc::new(entry)),
+            // That is no outage: the token does not hold any more, or not here.
+            Err(AuthError::Token(fault)) if fault != TokenFault::NoKeys => {
+                Err(Refusal::Token(fault))
+            }
+            Err(err) => return Err(err),
+        };
+        Ok((loaded, forgotten))
+    }
+
+    async fn open_token(
+        &self,
+        tokens: &TokenCaller,
+        text: &str,
+        id: &KeyId,
+        forgotten: u64,
+    ) -> Result<KeyEntry, AuthError> {
+        let now = UnixMs::now();
         let named = tokens.read(text, now).await?;
         let row = jwt::row(tokens, &named, id.clone(), &self.store, now).await?;
-        let token = Token {
-            customer: named.customer,
-        };
         let mut entry = self.open(FoundKey { row, until: None }, forgotten).await?;
         if named.is_admin {
             entry.role = Role::ProxyAdmin;
         }
-        entry.token = Some(token);
+        entry.token = Some(Token {
+            customer: named.customer,
+        });
         self.outage.over();
-        let entry = Arc::new(entry);
-        self.know(id, &entry, forgotten);
-        Ok(Some(entry))
+        self.token_outage.over();
+        Ok(entry)
     }
 
     /// Serves the entry from memory from now on, unless something was changed since it was opened. What was changed before that,
@@ -315,16 +381,17 @@ impl KeyTable {
     fn know(&self, id: &KeyId, entry: &Arc<KeyEntry>, forgotten: u64) {
         make_room(&self.known);
         self.known.insert(id.clone(), Arc::clone(entry));
+        // Before the look at what was forgotten: whoever forgets from here on finds the secret.
+        let key = &entry.row.id;
+        if key != id {
+            let mut others = self.other_secrets.entry(key.clone()).or_default();
+            others.insert(id.clone());
+        }
         let is_current = self.forgotten.load(Ordering::Acquire) == forgotten;
-        if !is_current && self.is_fresh(entry, self.clock.now()) {
+        let is_fresh = self.freshness.is_fresh(entry.loaded_at, self.clock.now());
+        if !is_current && is_fresh {
             self.known.remove(id);
         }
-    }
-
-    /// The entry may be used without a look at the store.
-    fn is_fresh(&self, entry: &KeyEntry, now: Millis) -> bool {
-        let expired_at = self.expired_at.load(Ordering::Acquire);
-        now.since(entry.loaded_at) < self.terms.ttl && entry.loaded_at.0 >= expired_at
     }
 
     /// Opens the row's handles. If somebody changed something meanwhile, maybe this, it is good for this once, and for as long as
@@ -338,8 +405,7 @@ impl KeyTable {
         let mut loaded_at = self.clock.now();
         let payers = self.payers.of_key(&row).await?;
         if self.forgotten.load(Ordering::Acquire) != forgotten {
-            let ttl = u64::try_from(self.terms.ttl.as_millis()).unwrap_or(u64::MAX);
-            loaded_at = Millis(loaded_at.0.saturating_sub(ttl));
+            loaded_at = loaded_at.before(self.freshness.ttl());
         }
         Ok(KeyEntry {
             charges: payers.charges,
@@ -361,54 +427,25 @@ impl KeyTable {
 
 enum Found<'c> {
     Done(Identity),
-    Lookup {
+    /// It is to be read: by `tokens`, if it may be one.
+    Nothing {
         text: &'c str,
         id: KeyId,
-    },
-    Token {
-        text: &'c str,
-        id: KeyId,
-        tokens: &'c TokenCaller,
+        tokens: Option<&'c TokenCaller>,
     },
 }
 
-// === impl Found ===
+// === impl Refusal ===
 
-impl<'c> Found<'c> {
-    fn lookup(text: &'c str, id: KeyId, tokens: Option<&'c TokenCaller>) -> Self {
-        match tokens {
-            Some(tokens) => Self::Token { text, id, tokens },
-            None => Self::Lookup { text, id },
+impl Refusal {
+    /// Finding it out again would be a load on the database; what a token's text alone tells is found out from that.
+    fn costs_reads(&self) -> bool {
+        match self {
+            Self::NoSuchKey => true,
+            Self::Token(fault) => {
+                matches!(fault, TokenFault::UnknownUser | TokenFault::UnknownTeam)
+            }
         }
-    }
-}
-
-/// With how often something had been forgotten when the reading began.
-type Cell = Arc<OnceCell<(Loaded, u64)>>;
-
-/// One of those who wait for a key to be read. The last one to leave, served or cancelled, takes the cell away: clients
-/// that send made-up keys and hang up leave nothing behind.
-struct Loading<'t> {
-    waiting: &'t DashMap<KeyId, Cell>,
-    id: &'t KeyId,
-    cell: Cell,
-}
-
-// === impl Loading ===
-
-impl<'t> Loading<'t> {
-    fn join(waiting: &'t DashMap<KeyId, Cell>, id: &'t KeyId) -> Self {
-        let cell = Arc::clone(&waiting.entry(id.clone()).or_default());
-        Self { waiting, id, cell }
-    }
-}
-
-impl Drop for Loading<'_> {
-    fn drop(&mut self) {
-        // Under the shard's lock nobody can join: two are the table's and our own.
-        self.waiting.remove_if(self.id, |_, cell| {
-            Arc::ptr_eq(cell, &self.cell) && Arc::strong_count(cell) <= 2
-        });
     }
 }
 
@@ -465,20 +502,4 @@ fn shown(at: UnixMs) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_to_wait_for_a_key_takes_its_cell_away() {
-        let waiting = DashMap::new();
-        let id = KeyId::new("k");
-        let first = Loading::join(&waiting, &id);
-        let second = Loading::join(&waiting, &id);
-        assert!(Arc::ptr_eq(&first.cell, &second.cell));
-
-        drop(first);
-        assert_eq!(waiting.len(), 1);
-        drop(second);
-        assert!(waiting.is_empty());
-    }
-}
+mod tests;

@@ -16,12 +16,13 @@ use trunkline_actors::clock::UnixMs;
 use super::ledger::{books, closing};
 use super::{ConfigArgs, load_config, print_text};
 use crate::auth::BudgetRules;
-use crate::config::{CliOverrides, DatabaseUrl, Env as _, PostgresUrl, ProcessEnv, Secret};
+use crate::config::{
+    CliOverrides, DatabaseUrl, Env as _, PostgresUrl, ProcessEnv, Secret, variable,
+};
 use crate::import::{Import, KindReport, ModelFiles, Report, Tally, run as run_import};
 use crate::server::open_store;
 use crate::storage::read_litellm;
 
-const VARIABLE: &str = "os.environ/";
 /// Readable and writable by its owner alone.
 const PRIVATE: u32 = 0o600;
 
@@ -130,7 +131,7 @@ fn secret(text: &str) -> Result<Secret, String> {
 
 /// The value itself, or that of the variable it names.
 fn named(value: &Secret, env: ProcessEnv) -> Result<Secret, anyhow::Error> {
-    let Some(name) = value.expose().strip_prefix(VARIABLE) else {
+    let Some(name) = variable(value.expose()) else {
         return Ok(value.clone());
     };
     let found = env

@@ -31,10 +31,10 @@ pub trait Env {
     /// The value of `name`; `None` when it is not set, is empty or is not UTF-8.
     fn var(&self, name: &str) -> Option<String>;
 
-    /// Whether `name` says true or 1, in any case.
+    /// Whether `name` says true, 1, yes or on, in any case.
     fn is_on(&self, name: &str) -> bool {
-        let value = self.var(name);
-        value.is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1"))
+        let value = self.var(name).map(|value| value.to_ascii_lowercase());
+        matches!(value.as_deref(), Some("true" | "1" | "yes" | "on"))
     }
 }
 
@@ -70,5 +70,32 @@ impl MapEnv {
 impl Env for MapEnv {
     fn var(&self, name: &str) -> Option<String> {
         self.0.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_on_by_each_of_the_usual_words() {
+        for (word, on) in [
+            ("true", true),
+            ("True", true),
+            ("1", true),
+            ("YES", true),
+            ("on", true),
+            ("false", false),
+            ("0", false),
+            ("off", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                MapEnv::new([("SWITCH", word)]).is_on("SWITCH"),
+                on,
+                "{word}"
+            );
+        }
+        assert!(!MapEnv::default().is_on("SWITCH"));
     }
 }

@@ -9,7 +9,13 @@ use super::env::Env;
 use super::report::Report;
 use super::yaml::{KeyPath, Node};
 
-const PREFIX: &str = "os.environ/";
+/// What a text that stands for a variable begins with.
+pub const VARIABLE: &str = "os.environ/";
+
+/// The variable that a text stands for; `None`: it stands for itself.
+pub fn variable(text: &str) -> Option<&str> {
+    text.strip_prefix(VARIABLE).map(str::trim)
+}
 
 /// A reference to a variable that is not set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +36,9 @@ pub(super) fn missing_at<'m>(missing: &'m [Missing], path: &KeyPath) -> Option<&
 pub(super) fn resolve(node: &mut Node, path: &KeyPath, env: &dyn Env, missing: &mut Vec<Missing>) {
     match node {
         Node::Text(text) => {
-            let Some(name) = text.strip_prefix(PREFIX) else {
+            let Some(name) = variable(text) else {
                 return;
             };
-            let name = name.trim();
             if let Some(value) = env.var(name) {
                 *node = Node::Text(value);
             } else {
@@ -92,7 +97,7 @@ impl<'e> FileEnv<'e> {
         for entry in &map.0 {
             let value = match &entry.value {
                 Node::Null => continue,
-                Node::Text(text) => match text.strip_prefix(PREFIX) {
+                Node::Text(text) => match variable(text) {
                     None => Some(text.clone()),
                     Some(name) => match env.var(name.trim()) {
                         None => continue,

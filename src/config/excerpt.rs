@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::env_refs::VARIABLE;
+
 /// Longer lines are cut around the column.
 const WIDTH: usize = 100;
 
@@ -224,7 +226,7 @@ fn is_harmless(name: &str, value: &str) -> bool {
     const ADDRESSES: &[&str] = &["database_url", "redis_url"];
     value.is_empty()
         || value.starts_with(['#', '{', '[', '&', '*'])
-        || value.starts_with("os.environ/")
+        || value.starts_with(VARIABLE)
         || (ADDRESSES.contains(&name) && is_open_address(value))
 }
 

@@ -8,7 +8,7 @@ use super::env::Env;
 use super::error::NoticeKind;
 use super::raw::{RawGeneral, RawJwt};
 use super::report::Report;
-use super::section::seconds_or_zero;
+use super::section::{seconds_above_zero, seconds_or_zero};
 use super::settings::duration;
 use super::yaml::KeyPath;
 
@@ -23,7 +23,7 @@ pub struct JwtSettings {
     pub issuer: Option<String>,
     /// How far clocks may be apart. Default zero.
     pub leeway: Duration,
-    /// How long keys are used before they are fetched again. Default 10 minutes.
+    /// How long keys are used before they are fetched again, above zero; less than 5 s counts as that. Default 10 minutes.
     pub keys_ttl: Duration,
     /// How much longer while they cannot be fetched. Default an hour.
     pub keys_stale: Duration,
@@ -109,8 +109,8 @@ pub(super) fn jwt(raw: &RawGeneral, env: &dyn Env, report: &mut Report<'_>) -> O
     }
     let here = KeyPath::of(&["general_settings", "litellm_jwtauth"]);
     let said = &raw.litellm_jwtauth;
+    seconds_above_zero(said.public_key_ttl, &here.key("public_key_ttl"), report);
     for (key, value) in [
-        ("public_key_ttl", said.public_key_ttl),
         ("public_key_stale_ttl", said.public_key_stale_ttl),
         ("leeway", said.leeway),
     ] {

@@ -54,6 +54,7 @@ mod yaml;
 
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 pub use env::{Env, MapEnv, ProcessEnv};
+pub use env_refs::{VARIABLE, variable};
 pub use environment::DEMO_MODEL;
 pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
 pub use excerpt::{Excerpt, looks_secret, names_secret};

@@ -2,7 +2,6 @@
 //!
 //! One server. Clusters and sentinels are refused, not ignored: limits that are kept on the wrong server are not kept.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use url::Url;
@@ -12,7 +11,7 @@ use super::raw::{RawRateLimits, RawRouter, RawTrunkline};
 use super::report::Report;
 use super::secret::Secret;
 use super::section::{self, seconds_above_zero};
-use super::settings::duration;
+use super::settings::{duration, number};
 use super::yaml::{KeyPath, Node};
 
 /// Redis's own port.
@@ -46,7 +45,7 @@ struct Parts<'a> {
     username: Option<&'a str>,
     password: Option<&'a str>,
     db: Option<u32>,
-    tls: Option<bool>,
+    tls: bool,
 }
 
 /// The server, if any is named. The first place that names a URL or a host gives it; what it leaves out is not taken from
@@ -77,7 +76,7 @@ pub(super) fn redis(
         username: text(router.redis_username.as_ref()),
         password: text(router.redis_password.as_ref()),
         db: router.redis_db,
-        tls: router.redis_ssl,
+        tls: router.redis_ssl.unwrap_or(false),
     };
     let of_tutorial = Parts {
         url: text(tutorial.redis_url.as_ref()),
@@ -88,22 +87,17 @@ pub(super) fn redis(
         ..Parts::default()
     };
     for (parts, path) in [(of_router, &router_path), (of_tutorial, &path)] {
-        let key = if parts.url.is_some() {
-            "redis_url"
-        } else {
-            "redis_host"
-        };
         match parts.address() {
             Some(Ok(url)) => return Some(settings(&url, &fleet)),
             Some(Err(what)) => {
+                let key = parts.named("redis_url", "redis_host");
                 report.problem(&path.key(key), what, FIX);
                 return None;
             }
             None => {}
         }
     }
-    let url = env.var("REDIS_URL");
-    let host = env.var("REDIS_HOST");
+    let (url, host) = (env.var("REDIS_URL"), env.var("REDIS_HOST"));
     let (username, password) = (env.var("REDIS_USERNAME"), env.var("REDIS_PASSWORD"));
     let parts = Parts {
         url: text(url.as_ref()),
@@ -112,25 +106,14 @@ pub(super) fn redis(
         username: text(username.as_ref()),
         password: text(password.as_ref()),
         db: number(env, "REDIS_DB", report),
-        tls: env.var("REDIS_SSL").map(|value| {
-            matches!(
-                value.to_ascii_lowercase().as_str(),
-                "true" | "1" | "yes" | "on"
-            )
-        }),
+        tls: env.is_on("REDIS_SSL"),
     };
-    let name = if parts.url.is_some() {
-        "REDIS_URL"
-    } else {
-        "REDIS_HOST"
-    };
-    match parts.address() {
-        Some(Ok(url)) => Some(settings(&url, &fleet)),
-        Some(Err(what)) => {
-            report.problem_outside(name, what, FIX);
+    match parts.address()? {
+        Ok(url) => Some(settings(&url, &fleet)),
+        Err(what) => {
+            report.problem_outside(parts.named("REDIS_URL", "REDIS_HOST"), what, FIX);
             None
         }
-        None => None,
     }
 }
 
@@ -149,12 +132,13 @@ impl Parts<'_> {
         Some(self.assembled(host))
     }
 
+    /// Where the address stands, by the names that the place has for it.
+    fn named<'n>(&self, url: &'n str, host: &'n str) -> &'n str {
+        if self.url.is_some() { url } else { host }
+    }
+
     fn assembled(&self, host: &str) -> Result<Url, String> {
-        let scheme = if self.tls.unwrap_or(false) {
-            "rediss"
-        } else {
-            "redis"
-        };
+        let scheme = if self.tls { "rediss" } else { "redis" };
         let host = host.trim();
         let bracketed = host.contains(':') && !host.starts_with('[');
         let host = if bracketed {
@@ -230,15 +214,6 @@ fn deadline(own: &RawTrunkline, report: &mut Report<'_>) -> Duration {
 /// An empty text is none.
 fn text(text: Option<&String>) -> Option<&str> {
     text.map(|text| text.trim()).filter(|text| !text.is_empty())
-}
-
-fn number<N: FromStr>(env: &dyn Env, name: &str, report: &mut Report<'_>) -> Option<N> {
-    let text = env.var(name)?;
-    let number = text.trim().parse().ok();
-    if number.is_none() {
-        report.problem_outside(name, "is no whole number", "write a number, or remove it");
-    }
-    number
 }
 
 #[cfg(test)]

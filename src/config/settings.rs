@@ -381,7 +381,8 @@ fn seconds(env: &dyn Env, name: &str, report: &mut Report<'_>) -> Option<f64> {
     Some(value)
 }
 
-fn number<T: FromStr>(env: &dyn Env, name: &str, report: &mut Report<'_>) -> Option<T> {
+/// The number that a variable holds; what is none is reported.
+pub(super) fn number<T: FromStr>(env: &dyn Env, name: &str, report: &mut Report<'_>) -> Option<T> {
     let text = env.var(name)?;
     let value = text.trim().parse().ok();
     if value.is_none() {

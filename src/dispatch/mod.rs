@@ -398,15 +398,24 @@ fn check_access<'l>(
     resolved: &Resolved,
     members: &[Candidate],
 ) -> Result<(), AuthError> {
-    for list in lists {
-        check_model_access(list, &inbound.model, Some(resolved), members)?;
-        for fallback in inbound.peek.fallbacks.iter().flatten() {
+    let lists: Vec<_> = lists.collect();
+    if lists.is_empty() {
+        return Ok(());
+    }
+    let named = inbound.peek.fallbacks.iter().flatten();
+    let fallbacks: Vec<_> = named
+        .map(|fallback| {
             let resolved = table.resolve(fallback);
             let members = resolved
                 .as_ref()
-                .map(|resolved| candidates(shared, resolved))
-                .unwrap_or_default();
-            check_model_access(list, fallback, resolved.as_ref(), &members)?;
+                .map(|resolved| candidates(shared, resolved));
+            (fallback, resolved, members.unwrap_or_default())
+        })
+        .collect();
+    for list in lists {
+        check_model_access(list, &inbound.model, Some(resolved), members)?;
+        for (fallback, resolved, members) in &fallbacks {
+            check_model_access(list, fallback, resolved.as_ref(), members)?;
         }
     }
     Ok(())

@@ -63,8 +63,16 @@ struct Pricing {
     book: Arc<PriceBook>,
     /// Known for every deployment whose upstream model is no pattern.
     own: Option<Arc<Priced>>,
+    own_bounds: Bounds,
     /// Prices of what its pattern stood for.
     looked_up: Remembered,
+}
+
+/// What the price list says of how much a model takes and gives, in tokens.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bounds {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
 }
 
 /// Where the endpoints of a provider are.
@@ -186,7 +194,7 @@ impl Target {
     pub(super) fn max_output_tokens(&self, upstream_model: &str) -> Option<u64> {
         self.config.model_info.max_output_tokens.or_else(|| {
             let pricing = self.pricing.load();
-            pricing.listed(upstream_model)?.max_output_tokens
+            pricing.bounds(upstream_model).output_tokens
         })
     }
 
@@ -194,7 +202,7 @@ impl Target {
     pub(super) fn max_input_tokens(&self, upstream_model: &str) -> Option<u64> {
         self.config.model_info.max_input_tokens.or_else(|| {
             let pricing = self.pricing.load();
-            pricing.listed(upstream_model)?.max_input_tokens
+            pricing.bounds(upstream_model).input_tokens
         })
     }
 
@@ -225,6 +233,7 @@ impl Pricing {
         let own = is_fixed.then(|| priced(config, book, &config.upstream_model));
         Self {
             own: own.flatten().map(Arc::new),
+            own_bounds: Bounds::of(config.listed(book, &config.upstream_model)),
             looked_up: Remembered::default(),
             book: Arc::clone(book),
             config: config.clone(),
@@ -241,8 +250,23 @@ impl Pricing {
         })
     }
 
-    fn listed(&self, upstream_model: &str) -> Option<&PricedModel> {
-        self.config.listed(&self.book, upstream_model)
+    /// Looked up for each attempt only where it is not the deployment's own model.
+    fn bounds(&self, upstream_model: &str) -> Bounds {
+        if upstream_model == self.config.upstream_model {
+            return self.own_bounds;
+        }
+        Bounds::of(self.config.listed(&self.book, upstream_model))
+    }
+}
+
+// === impl Bounds ===
+
+impl Bounds {
+    fn of(listed: Option<&PricedModel>) -> Self {
+        listed.map_or_else(Self::default, |listed| Self {
+            input_tokens: listed.max_input_tokens,
+            output_tokens: listed.max_output_tokens,
+        })
     }
 }
 
@@ -373,6 +397,35 @@ impl Default for Typical {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{CliOverrides, ConfigSource, MapEnv, load};
+
+    fn config(window: u64) -> Config {
+        let text = format!(
+            "model_list:\n\
+             - {{model_name: a, litellm_params: {{model: openai/tiny, api_key: k}}, model_info: {{id: fixed}}}}\n\
+             - {{model_name: b/*, litellm_params: {{model: openai/*, api_key: k}}, model_info: {{id: any}}}}\n\
+             trunkline: {{model_prices: {{openai/tiny: {{max_input_tokens: {window}, input_cost_per_token: 0.000001}}}}}}\n"
+        );
+        let source = ConfigSource::Text {
+            name: "config.yaml",
+            text: &text,
+        };
+        load(source, &CliOverrides::default(), &MapEnv::default()).unwrap()
+    }
+
+    #[test]
+    fn how_much_a_model_takes_is_read_anew_with_its_price() {
+        let before = config(14);
+        let metrics = Metrics::new("test");
+        let targets = Targets::build(&before, &before.price_book, &metrics).unwrap();
+        let window = |id: &str| {
+            let target = targets.get(&DeploymentId::new(id)).unwrap();
+            target.max_input_tokens("tiny")
+        };
+        assert_eq!((window("fixed"), window("any")), (Some(14), Some(14)));
+        assert_eq!(targets.reprice(&config(28)), 2);
+        assert_eq!((window("fixed"), window("any")), (Some(28), Some(28)));
+    }
 
     #[test]
     fn the_usual_length_follows_the_answers_and_survives_nonsense() {

@@ -2,12 +2,10 @@
 //!
 //! Whoever asks a window first waits for its seed; in one process all that ask the same window wait for one reading.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::convert::Infallible;
 use std::time::Duration;
 
 use log::warn;
-use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BudgetKey;
@@ -16,6 +14,7 @@ use trunkline_actors::spend_ledger::LedgerHandle;
 use super::amount::Amount;
 use super::connect::Server;
 use super::scripts::RAISE;
+use crate::loading::Loading;
 
 /// How long a request waits for a seed.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Seeds {
     server: Server,
     ledger: LedgerHandle,
-    running: Mutex<HashMap<BudgetKey, Arc<OnceCell<bool>>>>,
+    running: Loading<BudgetKey, bool>,
 }
 
 // === impl Seeds ===
@@ -35,27 +34,18 @@ impl Seeds {
         Self {
             server,
             ledger,
-            running: Mutex::default(),
+            running: Loading::default(),
         }
     }
 
     /// Whether the window is there now.
     pub(super) async fn seed(&self, key: &BudgetKey) -> bool {
-        let cell = Arc::clone(self.lock().entry(key.clone()).or_default());
-        let seeded = *cell
-            .get_or_init(|| async {
-                let seeded = timeout(PATIENCE, self.read_and_raise(key)).await;
-                seeded.unwrap_or(false)
-            })
-            .await;
-        // The next one reads anew; who waits on this cell has what it waited for.
-        let mut running = self.lock();
-        if running
-            .get(key)
-            .is_some_and(|known| Arc::ptr_eq(known, &cell))
-        {
-            running.remove(key);
-        }
+        // On the heap: the waiting would hold several copies of it.
+        let seeding = Box::pin(async {
+            let seeded = timeout(PATIENCE, self.read_and_raise(key)).await;
+            Ok::<_, Infallible>(seeded.unwrap_or(false))
+        });
+        let Ok(seeded) = self.running.run(key, seeding).await;
         seeded
     }
 
@@ -71,11 +61,6 @@ impl Seeds {
         let here = self.ledger.balance(key);
         let here = here.map_or(Usd::ZERO, |balance| balance.snapshot().spent);
         raise(&self.server, &[(key.clone(), spent.max(here))]).await
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<BudgetKey, Arc<OnceCell<bool>>>> {
-        // Nothing panics under this lock.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::redis::{ScriptInvocation, Value};
+use trunkline_actors::clock::whole_millis;
 use trunkline_actors::ports::{SharedAsk, SharedRefusal, SharedUse};
 use trunkline_actors::rate_limiter::LimitType;
 
@@ -224,7 +225,7 @@ fn number(value: &Value) -> Option<i64> {
 
 /// Milliseconds of a short time.
 pub(super) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(MOST)
+    whole_millis(time).min(MOST)
 }
 
 fn or_empty(number: Option<u64>) -> String {

@@ -39,7 +39,7 @@ use crate::auth::terms::TermsError;
 use crate::config::Secret;
 use crate::storage::{
     Arrival, Arrivals, ImportedRow, LitellmEvent, LitellmReader, LitellmTable, Outcome,
-    StorageError, Store, Taken,
+    StorageError, Store, Taken, TenantKind, Terms,
 };
 
 /// Rows that are written in one transaction: few enough that a distant server takes them in time.
@@ -66,6 +66,8 @@ pub struct Import<'a> {
 #[derive(Debug)]
 struct Context<'a> {
     rules: &'a BudgetRules,
+    /// The terms of the shared budget that the config gives to each customer without one.
+    customers_budget: Option<Terms>,
     now: UnixMs,
 }
 
@@ -108,6 +110,7 @@ pub async fn run(
     let mut report = Report::default();
     let mut models = Models::new(import.salt);
     let mut current = None;
+    let mut customers_budget = import.customers_budget().await?;
     while let Some(event) = reader.next().await {
         match event? {
             LitellmEvent::Table {
@@ -123,7 +126,12 @@ pub async fn run(
                 match table {
                     LitellmTable::Credentials => models.credentials(&rows, report.of(table)),
                     LitellmTable::Models => models.models(&rows, report.of(table)),
-                    _ => import.take(table, &rows, &mut report).await?,
+                    _ => {
+                        let report = &mut report;
+                        import
+                            .take(table, &rows, report, &mut customers_budget)
+                            .await?;
+                    }
                 }
             }
         }
@@ -134,14 +142,26 @@ pub async fn run(
 // === impl Import ===
 
 impl Import<'_> {
+    /// What the target has of it already.
+    async fn customers_budget(&self) -> Result<Option<Terms>, StorageError> {
+        let (Some(store), Some(id)) = (self.target, self.rules.customers_budget_id()) else {
+            return Ok(None);
+        };
+        let known = store.tenants.by_id(TenantKind::Budget, id.to_owned());
+        Ok(known.await?.map(|budget| budget.terms))
+    }
+
+    /// Budgets come before whoever has them: `customers_budget` is known when customers are read.
     async fn take(
         &self,
         table: LitellmTable,
         rows: &[String],
         report: &mut Report,
+        customers_budget: &mut Option<Terms>,
     ) -> Result<(), StorageError> {
         let context = Context {
             rules: self.rules,
+            customers_budget: customers_budget.clone(),
             now: self.now,
         };
         let kind = report.of(table);
@@ -163,6 +183,14 @@ impl Import<'_> {
                 };
                 match mapped {
                     Ok(mapped) => {
+                        // What was changed here stays, unless it is to be overwritten.
+                        if let ImportedRow::Tenant(row) = &mapped.row
+                            && row.kind == TenantKind::Budget
+                            && self.rules.customers_budget_id() == Some(&row.id)
+                            && (self.overwrite || customers_budget.is_none())
+                        {
+                            *customers_budget = Some(row.terms.clone());
+                        }
                         told.push((label(&mapped.row), mapped.remarks));
                         arrivals.push(Arrival {
                             row: mapped.row,

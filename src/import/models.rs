@@ -13,9 +13,8 @@ use super::report::KindReport;
 use super::row::SourceRow;
 use super::sealed::{Opened, open};
 use super::{Refused, tenants};
-use crate::config::{Secret, looks_secret, names_secret};
+use crate::config::{Secret, VARIABLE, looks_secret, names_secret};
 
-const VARIABLE: &str = "os.environ/";
 /// Longest name of a variable that is made from a model's name.
 const LONGEST_NAME: usize = 100;
 

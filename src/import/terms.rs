@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use trunkline_actors::clock::UnixMs;
+use trunkline_actors::clock::{UnixMs, whole_millis};
 use trunkline_actors::ids::Subject;
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BudgetKey;
@@ -139,8 +139,7 @@ fn since(
     let period: Option<Period> = duration.and_then(|text| text.parse().ok());
     match (period, resets_at) {
         (Some(period), Some(resets_at)) if is_counted(period) => {
-            let length = u64::try_from(period.usual_length().as_millis()).unwrap_or(u64::MAX);
-            Some(UnixMs(resets_at.0.saturating_sub(length)))
+            Some(resets_at.before(period.usual_length()))
         }
         _ => created,
     }
@@ -282,7 +281,10 @@ impl Read {
     ) -> Result<Vec<(BudgetKey, Usd)>, Refused> {
         let mut openings = Vec::new();
         if let Some(spent) = spent(row)? {
-            let (key, end) = context.rules.own_window(subject, &self.whole, context.now);
+            let shared = context.customers_budget.as_ref();
+            let (key, end) = context
+                .rules
+                .own_window(subject, &self.whole, shared, context.now);
             let is_over = self.whole.budget_duration.is_some()
                 && self.resets_at.is_some_and(|end| end <= context.now);
             let runs_there = self.resets_at.filter(|_| !is_over);
@@ -319,7 +321,7 @@ fn runs(duration: &str, start: UnixMs, now: UnixMs) -> bool {
     let Ok(period) = duration.parse::<Period>() else {
         return false;
     };
-    let length = u64::try_from(period.usual_length().as_millis()).unwrap_or(u64::MAX);
+    let length = whole_millis(period.usual_length());
     // A month may have a day more than the usual one.
     let months = length / (30 * 86_400_000);
     let longest = length.saturating_add(months.saturating_mul(86_400_000));

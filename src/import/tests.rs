@@ -35,6 +35,7 @@ fn mapped(table: LitellmTable, row: &Value) -> Result<Mapped, Refused> {
     let rules = BudgetRules::of(&settings());
     let context = Context {
         rules: &rules,
+        customers_budget: None,
         now: at(NOW),
     };
     let text = row.to_string();
@@ -155,6 +156,40 @@ fn a_budget_that_a_row_names_says_which_window_runs() {
         "budget": {"max_budget": 5, "budget_duration": "10d", "budget_reset_at": "2026-11-25T00:00:00"}});
     let want = (at("2026-11-15T00:00:00"), "1".to_owned());
     assert_eq!(opening(LitellmTable::Members, &member), want);
+}
+
+#[test]
+fn what_a_customer_has_spent_goes_to_the_window_of_the_budget_that_all_have() {
+    let rules = BudgetRules::of(&BudgetSettings {
+        default_end_user_id: Some("all".to_owned()),
+        ..settings()
+    });
+    let budget = Terms {
+        max_budget: Some(Usd::from_pico(9)),
+        budget_duration: Some("30d".to_owned()),
+        ..Terms::default()
+    };
+    let context = Context {
+        rules: &rules,
+        customers_budget: Some(budget),
+        now: at(NOW),
+    };
+    for (row, start) in [
+        (
+            json!({"user_id": "c", "spend": 2.5}),
+            at("2026-11-01T00:00:00"),
+        ),
+        (
+            json!({"user_id": "c", "spend": 2.5, "max_budget": 5}),
+            UnixMs(0),
+        ),
+    ] {
+        let text = row.to_string();
+        let row = SourceRow::parse(&text).unwrap();
+        let mapped = tenants::map(LitellmTable::Customers, &row, &context).unwrap();
+        assert_eq!(mapped.openings[0].0.window_start, start, "{text}");
+        assert_eq!(mapped.openings[0].1.to_string(), "2.5");
+    }
 }
 
 #[test]

@@ -317,7 +317,7 @@ impl Process {
         Some(Jwks::start(
             jwt.keys_at.clone(),
             jwt.keys_ttl,
-            Arc::clone(self.signing_keys.as_ref()?),
+            self.signing_keys.as_ref()?,
             Fetcher::new(tls),
         ))
     }

@@ -106,7 +106,8 @@ pub(super) fn key_header(config: &Config) -> Result<Option<HeaderName>, anyhow::
 pub(super) fn signing_keys(config: &Config, clock: Clock) -> Option<Arc<SigningKeys>> {
     let jwt = config.jwt.as_ref()?;
     let life = jwt.keys_ttl.saturating_add(jwt.keys_stale);
-    Some(Arc::new(SigningKeys::new(life, clock)))
+    let keys = SigningKeys::new(jwt.keys_at.len(), life, clock);
+    Some(Arc::new(keys))
 }
 
 /// Starts routing, with the config's deployments.

@@ -170,6 +170,41 @@ fn a_customer_has_a_budget_of_its_own_or_the_default_one() {
 }
 
 #[test]
+fn how_a_budget_of_the_file_stands_is_told_of_whom_it_counts_for() {
+    let (_upstream, _home, gateway) = scene(&[
+        "max_internal_user_budget: 5",
+        "internal_user_budget_duration: 30d",
+        "max_end_user_budget_id: customers",
+        "tag_budget_config: {batch: {max_budget: 5, budget_duration: 1d}}",
+    ]);
+    let budget = json!({"budget_id": "customers", "max_budget": 5, "budget_duration": "30d"});
+    admin(&gateway, "/budget/new", &budget);
+    let user = json!({"user_id": "alice", "auto_create_key": false});
+    admin(&gateway, "/user/new", &user);
+    admin(&gateway, "/customer/new", &json!({"user_id": "c"}));
+    admin(&gateway, "/tag/new", &json!({"name": "batch"}));
+    let key = generate_key(&gateway, &json!({"user_id": "alice"}));
+    let request = json!({"user": "c", "metadata": {"tags": ["batch"]}});
+    ask(&gateway, &key, "m", &request).assert_status(200);
+
+    let tags = admin(&gateway, "/tag/info", &json!({"names": ["batch"]}));
+    let user = told(&gateway, "/user/info?user_id=alice");
+    for told in [
+        &user,
+        &told(&gateway, "/customer/info?end_user_id=c"),
+        &tags[0],
+    ] {
+        assert_eq!(pico(&told["spend"]), COST_PICO, "{told}");
+        assert!(told["budget_reset_at"].is_string(), "{told}");
+    }
+    let reset = admin(&gateway, "/user/reset_budget", &json!({"user_id": "alice"}));
+    assert_eq!(pico(&reset["previous_spend"]), COST_PICO, "{reset}");
+    assert!(reset["budget_reset_at"].is_string(), "{reset}");
+    let user = told(&gateway, "/user/info?user_id=alice");
+    assert_eq!(pico(&user["spend"]), 0, "{user}");
+}
+
+#[test]
 fn tags_have_budgets_from_the_file_and_from_the_store() {
     let settings = format!("tag_budget_config: {{batch: {{max_budget: {LITTLE}}}}}");
     let (_upstream, _home, gateway) = scene(&[&settings]);

@@ -261,7 +261,8 @@ fn a_token_of_a_team_spends_the_teams_money_within_its_routes() {
     );
     let team = json!({"team_id": "search", "max_budget": 0.000_000_1});
     scene.admin("/team/new", &team);
-    let more = json!({"groups": ["gone", "search"], "realm": {"customer": "c-1"}});
+    scene.admin("/team/new", &json!({"team_id": "ads"}));
+    let more = json!({"groups": ["gone", "search", "ads"], "realm": {"customer": "c-1"}});
     let of_team = token(&claims("ann", &more));
 
     let mut body = chat_request_body("m");
@@ -337,6 +338,28 @@ fn keys_that_change_are_fetched_anew_and_a_provider_that_is_away_is_no_401() {
     *provider.keys.lock().expect("the keys") = public_keys(&["rsa-two"]);
     eventually("the new key is fetched", &200, || ask("rsa-two"));
     assert_eq!(ask("rsa-one"), 401, "the old one is gone");
+}
+
+#[test]
+fn a_provider_that_is_away_takes_no_other_providers_keys_along() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let here = Provider::new(&["rsa-one"]);
+    let away = Provider::new(&[]);
+    let keys_at = format!("{},{}", here.address("/keys"), away.address("/keys"));
+    let home = home(&upstream, &keys_at, "user_id_upsert: true");
+    let mut gateway = home.start();
+    gateway.allow_errors();
+    let ask = |key: &str| {
+        let token = token_by(key, Some(key), &claims("ann", &json!({})));
+        gateway.send(&chat_request("m").bearer(&token)).status
+    };
+    eventually("its keys are there", &200, || ask("rsa-one"));
+    assert_eq!(ask("rsa-two"), 503, "it may be a key of the other one");
+    let readiness = gateway.get("/health/readiness").json();
+    assert_eq!(readiness["signing_keys"], "missing");
+    *away.keys.lock().expect("the keys") = public_keys(&["rsa-two"]);
+    eventually("the other one is back", &200, || ask("rsa-two"));
+    assert_eq!(ask("rsa-one"), 200);
 }
 
 #[test]

@@ -132,7 +132,7 @@ mod tests {
     use crate::config::ClaimNames;
 
     fn named(settings: JwtSettings, claims: &Value) -> Result<Named, TokenFault> {
-        let keys = Arc::new(SigningKeys::new(Duration::ZERO, Clock::start()));
+        let keys = Arc::new(SigningKeys::new(1, Duration::ZERO, Clock::start()));
         TokenCaller::new(settings, keys).named(&Claims {
             all: claims.as_object().unwrap().clone(),
             expires_at: UnixMs(1),

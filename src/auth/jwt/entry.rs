@@ -86,13 +86,16 @@ async fn ensure_user(
 
 /// The first of the token's teams that exists; a token that names teams is of one of them.
 async fn team(named: &Named, store: &Store) -> Result<Option<TeamId>, AuthError> {
-    for id in &named.teams {
-        let found = store.tenants.by_id(TenantKind::Team, id.clone());
-        if found.await?.is_some() {
-            return Ok(Some(TeamId::new(id.as_str())));
-        }
+    if named.teams.is_empty() {
+        return Ok(None);
     }
-    if named.teams.is_empty() || named.is_admin {
+    let teams = store.tenants.by_ids(TenantKind::Team, named.teams.clone());
+    let teams = teams.await?;
+    let exists = |id: &&String| teams.iter().any(|team| team.id == **id);
+    if let Some(id) = named.teams.iter().find(exists) {
+        return Ok(Some(TeamId::new(id.as_str())));
+    }
+    if named.is_admin {
         return Ok(None);
     }
     Err(TokenFault::UnknownTeam.into())

@@ -4,7 +4,7 @@
 //! {"keys": [{"kty": "RSA", "kid": "2026-11", "alg": "RS256", "use": "sig", "n": "…", "e": "AQAB"}]}
 //! ```
 //!
-//! Source: RFC 7517, sections 4 and 5. Whoever checks tokens reads them without a lock; one task fetches them.
+//! Source: RFC 7517, sections 4 and 5. Whoever checks tokens reads them without a lock; one task for each provider fetches them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis};
 
@@ -24,18 +24,18 @@ const NOT_AGAIN_WITHIN: Duration = Duration::from_secs(5);
 /// How long a request waits for that.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The keys and who wants newer ones.
+/// The keys of every provider and who wants newer ones.
 pub struct SigningKeys {
-    current: ArcSwap<Fetched>,
-    wanted: Notify,
-    fetched: watch::Sender<u64>,
+    /// By provider; `None`: never fetched.
+    current: ArcSwap<Vec<Option<Published>>>,
+    wanted: watch::Sender<()>,
+    fetched: watch::Sender<()>,
     /// How long they are used after they were fetched.
     life: Duration,
     clock: Clock,
 }
 
-/// Keys by name.
-#[derive(Default)]
+/// Keys of one provider, by name.
 pub struct KeySet(Vec<SigningKey>);
 
 struct SigningKey {
@@ -45,78 +45,112 @@ struct SigningKey {
     key: DecodingKey,
 }
 
-#[derive(Default)]
-struct Fetched {
-    keys: KeySet,
-    at: Option<Millis>,
+/// What one provider published last.
+#[derive(Clone)]
+struct Published {
+    keys: Arc<KeySet>,
+    at: Millis,
 }
 
 // === impl SigningKeys ===
 
 impl SigningKeys {
-    /// None yet. `life` is how long keys are used after they were fetched.
-    pub fn new(life: Duration, clock: Clock) -> Self {
+    /// None yet, of so many providers. `life` is how long keys are used after they were fetched.
+    pub fn new(providers: usize, life: Duration, clock: Clock) -> Self {
         Self {
-            current: ArcSwap::default(),
-            wanted: Notify::new(),
-            fetched: watch::Sender::new(0),
+            current: ArcSwap::from_pointee(vec![None; providers]),
+            wanted: watch::Sender::new(()),
+            fetched: watch::Sender::new(()),
             life,
             clock,
         }
     }
 
-    /// Takes over what was fetched.
-    pub fn replace(&self, keys: KeySet) {
-        let at = Some(self.clock.now());
-        self.current.store(Arc::new(Fetched { keys, at }));
-        self.fetched.send_modify(|count| *count += 1);
+    /// Takes over what was fetched from a provider. Those of the others stay, each as old as it is.
+    pub fn replace(&self, provider: usize, keys: KeySet) {
+        let published = Published {
+            keys: Arc::new(keys),
+            at: self.clock.now(),
+        };
+        // Each provider has a writer of its own: none of them may take back what another has just written.
+        self.current.rcu(|current| {
+            let mut all = Vec::clone(current);
+            if let Some(place) = all.get_mut(provider) {
+                *place = Some(published.clone());
+            }
+            all
+        });
+        self.fetched.send_replace(());
     }
 
-    /// Waits until somebody has a token whose key is not there.
-    pub async fn wanted(&self) {
-        self.wanted.notified().await;
+    /// Changes whenever somebody has a token whose key is not there.
+    pub fn wanted(&self) -> watch::Receiver<()> {
+        self.wanted.subscribe()
     }
 
-    /// There are keys that may still be used.
+    /// There are keys of every provider that may still be used.
     pub fn are_there(&self) -> bool {
         self.age().is_some_and(|age| age < self.life)
     }
 
     /// Runs `check` over the keys, and once more over newer ones where it finds none that fits.
-    pub(super) async fn find<T>(&self, check: impl Fn(&KeySet) -> Option<T>) -> Lookup<T> {
+    pub(super) async fn find<T>(&self, check: impl Fn(&[Arc<KeySet>]) -> Option<T>) -> Lookup<T> {
         if let Some(found) = self.look(&check) {
             return Lookup::Found(found);
         }
-        if self.age().is_none_or(|age| age >= NOT_AGAIN_WITHIN) {
-            let mut fetched = self.fetched.subscribe();
-            self.wanted.notify_one();
+        let mut fetched = self.fetched.subscribe();
+        if !self.are_new() {
+            self.wanted.send_replace(());
+            // The key may be of the provider that answers last.
+            let newer = async {
+                while fetched.changed().await.is_ok() && !self.are_new() {
+                    if self.look(&check).is_some() {
+                        return;
+                    }
+                }
+            };
             // Whoever fetches may be gone, or take long: then it is as if nothing newer had come.
-            timeout(PATIENCE, fetched.changed()).await.ok();
+            timeout(PATIENCE, newer).await.ok();
         }
         match self.look(&check) {
             Some(found) => Lookup::Found(found),
             None if self.are_there() => Lookup::NoSuchKey,
+            // The key may be one of theirs.
             None => Lookup::NoKeys,
         }
     }
 
-    fn look<T>(&self, check: impl Fn(&KeySet) -> Option<T>) -> Option<T> {
-        if !self.are_there() {
-            return None;
-        }
-        check(&self.current.load().keys)
+    fn look<T>(&self, check: impl Fn(&[Arc<KeySet>]) -> Option<T>) -> Option<T> {
+        let now = self.clock.now();
+        let current = self.current.load();
+        let usable = current.iter().flatten();
+        let usable = usable.filter(|published| now.since(published.at) < self.life);
+        let usable: Vec<_> = usable
+            .map(|published| Arc::clone(&published.keys))
+            .collect();
+        check(&usable)
     }
 
+    /// Those of every provider were fetched a moment ago.
+    fn are_new(&self) -> bool {
+        self.age().is_some_and(|age| age < NOT_AGAIN_WITHIN)
+    }
+
+    /// Of the oldest; `None`: some were never fetched.
     fn age(&self) -> Option<Duration> {
-        let at = self.current.load().at?;
-        Some(self.clock.now().since(at))
+        let now = self.clock.now();
+        let current = self.current.load();
+        let ages = current
+            .iter()
+            .map(|published| Some(now.since(published.as_ref()?.at)));
+        ages.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 }
 
 impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKeys")
-            .field("count", &self.current.load().keys.0.len())
+            .field("providers", &self.current.load().len())
             .finish_non_exhaustive()
     }
 }
@@ -136,12 +170,6 @@ impl KeySet {
         let set: JwkSet = serde_json::from_slice(json).ok()?;
         let keys = set.keys.iter().filter_map(SigningKey::of);
         Some(Self(keys.take(MOST_KEYS).collect()))
-    }
-
-    /// Adds those of another provider.
-    pub fn add(&mut self, other: Self) {
-        self.0.extend(other.0);
-        self.0.truncate(MOST_KEYS);
     }
 
     /// No key is there.
@@ -190,5 +218,70 @@ impl SigningKey {
             algorithm,
             key: DecodingKey::from_jwk(jwk).ok()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::join;
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+
+    const LIFE: Duration = Duration::from_mins(1);
+
+    fn keys(names: &[&str]) -> KeySet {
+        let key = |name: &&str| {
+            format!(
+                r#"{{"kty": "OKP", "crv": "Ed25519", "kid": "{name}", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}"#
+            )
+        };
+        let keys: Vec<String> = names.iter().map(key).collect();
+        let set = format!(r#"{{"keys": [{}]}}"#, keys.join(", "));
+        KeySet::read(set.as_bytes()).expect("a key set")
+    }
+
+    fn find(name: &str) -> impl Fn(&[Arc<KeySet>]) -> Option<()> {
+        move |keys| {
+            let mut found = keys
+                .iter()
+                .flat_map(|keys| keys.of(Some(name), Algorithm::EdDSA));
+            found.next().map(|_key| ())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_of_one_provider_age_without_those_of_another() {
+        let all = SigningKeys::new(2, LIFE, Clock::start());
+        all.replace(0, keys(&["a"]));
+        assert!(all.look(find("a")).is_some(), "the other is not waited for");
+        assert!(!all.are_there());
+        assert!(matches!(all.find(find("b")).await, Lookup::NoKeys));
+
+        all.replace(1, keys(&["b"]));
+        assert!(all.look(find("a")).is_some() && all.look(find("b")).is_some());
+        assert!(matches!(all.find(find("c")).await, Lookup::NoSuchKey));
+
+        advance(LIFE / 2).await;
+        all.replace(0, keys(&["a2"]));
+        assert!(all.look(find("a")).is_none() && all.look(find("a2")).is_some());
+        advance(LIFE / 2).await;
+        assert!(all.look(find("a2")).is_some());
+        assert!(all.look(find("b")).is_none(), "nobody fetched it since");
+        assert!(!all.are_there());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_wants_a_key_waits_for_the_provider_that_answers_last() {
+        let all = Arc::new(SigningKeys::new(2, LIFE, Clock::start()));
+        let mut wanted = all.wanted();
+        let providers = async {
+            wanted.changed().await.expect("it is wanted");
+            all.replace(0, keys(&["a"]));
+            sleep(Duration::from_millis(100)).await;
+            all.replace(1, keys(&["b"]));
+        };
+        let (found, ()) = join!(all.find(find("b")), providers);
+        assert!(matches!(found, Lookup::Found(())));
     }
 }

@@ -54,7 +54,7 @@ pub enum TokenFault {
     Issuer,
     /// The keys cannot be had.
     #[error(
-        "the identity provider's keys cannot be fetched, so no token can be checked; try again"
+        "the identity provider's keys cannot be fetched, so the token cannot be checked; try again"
     )]
     NoKeys,
     /// The user's address is of another domain.

@@ -1,6 +1,6 @@
 //! Whether a token holds: its signature, its times, whom it is for and of whom.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, Validation, decode, decode_header};
@@ -58,7 +58,7 @@ fn signed(
     token: &str,
     id: Option<&str>,
     algorithm: Algorithm,
-    keys: &KeySet,
+    keys: &[Arc<KeySet>],
 ) -> Option<Result<Map<String, Value>, TokenFault>> {
     // Times, audience and issuer are checked here, with a time that is an argument.
     let mut validation = Validation::new(algorithm);
@@ -66,7 +66,7 @@ fn signed(
     validation.validate_exp = false;
     validation.validate_aud = false;
     let mut result = None;
-    for key in keys.of(id, algorithm) {
+    for key in keys.iter().flat_map(|keys| keys.of(id, algorithm)) {
         match decode(token, key, &validation) {
             Ok(data) => return Some(Ok(data.claims)),
             Err(err) => {
@@ -87,13 +87,12 @@ fn check(
     now: UnixMs,
 ) -> Result<UnixMs, TokenFault> {
     let time = |name: &str| claims.get(name).and_then(Value::as_f64).map(unix_ms);
-    let leeway = millis(settings.leeway);
     let expires_at = time("exp").ok_or(TokenFault::Expired)?;
-    let expires_at = UnixMs(expires_at.saturating_add(leeway));
+    let expires_at = expires_at.after(settings.leeway);
     if expires_at <= now {
         return Err(TokenFault::Expired);
     }
-    if time("nbf").is_some_and(|from| from > now.0.saturating_add(leeway)) {
+    if time("nbf").is_some_and(|from| from > now.after(settings.leeway)) {
         return Err(TokenFault::NotYet);
     }
     if !settings.audiences.is_empty() {
@@ -126,16 +125,14 @@ pub(super) fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
     clippy::cast_sign_loss,
     reason = "a cast of a float stops at the ends of the range"
 )]
-fn unix_ms(seconds: f64) -> u64 {
-    (seconds * 1000.0) as u64
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+fn unix_ms(seconds: f64) -> UnixMs {
+    UnixMs((seconds * 1000.0) as u64)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;

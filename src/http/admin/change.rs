@@ -31,7 +31,7 @@ pub(super) async fn apply(
     done.map_err(refused)?;
     if touched.tenants {
         app.keys.forget_all();
-        app.shared.labels.forget_all();
+        app.shared.labels.expire_all();
     }
     for key in &touched.keys {
         app.keys.forget(key);

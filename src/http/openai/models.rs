@@ -76,9 +76,7 @@ pub(crate) fn visible(app: &App, identity: &Identity, healthy_only: bool) -> Vec
     let mut seen = HashSet::new();
     let mut models = Vec::new();
     let mut add = |id: &str, upstream_model: &str, deployment: &DeploymentConfig| {
-        // Who may use the group may use its aliases.
-        let allowed = identity.may_use_as(id, deployment) || identity.may_use(deployment);
-        if allowed && seen.insert(id.to_owned()) {
+        if identity.may_use_as(id, deployment) && seen.insert(id.to_owned()) {
             models.push(model(app, id, upstream_model, deployment));
         }
     };

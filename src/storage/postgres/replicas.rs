@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use trunkline_actors::clock::whole_millis;
 use trunkline_actors::ports::BoxFuture;
 
 use super::Postgres;
@@ -16,7 +17,7 @@ impl ReplicaStore for Postgres {
         replica: String,
         lease: Duration,
     ) -> BoxFuture<'_, Result<Vec<String>, StorageError>> {
-        let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        let lease = whole_millis(lease);
         Box::pin(
             self.connections
                 .write("count the replicas", move |transaction| {

@@ -18,8 +18,7 @@ use super::generate::{Response, secret};
 use super::owner::check_changes;
 use super::update::change_checked;
 use super::{FIELDS, KeyAnswer, find, mark, spent};
-use crate::auth::terms::period;
-use crate::auth::{Identity, key};
+use crate::auth::{Identity, expiry, key};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Manage};
 use crate::storage::{KeyRow, Write};
@@ -60,11 +59,7 @@ async fn regenerate(
     let grace = fields.text("grace_period")?.set();
     let grace = grace.filter(|text| !text.is_empty());
     let until = match grace {
-        Some(text) => {
-            let length = period("grace_period", &text)?.usual_length();
-            let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-            Some(UnixMs(now.0.saturating_add(length)))
-        }
+        Some(text) => Some(expiry("grace_period", &text, now)?),
         None => None,
     };
     change_checked(call, &reach, identity, fields, &mut row, "/key/regenerate").await?;

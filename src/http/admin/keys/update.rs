@@ -84,7 +84,7 @@ pub(super) fn change(fields: &Fields, row: &mut KeyRow) -> Result<(), ApiError> 
         .get("blocked", "true or false")?
         .apply_or_default(&mut row.blocked);
     let life = fields.text("duration")?;
-    life.try_map(|text| expiry(&text, now))?
+    life.try_map(|text| expiry("duration", &text, now))?
         .apply(&mut row.expires_at);
     terms::change(fields, &mut row.terms)?;
     change_metadata(fields, &mut row.metadata)?;
