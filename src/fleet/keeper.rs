@@ -157,7 +157,10 @@ impl Job {
         let told = self.fleet.cooldowns.to_tell();
         let beat = timeout(BEAT_WITHIN, beat::send(server, standing.id(), &told)).await;
         match beat {
-            Ok(Ok(beat)) => self.heard(server, beat),
+            Ok(Ok(beat)) => {
+                self.ship_what_was_charged_apart().await;
+                self.heard(server, beat);
+            }
             failed => {
                 self.fleet.cooldowns.not_told(told);
                 standing.set_together(false);
@@ -170,6 +173,21 @@ impl Job {
                     warn!(redis = server.shown(), replicas, reason; "the shared limits cannot be reached: this replica keeps its share of them");
                 }
             }
+        }
+    }
+
+    /// What was charged apart is on the books before this replica says that it is back: the others seed from there what an empty
+    /// server has forgotten.
+    async fn ship_what_was_charged_apart(&self) {
+        if self.fleet.standing.is_together() || self.ledger.status().consecutive_failures > 0 {
+            return;
+        }
+        // Bounded as a beat is: books that hang must not keep this replica apart. They are compared later all the same.
+        if !matches!(
+            timeout(BEAT_WITHIN, self.ledger.flush()).await,
+            Ok(Ok(()))
+        ) {
+            debug!("what was charged apart could not be shipped in time");
         }
     }
 
