@@ -31,7 +31,7 @@ pub(super) async fn run(lane: Arc<LaneState>, mut waiting: Receiver<Settlement>)
     loop {
         // What waited meanwhile is out of date: its costs are in the books by now.
         while let Ok(settlement) = waiting.try_recv() {
-            lane.gave_back(&settlement.question);
+            lane.dropped(&settlement);
         }
         let connected = async {
             let mut connection = lane.server.own().await.ok()?;
@@ -70,6 +70,10 @@ async fn serve(
                     .await;
                 if sent.is_ok() {
                     lane.told(&batch);
+                } else {
+                    for settlement in &batch {
+                        lane.unsure(&settlement.question);
+                    }
                 }
                 batch.clear();
                 sent.map(drop)
@@ -101,7 +105,11 @@ async fn renew(
                 .arg(held.amount.high)
                 .arg(held.amount.low);
         }
-        call.invoke_async::<u64>(connection).await?;
+        let renewed = call.invoke_async::<u64>(connection).await;
+        if let Err(err) = renewed {
+            state.not_told(some);
+            return Err(err);
+        }
     }
     Ok(())
 }
