@@ -5,7 +5,6 @@
 //! was away. The books have it a second later. So windows in use are read from there now and then, and raised to it. The reading
 //! comes first and a pause after it: whatever the books had by then has long been told to the server, and is not counted twice.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use actix_rt::task::JoinHandle;
 use log::{debug, info, warn};
 use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use trunkline_actors::clock::{Clock, Millis};
+use trunkline_actors::clock::Clock;
 use trunkline_actors::ids::DeploymentId;
 use trunkline_actors::ports::BudgetKey;
 use trunkline_actors::spend_ledger::LedgerHandle;
@@ -23,6 +22,7 @@ use trunkline_actors::spend_ledger::LedgerHandle;
 use super::Fleet;
 use super::beat::{self, Beat};
 use super::connect::Server;
+use super::heard::HeardOf;
 use super::seeds::raise;
 use super::wire::LEASE;
 use crate::storage::ReplicaStore;
@@ -31,9 +31,6 @@ use crate::storage::ReplicaStore;
 const BEAT: Duration = Duration::from_millis(500);
 /// How long a beat may take.
 const BEAT_WITHIN: Duration = Duration::from_secs(1);
-/// How long a replica that the server does not know any more is believed to be there: it may have forgotten everybody, and
-/// hears of them again with their next beats.
-const STILL_THERE: Duration = Duration::from_secs(5);
 /// From one beat in the database to the next, in beats: it counts only where no server does.
 const BEATS_OF_BOOKS: u32 = 10;
 /// How long the database may take for either; many times what it takes.
@@ -64,8 +61,7 @@ struct Job {
     watched: Watched,
     clock: Clock,
     beats: u32,
-    /// When each replica was last heard of. A server that forgot everything knows of nobody, but they are there.
-    heard_of: HashMap<String, Millis>,
+    heard_of: HeardOf,
     /// How it stands with the server was said.
     said: Option<bool>,
 }
@@ -90,7 +86,7 @@ impl Keeper {
             watched,
             clock,
             beats: 0,
-            heard_of: HashMap::new(),
+            heard_of: HeardOf::default(),
             said: None,
         };
         job.hear().await;
@@ -193,13 +189,9 @@ impl Job {
 
     fn heard(&mut self, server: &Server, beat: Beat) {
         let standing = &self.fleet.standing;
+        let was_apart = !standing.is_together();
         let now = self.clock.now();
-        for replica in beat.replicas {
-            self.heard_of.insert(replica, now);
-        }
-        self.heard_of
-            .retain(|_, heard_at| now.since(*heard_at) < STILL_THERE);
-        let replicas: Vec<String> = self.heard_of.keys().cloned().collect();
+        let replicas = self.heard_of.hear(beat.replicas, was_apart, now);
         let count = replicas.len();
         if standing.saw(replicas) {
             info!(replicas = count; "replicas that keep limits together");
