@@ -19,7 +19,15 @@ pub struct Touched(Mutex<HashMap<BudgetKey, State>>);
 #[derive(Debug)]
 struct State {
     asked_at: Millis,
-    compared_at: Millis,
+    /// `None`: it is to be compared as soon as possible.
+    compared_at: Option<Millis>,
+}
+
+impl State {
+    fn is_due(&self, every: Duration, now: Millis) -> bool {
+        self.compared_at
+            .is_none_or(|compared_at| now.since(compared_at) >= every)
+    }
 }
 
 // === impl Touched ===
@@ -34,7 +42,7 @@ impl Touched {
             // Whoever asks first has just read the books.
             let state = State {
                 asked_at: now,
-                compared_at: now,
+                compared_at: Some(now),
             };
             windows.insert(key.clone(), state);
         }
@@ -44,9 +52,9 @@ impl Touched {
     pub fn due(&self, every: Duration, most: usize, now: Millis) -> Vec<BudgetKey> {
         let mut windows = self.lock();
         windows.retain(|_, state| now.since(state.asked_at) < IN_USE);
-        let mut due: Vec<(Millis, BudgetKey)> = windows
+        let mut due: Vec<(Option<Millis>, BudgetKey)> = windows
             .iter()
-            .filter(|(_, state)| now.since(state.compared_at) >= every)
+            .filter(|(_, state)| state.is_due(every, now))
             .map(|(key, state)| (state.compared_at, key.clone()))
             .collect();
         due.sort_unstable();
@@ -54,7 +62,7 @@ impl Touched {
         let due: Vec<BudgetKey> = due.into_iter().map(|(_, key)| key).collect();
         for key in &due {
             if let Some(state) = windows.get_mut(key) {
-                state.compared_at = now;
+                state.compared_at = Some(now);
             }
         }
         due
@@ -63,7 +71,7 @@ impl Touched {
     /// All windows are due: what others did was not seen for a while.
     pub fn all_are_due(&self) {
         for state in self.lock().values_mut() {
-            state.compared_at = Millis::ZERO;
+            state.compared_at = None;
         }
     }
 
@@ -87,6 +95,16 @@ mod tests {
             generation: 0,
             window_start: UnixMs(0),
         }
+    }
+
+    #[test]
+    fn all_are_due_even_where_the_clock_has_just_been_started() {
+        let touched = Touched::default();
+        let every = Duration::from_secs(10);
+        touched.touch(&window("a"), Millis(10));
+        touched.all_are_due();
+        assert_eq!(touched.due(every, 9, Millis(500)), [window("a")]);
+        assert!(touched.due(every, 9, Millis(1_000)).is_empty());
     }
 
     #[test]
