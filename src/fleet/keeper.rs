@@ -16,6 +16,7 @@ use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use trunkline_actors::clock::Clock;
 use trunkline_actors::ids::DeploymentId;
+use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BudgetKey;
 use trunkline_actors::spend_ledger::LedgerHandle;
 
@@ -129,10 +130,7 @@ impl Job {
         loop {
             ticks.tick().await;
             self.hear().await;
-            // A database that hangs must not keep this replica from saying that it lives.
-            if timeout(BOOKS_WITHIN, self.compare()).await.is_err() {
-                debug!("budgets in use could not be compared with the books in time");
-            }
+            self.compare().await;
         }
     }
 
@@ -243,26 +241,45 @@ impl Job {
         }
         let due = self.fleet.touched.due(every, COMPARED, now);
         // While the journal cannot be shipped, the books say less than is known here; and a flush would only wait.
-        let ships = self.ledger.status().consecutive_failures == 0;
-        if due.is_empty() || !ships || self.ledger.flush().await.is_err() {
+        if due.is_empty() || self.ledger.status().consecutive_failures > 0 {
             return;
         }
         let mut spent = Vec::with_capacity(due.len());
+        // A database that hangs must not keep this replica from saying that it lives.
+        let read = timeout(BOOKS_WITHIN, self.read(due, &mut spent)).await;
+        if read.is_err() {
+            debug!("not all budgets in use could be compared with the books in time");
+        }
+        // What was read is told, whatever became of the rest: it counts as compared.
+        if let Some(server) = self.fleet.server.as_ref().filter(|_| together)
+            && !spent.is_empty()
+        {
+            sleep(SETTLED_WITHIN).await;
+            for some in spent.chunks(RAISED) {
+                let raised = timeout(BEAT_WITHIN, raise(server, some)).await;
+                // Nor must a server that hangs: the next beat finds out.
+                if !matches!(raised, Ok(true)) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reads what the books say of these, one after the other until one fails, which the ledger says.
+    ///
+    /// Cancel safety: what was read by then is in `spent`.
+    async fn read(&self, due: Vec<BudgetKey>, spent: &mut Vec<(BudgetKey, Usd)>) {
+        if self.ledger.flush().await.is_err() {
+            return;
+        }
         for key in due {
-            // A failing database is said by the ledger.
             let Ok(amount) = self.ledger.charged_in_books(key.clone()).await else {
-                return;
+                break;
             };
             if let Some(balance) = self.ledger.balance(&key) {
                 balance.learn(amount);
             }
             spent.push((key, amount));
-        }
-        if let Some(server) = self.fleet.server.as_ref().filter(|_| together) {
-            sleep(SETTLED_WITHIN).await;
-            for some in spent.chunks(RAISED) {
-                raise(server, some).await;
-            }
         }
     }
 
@@ -284,5 +301,109 @@ impl Job {
                 "the other replicas learn in some seconds from the database that this one has left"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use actix_rt::{Arbiter, System};
+    use trunkline_actors::clock::UnixMs;
+    use trunkline_actors::ids::{Subject, SubjectKind};
+    use trunkline_actors::ports::{
+        BoxFuture, BudgetName, Carry, JournalBatch, JournalError, JournalPosition, JournalReader,
+        SpendRecord, SpendStore, StoreError,
+    };
+    use trunkline_actors::spend_ledger::{self, LedgerSettings};
+
+    use super::*;
+    use crate::config::{RedisSettings, Secret};
+    use crate::servers::redis::Redis;
+
+    /// A journal without records, and books that can be read so many times.
+    struct Books(AtomicU32);
+
+    impl JournalReader for Books {
+        fn next_batch(&self, _max: usize) -> Result<JournalBatch, JournalError> {
+            Ok(JournalBatch::default())
+        }
+
+        fn release(&self, _up_to: JournalPosition) -> Result<(), JournalError> {
+            Ok(())
+        }
+    }
+
+    impl SpendStore for Books {
+        fn insert(&self, _rows: Vec<SpendRecord>) -> BoxFuture<'_, Result<u64, StoreError>> {
+            Box::pin(async { Ok(0) })
+        }
+
+        fn charged(&self, _key: BudgetKey) -> BoxFuture<'_, Result<Usd, StoreError>> {
+            Box::pin(async {
+                let left = &self.0;
+                let read = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                    left.checked_sub(1)
+                });
+                read.map(|_| Usd::from_pico(7))
+                    .map_err(|_| StoreError::Closed)
+            })
+        }
+
+        fn carry_over(&self, _: BudgetKey, _: Carry) -> BoxFuture<'_, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn begin_with(&self, _: BudgetKey, _: Usd) -> BoxFuture<'_, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[test]
+    fn what_was_read_of_the_books_is_told_although_the_rest_fails() {
+        let redis = Redis::start();
+        let settings = RedisSettings {
+            url: Secret::new(redis.url()),
+            shown: "redis://here".to_owned(),
+            namespace: "test".to_owned(),
+            deadline: Duration::from_millis(25),
+        };
+        System::new().block_on(async {
+            let (clock, books) = (Clock::start(), Arc::new(Books(AtomicU32::new(2))));
+            let ledger = spend_ledger::start(
+                &Arbiter::current(),
+                LedgerSettings::default(),
+                Arc::clone(&books) as _,
+                books,
+                clock,
+            );
+            let fleet = Fleet::new(Some(&settings), "one".to_owned(), &ledger, false).unwrap();
+            fleet.standing.set_together(true);
+            for name in ["a", "b", "c", "d"] {
+                let key = BudgetKey {
+                    subject: Subject::new(SubjectKind::Key, name),
+                    budget: BudgetName::default(),
+                    generation: 0,
+                    window_start: UnixMs(0),
+                };
+                fleet.touched.touch(&key, clock.now());
+            }
+            fleet.touched.all_are_due();
+            let job = Job {
+                fleet: Arc::new(fleet),
+                ledger,
+                members: None,
+                watched: Box::new(Vec::new),
+                clock,
+                beats: 0,
+                heard_of: HeardOf::default(),
+                said: None,
+            };
+            job.compare().await;
+        });
+
+        let windows = redis.command(&["KEYS", "{test}:w:*"]);
+        let windows = windows.lines().filter(|line| line.starts_with('{'));
+        assert_eq!(windows.count(), 2);
     }
 }
