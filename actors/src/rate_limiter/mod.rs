@@ -20,7 +20,7 @@ mod tests;
 mod window;
 
 pub use bucket::{Bucket, LimitType, Limits, Remaining};
-pub(crate) use bucket::{BucketState, BucketTake};
+pub(crate) use bucket::{BucketState, BucketTake, Short};
 pub use messages::{LimiterSnapshot, LimiterStatus};
 pub use window::{TakenIn, Window};
 
