@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis::{ScriptInvocation, Value};
 use trunkline_actors::ports::{SharedAsk, SharedRefusal, SharedUse};
-use trunkline_actors::rate_limiter::LimitType;
+use trunkline_actors::rate_limiter::{LimitType, PARALLEL_RETRY};
 
 use super::amount::Amount;
 use super::keys::Keys;
@@ -171,8 +171,7 @@ pub(super) fn answer(question: &Question, values: &[Value]) -> Option<Answer> {
             },
             used: count(2)?,
             retry_after: match at(1)? {
-                // A slot comes back when some request ends, which nobody knows.
-                0 => Duration::from_secs(1),
+                0 => PARALLEL_RETRY,
                 _ => Duration::from_millis(count(3)?),
             },
         }),

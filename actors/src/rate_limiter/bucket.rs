@@ -12,7 +12,7 @@ use crate::ids::Subject;
 use crate::ports::SharedUse;
 
 /// A parallel slot comes back when some request ends, which nobody knows: this is when to ask again.
-const PARALLEL_RETRY: Duration = Duration::from_secs(1);
+pub const PARALLEL_RETRY: Duration = Duration::from_secs(1);
 
 /// Limits of one subject; `None` is no limit, 0 admits nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
