@@ -195,11 +195,10 @@ fn taken(question: &Question, rest: &[i64]) -> Option<Answer> {
         })
     });
     let count = |number: Option<&i64>| u64::try_from(*number?).ok();
-    let used = used.chunks_exact(3).map(|three| {
+    let used = used.chunks_exact(2).map(|pair| {
         Some(SharedUse {
-            requests: count(three.first())?,
-            tokens: count(three.get(1))?,
-            parallel: count(three.last())?,
+            requests: count(pair.first())?,
+            tokens: count(pair.last())?,
         })
     });
     let (spent, used) = (

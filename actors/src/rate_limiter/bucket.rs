@@ -54,7 +54,7 @@ pub struct Remaining {
     pub requests: Option<u64>,
     /// Tokens left; `None` without a limit, 0 while in debt.
     pub tokens: Option<u64>,
-    /// Parallel slots left; `None` without a limit.
+    /// Parallel slots left beside those that this replica's requests hold; `None` without a limit.
     pub parallel: Option<u32>,
 }
 
