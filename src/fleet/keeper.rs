@@ -177,10 +177,7 @@ impl Job {
             return;
         }
         // Bounded as a beat is: books that hang must not keep this replica apart. They are compared later all the same.
-        if !matches!(
-            timeout(BEAT_WITHIN, self.ledger.flush()).await,
-            Ok(Ok(()))
-        ) {
+        if !matches!(timeout(BEAT_WITHIN, self.ledger.flush()).await, Ok(Ok(()))) {
             debug!("what was charged apart could not be shipped in time");
         }
     }
@@ -236,9 +233,7 @@ impl Job {
             COMPARE_OFTEN
         };
         let now = self.clock.now();
-        for key in (self.watched)() {
-            self.fleet.touched.touch(&key, now);
-        }
+        self.fleet.touched.touch_all(&(self.watched)(), now);
         let due = self.fleet.touched.due(every, COMPARED, now);
         // While the journal cannot be shipped, the books say less than is known here; and a flush would only wait.
         if due.is_empty() || self.ledger.status().consecutive_failures > 0 {
@@ -379,15 +374,13 @@ mod tests {
             );
             let fleet = Fleet::new(Some(&settings), "one".to_owned(), &ledger, false).unwrap();
             fleet.standing.set_together(true);
-            for name in ["a", "b", "c", "d"] {
-                let key = BudgetKey {
-                    subject: Subject::new(SubjectKind::Key, name),
-                    budget: BudgetName::default(),
-                    generation: 0,
-                    window_start: UnixMs(0),
-                };
-                fleet.touched.touch(&key, clock.now());
-            }
+            let windows = ["a", "b", "c", "d"].map(|name| BudgetKey {
+                subject: Subject::new(SubjectKind::Key, name),
+                budget: BudgetName::default(),
+                generation: 0,
+                window_start: UnixMs(0),
+            });
+            fleet.touched.touch_all(&windows, clock.now());
             fleet.touched.all_are_due();
             let job = Job {
                 fleet: Arc::new(fleet),

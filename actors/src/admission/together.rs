@@ -38,9 +38,8 @@ pub async fn admit_together(
     }
     let asked = Asked::of(buckets, balances);
     let now = clock.now();
-    for balance in &asked.balances {
-        fleet.touched.touch(balance.key(), now);
-    }
+    let windows = asked.balances.iter().map(|balance| balance.key());
+    fleet.touched.touch_all(windows, now);
     if let Some(limits) = &fleet.limits {
         match limits.take(asked.question(ask)).await {
             SharedAnswer::Taken(take) => {
