@@ -10,7 +10,7 @@ use deadpool_redis::redis::RedisError;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use log::debug;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::breaker::Called;
 use super::lane::LaneState;
@@ -38,10 +38,16 @@ pub(super) async fn run(lane: Arc<LaneState>, mut waiting: Receiver<Settlement>)
             renew(&lane, &mut connection).await.ok()?;
             Some(connection)
         };
+        let mut lived = Duration::ZERO;
         if let Some(connection) = connected.await {
+            let began = Instant::now();
             let number = lane.connected(connection.clone());
             serve(&lane, connection, number, &mut waiting).await;
-        } else {
+            lived = began.elapsed();
+        }
+        // A connection that lasted is made anew at once. A server that takes connections and fails what is asked on them would
+        // cost a connection for each request.
+        if lived < RECONNECT {
             sleep(RECONNECT).await;
         }
     }
