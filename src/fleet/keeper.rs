@@ -28,6 +28,9 @@ use super::seeds::raise;
 use super::wire::LEASE;
 use crate::storage::ReplicaStore;
 
+#[cfg(test)]
+mod tests;
+
 /// From one beat to the next. Others see a cooldown after at most one of ours and one of theirs.
 const BEAT: Duration = Duration::from_millis(500);
 /// How long a beat may take.
@@ -296,107 +299,5 @@ impl Job {
                 "the other replicas learn in some seconds from the database that this one has left"
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use actix_rt::{Arbiter, System};
-    use trunkline_actors::clock::UnixMs;
-    use trunkline_actors::ids::{Subject, SubjectKind};
-    use trunkline_actors::ports::{
-        BoxFuture, BudgetName, Carry, JournalBatch, JournalError, JournalPosition, JournalReader,
-        SpendRecord, SpendStore, StoreError,
-    };
-    use trunkline_actors::spend_ledger::{self, LedgerSettings};
-
-    use super::*;
-    use crate::config::{RedisSettings, Secret};
-    use crate::servers::redis::Redis;
-
-    /// A journal without records, and books that can be read so many times.
-    struct Books(AtomicU32);
-
-    impl JournalReader for Books {
-        fn next_batch(&self, _max: usize) -> Result<JournalBatch, JournalError> {
-            Ok(JournalBatch::default())
-        }
-
-        fn release(&self, _up_to: JournalPosition) -> Result<(), JournalError> {
-            Ok(())
-        }
-    }
-
-    impl SpendStore for Books {
-        fn insert(&self, _rows: Vec<SpendRecord>) -> BoxFuture<'_, Result<u64, StoreError>> {
-            Box::pin(async { Ok(0) })
-        }
-
-        fn charged(&self, _key: BudgetKey) -> BoxFuture<'_, Result<Usd, StoreError>> {
-            Box::pin(async {
-                let left = &self.0;
-                let read = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                    left.checked_sub(1)
-                });
-                read.map(|_| Usd::from_pico(7))
-                    .map_err(|_| StoreError::Closed)
-            })
-        }
-
-        fn carry_over(&self, _: BudgetKey, _: Carry) -> BoxFuture<'_, Result<(), StoreError>> {
-            Box::pin(async { Ok(()) })
-        }
-
-        fn begin_with(&self, _: BudgetKey, _: Usd) -> BoxFuture<'_, Result<(), StoreError>> {
-            Box::pin(async { Ok(()) })
-        }
-    }
-
-    #[test]
-    fn what_was_read_of_the_books_is_told_although_the_rest_fails() {
-        let redis = Redis::start();
-        let settings = RedisSettings {
-            url: Secret::new(redis.url()),
-            shown: "redis://here".to_owned(),
-            namespace: "test".to_owned(),
-            deadline: Duration::from_millis(25),
-        };
-        System::new().block_on(async {
-            let (clock, books) = (Clock::start(), Arc::new(Books(AtomicU32::new(2))));
-            let ledger = spend_ledger::start(
-                &Arbiter::current(),
-                LedgerSettings::default(),
-                Arc::clone(&books) as _,
-                books,
-                clock,
-            );
-            let fleet = Fleet::new(Some(&settings), "one".to_owned(), &ledger, false).unwrap();
-            fleet.standing.set_together(true);
-            let windows = ["a", "b", "c", "d"].map(|name| BudgetKey {
-                subject: Subject::new(SubjectKind::Key, name),
-                budget: BudgetName::default(),
-                generation: 0,
-                window_start: UnixMs(0),
-            });
-            fleet.touched.touch_all(&windows, clock.now());
-            fleet.touched.all_are_due();
-            let job = Job {
-                fleet: Arc::new(fleet),
-                ledger,
-                members: None,
-                watched: Box::new(Vec::new),
-                clock,
-                beats: 0,
-                heard_of: HeardOf::default(),
-                said: None,
-            };
-            job.compare().await;
-        });
-
-        let windows = redis.command(&["KEYS", "{test}:w:*"]);
-        let windows = windows.lines().filter(|line| line.starts_with('{'));
-        assert_eq!(windows.count(), 2);
     }
 }
