@@ -14,7 +14,7 @@ use actix_rt::task::JoinHandle;
 use log::{debug, info, warn};
 use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use trunkline_actors::clock::Clock;
+use trunkline_actors::clock::{Clock, Millis};
 use trunkline_actors::ids::DeploymentId;
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BudgetKey;
@@ -46,6 +46,8 @@ const COMPARE_OFTEN: Duration = Duration::from_secs(2);
 /// Budgets compared in one round, and raised in one call.
 const COMPARED: usize = 256;
 const RAISED: usize = 64;
+/// How long after a time apart the others have shipped what they charged: longer than a beat, and than a ledger's tick.
+const SHIPPED_WITHIN: Duration = Duration::from_millis(1500);
 /// Longer than any settlement takes to the server.
 const SETTLED_WITHIN: Duration = Duration::from_millis(250);
 
@@ -68,6 +70,8 @@ struct Job {
     heard_of: HeardOf,
     /// How it stands with the server was said.
     said: Option<bool>,
+    /// Since when the server answers again, until the books were read for it.
+    back_since: Option<Millis>,
 }
 
 // === impl Keeper ===
@@ -92,6 +96,7 @@ impl Keeper {
             beats: 0,
             heard_of: HeardOf::default(),
             said: None,
+            back_since: None,
         };
         job.hear().await;
         Self {
@@ -197,7 +202,12 @@ impl Job {
         standing.set_together(true);
         if self.said.replace(true) != Some(true) {
             info!(redis = server.shown(); "limits are kept together with all replicas");
-            // Whatever was charged meanwhile is in the books only.
+            self.back_since = Some(now);
+        }
+        // Whatever was charged meanwhile is in the books only, but the others may not have shipped it yet: read at once, the
+        // books would promise money that is spent, to this replica's share and to a server that has forgotten the window.
+        let is_back = |since| now.since(since) >= SHIPPED_WITHIN;
+        if self.back_since.take_if(|since| is_back(*since)).is_some() {
             self.fleet.touched.all_are_due();
         }
         for (deployment, left) in beat.cooldowns {

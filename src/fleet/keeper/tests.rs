@@ -90,6 +90,16 @@ fn job(redis: &Redis, books: &Arc<Books>) -> Job {
         beats: 0,
         heard_of: HeardOf::default(),
         said: None,
+        back_since: None,
+    }
+}
+
+fn window(name: &str) -> BudgetKey {
+    BudgetKey {
+        subject: Subject::new(SubjectKind::Key, name),
+        budget: BudgetName::default(),
+        generation: 0,
+        window_start: UnixMs(0),
     }
 }
 
@@ -113,18 +123,34 @@ fn what_was_charged_apart_is_on_the_books_when_a_replica_says_that_it_is_back() 
 }
 
 #[test]
+fn after_a_time_apart_the_books_are_read_when_the_others_have_shipped() {
+    let (redis, books) = (Redis::start(), Arc::new(Books::default()));
+    System::new().block_on(async {
+        let mut job = job(&redis, &books);
+        job.fleet.touched.touch_all([&window("a")], job.clock.now());
+        let mut waited = Duration::ZERO;
+        loop {
+            job.hear().await;
+            let due = job.fleet.touched.due(COMPARE_EVERY, 9, job.clock.now());
+            if !due.is_empty() {
+                break;
+            }
+            assert!(waited < COMPARE_EVERY / 2, "they are never read");
+            sleep(BEAT).await;
+            waited += BEAT;
+        }
+        assert!(waited >= Duration::from_secs(1), "{waited:?}");
+    });
+}
+
+#[test]
 fn what_was_read_of_the_books_is_told_although_the_rest_fails() {
     let (redis, books) = (Redis::start(), Arc::new(Books::default()));
     books.readings.store(2, Ordering::Relaxed);
     System::new().block_on(async {
         let job = job(&redis, &books);
         job.fleet.standing.set_together(true);
-        let windows = ["a", "b", "c", "d"].map(|name| BudgetKey {
-            subject: Subject::new(SubjectKind::Key, name),
-            budget: BudgetName::default(),
-            generation: 0,
-            window_start: UnixMs(0),
-        });
+        let windows = ["a", "b", "c", "d"].map(window);
         job.fleet.touched.touch_all(&windows, job.clock.now());
         job.fleet.touched.all_are_due();
 
