@@ -1,4 +1,4 @@
-//! The end of a request: usage → cost → journal → permit → metrics, exactly once, whatever happens.
+//! The end of a request: usage → cost → permit → journal → metrics, exactly once, whatever happens.
 //!
 //! A [`Settlement`] is made with the `started` record, before the first attempt, and lives as long as the request. It is
 //! settled by [`complete`](Settlement::complete), [`broke_off`](Settlement::broke_off) or [`fail`](Settlement::fail);
@@ -334,6 +334,13 @@ impl Settlement {
         if let Some(priced) = &priced {
             priced.note_on(record);
         }
+        // Before the record is written: from then on it may be shipped, and who reads the books in between would add the cost to
+        // figures that have it already. A death in between is one before both: nobody but this thread tells others of it.
+        open.permit.settle(Actual {
+            tokens: usage.total_tokens(),
+            // An unknown price charges nothing: a budget cannot be kept for it, which the config check says.
+            cost: Some(cost.unwrap_or(Usd::ZERO)),
+        });
         let written = self.write(record, priced.as_deref());
         if let (Some(transcripts), Some(draft)) = (&self.shared.transcripts, open.transcript.take())
         {
@@ -367,11 +374,6 @@ impl Settlement {
             Some(target) => target.metrics.finished(&finished),
             None => self.shared.metrics.group("other").finished(&finished),
         }
-        open.permit.settle(Actual {
-            tokens: usage.total_tokens(),
-            // An unknown price charges nothing: a budget cannot be kept for it, which the config check says.
-            cost: Some(cost.unwrap_or(Usd::ZERO)),
-        });
         written.map(|()| {
             Some(Settled {
                 cost: breakdown,

@@ -59,6 +59,8 @@ fn read(
         Ok(values) => values,
         Err(err) => {
             debug!(err:% = err; "the shared limits did not answer");
+            // A server that was only slow has taken it all the same, and nobody will give that back.
+            lane.unsure(question);
             lane.called(number, Called::Broken);
             return unknown;
         }
@@ -81,6 +83,7 @@ fn read(
         Some(Answer::Unseeded(places)) => Outcome::Unseeded(places),
         None => {
             warn!("the shared limits gave an answer that cannot be read");
+            lane.unsure(question);
             unknown
         }
     }

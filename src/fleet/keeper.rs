@@ -5,7 +5,6 @@
 //! was away. The books have it a second later. So windows in use are read from there now and then, and raised to it. The reading
 //! comes first and a pause after it: whatever the books had by then has long been told to the server, and is not counted twice.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,23 +16,25 @@ use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use trunkline_actors::clock::{Clock, Millis};
 use trunkline_actors::ids::DeploymentId;
+use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BudgetKey;
 use trunkline_actors::spend_ledger::LedgerHandle;
 
 use super::Fleet;
 use super::beat::{self, Beat};
 use super::connect::Server;
+use super::heard::HeardOf;
 use super::seeds::raise;
 use super::wire::LEASE;
 use crate::storage::ReplicaStore;
+
+#[cfg(test)]
+mod tests;
 
 /// From one beat to the next. Others see a cooldown after at most one of ours and one of theirs.
 const BEAT: Duration = Duration::from_millis(500);
 /// How long a beat may take.
 const BEAT_WITHIN: Duration = Duration::from_secs(1);
-/// How long a replica that the server does not know any more is believed to be there: it may have forgotten everybody, and
-/// hears of them again with their next beats.
-const STILL_THERE: Duration = Duration::from_secs(5);
 /// From one beat in the database to the next, in beats: it counts only where no server does.
 const BEATS_OF_BOOKS: u32 = 10;
 /// How long the database may take for either; many times what it takes.
@@ -45,6 +46,8 @@ const COMPARE_OFTEN: Duration = Duration::from_secs(2);
 /// Budgets compared in one round, and raised in one call.
 const COMPARED: usize = 256;
 const RAISED: usize = 64;
+/// How long after a time apart the others have shipped what they charged: longer than a beat, and than a ledger's tick.
+const SHIPPED_WITHIN: Duration = Duration::from_millis(1500);
 /// Longer than any settlement takes to the server.
 const SETTLED_WITHIN: Duration = Duration::from_millis(250);
 
@@ -64,10 +67,11 @@ struct Job {
     watched: Watched,
     clock: Clock,
     beats: u32,
-    /// When each replica was last heard of. A server that forgot everything knows of nobody, but they are there.
-    heard_of: HashMap<String, Millis>,
+    heard_of: HeardOf,
     /// How it stands with the server was said.
     said: Option<bool>,
+    /// Since when the server answers again, until the books were read for it.
+    back_since: Option<Millis>,
 }
 
 // === impl Keeper ===
@@ -90,8 +94,9 @@ impl Keeper {
             watched,
             clock,
             beats: 0,
-            heard_of: HashMap::new(),
+            heard_of: HeardOf::default(),
             said: None,
+            back_since: None,
         };
         job.hear().await;
         Self {
@@ -133,10 +138,7 @@ impl Job {
         loop {
             ticks.tick().await;
             self.hear().await;
-            // A database that hangs must not keep this replica from saying that it lives.
-            if timeout(BOOKS_WITHIN, self.compare()).await.is_err() {
-                debug!("budgets in use could not be compared with the books in time");
-            }
+            self.compare().await;
         }
     }
 
@@ -157,7 +159,10 @@ impl Job {
         let told = self.fleet.cooldowns.to_tell();
         let beat = timeout(BEAT_WITHIN, beat::send(server, standing.id(), &told)).await;
         match beat {
-            Ok(Ok(beat)) => self.heard(server, beat),
+            Ok(Ok(beat)) => {
+                self.ship_what_was_charged_apart().await;
+                self.heard(server, beat);
+            }
             failed => {
                 self.fleet.cooldowns.not_told(told);
                 standing.set_together(false);
@@ -173,15 +178,23 @@ impl Job {
         }
     }
 
+    /// What was charged apart is on the books before this replica says that it is back: the others seed from there what an empty
+    /// server has forgotten.
+    async fn ship_what_was_charged_apart(&self) {
+        if self.fleet.standing.is_together() || self.ledger.status().consecutive_failures > 0 {
+            return;
+        }
+        // Bounded as a beat is: books that hang must not keep this replica apart. They are compared later all the same.
+        if !matches!(timeout(BEAT_WITHIN, self.ledger.flush()).await, Ok(Ok(()))) {
+            debug!("what was charged apart could not be shipped in time");
+        }
+    }
+
     fn heard(&mut self, server: &Server, beat: Beat) {
         let standing = &self.fleet.standing;
+        let was_apart = !standing.is_together();
         let now = self.clock.now();
-        for replica in beat.replicas {
-            self.heard_of.insert(replica, now);
-        }
-        self.heard_of
-            .retain(|_, heard_at| now.since(*heard_at) < STILL_THERE);
-        let replicas: Vec<String> = self.heard_of.keys().cloned().collect();
+        let replicas = self.heard_of.hear(beat.replicas, was_apart, now);
         let count = replicas.len();
         if standing.saw(replicas) {
             info!(replicas = count; "replicas that keep limits together");
@@ -189,7 +202,12 @@ impl Job {
         standing.set_together(true);
         if self.said.replace(true) != Some(true) {
             info!(redis = server.shown(); "limits are kept together with all replicas");
-            // Whatever was charged meanwhile is in the books only.
+            self.back_since = Some(now);
+        }
+        // Whatever was charged meanwhile is in the books only, but the others may not have shipped it yet: read at once, the
+        // books would promise money that is spent, to this replica's share and to a server that has forgotten the window.
+        let is_back = |since| now.since(since) >= SHIPPED_WITHIN;
+        if self.back_since.take_if(|since| is_back(*since)).is_some() {
             self.fleet.touched.all_are_due();
         }
         for (deployment, left) in beat.cooldowns {
@@ -228,31 +246,48 @@ impl Job {
             COMPARE_OFTEN
         };
         let now = self.clock.now();
-        for key in (self.watched)() {
-            self.fleet.touched.touch(&key, now);
-        }
+        self.fleet.touched.touch_all(&(self.watched)(), now);
         let due = self.fleet.touched.due(every, COMPARED, now);
         // While the journal cannot be shipped, the books say less than is known here; and a flush would only wait.
-        let ships = self.ledger.status().consecutive_failures == 0;
-        if due.is_empty() || !ships || self.ledger.flush().await.is_err() {
+        if due.is_empty() || self.ledger.status().consecutive_failures > 0 {
             return;
         }
         let mut spent = Vec::with_capacity(due.len());
+        // A database that hangs must not keep this replica from saying that it lives.
+        let read = timeout(BOOKS_WITHIN, self.read(due, &mut spent)).await;
+        if read.is_err() {
+            debug!("not all budgets in use could be compared with the books in time");
+        }
+        // What was read is told, whatever became of the rest: it counts as compared.
+        if let Some(server) = self.fleet.server.as_ref().filter(|_| together)
+            && !spent.is_empty()
+        {
+            sleep(SETTLED_WITHIN).await;
+            for some in spent.chunks(RAISED) {
+                let raised = timeout(BEAT_WITHIN, raise(server, some)).await;
+                // Nor must a server that hangs: the next beat finds out.
+                if !matches!(raised, Ok(true)) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reads what the books say of these, one after the other until one fails, which the ledger says.
+    ///
+    /// Cancel safety: what was read by then is in `spent`.
+    async fn read(&self, due: Vec<BudgetKey>, spent: &mut Vec<(BudgetKey, Usd)>) {
+        if self.ledger.flush().await.is_err() {
+            return;
+        }
         for key in due {
-            // A failing database is said by the ledger.
             let Ok(amount) = self.ledger.charged_in_books(key.clone()).await else {
-                return;
+                break;
             };
             if let Some(balance) = self.ledger.balance(&key) {
                 balance.learn(amount);
             }
             spent.push((key, amount));
-        }
-        if let Some(server) = self.fleet.server.as_ref().filter(|_| together) {
-            sleep(SETTLED_WITHIN).await;
-            for some in spent.chunks(RAISED) {
-                raise(server, some).await;
-            }
         }
     }
 

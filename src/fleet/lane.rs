@@ -58,6 +58,8 @@ struct Link {
 pub(super) struct Held {
     pub(super) count: u64,
     pub(super) amount: Amount,
+    /// The server may have it otherwise: only a renewal that replaces what is there makes it right.
+    is_unsure: bool,
 }
 
 /// A call that may still take something.
@@ -174,6 +176,14 @@ impl LaneState {
         }
     }
 
+    /// What the server has of this may not be what is held: nobody knows what it did. It is renewed until it is right.
+    pub(super) fn unsure(&self, question: &Question) {
+        let mut held = self.held();
+        for (lanes, _) in question.holdings() {
+            held.entry(lanes.to_owned()).or_default().is_unsure = true;
+        }
+    }
+
     /// The server is being told that this is over, or will learn it with the next renewal.
     pub(super) fn gave_back(&self, question: &Question) {
         let mut held = self.held();
@@ -190,7 +200,7 @@ impl LaneState {
         let mut held = self.held();
         for settlement in batch {
             for (lanes, _) in settlement.question.holdings() {
-                if held.get(lanes).is_some_and(|held| held.count == 0) {
+                if held.get(lanes).is_some_and(Held::is_settled) {
                     held.remove(lanes);
                 }
             }
@@ -202,21 +212,39 @@ impl LaneState {
         self.held().keys().cloned().collect()
     }
 
-    /// What is held there at this moment; what is no more is forgotten if it is `telling` the server now.
+    /// What is held there at this moment; it is sure if it is `telling` the server now, and forgotten if it is nothing.
     pub(super) fn held_at(&self, lanes: &str, telling: bool) -> Held {
         let mut held = self.held();
-        let now = held.get(lanes).copied().unwrap_or_default();
-        if telling && now.count == 0 {
+        let Some(known) = held.get_mut(lanes) else {
+            return Held::default();
+        };
+        known.is_unsure &= !telling;
+        let now = *known;
+        if telling && now.is_settled() {
             held.remove(lanes);
         }
         now
     }
 
+    /// A renewal of these may not have come there.
+    pub(super) fn not_told(&self, renewed: &[String]) {
+        let mut held = self.held();
+        for lanes in renewed {
+            held.entry(lanes.clone()).or_default().is_unsure = true;
+        }
+    }
+
     /// Has the server told in a moment. Without a connection the lease and the books say it.
     pub(super) fn settle(&self, settlement: Settlement) {
         if let Err(err) = self.outbox.try_send(settlement) {
-            self.gave_back(&err.into_inner().question);
+            self.dropped(&err.into_inner());
         }
+    }
+
+    /// The server is not told that this is over.
+    pub(super) fn dropped(&self, settlement: &Settlement) {
+        self.gave_back(&settlement.question);
+        self.unsure(&settlement.question);
     }
 
     fn link(&self) -> MutexGuard<'_, Link> {
@@ -226,6 +254,15 @@ impl LaneState {
 
     fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// Nothing is held, and the server has nothing of it either.
+    fn is_settled(&self) -> bool {
+        self.count == 0 && !self.is_unsure
     }
 }
 

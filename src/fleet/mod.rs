@@ -18,6 +18,7 @@ mod breaker;
 mod call;
 mod connect;
 mod cooldowns;
+mod heard;
 mod keeper;
 mod keys;
 mod lane;

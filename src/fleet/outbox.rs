@@ -10,7 +10,7 @@ use deadpool_redis::redis::RedisError;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use log::debug;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::breaker::Called;
 use super::lane::LaneState;
@@ -31,17 +31,23 @@ pub(super) async fn run(lane: Arc<LaneState>, mut waiting: Receiver<Settlement>)
     loop {
         // What waited meanwhile is out of date: its costs are in the books by now.
         while let Ok(settlement) = waiting.try_recv() {
-            lane.gave_back(&settlement.question);
+            lane.dropped(&settlement);
         }
         let connected = async {
             let mut connection = lane.server.own().await.ok()?;
             renew(&lane, &mut connection).await.ok()?;
             Some(connection)
         };
+        let mut lived = Duration::ZERO;
         if let Some(connection) = connected.await {
+            let began = Instant::now();
             let number = lane.connected(connection.clone());
             serve(&lane, connection, number, &mut waiting).await;
-        } else {
+            lived = began.elapsed();
+        }
+        // A connection that lasted is made anew at once. A server that takes connections and fails what is asked on them would
+        // cost a connection for each request.
+        if lived < RECONNECT {
             sleep(RECONNECT).await;
         }
     }
@@ -70,6 +76,10 @@ async fn serve(
                     .await;
                 if sent.is_ok() {
                     lane.told(&batch);
+                } else {
+                    for settlement in &batch {
+                        lane.unsure(&settlement.question);
+                    }
                 }
                 batch.clear();
                 sent.map(drop)
@@ -101,7 +111,11 @@ async fn renew(
                 .arg(held.amount.high)
                 .arg(held.amount.low);
         }
-        call.invoke_async::<u64>(connection).await?;
+        let renewed = call.invoke_async::<u64>(connection).await;
+        if let Err(err) = renewed {
+            state.not_told(some);
+            return Err(err);
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_redis::redis::{ScriptInvocation, Value};
 use trunkline_actors::clock::whole_millis;
 use trunkline_actors::ports::{SharedAsk, SharedRefusal, SharedUse};
-use trunkline_actors::rate_limiter::LimitType;
+use trunkline_actors::rate_limiter::{LimitType, PARALLEL_RETRY};
 
 use super::amount::Amount;
 use super::keys::Keys;
@@ -172,8 +172,7 @@ pub(super) fn answer(question: &Question, values: &[Value]) -> Option<Answer> {
             },
             used: count(2)?,
             retry_after: match at(1)? {
-                // A slot comes back when some request ends, which nobody knows.
-                0 => Duration::from_secs(1),
+                0 => PARALLEL_RETRY,
                 _ => Duration::from_millis(count(3)?),
             },
         }),
@@ -197,11 +196,10 @@ fn taken(question: &Question, rest: &[i64]) -> Option<Answer> {
         })
     });
     let count = |number: Option<&i64>| u64::try_from(*number?).ok();
-    let used = used.chunks_exact(3).map(|three| {
+    let used = used.chunks_exact(2).map(|pair| {
         Some(SharedUse {
-            requests: count(three.first())?,
-            tokens: count(three.get(1))?,
-            parallel: count(three.last())?,
+            requests: count(pair.first())?,
+            tokens: count(pair.last())?,
         })
     });
     let (spent, used) = (

@@ -22,7 +22,7 @@ use crate::clock::{Clock, Millis};
 use crate::ids::Subject;
 use crate::money::Usd;
 use crate::ports::{BudgetName, SharedReceipt};
-use crate::rate_limiter::{Bucket, BucketTake, LimitType, Remaining};
+use crate::rate_limiter::{Bucket, BucketTake, LimitType, Remaining, Short};
 use crate::spend_ledger::{Balance, Hold, NoMoney};
 
 mod locks;
@@ -197,13 +197,10 @@ pub fn admit(
 fn refusal(entry: &Entry<'_>, guard: &mut Guard<'_>, ask: Ask, now: Millis) -> Option<Refusal> {
     let subject = || entry.target.subject().clone();
     match guard {
-        Guard::Bucket(state) => state.check(ask.tokens, now).map(|short| Refusal::Rate {
-            subject: subject(),
-            limit_type: short.limit_type,
-            limit: short.limit,
-            remaining: short.remaining,
-            retry_after: short.retry_after,
-        }),
+        Guard::Bucket(state) => {
+            let short = state.check(ask.tokens, now);
+            short.map(|short| Refusal::rate(subject(), &short))
+        }
         Guard::Balance(state) => state.check(ask.hold).map(|why| match why {
             NoMoney::Exceeded { spent, limit } => Refusal::BudgetExceeded {
                 subject: subject(),
@@ -211,11 +208,29 @@ fn refusal(entry: &Entry<'_>, guard: &mut Guard<'_>, ask: Ask, now: Millis) -> O
                 spent,
                 limit,
             },
-            NoMoney::Held => Refusal::BudgetHeld {
-                subject: subject(),
-                retry_after: HELD_RETRY,
-            },
+            NoMoney::Held => Refusal::held(subject()),
         }),
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    fn rate(subject: Subject, short: &Short) -> Self {
+        Self::Rate {
+            subject,
+            limit_type: short.limit_type,
+            limit: short.limit,
+            remaining: short.remaining,
+            retry_after: short.retry_after,
+        }
+    }
+
+    fn held(subject: Subject) -> Self {
+        Self::BudgetHeld {
+            subject,
+            retry_after: HELD_RETRY,
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Ask, HELD_RETRY, NoMoney, Permit, Refusal, Reserved, admit};
+use super::{Ask, Permit, Refusal, Reserved, admit};
 use crate::clock::Clock;
 use crate::fleet::{FleetHandle, Keeping};
 use crate::ids::Subject;
@@ -38,9 +38,8 @@ pub async fn admit_together(
     }
     let asked = Asked::of(buckets, balances);
     let now = clock.now();
-    for balance in &asked.balances {
-        fleet.touched.touch(balance.key(), now);
-    }
+    let windows = asked.balances.iter().map(|balance| balance.key());
+    fleet.touched.touch_all(windows, now);
     if let Some(limits) = &fleet.limits {
         match limits.take(asked.question(ask)).await {
             SharedAnswer::Taken(take) => {
@@ -131,11 +130,11 @@ impl<'a> Asked<'a> {
                         limit: balance.snapshot().limit,
                     }
                 }
-                None => held(Subject::global()),
+                None => Refusal::held(Subject::global()),
             },
             SharedRefusal::Held { budget } => {
                 let balance = self.balances.get(budget);
-                held(balance.map_or_else(Subject::global, |it| it.key().subject.clone()))
+                Refusal::held(balance.map_or_else(Subject::global, |it| it.key().subject.clone()))
             }
             SharedRefusal::Limit {
                 subject,
@@ -162,7 +161,7 @@ impl<'a> Asked<'a> {
                         retry_after,
                     }
                 }
-                None => held(Subject::global()),
+                None => Refusal::held(Subject::global()),
             },
         }
     }
@@ -171,37 +170,17 @@ impl<'a> Asked<'a> {
     fn beyond_share(&self, ask: Ask, clock: Clock, fleet: &FleetHandle) -> Option<Refusal> {
         let share = fleet.standing.share();
         let now = clock.now();
-        let budgets = self.balances.iter().find_map(|balance| {
-            let why = balance.lock().check_share(ask.hold, share)?;
-            Some(match why {
-                NoMoney::Held => held(balance.key().subject.clone()),
-                NoMoney::Exceeded { spent, limit } => Refusal::BudgetExceeded {
-                    subject: balance.key().subject.clone(),
-                    budget: balance.key().budget.clone(),
-                    spent,
-                    limit,
-                },
-            })
-        });
-        budgets.or_else(|| {
-            self.buckets.iter().find_map(|bucket| {
-                let short = bucket.lock().check_share(ask.tokens, share, now)?;
-                Some(Refusal::Rate {
-                    subject: bucket.subject().clone(),
-                    limit_type: short.limit_type,
-                    limit: short.limit,
-                    remaining: short.remaining,
-                    retry_after: short.retry_after,
-                })
-            })
+        let no_money = self
+            .balances
+            .iter()
+            .find(|balance| !balance.lock().share_admits(ask.hold, share));
+        if let Some(balance) = no_money {
+            return Some(Refusal::held(balance.key().subject.clone()));
+        }
+        self.buckets.iter().find_map(|bucket| {
+            let short = bucket.lock().check_share(ask.tokens, share, now)?;
+            Some(Refusal::rate(bucket.subject().clone(), &short))
         })
-    }
-}
-
-fn held(subject: Subject) -> Refusal {
-    Refusal::BudgetHeld {
-        subject,
-        retry_after: HELD_RETRY,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::ids::Subject;
 use crate::ports::SharedUse;
 
 /// A parallel slot comes back when some request ends, which nobody knows: this is when to ask again.
-const PARALLEL_RETRY: Duration = Duration::from_secs(1);
+pub const PARALLEL_RETRY: Duration = Duration::from_secs(1);
 
 /// Limits of one subject; `None` is no limit, 0 admits nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct Remaining {
     pub requests: Option<u64>,
     /// Tokens left; `None` without a limit, 0 while in debt.
     pub tokens: Option<u64>,
-    /// Parallel slots left; `None` without a limit.
+    /// Parallel slots left beside those that this replica's requests hold; `None` without a limit.
     pub parallel: Option<u32>,
 }
 

@@ -19,8 +19,8 @@ mod messages;
 mod tests;
 mod window;
 
-pub use bucket::{Bucket, LimitType, Limits, Remaining};
-pub(crate) use bucket::{BucketState, BucketTake};
+pub use bucket::{Bucket, LimitType, Limits, PARALLEL_RETRY, Remaining};
+pub(crate) use bucket::{BucketState, BucketTake, Short};
 pub use messages::{LimiterSnapshot, LimiterStatus};
 pub use window::{TakenIn, Window};
 

@@ -154,16 +154,16 @@ impl BalanceState {
     }
 
     /// Whether one replica's share of what was left when the replicas last knew of each other admits a hold that was just taken.
-    /// An amount that is larger than any share is served by one of them, while it holds nothing else.
-    pub(crate) fn check_share(&self, amount: Usd, share: Share) -> Option<NoMoney> {
+    /// An amount that is larger than any share is served by one of them, while it holds nothing else. Whether the others have
+    /// spent theirs is not known: where it does not admit, money is held, and not spent.
+    pub(crate) fn share_admits(&self, amount: Usd, share: Share) -> bool {
         let left = (self.limit - self.known).max(Usd::ZERO);
         let part = share.of_money(left);
         let since = self.spent - self.known;
         let is_only = self.live_holds <= 1;
         let fits = since + self.held <= part;
         let first = is_only && since < part && (amount <= part || share.is_elected());
-        // Whether the others have spent theirs is not known: refused for now, not as spent.
-        (!fits && !first).then_some(NoMoney::Held)
+        fits || first
     }
 
     pub(crate) fn hold(&mut self, amount: Usd) -> Hold {

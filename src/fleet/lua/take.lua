@@ -4,9 +4,9 @@
 -- ARGV: time ('' for the server's), lane, lease in ms, tokens, hold (high, low), number of budgets; for each budget its limit
 -- (high, low); for each subject its rpm, tpm and parallel requests ('' for no limit).
 --
--- Answers {0, time, spent (high, low) of each budget, requests, tokens and slots taken of each subject}, or what stands
--- against it: {1, budget, spent}, {2, budget} for money that is held, {3, subject, 0 slots | 1 requests | 2 tokens, taken,
--- ms to wait}, {4, budgets that are not seeded}. Budgets and subjects are counted from 1.
+-- Answers {0, time, spent (high, low) of each budget, requests and tokens taken of each subject}, or what stands against it:
+-- {1, budget, spent}, {2, budget} for money that is held, {3, subject, 0 slots | 1 requests | 2 tokens, taken, ms to wait},
+-- {4, budgets that are not seeded}. Budgets and subjects are counted from 1.
 
 local given = clock(ARGV[1])
 local lane = ARGV[2]
@@ -57,14 +57,13 @@ for n = 1, subjects do
   local key, lanes = KEYS[2 * (budgets + n) - 1], KEYS[2 * (budgets + n)]
   local at = 7 + 2 * budgets + 3 * n
   local rpm, tpm, most = tonumber(ARGV[at - 2]), tonumber(ARGV[at - 1]), tonumber(ARGV[at])
-  local taken = { 0, 0, 0 }
+  local taken = { 0, 0 }
   if most then
-    taken[3] = held_by_all(lanes, lane, given)
-    if taken[3] >= most then
-      return {3, n, 0, taken[3], 0}
+    local count = held_by_all(lanes, lane, given)
+    if count >= most then
+      return {3, n, 0, count, 0}
     end
     slots[#slots + 1] = lanes
-    taken[3] = taken[3] + 1
   end
   for which, asked in ipairs({ { 'r', rpm, 1 }, { 't', tpm, tokens } }) do
     local name, limit, units = asked[1], asked[2], asked[3]
@@ -79,7 +78,7 @@ for n = 1, subjects do
       taken[which] = ring.used + units
     end
   end
-  for which = 1, 3 do
+  for which = 1, 2 do
     answer[#answer + 1] = taken[which]
   end
 end

@@ -1,0 +1,163 @@
+//! The job's rounds against a server, and books that do as they are told.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use actix_rt::{Arbiter, System};
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{ModelGroup, RequestId, Subject, SubjectKind};
+use trunkline_actors::ports::{
+    BoxFuture, BudgetName, Carry, JournalBatch, JournalError, JournalPosition, JournalReader,
+    SpendRecord, SpendStore, StartedRecord, StoreError,
+};
+use trunkline_actors::spend_ledger::{self, LedgerSettings};
+
+use super::*;
+use crate::config::{RedisSettings, Secret};
+use crate::servers::redis::Redis;
+
+/// A journal, and books that can be read so many times.
+#[derive(Default)]
+struct Books {
+    journal: Mutex<Vec<SpendRecord>>,
+    booked: AtomicUsize,
+    readings: AtomicU32,
+}
+
+impl JournalReader for Books {
+    fn next_batch(&self, _max: usize) -> Result<JournalBatch, JournalError> {
+        Ok(JournalBatch {
+            records: self.journal.lock().unwrap().clone(),
+            ..JournalBatch::default()
+        })
+    }
+
+    fn release(&self, _up_to: JournalPosition) -> Result<(), JournalError> {
+        self.journal.lock().unwrap().clear();
+        Ok(())
+    }
+}
+
+impl SpendStore for Books {
+    fn insert(&self, rows: Vec<SpendRecord>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.booked.fetch_add(rows.len(), Ordering::Relaxed);
+        Box::pin(async { Ok(0) })
+    }
+
+    fn charged(&self, _key: BudgetKey) -> BoxFuture<'_, Result<Usd, StoreError>> {
+        let (order, readings) = (Ordering::Relaxed, &self.readings);
+        let read = readings.fetch_update(order, order, |left| left.checked_sub(1));
+        let read = read.map(|_left| Usd::from_pico(7));
+        Box::pin(async move { read.map_err(|_none_left| StoreError::Closed) })
+    }
+
+    fn carry_over(&self, _: BudgetKey, _: Carry) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn begin_with(&self, _: BudgetKey, _: Usd) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A job that was never run, on this thread.
+fn job(redis: &Redis, books: &Arc<Books>) -> Job {
+    let settings = RedisSettings {
+        url: Secret::new(redis.url()),
+        shown: "redis://here".to_owned(),
+        namespace: "test".to_owned(),
+        deadline: Duration::from_millis(25),
+    };
+    let clock = Clock::start();
+    let ledger = spend_ledger::start(
+        &Arbiter::current(),
+        LedgerSettings {
+            // Ships when it is asked to.
+            flush_interval: Duration::from_hours(1),
+            ..LedgerSettings::default()
+        },
+        Arc::clone(books) as _,
+        Arc::clone(books) as _,
+        clock,
+    );
+    let fleet = Fleet::new(Some(&settings), "one".to_owned(), &ledger, false);
+    Job {
+        fleet: Arc::new(fleet.unwrap()),
+        ledger,
+        members: None,
+        watched: Box::new(Vec::new),
+        clock,
+        beats: 0,
+        heard_of: HeardOf::default(),
+        said: None,
+        back_since: None,
+    }
+}
+
+fn window(name: &str) -> BudgetKey {
+    BudgetKey {
+        subject: Subject::new(SubjectKind::Key, name),
+        budget: BudgetName::default(),
+        generation: 0,
+        window_start: UnixMs(0),
+    }
+}
+
+#[test]
+fn what_was_charged_apart_is_on_the_books_when_a_replica_says_that_it_is_back() {
+    let (redis, books) = (Redis::start(), Arc::new(Books::default()));
+    System::new().block_on(async {
+        let mut job = job(&redis, &books);
+        // What the ledger ships when it starts is behind.
+        job.ledger.flush().await.unwrap();
+        let id = RequestId::generate(1, 0);
+        let started = StartedRecord::new(id, ModelGroup::from("m"), "acompletion");
+        let record = SpendRecord::of(started);
+        books.journal.lock().unwrap().push(record);
+
+        job.hear().await;
+
+        assert!(job.fleet.standing.is_together());
+        assert_eq!(books.booked.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn after_a_time_apart_the_books_are_read_when_the_others_have_shipped() {
+    let (redis, books) = (Redis::start(), Arc::new(Books::default()));
+    System::new().block_on(async {
+        let mut job = job(&redis, &books);
+        job.fleet.touched.touch_all([&window("a")], job.clock.now());
+        let mut waited = Duration::ZERO;
+        loop {
+            job.hear().await;
+            let due = job.fleet.touched.due(COMPARE_EVERY, 9, job.clock.now());
+            if !due.is_empty() {
+                break;
+            }
+            assert!(waited < COMPARE_EVERY / 2, "they are never read");
+            sleep(BEAT).await;
+            waited += BEAT;
+        }
+        assert!(waited >= Duration::from_secs(1), "{waited:?}");
+    });
+}
+
+#[test]
+fn what_was_read_of_the_books_is_told_although_the_rest_fails() {
+    let (redis, books) = (Redis::start(), Arc::new(Books::default()));
+    books.readings.store(2, Ordering::Relaxed);
+    System::new().block_on(async {
+        let job = job(&redis, &books);
+        job.fleet.standing.set_together(true);
+        let windows = ["a", "b", "c", "d"].map(window);
+        job.fleet.touched.touch_all(&windows, job.clock.now());
+        job.fleet.touched.all_are_due();
+
+        job.compare().await;
+    });
+
+    let windows = redis.command(&["KEYS", "{test}:w:*"]);
+    let windows = windows.lines().filter(|line| line.starts_with('{'));
+    assert_eq!(windows.count(), 2);
+}
