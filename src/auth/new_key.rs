@@ -8,7 +8,7 @@ use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 use super::key;
 use super::terms::{self, TermsError};
 use crate::config::Secret;
-use crate::storage::{KeyRow, TenantRow, Terms, Write};
+use crate::storage::{AsRead, KeyRow, TenantRow, Terms, Write};
 
 /// What was asked for. Absent means unlimited.
 #[derive(Debug, Default)]
@@ -94,6 +94,7 @@ impl NewKey {
             created_at: now,
             created_by: self.created_by,
             updated_at: now,
+            as_read: AsRead::default(),
         };
         Ok(MadeKey { secret, row })
     }

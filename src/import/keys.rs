@@ -10,7 +10,7 @@ use super::terms;
 use super::{Context, Mapped, Refused, Remark};
 use crate::auth::key_rules::{ALIASES, ALLOWED_ROUTES, KEY_TYPE};
 use crate::auth::{key, terms as checks};
-use crate::storage::{ImportedRow, KeyRow};
+use crate::storage::{AsRead, ImportedRow, KeyRow};
 
 /// Columns that are kept as they are, as rules of the key.
 const RULES: &[&str] = &[ALIASES, ALLOWED_ROUTES, KEY_TYPE];
@@ -95,6 +95,7 @@ pub(super) fn map(row: &SourceRow<'_>, context: &Context<'_>) -> Result<Mapped, 
         created_at: created,
         created_by: row.text("created_by")?,
         updated_at: updated,
+        as_read: AsRead::default(),
     };
     Ok(Mapped {
         row: ImportedRow::Key(Box::new(row)),

@@ -20,8 +20,8 @@ use crate::dispatch;
 use crate::fleet::Fleet;
 use crate::journal::{FsyncPolicy, Journal, JournalOptions};
 use crate::storage::{
-    self, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind, TenantRow,
-    Terms, Write,
+    self, AsRead, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind,
+    TenantRow, Terms, Write,
 };
 
 /// Opens the database that the config names.
@@ -165,7 +165,9 @@ pub(super) async fn declare_users(config: &Config, store: &Store) -> Result<(), 
                 since: Some(stored.created_at),
                 ..stored.terms.clone()
             };
+            // The file's word counts, whatever another replica that starts now makes of it.
             let row = TenantRow {
+                as_read: AsRead::default(),
                 email: user.email.clone(),
                 role: Some(user.role.clone()),
                 models: user.models.clone(),

@@ -24,6 +24,47 @@ pub struct ChangedBy {
     pub key: Option<String>,
 }
 
+/// How a stored row stood when it was read, by when it had been changed last: two changes within a millisecond are not told
+/// apart. Who stores the row again means what was read, and must not undo what was changed since. A row that was made and not
+/// read knows of nothing, and wins.
+///
+/// It is no part of what a row says: any two are equal.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AsRead(Option<UnixMs>);
+
+// === impl AsRead ===
+
+impl AsRead {
+    pub(super) fn at(updated_at: UnixMs) -> Self {
+        Self(Some(updated_at))
+    }
+
+    /// # Errors
+    /// [`StorageError::Changed`] for a row that is not what was read any more.
+    pub(super) fn check(
+        self,
+        updated_at: UnixMs,
+        what: &'static str,
+        id: &str,
+    ) -> Result<(), StorageError> {
+        if self.0.is_none_or(|read| read == updated_at) {
+            return Ok(());
+        }
+        Err(StorageError::Changed {
+            what,
+            id: id.to_owned(),
+        })
+    }
+}
+
+impl PartialEq for AsRead {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for AsRead {}
+
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
@@ -105,7 +146,8 @@ pub trait ChangeStore: Send + Sync {
     ///
     /// # Errors
     /// [`StorageError::AlreadyExists`] for a new one whose id or alias is taken, [`StorageError::Missing`] for a key that is
-    /// not there to be changed, and for a team, organisation or budget that is named and not there, [`StorageError::InUse`] for a budget that somebody has; [`StorageError::OutOfRange`]; the
+    /// not there to be changed, and for a team, organisation or budget that is named and not there, [`StorageError::InUse`] for a budget that somebody has; [`StorageError::Changed`] for a key or tenant that somebody
+    /// else changed after it was read; [`StorageError::OutOfRange`]; the
     /// database's.
     fn apply(&self, by: ChangedBy, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StorageError>>;
 }

@@ -91,6 +91,14 @@ pub enum StorageError {
         /// Its id.
         id: String,
     },
+    /// Somebody changed it after it was read.
+    #[error("{what} `{id}` was changed meanwhile")]
+    Changed {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
     /// Others rely on it.
     #[error("{what} `{id}` is in use")]
     InUse {

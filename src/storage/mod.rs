@@ -37,7 +37,7 @@ use trunkline_actors::ports::{BoxFuture, SpendStore};
 
 pub use self::audit::{Difference, LedgerAudit, RowSpan, SumsAudit};
 pub use self::change_log::{Chain, ChangeFilter, ChangeHead, ChangeLog, ChangeRecord};
-pub use self::changes::{ChangeStore, ChangedBy, Write};
+pub use self::changes::{AsRead, ChangeStore, ChangedBy, Write};
 pub use self::error::StorageError;
 pub use self::import::{Arrival, Arrivals, ImportStore, ImportedRow, Outcome, Taken};
 pub use self::lists::{KeyFilter, KeyPage, KeyScope, TenantFilter, TenantPage, TenantScope};
@@ -136,6 +136,8 @@ pub struct KeyRow {
     pub created_by: Option<String>,
     /// When it was last changed.
     pub updated_at: UnixMs,
+    /// How it stood when it was read.
+    pub as_read: AsRead,
 }
 
 /// A key that was found by a secret.

@@ -9,7 +9,7 @@ use trunkline_actors::ids::{OrganisationId, Subject, SubjectKind, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BoxFuture;
 
-use super::{StorageError, TenantFilter, TenantPage};
+use super::{AsRead, StorageError, TenantFilter, TenantPage};
 
 /// What putting a row that is stored already changes: all but who made it, and when. Both dialects say it alike.
 pub(super) const REPLACE: &str = "DO UPDATE SET alias = excluded.alias, email = excluded.email, role = excluded.role, \
@@ -73,6 +73,8 @@ pub struct TenantRow {
     pub created_by: Option<String>,
     /// When it was last changed.
     pub updated_at: UnixMs,
+    /// How it stood when it was read.
+    pub as_read: AsRead,
 }
 
 /// What somebody may spend, and how fast. Absent is no limit.
@@ -268,6 +270,7 @@ impl TenantRow {
             created_at: now,
             created_by: None,
             updated_at: now,
+            as_read: AsRead::default(),
         }
     }
 

@@ -8,7 +8,7 @@ use super::caller::Named;
 use super::{TokenCaller, TokenFault};
 use crate::auth::error::AuthError;
 use crate::auth::key_rules::ALLOWED_ROUTES;
-use crate::storage::{ChangedBy, KeyRow, Store, TenantKind, TenantRow, Terms, Write};
+use crate::storage::{AsRead, ChangedBy, KeyRow, Store, TenantKind, TenantRow, Terms, Write};
 
 /// Who makes users, in the log of changes.
 const MAKER: &str = "identity provider";
@@ -54,6 +54,7 @@ pub(in crate::auth) async fn row(
         created_at: now,
         created_by: None,
         updated_at: now,
+        as_read: AsRead::default(),
     })
 }
 

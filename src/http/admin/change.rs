@@ -91,6 +91,11 @@ fn refused(err: StorageError) -> ApiError {
             format!("There is no {what} '{id}'. Make it with POST /{what}/new first."),
         )
         .param(id_field(what)),
+        StorageError::Changed { what, id } => ApiError::new(
+            Code::BadRequest,
+            format!("The {what} '{id}' was changed by somebody else during this call. Repeat it."),
+        )
+        .status(StatusCode::CONFLICT),
         StorageError::InUse { what, id } => ApiError::new(
             Code::BadRequest,
             format!(

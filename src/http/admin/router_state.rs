@@ -16,7 +16,7 @@ use actix_web::HttpResponse;
 use jiff::Timestamp;
 use serde::Serialize;
 use trunkline_actors::board::{BreakerState, Row};
-use trunkline_actors::clock::{Millis, UnixMs};
+use trunkline_actors::clock::{Millis, UnixMs, whole_millis};
 use trunkline_actors::deployment::{DeploymentHandle, FailureKind};
 
 use crate::config::DeploymentConfig;
@@ -114,7 +114,7 @@ fn shown<'a>(
     now: Millis,
 ) -> Deployment<'a> {
     let row = handle.row();
-    let left = |until: Millis| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX);
+    let left = |until: Millis| whole_millis(until.since(now));
     let (state, cooldown_remaining_ms, probing) = match row.state(now) {
         BreakerState::Closed => ("closed", None, false),
         BreakerState::Open { until } => ("open", Some(left(until)), false),

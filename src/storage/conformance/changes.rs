@@ -392,3 +392,53 @@ pub(super) async fn every_change_is_in_the_log_in_order(store: &Store) {
     let numbers: Vec<u64> = page.unwrap().iter().map(|line| line.seq).collect();
     assert_eq!(numbers, [7, 6, 5]);
 }
+
+pub(super) async fn what_others_changed_meanwhile_is_not_undone(store: &Store) {
+    insert_key(store, key("k", None)).await.unwrap();
+    let of_team = || tenant(TenantKind::Tag, "x");
+    insert_tenant(store, of_team()).await.unwrap();
+    let read = store.keys.by_id(KeyId::from("k")).await.unwrap().unwrap();
+    let tag = store.tenants.by_id(TenantKind::Tag, "x".to_owned());
+    let tag = tag.await.unwrap().unwrap();
+
+    let later = UnixMs(read.updated_at.0 + 5);
+    let blocked = KeyRow {
+        blocked: true,
+        updated_at: later,
+        ..read.clone()
+    };
+    let blocked_tag = TenantRow {
+        blocked: true,
+        updated_at: later,
+        ..tag.clone()
+    };
+    let writes = vec![
+        Write::UpdateKey(Box::new(blocked.clone())),
+        Write::PutTenant(Box::new(blocked_tag)),
+    ];
+    apply(store, writes).await.unwrap();
+
+    let renamed = KeyRow {
+        alias: Some("mine".to_owned()),
+        updated_at: UnixMs(later.0 + 1),
+        ..read
+    };
+    let rotated = Write::RotateKey {
+        row: Box::new(renamed.clone()),
+        secret: KeyId::from("secret-2"),
+        until: None,
+    };
+    for write in [
+        Write::UpdateKey(Box::new(renamed)),
+        rotated,
+        Write::PutTenant(Box::new(tag)),
+    ] {
+        let refused = apply(store, vec![write]).await;
+        assert!(
+            matches!(refused, Err(StorageError::Changed { .. })),
+            "{refused:?}"
+        );
+    }
+    let kept = store.keys.by_id(KeyId::from("k")).await.unwrap();
+    assert_eq!(kept, Some(blocked));
+}

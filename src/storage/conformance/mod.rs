@@ -22,7 +22,7 @@ use super::import::conformance as imports;
 use super::reports::conformance as reports;
 use super::transcripts::conformance as transcripts;
 use super::{
-    ChangedBy, KeyRow, ModelBudget, ModelLimits, StorageError, Store, TemporaryIncrease,
+    AsRead, ChangedBy, KeyRow, ModelBudget, ModelLimits, StorageError, Store, TemporaryIncrease,
     TenantKind, TenantRow, Terms, WindowBudget, Write,
 };
 
@@ -67,6 +67,7 @@ macro_rules! all_cases {
                 memberships_are_found_by_user,
                 lists_hold_what_fits_every_filter,
                 changes_are_made_together_or_not_at_all,
+                what_others_changed_meanwhile_is_not_undone,
                 a_key_is_found_by_its_secrets_alone,
                 a_budget_that_is_in_use_stays,
                 who_is_named_must_be_there,
@@ -265,6 +266,7 @@ pub(super) fn key(id: &str, alias: Option<&str>) -> KeyRow {
         created_at: UnixMs(NOON - 1),
         created_by: None,
         updated_at: UnixMs(NOON),
+        as_read: AsRead::default(),
     }
 }
 

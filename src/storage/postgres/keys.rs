@@ -16,7 +16,7 @@ use super::spend_reports::rows_exactly;
 use crate::storage::books::integer;
 use crate::storage::changes::REPLACE_KEY;
 use crate::storage::reports::statement::{Dialect, Statement};
-use crate::storage::{FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError};
+use crate::storage::{AsRead, FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError};
 
 const COLUMNS: &str = "id, key_name, alias, user_id, team_id, organization_id, budget_id, models, max_budget, rpm_limit, \
      tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, created_by, updated_at";
@@ -219,5 +219,6 @@ fn read(row: &Row) -> Result<KeyRow, tokio_postgres::Error> {
         created_at: time(row, "created_at")?,
         created_by: row.try_get("created_by")?,
         updated_at: time(row, "updated_at")?,
+        as_read: AsRead::at(time(row, "updated_at")?),
     })
 }

@@ -16,7 +16,9 @@ use crate::storage::books::integer;
 use crate::storage::reports::statement::Dialect;
 use crate::storage::tenants::MOST_MEMBERSHIPS;
 use crate::storage::tenants::REPLACE;
-use crate::storage::{StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore};
+use crate::storage::{
+    AsRead, StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore,
+};
 
 const COLUMNS: &str = "kind, id, alias, email, role, organization_id, budget_id, blocked, models, max_budget, rpm_limit, \
      tpm_limit, max_parallel, terms, settings, created_at, created_by, updated_at";
@@ -206,5 +208,6 @@ fn read(kind: TenantKind, row: &Row) -> Result<TenantRow, tokio_postgres::Error>
         created_at: time(row, "created_at")?,
         created_by: row.try_get("created_by")?,
         updated_at: time(row, "updated_at")?,
+        as_read: AsRead::at(time(row, "updated_at")?),
     })
 }

@@ -122,12 +122,16 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
         }
         Write::UpdateKey(row) => {
             let before = existing(transaction, &row.id)?;
+            row.as_read
+                .check(before.updated_at, "virtual key", row.id.as_str())?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row)))?;
             keys::put(transaction, row)?;
             Change::of_key(Some(&before), Some(row))
         }
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id)?;
+            row.as_read
+                .check(before.updated_at, "virtual key", row.id.as_str())?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row)))?;
             check_unused(transaction, secret, &row.id)?;
             keys::put(transaction, row)?;
@@ -155,6 +159,10 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
             .flatten(),
         Write::PutTenant(row) => {
             let before = tenants::by_id(transaction, row.kind, &row.id)?;
+            if let Some(before) = &before {
+                row.as_read
+                    .check(before.updated_at, row.kind.as_str(), &row.id)?;
+            }
             let known = before.as_ref().map(of_tenant);
             check_named(transaction, new_ones(known, of_tenant(row)))?;
             tenants::put(transaction, row)?;

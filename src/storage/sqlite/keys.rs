@@ -13,7 +13,7 @@ use super::spend_reports::values;
 use crate::storage::books::integer;
 use crate::storage::changes::REPLACE_KEY;
 use crate::storage::reports::statement::{Dialect, Statement};
-use crate::storage::{FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError};
+use crate::storage::{AsRead, FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError};
 
 const TABLE: &str = "virtual_keys";
 
@@ -183,5 +183,6 @@ fn read(row: &Row<'_>) -> Result<KeyRow, WorkError> {
         created_at: time(row, "created_at")?,
         created_by: row.get("created_by")?,
         updated_at: time(row, "updated_at")?,
+        as_read: AsRead::at(time(row, "updated_at")?),
     })
 }

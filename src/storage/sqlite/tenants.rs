@@ -12,7 +12,9 @@ use super::spend_reports::values;
 use crate::storage::books::integer;
 use crate::storage::reports::statement::Dialect;
 use crate::storage::tenants::{MOST_MEMBERSHIPS, REPLACE};
-use crate::storage::{StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore};
+use crate::storage::{
+    AsRead, StorageError, TenantFilter, TenantKind, TenantPage, TenantRow, TenantStore,
+};
 
 const TABLE: &str = "tenants";
 
@@ -193,5 +195,6 @@ fn read(kind: TenantKind, row: &Row<'_>) -> Result<TenantRow, WorkError> {
         created_at: time(row, "created_at")?,
         created_by: row.get("created_by")?,
         updated_at: time(row, "updated_at")?,
+        as_read: AsRead::at(time(row, "updated_at")?),
     })
 }
