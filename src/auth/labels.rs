@@ -49,6 +49,8 @@ pub struct LabelTable {
     clock: Clock,
     freshness: Freshness,
     global: Option<Arc<Budget>>,
+    /// The gateway itself, if it has limits.
+    global_limits: Option<(Subject, Limits)>,
     end_users: Labels,
     tags: Labels,
     outage: Outage,
@@ -75,16 +77,22 @@ struct Known {
 // === impl LabelTable ===
 
 impl LabelTable {
-    /// An empty table. Reads what was spent of the gateway's own budget.
+    /// An empty table. Reads what was spent of the gateway's own budget; `limits` are those of the gateway.
     ///
     /// # Errors
     /// If the books do not say.
-    pub async fn new(reader: PayerReader, ttl: Duration, clock: Clock) -> Result<Self, AuthError> {
+    pub async fn new(
+        reader: PayerReader,
+        limits: Limits,
+        ttl: Duration,
+        clock: Clock,
+    ) -> Result<Self, AuthError> {
         let rules = reader.rules();
         Ok(Self {
             end_users: Labels::new(TenantKind::EndUser, rules.has_customer_budget()),
             tags: Labels::new(TenantKind::Tag, !rules.tags.is_empty()),
             global: reader.global().await?,
+            global_limits: (limits != Limits::default()).then(|| (Subject::global(), limits)),
             outage: Outage::saying(
                 "customers and tags that are not known have no budget: the database does not tell it",
                 DATABASE_IS_BACK,
@@ -96,7 +104,8 @@ impl LabelTable {
     }
 
     /// Whom a request asks: the caller, the customer and the tags that it names, and the gateway. `models` are the names of what it
-    /// asks for. The master key is charged for nothing (contract `auth-budgets-limits` §2).
+    /// asks for. The master key is charged for nothing (contract `auth-budgets-limits` §2), and counts as everybody does towards
+    /// the gateway's limits: these are about what the gateway is to bear.
     ///
     /// # Errors
     /// [`AuthError::EndUserBlocked`].
@@ -108,6 +117,7 @@ impl LabelTable {
         models: &[&str],
     ) -> Result<Asked, AuthError> {
         let mut asked = Asked::default();
+        asked.limits.extend(self.global_limits.clone());
         if matches!(identity, Identity::Master) {
             return Ok(asked);
         }

@@ -182,7 +182,7 @@ pub enum RoutingHint {
     LoadBalance,
 }
 
-/// One user of `user_config`. Its budget counts for its keys; its models and limits are kept, and not acted on yet.
+/// One user of `user_config`. What it may spend, use and ask counts for all its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserConfig {
     /// Not empty; unique in the file.
@@ -254,11 +254,11 @@ pub struct GeneralSettings {
     pub allow_mock_testing: bool,
     /// `fail_closed_rate_limit_enforcement`: 503 while the shared limits cannot be reached. Default false.
     pub fail_closed_limits: bool,
-    /// Requests a minute of all callers; not acted on yet.
+    /// Requests a minute of all callers together.
     pub global_max_rpm: Option<u64>,
-    /// Tokens a minute of all callers; not acted on yet.
+    /// Tokens a minute of all callers together.
     pub global_max_tpm: Option<u64>,
-    /// Requests of all callers at the same time; not acted on yet.
+    /// Requests of all callers at the same time.
     pub global_max_parallel_requests: Option<u32>,
     /// How long rows of the books are kept, a day at least. Default: for ever.
     pub spend_retention: Option<Duration>,

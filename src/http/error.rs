@@ -540,6 +540,14 @@ fn over_own_budget(subject: &Subject, budget: &BudgetName, spent: Usd, limit: Us
     }
 }
 
+/// `team: red`; of the gateway there is one.
+fn named(subject: &Subject) -> String {
+    match subject.kind {
+        SubjectKind::Global => subject.kind.to_string(),
+        _ => subject.to_string(),
+    }
+}
+
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -552,8 +560,8 @@ impl From<Refusal> for ApiError {
             } => Self::new(
                 Code::RateLimited,
                 format!(
-                    "Rate limit exceeded for {}: {}. Limit type: {limit_type}. Current limit: {limit}, Remaining: {remaining}.",
-                    subject.kind, subject.id
+                    "Rate limit exceeded for {}. Limit type: {limit_type}. Current limit: {limit}, Remaining: {remaining}.",
+                    named(&subject)
                 ),
             )
             .header(

@@ -46,7 +46,8 @@ use crate::transcripts::{Queue, Transcripts, Writer};
 use self::listen::{StopSignals, addresses, any_origin};
 pub(crate) use self::parts::pool_settings;
 use self::parts::{
-    declare_users, join_fleet, key_header, open_journal, signing_keys, start_supervisor, workers,
+    declare_users, global_limits, join_fleet, key_header, open_journal, signing_keys,
+    start_supervisor, workers,
 };
 pub use self::parts::{open_store, schema_version};
 
@@ -125,7 +126,12 @@ impl Process {
             BudgetRules::of(&config.budgets),
             config.general.max_parallel_requests,
         );
-        let labels = LabelTable::new(payers.clone(), config.general.user_api_key_cache_ttl, clock);
+        let labels = LabelTable::new(
+            payers.clone(),
+            global_limits(&config),
+            config.general.user_api_key_cache_ttl,
+            clock,
+        );
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let kept = config.transcripts;
         let (transcripts, queue) = kept

@@ -11,6 +11,7 @@ use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::ids::{RequestId, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{CooldownExchange, NoReplicas};
+use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::{self, SupervisorHandle, SupervisorSettings};
 
@@ -100,6 +101,16 @@ pub(super) fn key_header(config: &Config) -> Result<Option<HeaderName>, anyhow::
     name.map(HeaderName::try_from)
         .transpose()
         .context("litellm_key_header_name is no header name")
+}
+
+/// What all callers together may ask for.
+pub(super) fn global_limits(config: &Config) -> Limits {
+    let general = &config.general;
+    Limits {
+        rpm: general.global_max_rpm,
+        tpm: general.global_max_tpm,
+        max_parallel: general.global_max_parallel_requests,
+    }
 }
 
 /// Where the keys of the identity provider will be, if there is one.

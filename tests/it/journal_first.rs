@@ -29,7 +29,7 @@ use trunkline_actors::ports::{
     BoxFuture, BudgetKey, Carry, JournalBatch, JournalError, JournalPosition, JournalReader,
     JournalWriter, SpendRecord, SpendStatus, SpendStore, StartedRecord, StoreError,
 };
-use trunkline_actors::rate_limiter::{self, LimiterSettings};
+use trunkline_actors::rate_limiter::{self, LimiterSettings, Limits};
 use trunkline_actors::spend_ledger::{self, Caps, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
 use trunkline_wire::request::{Endpoint, RequestPeek};
@@ -180,7 +180,13 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         BudgetRules::of(&config.budgets),
         None,
     );
-    let labels = LabelTable::new(payers, config.general.user_api_key_cache_ttl, clock).await;
+    let labels = LabelTable::new(
+        payers,
+        Limits::default(),
+        config.general.user_api_key_cache_ttl,
+        clock,
+    )
+    .await;
     let shared = Shared {
         labels: labels.expect("no budget needs the books"),
         targets: Targets::build(&config, &prices, &metrics).expect("the targets are good"),

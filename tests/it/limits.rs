@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::keys::generate_key;
-use crate::support::config::ConfigText;
+use crate::support::config::{ConfigText, MASTER_KEY};
 use crate::support::gateway::{
     Gateway, Home, chat_request, chat_request_body, start, stream_request,
 };
@@ -94,6 +94,42 @@ fn requests_at_the_same_time_do_not_slip_past_the_limit() {
         "{statuses:?}"
     );
     assert_eq!(upstream.request_count(), 5);
+}
+
+#[test]
+fn the_gateways_own_limits_count_all_callers_together() {
+    let gate = Gate::closed();
+    let upstream = Upstream::always(Reply::chat("hi").after(&gate));
+    let config = ConfigText::one("m", &upstream)
+        .with_master_key()
+        .general("global_max_rpm: 4")
+        .general("global_max_tpm: 1000000")
+        .general("global_max_parallel_requests: 2");
+    let (_home, gateway) = start(&config);
+    let (ann, ben) = (
+        generate_key(&gateway, &json!({})),
+        generate_key(&gateway, &json!({})),
+    );
+    let ask = |key: &str| gateway.begin(&chat_request("m").bearer(key));
+
+    let running = [ask(&ann), ask(&ben)];
+    upstream.wait_for_requests(2);
+    let refused = ask(MASTER_KEY).answer();
+    assert_rate_limited(&refused, "max_parallel_requests", 2);
+    let message = refused.json()["error"]["message"].clone();
+    assert!(
+        message.as_str().expect("a text").contains("for global. "),
+        "{message}"
+    );
+    gate.open();
+    for request in running {
+        request.answer().assert_status(200);
+    }
+    for key in [MASTER_KEY, &ann] {
+        eventually("a slot is free", &200, || ask(key).answer().status);
+    }
+    assert_rate_limited(&ask(&ben).answer(), "requests", 4);
+    assert_eq!(upstream.request_count(), 4);
 }
 
 #[test]

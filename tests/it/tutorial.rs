@@ -3,8 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::gateway::Home;
+use serde_json::json;
+
+use crate::keys::generate_key;
+use crate::support::config::{ConfigText, Deployment};
+use crate::support::gateway::{Home, chat_request};
+use crate::support::reply::Reply;
 use crate::support::servers::postgres::{DATABASE_PASSWORD, Postgres};
+use crate::support::upstream::Upstream;
 
 #[test]
 fn every_block_of_the_tutorial_starts_the_gateway() {
@@ -55,4 +61,32 @@ fn every_block_of_the_tutorial_starts_the_gateway() {
         assert_eq!(readiness.status, 200, "{name}: {}", readiness.text());
         gateway.stop();
     }
+}
+
+#[test]
+fn what_the_file_says_of_a_user_holds_for_its_keys() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let models = ConfigText::one("m", &upstream)
+        .deployment(Deployment::of("other", &upstream))
+        .with_master_key()
+        .text();
+    // Each answer costs 0.000025 USD.
+    let users = "user_config:
+- {user_id: basic, user_email: b@example.com, user_role: app_user, models: [m], rpm_limit: 2, tpm_limit: 100000}
+- {user_id: poor, models: [m], max_budget: 0.00003, budget_duration: 30d}
+";
+    let home = Home::with_text(&format!("{models}{users}"));
+    let gateway = home.start();
+    let key = |user: &str| generate_key(&gateway, &json!({"user_id": user}));
+    let ask = |key: &str, model: &str| gateway.send(&chat_request(model).bearer(key));
+
+    let (one, two) = (key("basic"), key("basic"));
+    ask(&one, "other").assert_error(403, "user_model_access_denied");
+    ask(&one, "m").assert_status(200);
+    ask(&two, "m").assert_status(200);
+    ask(&one, "m").assert_error(429, "throttling_error");
+    let poor = key("poor");
+    ask(&poor, "m").assert_status(200);
+    ask(&poor, "m").assert_status(200);
+    ask(&poor, "m").assert_error(422, "budget_exceeded");
 }

@@ -68,22 +68,19 @@ pub(super) const GENERAL: Section = Section {
             "`INFO`",
             "`ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE`; `LITELLM_LOG` wins",
         ),
-        planned(
-            Limits,
+        on(
             "global_max_rpm",
             PerMinute,
             "",
-            "requests of all callers together",
+            "requests of all callers together, the master key too: a 429 beyond it",
         ),
-        planned(
-            Limits,
+        on(
             "global_max_tpm",
             PerMinute,
             "",
             "tokens of all callers together",
         ),
-        planned(
-            Limits,
+        on(
             "global_max_parallel_requests",
             Whole,
             "",

@@ -1,6 +1,6 @@
 //! The sections that only the tutorial's dialect has.
 
-use super::Area::{Access, Budgets, Caching, Limits, Observability};
+use super::Area::{Caching, Observability};
 use super::Kind::{Any, Number, PerMinute, Secret, Span, Text, Texts, Usd, Whole};
 use super::{Others, Section, on, planned};
 
@@ -21,35 +21,21 @@ pub(super) const USERS: Section = Section {
             "`internal_user`",
             "`app_user` and unknown words mean `internal_user`",
         ),
-        planned(
-            Access,
+        on(
             "models",
             Texts,
             "all",
             "models that the user's keys may use",
         ),
-        planned(
-            Budgets,
-            "max_budget",
-            Usd,
-            "",
-            "budget of all the user's keys",
-        ),
-        planned(Budgets, "budget_duration", Span, "", "its period"),
-        planned(
-            Limits,
+        on("max_budget", Usd, "", "budget of all the user's keys"),
+        on("budget_duration", Span, "", "its period"),
+        on(
             "rpm_limit",
             PerMinute,
             "",
             "requests of all the user's keys",
         ),
-        planned(
-            Limits,
-            "tpm_limit",
-            PerMinute,
-            "",
-            "tokens of all the user's keys",
-        ),
+        on("tpm_limit", PerMinute, "", "tokens of all the user's keys"),
     ],
 };
 
