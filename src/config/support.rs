@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use super::error::NoticeKind;
-use super::keys::{self, Others, Section, Status};
+use super::keys::{self, Key, Kind, Others, Section, Status};
 use super::report::Report;
 use super::suggest::nearest;
 use super::yaml::{KeyPath, Node};
@@ -145,6 +145,12 @@ pub(super) enum Within {
     Planned,
 }
 
+/// Whether a planned switch is where it is anyway: nothing is missed then.
+pub(super) fn is_as_ever(key: &Key, value: &Node) -> bool {
+    let is_planned_switch = key.kind == Kind::Switch && matches!(key.status, Status::Planned(_));
+    is_planned_switch && matches!(value, Node::Bool(on) if on.to_string() == key.default)
+}
+
 /// Says of each key of the mapping at `path` what becomes of it.
 pub(super) fn check(node: &Node, path: &KeyPath, within: Within, report: &mut Report<'_>) {
     let (Node::Map(map), Some(section)) = (node, keys::section(&path.keys_only())) else {
@@ -152,7 +158,11 @@ pub(super) fn check(node: &Node, path: &KeyPath, within: Within, report: &mut Re
     };
     for entry in &map.0 {
         let full = path.key(&entry.key);
-        match section.key(&entry.key).map(|key| key.status) {
+        let key = section.key(&entry.key);
+        if key.is_some_and(|key| is_as_ever(key, &entry.value)) {
+            continue;
+        }
+        match key.map(|key| key.status) {
             // A key without a value gives nothing, so nothing is missed.
             Some(Status::Planned(_) | Status::Ignored(_) | Status::Refused(_))
                 if entry.value == Node::Null => {}

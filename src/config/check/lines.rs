@@ -1,7 +1,8 @@
 //! What becomes of each key of a file, line by line.
 
 use crate::config::excerpt::scrub_path;
-use crate::config::keys::{self, Area, Others, Status};
+use crate::config::keys::{self, Area, Key, Others, Status};
+use crate::config::support::is_as_ever;
 use crate::config::yaml::{self, Duplicate, KeyPath, Node, Read, locate, read};
 
 /// A line is found by reading the file again; after so many bytes the next line that begins with the key is taken.
@@ -154,7 +155,7 @@ impl Walk<'_> {
                         return;
                     }
                     let standing = match (section.key(&entry.key), section.others) {
-                        (Some(key), _) => whole.unwrap_or(standing(key.status)),
+                        (Some(key), _) => whole.unwrap_or_else(|| standing(key, &entry.value)),
                         (None, Others::Unknown) => Standing::Unknown,
                         (None, Others::Sent) => Standing::Sent,
                         (None, Others::Kept) => Standing::Kept,
@@ -210,9 +211,10 @@ impl Walk<'_> {
     }
 }
 
-fn standing(status: Status) -> Standing {
-    match status {
+fn standing(key: &Key, value: &Node) -> Standing {
+    match key.status {
         Status::Supported => Standing::Works,
+        Status::Planned(_) if is_as_ever(key, value) => Standing::Works,
         Status::Planned(area) => Standing::Planned(area),
         Status::Ignored(reason) => Standing::Ignored(reason),
         Status::Refused(instead) => Standing::Refused(instead),

@@ -6,6 +6,19 @@ use super::{ONE, loaded, paths, refused, said, with};
 use crate::config::{MapEnv, NoticeKind, Secret};
 
 #[test]
+fn a_planned_switch_that_is_where_it_is_anyway_is_not_said() {
+    let noted = |value: &str| {
+        let config = loaded(&format!(
+            "{ONE}litellm_settings: {{cost_tracking: {value}}}\n"
+        ));
+        let noted = paths(&config, NoticeKind::NotActedOn);
+        noted.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(noted("true"), [""; 0]);
+    assert_eq!(noted("false"), ["litellm_settings.cost_tracking"]);
+}
+
+#[test]
 fn each_planned_key_is_one_line_however_many_entries_have_it() {
     let mut text = "model_list:\n".to_owned();
     for number in 0..5 {

@@ -23,12 +23,7 @@ fn each_block_of_the_tutorial_loads_as_it_is_written() {
         ),
         ("authentication", vec![], vec![], vec!["general_settings"]),
         ("rate-limiting", vec![], vec![], vec![]),
-        (
-            "cost-tracking",
-            vec![],
-            vec!["litellm_settings.cost_tracking"],
-            vec![],
-        ),
+        ("cost-tracking", vec![], vec![], vec![]),
         ("fallbacks", vec!["gpt-4", "gpt-4-fallback"], vec![], vec![]),
         (
             "load-balancing",
