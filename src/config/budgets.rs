@@ -65,6 +65,26 @@ pub(super) fn budgets(
     }
 }
 
+// === impl BudgetSettings ===
+
+impl Default for BudgetSettings {
+    /// What a file without any of it says.
+    fn default() -> Self {
+        Self {
+            global: None,
+            default_user: None,
+            default_end_user: None,
+            default_end_user_id: None,
+            tags: BTreeMap::new(),
+            users_on_team_keys: false,
+            carries_over: false,
+            exceeded_status: EXCEEDED_STATUS,
+            zone: TimeZone::UTC,
+            day_begins: Time::midnight(),
+        }
+    }
+}
+
 /// LiteLLM's `max_budget: 0` is none at all.
 fn is_off(limit: &str) -> bool {
     parse_price(limit).is_some_and(|limit| limit.is_zero())

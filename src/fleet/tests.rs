@@ -106,7 +106,7 @@ impl Scene {
     }
 }
 
-fn window(name: &str) -> BudgetKey {
+pub(super) fn window(name: &str) -> BudgetKey {
     BudgetKey {
         subject: Subject::new(SubjectKind::Key, name),
         budget: BudgetName::default(),

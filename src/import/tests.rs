@@ -1,7 +1,3 @@
-use std::collections::BTreeMap;
-
-use jiff::civil::Time;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::*;
@@ -11,28 +7,13 @@ use crate::storage::TenantKind;
 /// 2026-11-23, a Monday, at noon.
 const NOW: &str = "2026-11-23T12:00:00";
 
-fn settings() -> BudgetSettings {
-    BudgetSettings {
-        global: None,
-        default_user: None,
-        default_end_user: None,
-        default_end_user_id: None,
-        tags: BTreeMap::new(),
-        users_on_team_keys: false,
-        carries_over: false,
-        exceeded_status: 422,
-        zone: TimeZone::UTC,
-        day_begins: Time::midnight(),
-    }
-}
-
 fn at(text: &str) -> UnixMs {
     row::time(text).unwrap()
 }
 
 #[track_caller]
 fn mapped(table: LitellmTable, row: &Value) -> Result<Mapped, Refused> {
-    let rules = BudgetRules::of(&settings());
+    let rules = BudgetRules::of(&BudgetSettings::default());
     let context = Context {
         rules: &rules,
         customers_budget: None,
@@ -162,7 +143,7 @@ fn a_budget_that_a_row_names_says_which_window_runs() {
 fn what_a_customer_has_spent_goes_to_the_window_of_the_budget_that_all_have() {
     let rules = BudgetRules::of(&BudgetSettings {
         default_end_user_id: Some("all".to_owned()),
-        ..settings()
+        ..BudgetSettings::default()
     });
     let budget = Terms {
         max_budget: Some(Usd::from_pico(9)),

@@ -1,6 +1,6 @@
 //! The key table over a store that counts what it is asked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -8,8 +8,6 @@ use std::sync::atomic::AtomicUsize;
 
 use actix_rt::Arbiter;
 use futures_util::future::join_all;
-use jiff::civil::Time;
-use jiff::tz::TimeZone;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 use tempfile::TempDir;
@@ -162,18 +160,7 @@ async fn scene(terms: KeyTerms, life: Duration) -> Scene {
         Arc::clone(&store.ledger),
         clock,
     );
-    let rules = BudgetRules::of(&BudgetSettings {
-        global: None,
-        default_user: None,
-        default_end_user: None,
-        default_end_user_id: None,
-        tags: BTreeMap::new(),
-        users_on_team_keys: false,
-        carries_over: false,
-        exceeded_status: 422,
-        zone: TimeZone::UTC,
-        day_begins: Time::midnight(),
-    });
+    let rules = BudgetRules::of(&BudgetSettings::default());
     let payers = PayerReader::new(store.clone(), ledger, rules, None);
     let signing_keys = SigningKeys::new(1, life, clock);
     signing_keys.replace(0, KeySet::read(&fixture("keys.json")).unwrap());

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{ONE, env, loaded, said, with};
 use crate::config::{
-    ByError, CliOverrides, ConfigSource, DatabaseUrl, MapEnv, NoticeKind, RoutingStrategy, Secret,
-    load,
+    BudgetSettings, ByError, CliOverrides, ConfigSource, DatabaseUrl, MapEnv, NoticeKind,
+    RoutingStrategy, Secret, load,
 };
 use crate::cost::Part;
 
@@ -94,6 +94,11 @@ fn every_parameter_of_a_deployment_is_read() {
     assert_eq!(d.tags, ["x"]);
     assert!(said(&config, NoticeKind::NotActedOn).is_empty());
     assert!(said(&config, NoticeKind::UnknownKey).is_empty());
+}
+
+#[test]
+fn a_file_that_says_nothing_of_budgets_has_the_defaults() {
+    assert_eq!(loaded(ONE).budgets, BudgetSettings::default());
 }
 
 #[test]

@@ -4,16 +4,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use actix_rt::{Arbiter, System};
-use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{ModelGroup, RequestId, Subject, SubjectKind};
+use trunkline_actors::ids::{ModelGroup, RequestId};
 use trunkline_actors::ports::{
-    BoxFuture, BudgetName, Carry, JournalBatch, JournalError, JournalPosition, JournalReader,
-    SpendRecord, SpendStore, StartedRecord, StoreError,
+    BoxFuture, Carry, JournalBatch, JournalError, JournalPosition, JournalReader, SpendRecord,
+    SpendStore, StartedRecord, StoreError,
 };
 use trunkline_actors::spend_ledger::{self, LedgerSettings};
 
 use super::*;
 use crate::config::{RedisSettings, Secret};
+use crate::fleet::tests::window;
 use crate::servers::redis::Redis;
 
 /// A journal, and books that can be read so many times.
@@ -91,15 +91,6 @@ fn job(redis: &Redis, books: &Arc<Books>) -> Job {
         heard_of: HeardOf::default(),
         said: None,
         back_since: None,
-    }
-}
-
-fn window(name: &str) -> BudgetKey {
-    BudgetKey {
-        subject: Subject::new(SubjectKind::Key, name),
-        budget: BudgetName::default(),
-        generation: 0,
-        window_start: UnixMs(0),
     }
 }
 
