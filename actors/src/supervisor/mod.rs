@@ -21,6 +21,7 @@ use crate::ports::CooldownExchange;
 
 mod config;
 mod fallback;
+mod lineup;
 mod messages;
 mod plan;
 #[cfg(test)]

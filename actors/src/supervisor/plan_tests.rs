@@ -453,7 +453,31 @@ fn the_shuffle_is_weighted_by_the_first_measure_that_anybody_has() {
     config.deployments[0].weight = Some(1.0);
     config.deployments[1].weight = Some(3.0);
     config.deployments[2].rpm = Some(1_000_000);
+    let counts = shares(&table(config));
+    assert!(
+        !counts.contains_key("c"),
+        "without a weight, never: {counts:?}"
+    );
+    assert!((1_850..2_150).contains(&counts["a"]), "{counts:?}");
+}
+
+#[test]
+fn who_cools_down_leaves_the_others_their_shares_however_likely_it_was() {
+    let mut config = config(&[("a", "g"), ("b", "g"), ("heavy", "g"), ("later", "g")]);
+    for (place, weight) in [1.0, 3.0, 400.0, 5.0].into_iter().enumerate() {
+        config.deployments[place].weight = Some(weight);
+        config.deployments[place].order = Some(1 + u32::from(place == 3));
+    }
     let table = table(config);
+    let heavy = table.deployment("heavy").unwrap();
+    heavy.report(Outcome::Failure(failure(429)), Millis(0));
+    let counts = shares(&table);
+    assert_eq!(counts.keys().collect::<Vec<_>>(), ["a", "b"], "{counts:?}");
+    assert!((1_850..2_150).contains(&counts["a"]), "{counts:?}");
+}
+
+/// Who answers how many of 8,000 requests for the group `g`.
+fn shares(table: &Arc<RoutingTable>) -> BTreeMap<String, u32> {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let rng = &mut SmallRng::seed_from_u64(1);
     for _ in 0..8_000 {
@@ -466,11 +490,7 @@ fn the_shuffle_is_weighted_by_the_first_measure_that_anybody_has() {
             .entry(attempt.deployment.id().to_string())
             .or_default() += 1;
     }
-    assert!(
-        !counts.contains_key("c"),
-        "without a weight, never: {counts:?}"
-    );
-    assert!((1_850..2_150).contains(&counts["a"]), "{counts:?}");
+    counts
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use rand::Rng;
 use smallvec::SmallVec;
 
+use super::lineup::{Candidate, Lineup};
 use super::select::{Facts, RequestFacts, Strategy};
 use super::step::{Attempt, PlanAsk, TooLong};
-use super::table::{Candidate, Member, Resolved};
+use super::table::{Member, Resolved};
 use super::tags::TagRules;
 use crate::board::BreakerState;
 use crate::clock::Millis;
@@ -18,12 +19,15 @@ use crate::ids::DeploymentId;
 /// A breaker that is being probed, or a deployment that is full: nobody knows until when, so ask again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Draws before everybody is looked at.
+const DRAWS: usize = 4;
+
 /// A group being tried: its retries, its order levels, what it went through.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) resolved: Resolved,
     /// Whom the request's tags admit, who has budget left and room for the prompt.
-    members: Arc<[Candidate]>,
+    members: Arc<Lineup>,
     /// Why that is nobody, if it is.
     nobody: Nobody,
     /// Orders below this were given up.
@@ -97,7 +101,7 @@ impl Run {
                 let id = candidate.member.handle.id();
                 !ask.over_budget.contains(id)
             };
-            members = members.iter().filter(has_budget).cloned().collect();
+            members = Arc::new(members.iter().filter(has_budget).cloned().collect());
         }
         if !ask.too_long.is_empty() {
             let largest = members
@@ -111,13 +115,12 @@ impl Run {
                 };
             }
             let has_room = |candidate: &&Candidate| too_long(candidate, ask).is_none();
-            members = members.iter().filter(has_room).cloned().collect();
+            members = Arc::new(members.iter().filter(has_room).cloned().collect());
         }
         // As if a provider had said it: the fallbacks for prompts that are too long are tried.
         let is_too_long = members.is_empty() && matches!(nobody, Nobody::TooLong { .. });
-        let orders = members.iter().map(|candidate| order(&candidate.member));
         Self {
-            level: orders.min().unwrap_or(0),
+            level: members.orders().first().copied().unwrap_or(0),
             members,
             nobody,
             resolved,
@@ -142,9 +145,13 @@ impl Run {
         if self.members.is_empty() {
             return Err(self.nobody);
         }
+        if let Some(attempt) = self.draw(choice, now, rng) {
+            return Ok(attempt);
+        }
         let pool = self.pool(now);
         let mut busy: Option<Duration> = None;
-        for level in self.levels() {
+        let levels: SmallVec<[u32; 4]> = self.levels().collect();
+        for level in levels {
             for again in [false, true] {
                 let mut candidates: SmallVec<[&Candidate; 8]> = self
                     .level_members(level)
@@ -185,6 +192,29 @@ impl Run {
             (Some(busy), None) => Nobody::Busy(busy),
             (None, due) => Nobody::Cooling(due.unwrap_or(ASK_AGAIN)),
         })
+    }
+
+    /// What [`select`](Self::select) does, without looking at everybody: it draws by the weights of all, again if that one
+    /// cannot be asked, which gives those that can the same chances as a draw among them alone. `None` when that does not
+    /// find anybody soon, when the strategy is another one, or after a failure.
+    fn draw(&mut self, choice: Choice<'_>, now: Millis, rng: &mut impl Rng) -> Option<Attempt> {
+        let is_first = self.failed.is_empty() && self.is_at_first_level();
+        if *choice.strategy != Strategy::SimpleShuffle || !is_first {
+            return None;
+        }
+        for _ in 0..DRAWS {
+            let candidate = self.members.draw(rng)?;
+            if !Pool::Well.admits(&candidate.member, now) {
+                continue;
+            }
+            let Ok(attempt) = self.take(candidate, choice.request, now) else {
+                continue;
+            };
+            self.tried = Some(attempt.deployment.id().clone());
+            self.level = candidate.order();
+            return Some(attempt);
+        }
+        None
     }
 
     /// Takes everything that a call needs of the deployment, or nothing.
@@ -249,7 +279,7 @@ impl Run {
         let pool = self.pool(at);
         let members = self.members.iter();
         members
-            .filter(|candidate| order(&candidate.member) >= self.floor)
+            .filter(|candidate| candidate.order() >= self.floor)
             .any(|candidate| {
                 let eligible = self.is_eligible(&candidate.member, false)
                     || self.is_eligible(&candidate.member, true);
@@ -259,7 +289,7 @@ impl Run {
 
     /// Goes on with the next higher order, with retries of its own; false if there is none.
     pub(super) fn next_level(&mut self) -> bool {
-        let higher = self.levels().into_iter().find(|level| *level > self.level);
+        let higher = self.levels().find(|level| *level > self.level);
         let Some(level) = higher else {
             return false;
         };
@@ -274,20 +304,14 @@ impl Run {
         self.floor == 0
     }
 
-    fn levels(&self) -> SmallVec<[u32; 4]> {
-        let members = self.members.iter();
-        let mut levels: SmallVec<[u32; 4]> = members
-            .map(|candidate| order(&candidate.member))
-            .filter(|level| *level >= self.floor)
-            .collect();
-        levels.sort_unstable();
-        levels.dedup();
-        levels
+    fn levels(&self) -> impl Iterator<Item = u32> {
+        let orders = self.members.orders().iter().copied();
+        orders.filter(|level| *level >= self.floor)
     }
 
     fn level_members(&self, level: u32) -> impl Iterator<Item = &Candidate> {
         let members = self.members.iter();
-        members.filter(move |candidate| order(&candidate.member) == level)
+        members.filter(move |candidate| candidate.order() == level)
     }
 
     fn is_eligible(&self, member: &Member, again: bool) -> bool {
@@ -330,11 +354,6 @@ fn too_long<'a>(candidate: &Candidate, ask: &'a PlanAsk) -> Option<&'a TooLong> 
     ask.too_long
         .iter()
         .find(|one| one.deployment == *id && one.upstream_model == candidate.upstream_model)
-}
-
-/// Without an order, a deployment comes after all that have one.
-fn order(member: &Member) -> u32 {
-    member.spec.order.unwrap_or(u32::MAX)
 }
 
 /// No fresh health check failed.

@@ -9,6 +9,7 @@ use rand::rngs::SmallRng;
 
 use super::config::{DeploymentSpec, RoutingConfig};
 use super::fallback::Fallbacks;
+use super::lineup::{Candidate, Lineup};
 use super::plan::RoutePlan;
 use super::select::Strategy;
 use super::step::PlanAsk;
@@ -23,7 +24,7 @@ pub struct RoutingTable {
     pub(super) fallbacks: Fallbacks,
     aliases: HashMap<String, String>,
     by_id: HashMap<DeploymentId, Arc<Member>>,
-    groups: HashMap<ModelGroup, Vec<Arc<Member>>>,
+    groups: HashMap<ModelGroup, Arc<Lineup>>,
     /// Group names in the order of the config.
     names: Vec<ModelGroup>,
     /// The names with a `*`, longest first.
@@ -44,14 +45,7 @@ pub struct Resolved {
     pub group: ModelGroup,
     /// The entry that matched: the same, or the pattern.
     pub entry: ModelGroup,
-    pub(super) members: Arc<[Candidate]>,
-}
-
-/// A deployment that may answer, with the provider's name of the model.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    pub(super) member: Arc<Member>,
-    pub(super) upstream_model: Arc<str>,
+    pub(super) members: Arc<Lineup>,
 }
 
 // === impl RoutingTable ===
@@ -66,6 +60,7 @@ impl RoutingTable {
             aliases: config.aliases.iter().cloned().collect(),
             ..Self::default()
         };
+        let mut groups: HashMap<ModelGroup, Vec<Candidate>> = HashMap::new();
         for spec in &config.deployments {
             let Some(handle) = handles.get(&spec.id) else {
                 continue;
@@ -75,12 +70,19 @@ impl RoutingTable {
                 handle: handle.clone(),
             });
             table.by_id.insert(spec.id.clone(), Arc::clone(&member));
-            let group = table.groups.entry(spec.group.clone()).or_default();
+            let group = groups.entry(spec.group.clone()).or_default();
             if group.is_empty() {
                 table.names.push(spec.group.clone());
             }
-            group.push(member);
+            group.push(Candidate {
+                upstream_model: Arc::clone(&spec.upstream_model),
+                member,
+            });
         }
+        table.groups = groups
+            .into_iter()
+            .map(|(name, members)| (name, Arc::new(members.into_iter().collect())))
+            .collect();
         table.patterns = table
             .names
             .iter()
@@ -99,22 +101,35 @@ impl RoutingTable {
     pub fn resolve(&self, model: &str) -> Option<Resolved> {
         let model = self.aliases.get(model).map_or(model, String::as_str);
         if let Some(member) = self.by_id.get(model) {
-            let group = member.spec.group.clone();
-            return Some(Resolved::new(
-                group.clone(),
-                group,
-                &[Arc::clone(member)],
-                &[],
-            ));
+            let alone = Candidate {
+                member: Arc::clone(member),
+                upstream_model: Arc::clone(&member.spec.upstream_model),
+            };
+            return Some(Resolved {
+                group: member.spec.group.clone(),
+                entry: member.spec.group.clone(),
+                members: Arc::new([alone].into_iter().collect()),
+            });
         }
         if let Some((group, members)) = self.groups.get_key_value(model) {
-            return Some(Resolved::new(group.clone(), group.clone(), members, &[]));
+            return Some(Resolved {
+                group: group.clone(),
+                entry: group.clone(),
+                members: Arc::clone(members),
+            });
         }
         self.patterns.iter().find_map(|pattern| {
             let captures = wildcard::captures(pattern.as_str(), model)?;
-            let members = self.groups.get(pattern)?;
-            let group = ModelGroup::new(model);
-            Some(Resolved::new(group, pattern.clone(), members, &captures))
+            let resolved = Resolved {
+                group: ModelGroup::new(model),
+                entry: pattern.clone(),
+                members: Arc::clone(self.groups.get(pattern)?),
+            };
+            Some(if captures.is_empty() {
+                resolved
+            } else {
+                resolved.with_models(|pattern| wildcard::fill(pattern, &captures).into())
+            })
         })
     }
 
@@ -166,7 +181,10 @@ impl RoutingTable {
     /// The deployments of exactly that group or pattern, in the order of the config.
     pub fn group(&self, name: &str) -> Vec<DeploymentHandle> {
         self.groups.get(name).map_or_else(Vec::new, |members| {
-            members.iter().map(|member| member.handle.clone()).collect()
+            let members = members.iter();
+            members
+                .map(|candidate| candidate.member.handle.clone())
+                .collect()
         })
     }
 
@@ -215,41 +233,25 @@ impl RoutingTable {
 // === impl Resolved ===
 
 impl Resolved {
-    fn new(
-        group: ModelGroup,
-        entry: ModelGroup,
-        members: &[Arc<Member>],
-        captures: &[&str],
-    ) -> Self {
-        let candidate = |member: &Arc<Member>| {
-            let pattern = &member.spec.upstream_model;
-            Candidate {
-                upstream_model: if captures.is_empty() {
-                    Arc::clone(pattern)
-                } else {
-                    wildcard::fill(pattern, captures).into()
-                },
-                member: Arc::clone(member),
-            }
-        };
-        Self {
-            group,
-            entry,
-            members: members.iter().map(candidate).collect(),
-        }
-    }
-
     /// The same, with another of the provider's models.
     #[must_use]
     pub fn calling(self, upstream_model: &str) -> Self {
         let upstream_model: Arc<str> = upstream_model.into();
-        let members = self.members.iter();
-        let members = members.map(|candidate| Candidate {
+        self.with_models(|_own| Arc::clone(&upstream_model))
+    }
+
+    /// Whether both stand for the same deployments and models of the same table.
+    pub fn is_same_lineup(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.members, &other.members)
+    }
+
+    fn with_models(self, model_for: impl Fn(&str) -> Arc<str>) -> Self {
+        let members = self.members.iter().map(|candidate| Candidate {
             member: Arc::clone(&candidate.member),
-            upstream_model: Arc::clone(&upstream_model),
+            upstream_model: model_for(&candidate.upstream_model),
         });
         Self {
-            members: members.collect(),
+            members: Arc::new(members.collect()),
             ..self
         }
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::table::Candidate;
+use super::lineup::Lineup;
 
 /// The tag of deployments for requests that no tag fits.
 const DEFAULT: &str = "default";
@@ -34,16 +34,16 @@ impl TagRules {
     /// Those that may answer; none when the tags admit nobody.
     pub(super) fn admitted(
         self,
-        candidates: &Arc<[Candidate]>,
+        candidates: &Arc<Lineup>,
         asked: &[String],
-    ) -> Arc<[Candidate]> {
+    ) -> Arc<Lineup> {
         if !self.enabled {
             return Arc::clone(candidates);
         }
-        let admitted = |fits: &dyn Fn(&[String]) -> bool| -> Arc<[Candidate]> {
+        let admitted = |fits: &dyn Fn(&[String]) -> bool| -> Arc<Lineup> {
             let candidates = candidates.iter();
             let fitting = candidates.filter(|candidate| fits(&candidate.member.spec.tags));
-            fitting.cloned().collect()
+            Arc::new(fitting.cloned().collect())
         };
         let is_default = |tags: &[String]| has(tags, DEFAULT);
         if asked.is_empty() {

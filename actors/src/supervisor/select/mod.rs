@@ -22,6 +22,7 @@ mod two_choices;
 mod usage;
 
 pub use latency::LatencyArgs;
+pub(super) use shuffle::{Draw, Weighed};
 
 /// How a deployment is chosen: `routing_strategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -7,43 +7,81 @@ use rand::{Rng, RngExt};
 use smallvec::SmallVec;
 
 use super::Facts;
+use crate::deployment::Grant;
 
-pub(super) fn pick(candidates: &[Facts], rng: &mut impl Rng) -> Option<usize> {
-    let measures: [fn(&Facts) -> f64; 3] = [
-        |facts| facts.weight,
-        |facts| rate(facts.grant.rpm),
-        |facts| rate(facts.grant.tpm),
-    ];
-    for measure in measures {
-        let weights: SmallVec<[f64; 8]> = candidates.iter().map(measure).collect();
-        if let Some(index) = weighted(&weights, rng) {
-            return Some(index);
-        }
-    }
-    (!candidates.is_empty()).then(|| rng.random_range(0..candidates.len()))
+/// What the shuffle goes by: `weight` and the rates of the config.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::supervisor) struct Weighed {
+    pub(in crate::supervisor) weight: f64,
+    pub(in crate::supervisor) grant: Grant,
 }
 
-/// An index with a chance in proportion to its weight; `None` if nothing weighs anything.
-fn weighted(weights: &[f64], rng: &mut impl Rng) -> Option<usize> {
-    let usable = |weight: &f64| weight.is_finite() && *weight > 0.0;
-    let total: f64 = weights.iter().copied().filter(usable).sum();
-    if !(total.is_finite() && total > 0.0) {
-        return None;
-    }
-    let mut point = rng.random::<f64>() * total;
-    let mut last = None;
-    for (index, weight) in weights.iter().enumerate() {
-        if !usable(weight) {
-            continue;
+/// The chances of candidates, for as many draws as one likes.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Draw {
+    /// Who can be drawn.
+    places: SmallVec<[usize; 8]>,
+    /// Where the share of each of them ends; empty when all have the same.
+    ends: SmallVec<[f64; 8]>,
+}
+
+pub(super) fn pick(candidates: &[Facts], rng: &mut impl Rng) -> Option<usize> {
+    let weighed = candidates.iter().map(|facts| Weighed {
+        weight: facts.weight,
+        grant: facts.grant,
+    });
+    Draw::among(weighed.enumerate()).place(rng)
+}
+
+// === impl Draw ===
+
+impl Draw {
+    /// The chances of these candidates, each with the place by which it is known.
+    pub(in crate::supervisor) fn among(
+        candidates: impl Iterator<Item = (usize, Weighed)> + Clone,
+    ) -> Self {
+        let measures: [fn(&Weighed) -> f64; 3] = [
+            |weighed| weighed.weight,
+            |weighed| rate(weighed.grant.rpm),
+            |weighed| rate(weighed.grant.tpm),
+        ];
+        for measure in measures {
+            let mut draw = Self {
+                places: SmallVec::new(),
+                ends: SmallVec::new(),
+            };
+            let mut end = 0.0;
+            for (place, weighed) in candidates.clone() {
+                let weight = measure(&weighed);
+                if weight.is_finite() && weight > 0.0 {
+                    end += weight;
+                    draw.places.push(place);
+                    draw.ends.push(end);
+                }
+            }
+            if end.is_finite() && end > 0.0 {
+                return draw;
+            }
         }
-        last = Some(index);
-        point -= weight;
-        if point < 0.0 {
-            break;
+        Self {
+            places: candidates.map(|(place, _)| place).collect(),
+            ends: SmallVec::new(),
         }
     }
-    // Rounding may leave the point at the very end: that is the last one's.
-    last
+
+    /// The place of one of them; `None` only if there are none.
+    pub(in crate::supervisor) fn place(&self, rng: &mut impl Rng) -> Option<usize> {
+        let last = self.places.len().checked_sub(1)?;
+        let drawn = match self.ends.last() {
+            None => rng.random_range(0..=last),
+            Some(whole) => {
+                let point = rng.random::<f64>() * whole;
+                // Rounding may leave the point at the very end: that is the last one's.
+                self.ends.partition_point(|end| *end <= point).min(last)
+            }
+        };
+        self.places.get(drawn).copied()
+    }
 }
 
 #[expect(
