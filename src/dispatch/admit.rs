@@ -1,5 +1,6 @@
 //! Admission: how much a request may use, the permit for it, and the `started` record.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use trunkline_actors::admission::{
@@ -14,8 +15,9 @@ use trunkline_actors::supervisor::Resolved;
 use trunkline_wire::request::Endpoint;
 
 use super::error::DispatchError;
+use super::reach::Members;
 use super::settle::Settlement;
-use super::{Candidate, Inbound, Shared, service};
+use super::{Inbound, Shared, kinds, service};
 use crate::auth::{Asked, AuthError, Identity};
 use crate::cost;
 
@@ -50,24 +52,24 @@ pub(super) fn tokens_of_bytes(bytes: usize) -> u64 {
 ///
 /// A request without a maximum is expected to be as long as the model's answers usually are. A candidate without a price
 /// adds nothing: what is unknown cannot be held.
-pub(super) fn estimate(inbound: &Inbound, candidates: &[Candidate]) -> Estimate {
+pub(super) fn estimate(inbound: &Inbound, within_reach: &[Rc<Members>]) -> Estimate {
     let peek = &inbound.peek;
     let prompt_tokens = tokens_of_bytes(peek.input_bytes);
     let completion_tokens = match (inbound.endpoint, peek.max_tokens) {
         (Endpoint::Embeddings, _) => 0,
         (_, Some(max)) => max.saturating_mul(peek.n.max(1)),
-        (_, None) => candidates
+        (_, None) => within_reach
             .iter()
+            .flat_map(|members| members.all())
             .map(|(target, _)| target.typical.tokens())
             .max()
             .unwrap_or_default()
             .saturating_mul(peek.n.max(1)),
     };
     let asked = service::asked(peek);
-    let (input_cost, output_cost) = candidates
-        .iter()
+    let (input_cost, output_cost) = kinds(within_reach)
         .filter_map(|(target, price)| {
-            let service = service::sent(asked, &target.config);
+            let service = target.service.sent(asked);
             let price = price.as_ref()?;
             Some(cost::expected(
                 &price.price,

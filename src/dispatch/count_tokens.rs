@@ -21,7 +21,7 @@ use super::failure::AttemptError;
 use super::headers;
 use super::target::Target;
 use super::timers::{Timers, within};
-use super::{Dispatcher, Inbound, Reply, Shared, candidates, check_access, route};
+use super::{Dispatcher, Inbound, Reply, Shared, route};
 use crate::auth::Identity;
 use crate::tokenizer::{Tokenizer, count_chat_in_background};
 
@@ -57,16 +57,10 @@ impl Dispatcher {
         let resolved = table
             .resolve_or_default(&inbound.model)
             .ok_or_else(unknown)?;
-        let members = candidates(&shared, &resolved);
-        check_access(
-            &shared,
-            identity.model_lists().iter(),
-            &inbound,
-            &table,
-            &resolved,
-            &members,
-        )?;
-        let estimate = admit::estimate(&inbound, &members);
+        let lists = identity.model_lists().iter();
+        self.check_access(lists, &inbound, &table, &resolved)?;
+        let members = self.reach.of(&shared, &resolved);
+        let estimate = admit::estimate(&inbound, &[members]);
         let ask = PlanAsk {
             // Another group's model has another vocabulary: its count would be wrong.
             disable_fallbacks: true,

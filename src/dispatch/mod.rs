@@ -23,6 +23,7 @@ mod mock;
 mod mock_testing;
 mod pre_call;
 mod priced;
+mod reach;
 mod receipt;
 mod recording;
 mod resume;
@@ -36,6 +37,7 @@ mod timers;
 mod upstream;
 
 use std::fmt;
+use std::iter;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,6 +71,7 @@ pub use target::{Target, Targets};
 use self::admit::Payers;
 use self::attempt::Journey;
 use self::headers::CallerLimits;
+use self::reach::{Members, Reach};
 use self::upstream::Upstream;
 use crate::auth::{AuthError, Identity, KeyEntry, LabelTable, ModelList, may_use_model};
 use crate::config::{ClientGone, LitellmSettings, Receipts, RouterSettings, Timeouts};
@@ -131,6 +134,7 @@ pub struct Dispatcher {
     shared: Arc<Shared>,
     upstream: Upstream,
     journal: Arc<dyn JournalWriter>,
+    reach: Reach,
     /// The other replicas; `None` where there can be none.
     fleet: Option<FleetHandle>,
 }
@@ -246,6 +250,7 @@ impl Dispatcher {
             shared,
             upstream: Upstream::new(tls, connect),
             journal,
+            reach: Reach::default(),
             fleet: None,
         }
     }
@@ -290,23 +295,21 @@ impl Dispatcher {
             Some(model) => resolved.calling(model),
             None => resolved,
         };
-        let mut within_reach = candidates(&shared, &resolved);
+        let mut within_reach = vec![self.reach.of(&shared, &resolved)];
         let mut payers = Payers::of(&shared, identity, &inbound, &resolved).await?;
         let lists = identity.model_lists().iter();
         let lists = lists.chain(payers.asked.customer_models());
-        check_access(&shared, lists, &inbound, &table, &resolved, &within_reach)?;
+        self.check_access(lists, &inbound, &table, &resolved)?;
         // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
         let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
         let must_know = refuses_unpriced || !payers.asked.balances.is_empty();
         if must_know && !inbound.peek.disable_fallbacks {
             let fallbacks = table.within_reach(&resolved, inbound.peek.fallbacks.as_deref());
-            within_reach.extend(
-                fallbacks
-                    .iter()
-                    .flat_map(|group| candidates(&shared, group)),
-            );
+            let fallbacks = fallbacks.iter();
+            within_reach.extend(fallbacks.map(|group| self.reach.of(&shared, group)));
         }
-        if refuses_unpriced && within_reach.iter().any(|(_, price)| price.is_none()) {
+        let mut prices = kinds(&within_reach).map(|(_, price)| price);
+        if refuses_unpriced && prices.any(Option::is_none) {
             return Err(DispatchError::NoPrice {
                 model: inbound.model,
             });
@@ -314,8 +317,7 @@ impl Dispatcher {
 
         let estimate = admit::estimate(&inbound, &within_reach);
         // What is free is served whatever was spent (contract `auth-budgets-limits` §5.3).
-        if within_reach
-            .iter()
+        if kinds(&within_reach)
             .all(|(_, price)| price.as_ref().is_some_and(|price| price.price.is_free()))
         {
             payers.asked.balances.clear();
@@ -372,53 +374,44 @@ impl Dispatcher {
         }
         journey.fetch_or_drain().await
     }
-}
 
-/// A deployment that may answer, with its price for the model in question.
-type Candidate = (Arc<Target>, Option<Arc<Priced>>);
-
-fn candidates(shared: &Shared, resolved: &Resolved) -> Vec<Candidate> {
-    resolved
-        .deployments()
-        .filter_map(|(id, upstream_model)| {
-            let target = Arc::clone(shared.targets.get(id)?);
-            let price = target.price(upstream_model);
-            Some((target, price))
-        })
-        .collect()
-}
-
-/// Whether the caller may use what the request names: the model, and its own fallbacks. Fallbacks of the config are the
-/// operator's choice.
-fn check_access<'l>(
-    shared: &Shared,
-    lists: impl Iterator<Item = &'l ModelList>,
-    inbound: &Inbound,
-    table: &RoutingTable,
-    resolved: &Resolved,
-    members: &[Candidate],
-) -> Result<(), AuthError> {
-    let lists: Vec<_> = lists.collect();
-    if lists.is_empty() {
-        return Ok(());
-    }
-    let named = inbound.peek.fallbacks.iter().flatten();
-    let fallbacks: Vec<_> = named
-        .map(|fallback| {
-            let resolved = table.resolve(fallback);
-            let members = resolved
-                .as_ref()
-                .map(|resolved| candidates(shared, resolved));
-            (fallback, resolved, members.unwrap_or_default())
-        })
-        .collect();
-    for list in lists {
-        check_model_access(list, &inbound.model, Some(resolved), members)?;
-        for (fallback, resolved, members) in &fallbacks {
-            check_model_access(list, fallback, resolved.as_ref(), members)?;
+    /// Whether the caller may use what the request names: the model, and its own fallbacks. Fallbacks of the config are the
+    /// operator's choice.
+    fn check_access<'l>(
+        &self,
+        lists: impl Iterator<Item = &'l ModelList>,
+        inbound: &Inbound,
+        table: &RoutingTable,
+        resolved: &Resolved,
+    ) -> Result<(), AuthError> {
+        let lists: Vec<_> = lists.collect();
+        if lists.is_empty() {
+            return Ok(());
         }
+        let named = inbound.peek.fallbacks.iter().flatten();
+        let named = named.map(|fallback| (fallback.as_str(), table.resolve(fallback)));
+        let asked = (inbound.model.as_str(), Some(resolved.clone()));
+        let names: Vec<_> = iter::once(asked)
+            .chain(named)
+            .map(|(name, resolved)| {
+                let members = resolved
+                    .as_ref()
+                    .map(|resolved| self.reach.of(&self.shared, resolved));
+                (name, resolved, members.unwrap_or_default())
+            })
+            .collect();
+        for list in lists {
+            for (name, resolved, members) in &names {
+                check_model_access(list, name, resolved.as_ref(), members)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// One of each kind of whom the request may end at.
+fn kinds(within_reach: &[Rc<Members>]) -> impl Iterator<Item = &reach::Candidate> {
+    within_reach.iter().flat_map(|members| members.kinds())
 }
 
 /// A list names models as clients call them, or the group behind an alias (contract `auth-budgets-limits` §4).
@@ -426,13 +419,16 @@ fn check_model_access(
     list: &ModelList,
     model: &str,
     resolved: Option<&Resolved>,
-    members: &[Candidate],
+    members: &Members,
 ) -> Result<(), AuthError> {
     // Who names a deployment by its id asks for its group: a pattern must not fit the id by chance.
-    let by_id = members.iter().any(|(target, _)| target.config.id == model);
+    let by_id = members
+        .all()
+        .iter()
+        .any(|(target, _)| target.config.id == model);
     let group = resolved.map(|resolved| resolved.group.as_str());
     let in_access_group = |name: &str| {
-        members.iter().any(|(target, _)| {
+        members.all().iter().any(|(target, _)| {
             let groups = &target.config.model_info.access_groups;
             groups.iter().any(|group| group == name)
         })

@@ -18,19 +18,39 @@ pub(super) fn asked(peek: &RequestPeek) -> Option<ServiceTier> {
     }
 }
 
-/// What is sent to this deployment when the client asks so.
-pub(super) fn sent(asked: Option<ServiceTier>, config: &DeploymentConfig) -> ServiceTier {
-    let said = |members: &Map<String, Value>| {
-        let text = members.get(KEY)?.as_str()?;
-        Some(ServiceTier::named(text))
-    };
-    // A translated request may have lost the word.
-    let passed_on = matches!(config.provider.dialect, Dialect::OpenAi)
-        && !config.additional_drop_params.iter().any(|name| name == KEY);
-    said(&config.extra_body)
-        .or(asked.filter(|_| passed_on))
-        .or_else(|| said(&config.defaults))
-        .unwrap_or_default()
+/// What becomes of the client's word at a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Service {
+    /// Sent whatever the client says.
+    always: Option<ServiceTier>,
+    /// The client's word is passed on. A translated request may have lost it.
+    passes_on: bool,
+    /// Sent when the client says nothing.
+    default: Option<ServiceTier>,
+}
+
+impl Service {
+    /// As the deployment's config has it.
+    pub(super) fn of(config: &DeploymentConfig) -> Self {
+        let said = |members: &Map<String, Value>| {
+            let text = members.get(KEY)?.as_str()?;
+            Some(ServiceTier::named(text))
+        };
+        Self {
+            always: said(&config.extra_body),
+            passes_on: matches!(config.provider.dialect, Dialect::OpenAi)
+                && !config.additional_drop_params.iter().any(|name| name == KEY),
+            default: said(&config.defaults),
+        }
+    }
+
+    /// What is sent when the client asks so.
+    pub(super) fn sent(self, asked: Option<ServiceTier>) -> ServiceTier {
+        self.always
+            .or(asked.filter(|_| self.passes_on))
+            .or(self.default)
+            .unwrap_or_default()
+    }
 }
 
 /// What a provider says it gave, as prices name it.

@@ -145,7 +145,7 @@ impl Settlement {
         open.answering = Some(Answering {
             target: Arc::clone(target),
             priced,
-            service: service::sent(self.asked, &target.config),
+            service: target.service.sent(self.asked),
         });
     }
 

@@ -16,6 +16,7 @@ use trunkline_wire::exchange::Dialect;
 use trunkline_wire::request::Endpoint;
 
 use super::priced::{Priced, Remembered};
+use super::service::Service;
 use crate::config::{self, AuthScheme, Config, DeploymentConfig, Provider, Secret};
 use crate::cost::{PriceBook, PricedModel};
 use crate::telemetry::metrics::{GroupMetrics, Metrics};
@@ -31,6 +32,8 @@ const SHORTEST_SECRET: usize = 8;
 pub struct Targets {
     by_id: HashMap<DeploymentId, Arc<Target>>,
     any_resumes: bool,
+    /// Counts how often prices were taken over.
+    pricing: AtomicU64,
 }
 
 /// One deployment.
@@ -46,6 +49,8 @@ pub struct Target {
     pub(super) metrics: GroupMetrics,
     /// The wire format of its provider.
     pub(super) dialect: Dialect,
+    /// Which service tier it is asked for.
+    pub(super) service: Service,
     addresses: Addresses,
     /// Where the provider lists its models.
     pub(super) models: Uri,
@@ -120,6 +125,7 @@ impl Targets {
         Ok(Self {
             by_id,
             any_resumes: config.deployments.iter().any(|one| one.stream_resume),
+            pricing: AtomicU64::new(0),
         })
     }
 
@@ -132,14 +138,22 @@ impl Targets {
     /// theirs; a deployment that the config does not have any more, or not with the same parameters, keeps what it had.
     pub fn reprice(&self, config: &Config) -> usize {
         let deployments = config.deployments.iter();
-        deployments
+        let repriced = deployments
             .filter_map(|one| {
                 let target = self.by_id.get(one.id.as_str())?;
                 let pricing = Pricing::of(one, &config.price_book);
                 target.pricing.store(Arc::new(pricing));
                 Some(())
             })
-            .count()
+            .count();
+        // Behind the prices: who sees the new number sees them too.
+        self.pricing.fetch_add(1, Ordering::Release);
+        repriced
+    }
+
+    /// Another number whenever prices may have changed.
+    pub(super) fn pricing(&self) -> u64 {
+        self.pricing.load(Ordering::Acquire)
     }
 
     /// The deployment of that id.
@@ -161,6 +175,7 @@ impl Target {
             shown: shown(config),
             metrics: metrics.group(&config.model_name),
             dialect: dialect(config.provider),
+            service: Service::of(config),
             addresses: Addresses::of(config)?,
             models: uri(config, "/models")?,
             pricing: ArcSwap::from_pointee(Pricing::of(config, prices)),
