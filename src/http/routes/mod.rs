@@ -58,14 +58,19 @@ pub fn table() -> Vec<Entry> {
 /// Registers the table.
 pub fn configure(service: &mut web::ServiceConfig) {
     let table = table();
-    let mut paths: Vec<&'static str> = table
+    // They are compared one after the other: fixed paths as text, patterns as regular expressions. So the fixed ones come
+    // first, and of them those that are called all the time.
+    let mut paths: Vec<(bool, bool, &'static str)> = table
         .iter()
-        .flat_map(|entry| entry.paths.iter().copied())
+        .flat_map(|entry| {
+            let is_rare = entry.permission != Permission::Models;
+            let paths = entry.paths.iter();
+            paths.map(move |path| (path.contains('{'), is_rare, *path))
+        })
         .collect();
-    // Fixed paths first: they are compared as text, patterns as regular expressions, one after the other.
-    paths.sort_unstable_by_key(|path| (path.contains('{'), *path));
-    paths.dedup();
-    for path in paths {
+    paths.sort_unstable();
+    paths.dedup_by_key(|(_, _, path)| *path);
+    for (_, _, path) in paths {
         let mut resource = web::resource(path);
         for entry in table.iter().filter(|entry| entry.paths.contains(&path)) {
             resource = resource.route((entry.route)());
