@@ -132,7 +132,7 @@ pub fn start(
 impl Default for LedgerSettings {
     fn default() -> Self {
         Self {
-            batch_rows: 512,
+            batch_rows: 4096,
             flush_interval: Duration::from_secs(1),
             first_retry: Duration::from_millis(200),
             last_retry: Duration::from_secs(30),

@@ -21,7 +21,7 @@ use crate::storage::books::{
     Sum, TEAM_KEY, TeamDay, cost_that_fits, failed, integer, status, tokens,
 };
 
-const INSERT_ROW: &str = "INSERT INTO spend_logs (id, request_id, call_type, status, key_id, key_alias, user_id, end_user, \
+pub(super) const INSERT_ROW: &str = "INSERT INTO spend_logs (id, request_id, call_type, status, key_id, key_alias, user_id, end_user, \
      model_group, model, deployment, provider, api_base, stream, started_at, first_content_at, ended_at, \
      input_uncached, cache_read, cache_write_5m, cache_write_1h, audio_input, image_input, output_text, reasoning, \
      audio_output, prompt_tokens, completion_tokens, total_tokens, usage_estimated, cost, price_version, cache_hit, \

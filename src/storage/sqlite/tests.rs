@@ -13,6 +13,7 @@ use trunkline_actors::ids::{KeyId, RequestId};
 use trunkline_actors::money::Usd;
 
 use super::migrate::prepare_at;
+use super::spend_insert::INSERT_ROW;
 use super::spend_reports::values;
 use super::tenants::MEMBERSHIPS;
 use crate::storage::conformance::{NOON, batches, row};
@@ -41,6 +42,28 @@ async fn a_path_that_cannot_be_a_database_is_refused_with_its_name() {
     assert!(matches!(below_a_file, StorageError::Directory { .. }));
     let a_directory = open_sqlite(dir.path()).await.unwrap_err();
     assert!(matches!(a_directory, StorageError::Open { .. }));
+}
+
+#[tokio::test]
+async fn a_row_of_the_books_is_inserted_without_a_table_of_its_own() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trunkline.db");
+    drop(open_sqlite(&path).await.unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let mut plan = connection
+        .prepare(&format!("EXPLAIN {INSERT_ROW}"))
+        .unwrap();
+    let unbound = vec![rusqlite::types::Null; plan.parameter_count()];
+    let steps: Vec<String> = plan
+        .query_map(params_from_iter(unbound), |step| step.get("opcode"))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(steps.iter().any(|step| step == "Insert"), "{steps:?}");
+    assert!(
+        !steps.iter().any(|step| step == "OpenEphemeral"),
+        "a CHECK with a list of more than two values makes one for each row: {steps:?}"
+    );
 }
 
 #[tokio::test]
