@@ -4,7 +4,7 @@
 //! exactly one part, so cost is a plain sum of part times price. Reading a provider's counters is the job of its folder
 //! (`openai::usage`); pricing is the gateway's.
 
-use serde_json::value::RawValue;
+use crate::json::Raw;
 
 /// The tokens of one request. Absent (`None`) means the provider did not say; zero means it said zero.
 ///
@@ -57,7 +57,7 @@ impl Served {
     ///
     /// Sources: `OpenAI` API reference, "Create chat completion", and Anthropic API reference, "Messages",
     /// `service_tier`, 2026-11-23.
-    pub(crate) fn read(service_tier: &RawValue) -> Option<Self> {
+    pub(crate) fn read(service_tier: Raw<'_>) -> Option<Self> {
         match service_tier.get() {
             r#""batch""# => Some(Self::Batch),
             r#""flex""# => Some(Self::Flex),
@@ -70,7 +70,7 @@ impl Served {
 impl Usage {
     /// The same, served as an answer's own member says; else as the usage itself does.
     #[must_use]
-    pub(crate) fn served_as(self, service_tier: Option<&RawValue>) -> Self {
+    pub(crate) fn served_as(self, service_tier: Option<Raw<'_>>) -> Self {
         Self {
             served: service_tier.and_then(Served::read).or(self.served),
             ..self

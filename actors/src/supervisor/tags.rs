@@ -32,11 +32,7 @@ impl Default for TagRules {
 
 impl TagRules {
     /// Those that may answer; none when the tags admit nobody.
-    pub(super) fn admitted(
-        self,
-        candidates: &Arc<Lineup>,
-        asked: &[String],
-    ) -> Arc<Lineup> {
+    pub(super) fn admitted(self, candidates: &Arc<Lineup>, asked: &[String]) -> Arc<Lineup> {
         if !self.enabled {
             return Arc::clone(candidates);
         }

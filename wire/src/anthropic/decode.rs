@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use serde_json::value::RawValue;
+use crate::json::Raw;
 use serde_json::{Map, Value, json};
 
 use super::types::{Answer, Block};
@@ -86,7 +86,7 @@ pub fn response(body: &[u8]) -> Result<ChatResponse, UpstreamError> {
 // === impl Parts ===
 
 impl Parts {
-    fn add(&mut self, raw: &RawValue) -> Result<(), UpstreamError> {
+    fn add(&mut self, raw: Raw<'_>) -> Result<(), UpstreamError> {
         let Some(block) = Block::of(raw).map_err(|err| odd(&err))? else {
             self.others.extend(value_of(raw));
             return Ok(());
@@ -113,7 +113,7 @@ impl Parts {
     }
 
     fn add_call(&mut self, block: Block<'_>) {
-        let arguments = block.input.map_or("{}", RawValue::get);
+        let arguments = block.input.map_or("{}", Raw::get);
         if block.name.as_deref() == Some(JSON_TOOL) {
             self.json_answer.get_or_insert_default().push_str(arguments);
             return;
@@ -179,7 +179,7 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 /// A value that the whole body's check has already bounded in depth; nothing for null.
-pub(super) fn value_of(raw: &RawValue) -> Option<Value> {
+pub(super) fn value_of(raw: Raw<'_>) -> Option<Value> {
     serde_json::from_str(raw.get())
         .ok()
         .filter(|value: &Value| !value.is_null())

@@ -1,7 +1,7 @@
 //! What a block, or a piece of one, delivers to the client; all of it borrowed.
 
+use crate::json::Raw;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::json::{filled, spelled_bytes};
 
@@ -9,17 +9,17 @@ use crate::json::{filled, spelled_bytes};
 #[derive(Debug, Default, Deserialize)]
 struct Piece<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
+    kind: Option<Raw<'a>>,
     #[serde(borrow)]
-    text: Option<&'a RawValue>,
+    text: Option<Raw<'a>>,
     #[serde(borrow)]
-    thinking: Option<&'a RawValue>,
+    thinking: Option<Raw<'a>>,
     #[serde(borrow)]
-    partial_json: Option<&'a RawValue>,
+    partial_json: Option<Raw<'a>>,
     #[serde(borrow)]
-    input: Option<&'a RawValue>,
+    input: Option<Raw<'a>>,
     #[serde(borrow)]
-    citation: Option<&'a RawValue>,
+    citation: Option<Raw<'a>>,
 }
 
 /// What was delivered.
@@ -35,7 +35,7 @@ pub(super) struct Delivered {
 
 impl Delivered {
     /// Of a content block or a delta.
-    pub(super) fn of(piece: &RawValue) -> Self {
+    pub(super) fn of(piece: Raw<'_>) -> Self {
         let whole = Self {
             bytes: spelled_bytes(piece),
             content: true,
@@ -47,10 +47,10 @@ impl Delivered {
             return whole;
         };
         let texts = [piece.text, piece.thinking, piece.partial_json, piece.input];
-        let said = texts.into_iter().flatten().filter(|text| filled(text));
+        let said = texts.into_iter().flatten().filter(|text| filled(*text));
         let bytes = said.map(spelled_bytes).fold(0, usize::saturating_add);
         let begins_or_says_nothing = matches!(
-            piece.kind.map(RawValue::get),
+            piece.kind.map(Raw::get),
             Some(
                 "\"text\""
                     | "\"thinking\""
@@ -67,8 +67,8 @@ impl Delivered {
     }
 
     /// Of a list of content blocks; nothing when it is not a list.
-    pub(super) fn of_all(blocks: &RawValue) -> Option<Self> {
-        let blocks: Vec<&RawValue> = serde_json::from_str(blocks.get()).ok()?;
+    pub(super) fn of_all(blocks: Raw<'_>) -> Option<Self> {
+        let blocks: Vec<Raw<'_>> = serde_json::from_str(blocks.get()).ok()?;
         let sum = |all: Self, block| {
             let one = Self::of(block);
             Self {

@@ -7,7 +7,7 @@
 //! The type says more than the status, but for the two that cover everything else; a stream's error event has no status.
 //! Source: Anthropic API reference, "Errors", 2026-11-23.
 
-use serde_json::value::RawValue;
+use crate::json::Raw;
 
 use crate::error::body::{self, Fields};
 use crate::error::phrases;
@@ -41,7 +41,7 @@ pub fn classify(
 }
 
 /// Classifies the value of the `error` member of an event, or of a body that came with a success status.
-pub fn classify_inside(error: &RawValue) -> UpstreamError {
+pub fn classify_inside(error: Raw<'_>) -> UpstreamError {
     body::inside(error, status_of_type, kind)
 }
 

@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
+use crate::json::Raw;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 /// A whole answer: `{"id", "type": "message", "role", "model", "content": […], "stop_reason", "stop_sequence", "usage"}`.
 #[derive(Debug, Deserialize)]
@@ -13,16 +13,16 @@ pub(super) struct Answer<'a> {
     pub(super) id: Option<String>,
     pub(super) model: Option<String>,
     #[serde(borrow)]
-    pub(super) content: Option<Vec<&'a RawValue>>,
+    pub(super) content: Option<Vec<Raw<'a>>>,
     pub(super) stop_reason: Option<String>,
     pub(super) stop_sequence: Option<String>,
     pub(super) stop_details: Option<StopDetails>,
     #[serde(borrow)]
-    pub(super) usage: Option<&'a RawValue>,
+    pub(super) usage: Option<Raw<'a>>,
     #[serde(borrow)]
-    pub(super) container: Option<&'a RawValue>,
+    pub(super) container: Option<Raw<'a>>,
     #[serde(borrow)]
-    pub(super) context_management: Option<&'a RawValue>,
+    pub(super) context_management: Option<Raw<'a>>,
 }
 
 /// `{"type": "refusal", "category", "explanation"}`.
@@ -38,15 +38,15 @@ pub(super) struct Event<'a> {
     pub(super) kind: Cow<'a, str>,
     /// Of `message_start`.
     #[serde(borrow)]
-    pub(super) message: Option<&'a RawValue>,
+    pub(super) message: Option<Raw<'a>>,
     /// Of `content_block_start`.
     #[serde(borrow)]
-    pub(super) content_block: Option<&'a RawValue>,
+    pub(super) content_block: Option<Raw<'a>>,
     /// Of `content_block_delta` and `message_delta`.
     #[serde(borrow)]
-    pub(super) delta: Option<&'a RawValue>,
+    pub(super) delta: Option<Raw<'a>>,
     #[serde(borrow)]
-    pub(super) usage: Option<&'a RawValue>,
+    pub(super) usage: Option<Raw<'a>>,
 }
 
 /// The message of `message_start`: as yet without content.
@@ -55,7 +55,7 @@ pub(super) struct Started<'a> {
     pub(super) id: Option<String>,
     pub(super) model: Option<String>,
     #[serde(borrow)]
-    pub(super) usage: Option<&'a RawValue>,
+    pub(super) usage: Option<Raw<'a>>,
 }
 
 /// The `delta` of an event.
@@ -68,7 +68,7 @@ pub(super) struct Delta<'a> {
     pub(super) signature: Option<String>,
     pub(super) partial_json: Option<String>,
     #[serde(borrow)]
-    pub(super) citation: Option<&'a RawValue>,
+    pub(super) citation: Option<Raw<'a>>,
     pub(super) stop_reason: Option<String>,
     pub(super) stop_sequence: Option<String>,
     pub(super) stop_details: Option<StopDetails>,
@@ -87,9 +87,9 @@ pub(super) struct Block<'a> {
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
     #[serde(borrow)]
-    pub(super) input: Option<&'a RawValue>,
+    pub(super) input: Option<Raw<'a>>,
     #[serde(borrow)]
-    pub(super) citations: Option<&'a RawValue>,
+    pub(super) citations: Option<Raw<'a>>,
 }
 
 /// The type of a block or a delta, whatever else it holds.
@@ -111,7 +111,7 @@ impl<'a> Delta<'a> {
     ];
 
     /// The delta of a content block; nothing for a type that is not known, whatever its shape.
-    pub(super) fn of_block(raw: &'a RawValue) -> Result<Option<Self>, serde_json::Error> {
+    pub(super) fn of_block(raw: Raw<'a>) -> Result<Option<Self>, serde_json::Error> {
         known(raw, Self::KINDS)
     }
 }
@@ -122,13 +122,13 @@ impl<'a> Block<'a> {
     const KINDS: &'static [&'static str] = &["text", "thinking", "redacted_thinking", "tool_use"];
 
     /// The block; nothing for a type that is not known, whatever its shape.
-    pub(super) fn of(raw: &'a RawValue) -> Result<Option<Self>, serde_json::Error> {
+    pub(super) fn of(raw: Raw<'a>) -> Result<Option<Self>, serde_json::Error> {
         known(raw, Self::KINDS)
     }
 }
 
 fn known<'a, T: Deserialize<'a>>(
-    raw: &'a RawValue,
+    raw: Raw<'a>,
     kinds: &[&str],
 ) -> Result<Option<T>, serde_json::Error> {
     let typed: Typed<'_> = serde_json::from_str(raw.get())?;

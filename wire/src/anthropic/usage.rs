@@ -12,8 +12,8 @@
 //! `server_tool_use` counts requests, not tokens, and has no place in the vector.
 //! Source: Anthropic API reference, "Messages", `usage`, and "Streaming messages", `message_delta`, 2026-11-23.
 
+use crate::json::Raw;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::openai::usage::count;
@@ -22,29 +22,29 @@ use crate::usage::{Served, Usage};
 #[derive(Debug, Deserialize)]
 struct Spelled<'a> {
     #[serde(borrow)]
-    input_tokens: Option<&'a RawValue>,
+    input_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    cache_read_input_tokens: Option<&'a RawValue>,
+    cache_read_input_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    cache_creation_input_tokens: Option<&'a RawValue>,
+    cache_creation_input_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    cache_creation: Option<&'a RawValue>,
+    cache_creation: Option<Raw<'a>>,
     #[serde(borrow)]
-    output_tokens: Option<&'a RawValue>,
+    output_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    output_tokens_details: Option<&'a RawValue>,
+    output_tokens_details: Option<Raw<'a>>,
     #[serde(borrow)]
-    service_tier: Option<&'a RawValue>,
+    service_tier: Option<Raw<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct SpelledDetails<'a> {
     #[serde(borrow)]
-    ephemeral_5m_input_tokens: Option<&'a RawValue>,
+    ephemeral_5m_input_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    ephemeral_1h_input_tokens: Option<&'a RawValue>,
+    ephemeral_1h_input_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    thinking_tokens: Option<&'a RawValue>,
+    thinking_tokens: Option<Raw<'a>>,
 }
 
 /// The counters of a stream so far: cumulative, each one replacing the one before where it is present.
@@ -61,7 +61,7 @@ pub(super) struct Counters {
 }
 
 /// Reads a `usage` object; nothing when it holds no count.
-pub fn parse(usage: &RawValue) -> Option<Usage> {
+pub fn parse(usage: Raw<'_>) -> Option<Usage> {
     let mut counters = Counters::default();
     counters.update(usage);
     counters.usage()
@@ -103,7 +103,7 @@ pub fn render(usage: &Usage) -> Value {
 
 impl Counters {
     /// Takes over what a `usage` object says.
-    pub(super) fn update(&mut self, usage: &RawValue) {
+    pub(super) fn update(&mut self, usage: Raw<'_>) {
         let Some(spelled) = object::<Spelled<'_>>(Some(usage)) else {
             return;
         };
@@ -156,7 +156,7 @@ impl Counters {
     }
 }
 
-fn object<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
+fn object<'a, T: Deserialize<'a>>(value: Option<Raw<'a>>) -> Option<T> {
     let text = value?.get();
     text.starts_with('{')
         .then(|| serde_json::from_str(text).ok())
@@ -174,7 +174,7 @@ mod tests {
     use crate::openai;
 
     fn read(usage: &Value) -> Option<Usage> {
-        parse(&to_raw_value(usage).unwrap())
+        parse(Raw::from(&*to_raw_value(usage).unwrap()))
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
             };
             let own = read(&render(&usage)).unwrap();
             let openais = openai::usage::render(&usage);
-            let openais = openai::usage::parse(&to_raw_value(&openais).unwrap()).unwrap();
+            let openais = openai::usage::parse(Raw::from(&*to_raw_value(&openais).unwrap())).unwrap();
             for (name, back) in [("Anthropic", own), ("OpenAI", openais)] {
                 prop_assert!(!back.inconsistent, "{}", name);
                 prop_assert_eq!(back.prompt_tokens(), usage.prompt_tokens(), "{}", name);

@@ -6,7 +6,7 @@
 
 use std::str;
 
-use serde_json::value::RawValue;
+use crate::json::Raw;
 
 use super::{MAX_MESSAGE_BYTES, UpstreamError, UpstreamErrorKind, capped};
 use crate::json::Object;
@@ -31,7 +31,7 @@ impl Fields {
     }
 
     /// Reads the value of an `error` member.
-    fn of_error(error: &RawValue) -> Self {
+    fn of_error(error: Raw<'_>) -> Self {
         match Object::parse_str(error.get()) {
             Ok(object) => Self::of_object(&object),
             Err(_) => Self {
@@ -110,7 +110,7 @@ pub(crate) fn refusal(
 
 /// The error that came inside a success; the dialect says of which `status` it speaks, if any, and of which `kind` it is.
 pub(crate) fn inside(
-    error: &RawValue,
+    error: Raw<'_>,
     status: fn(&Fields) -> Option<u16>,
     kind: fn(&Fields, Option<u16>) -> UpstreamErrorKind,
 ) -> UpstreamError {
@@ -158,12 +158,12 @@ fn seconds(retry_after: &str) -> Option<u64> {
     Some(whole.saturating_add(u64::from(rounds_up)))
 }
 
-fn text(value: &RawValue) -> Option<String> {
+fn text(value: Raw<'_>) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// A string's text, or any other value as it is spelled.
-fn text_or_json(value: &RawValue) -> Option<String> {
+fn text_or_json(value: Raw<'_>) -> Option<String> {
     match value.get() {
         "null" => None,
         spelled if spelled.starts_with('"') => text(value),

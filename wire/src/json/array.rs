@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use serde_json::value::RawValue;
+use super::Raw;
 
 use super::span_within;
 
@@ -11,7 +11,7 @@ pub(super) fn elements(source: &str) -> Option<Vec<(&str, Range<usize>)>> {
     if !source.trim_start().starts_with('[') {
         return None;
     }
-    let values: Vec<&RawValue> = serde_json::from_str(source).ok()?;
+    let values: Vec<Raw<'_>> = serde_json::from_str(source).ok()?;
     values
         .into_iter()
         .map(|value| Some((value.get(), span_within(source, value.get())?)))

@@ -7,6 +7,7 @@
 mod array;
 mod depth;
 mod path;
+mod raw;
 mod scan;
 mod splice;
 #[cfg(test)]
@@ -20,9 +21,9 @@ use std::ops::Range;
 use std::str;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 pub use path::MemberPath;
+pub use raw::Raw;
 pub(crate) use scan::{elements, members};
 pub use splice::Splice;
 pub(crate) use splice::restamped;
@@ -92,7 +93,7 @@ pub struct Object<'a> {
 #[derive(Debug)]
 struct Member<'a> {
     key: Cow<'a, str>,
-    value: &'a RawValue,
+    value: Raw<'a>,
 }
 
 /// A key that borrows unless it holds escapes (`Cow`'s own `Deserialize` always allocates).
@@ -155,13 +156,33 @@ impl<'a> Object<'a> {
         Ok(Self { source, members })
     }
 
+    /// [`Object::parse`] without looking into the values, for bytes that are passed on as they came even if something in them is
+    /// wrong. `None` when they are no object with distinct keys.
+    pub fn walk(bytes: &'a [u8]) -> Option<Self> {
+        let source = str::from_utf8(bytes).ok()?;
+        let members = scan::object(source)?;
+        let members = members.into_iter();
+        let members: Vec<Member<'a>> = members.map(|(key, value)| Member { key, value }).collect();
+        first_duplicate(&members)
+            .is_none()
+            .then_some(Self { source, members })
+    }
+
+    /// [`Object::parse`] for bytes whose syntax was checked before.
+    ///
+    /// # Errors
+    /// As [`Object::parse`], if it was not.
+    pub fn checked(bytes: &'a [u8]) -> Result<Self, JsonError> {
+        Self::walk(bytes).map_or_else(|| Self::parse(bytes), Ok)
+    }
+
     /// The value of a member, as it is spelled in the source.
-    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+    pub fn get(&self, key: &str) -> Option<Raw<'a>> {
         self.position(key).and_then(|at| self.value(at))
     }
 
     /// All members in source order.
-    pub fn members(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub fn members(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
         self.members
             .iter()
             .map(|member| (member.key.as_ref(), member.value))
@@ -176,7 +197,7 @@ impl<'a> Object<'a> {
         self.members.iter().position(|member| member.key == key)
     }
 
-    fn value(&self, at: usize) -> Option<&'a RawValue> {
+    fn value(&self, at: usize) -> Option<Raw<'a>> {
         self.members.get(at).map(|member| member.value)
     }
 

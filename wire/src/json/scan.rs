@@ -7,28 +7,68 @@ use std::borrow::Cow;
 use std::iter::from_fn;
 
 use super::depth::after_string;
-
-const BETWEEN: [char; 5] = [' ', '\t', '\n', '\r', ','];
+use super::{Raw, USUAL_MEMBERS};
 
 /// The elements of the array `text`; none when it is not an array.
-pub(crate) fn elements(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text.trim_start().strip_prefix('[').unwrap_or_default();
+pub(crate) fn elements(text: &str) -> impl Iterator<Item = Raw<'_>> {
+    let mut rest = text
+        .trim_ascii_start()
+        .strip_prefix('[')
+        .unwrap_or_default();
     from_fn(move || {
-        rest = rest.trim_start_matches(BETWEEN);
-        take_value(&mut rest)
+        rest = behind_comma(rest);
+        take_value(&mut rest).map(Raw::of)
     })
 }
 
 /// The members of the object `text`: names without their escapes, values as they are spelled. None when it is not an
 /// object.
-pub(crate) fn members(text: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
-    let mut rest = text.trim_start().strip_prefix('{').unwrap_or_default();
+pub(crate) fn members(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Raw<'_>)> {
+    let mut rest = text
+        .trim_ascii_start()
+        .strip_prefix('{')
+        .unwrap_or_default();
     from_fn(move || {
-        rest = rest.trim_start_matches(BETWEEN);
+        rest = behind_comma(rest);
         let name = take_value(&mut rest).filter(|name| name.starts_with('"'))?;
-        rest = rest.trim_start().strip_prefix(':')?.trim_start();
-        Some((unescaped(name)?, take_value(&mut rest)?))
+        let behind = rest.trim_ascii_start().strip_prefix(':')?;
+        rest = behind.trim_ascii_start();
+        Some((unescaped(name)?, Raw::of(take_value(&mut rest)?)))
     })
+}
+
+/// The members of the object that `text` is, in order: `None` when it is none, a value begins like none, or something is between
+/// or behind the members that does not belong there. Inside of values nothing is checked but that brackets close.
+pub(super) fn object(text: &str) -> Option<Vec<(Cow<'_, str>, Raw<'_>)>> {
+    let mut found = Vec::with_capacity(USUAL_MEMBERS);
+    let mut rest = text
+        .trim_ascii_start()
+        .strip_prefix('{')?
+        .trim_ascii_start();
+    let end = if let Some(end) = rest.strip_prefix('}') {
+        end
+    } else {
+        loop {
+            let name = take_value(&mut rest).filter(|name| name.starts_with('"'))?;
+            let behind = rest.trim_ascii_start().strip_prefix(':')?;
+            rest = behind.trim_ascii_start();
+            let value = take_value(&mut rest).filter(|value| begins_a_value(value))?;
+            found.push((unescaped(name)?, Raw::of(value)));
+            rest = rest.trim_ascii_start();
+            match rest.strip_prefix(',') {
+                Some(next) => rest = next.trim_ascii_start(),
+                None => break rest.strip_prefix('}')?,
+            }
+        }
+    };
+    end.trim_ascii_start().is_empty().then_some(found)
+}
+
+/// What follows the space and the commas with which `rest` begins.
+fn behind_comma(rest: &str) -> &str {
+    let between = |byte: &u8| matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r');
+    let begins = rest.bytes().position(|byte| !between(&byte));
+    rest.get(begins.unwrap_or(rest.len())..).unwrap_or_default()
 }
 
 fn unescaped(name: &str) -> Option<Cow<'_, str>> {
@@ -59,6 +99,13 @@ fn take_value<'a>(rest: &mut &'a str) -> Option<&'a str> {
     Some(value)
 }
 
+fn begins_a_value(value: &str) -> bool {
+    matches!(
+        value.as_bytes().first(),
+        Some(b'"' | b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
+    )
+}
+
 /// What follows the array or object with which `bytes` begins.
 fn after_nested(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes;
@@ -82,15 +129,12 @@ fn after_nested(bytes: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
 
     #[test]
     fn values_are_found_as_a_parser_finds_them() {
         let text = r#" [ 1 , "a]\"\\", {"x":["}",[{}]], "y": -2.5e3}, [] ,{},null , "\u005d" ,[[1],[2]] ] "#;
-        let parsed: Vec<&RawValue> = serde_json::from_str(text).unwrap();
-        let parsed: Vec<&str> = parsed.into_iter().map(RawValue::get).collect();
+        let parsed: Vec<Raw<'_>> = serde_json::from_str(text).unwrap();
         assert_eq!(elements(text).collect::<Vec<_>>(), parsed);
 
         let text = "{ \"role\" : \"user\",\n\"r\\u006fle\":1, \"a\\\"b\":[1, 2],\"\":{\"role\":2}}";
@@ -101,7 +145,44 @@ mod tests {
             ("a\"b", "[1, 2]"),
             ("", "{\"role\":2}"),
         ];
-        assert_eq!(found, expected.map(|(name, value)| (name.into(), value)));
+        assert_eq!(
+            found,
+            expected.map(|(name, value)| (name.into(), Raw::of(value)))
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_as_a_whole_has_no_members_to_walk() {
+        assert_eq!(object(" { } "), Some(Vec::new()));
+        let found = object("\n{\"a\" : 1.5e0 , \"\\u0062\":[{\"c\":\"]}\"}], \"d\":\"\"}\t");
+        let expected = [("a", "1.5e0"), ("b", "[{\"c\":\"]}\"}]"), ("d", "\"\"")];
+        assert_eq!(
+            found,
+            Some(
+                expected
+                    .map(|(name, value)| (name.into(), Raw::of(value)))
+                    .into()
+            )
+        );
+        for text in [
+            "",
+            "{",
+            "[]",
+            "{} {}",
+            "{,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1",
+            "{\"a\":1,}",
+            "{\"a\":1 2}",
+            "{\"a\"::1}",
+            "{\"a\":[1}",
+            "{\"a\":\"}",
+            "{a:1}",
+            "{1:1}",
+        ] {
+            assert_eq!(object(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -221,13 +221,38 @@ proptest! {
         let spaced = serde_json::to_string_pretty(&object).unwrap();
         for text in [compact, spaced] {
             let parsed = Object::parse_str(&text).unwrap();
-            let expected: Vec<_> = parsed.members().map(|(key, value)| (key, value.get())).collect();
+            let expected: Vec<_> = parsed.members().collect();
             let walked: Vec<_> = members(&text).collect();
             let walked: Vec<_> = walked.iter().map(|(key, value)| (key.as_ref(), *value)).collect();
             prop_assert_eq!(&walked, &expected);
-            let values: Vec<&str> = expected.iter().map(|(_, value)| *value).collect();
-            let list = format!("[{}]", values.join(" , "));
+            let strictly = Object::walk(text.as_bytes()).unwrap();
+            prop_assert_eq!(&strictly.members().collect::<Vec<_>>(), &expected);
+            let values: Vec<_> = expected.iter().map(|(_, value)| *value).collect();
+            let spelled: Vec<_> = values.iter().map(|value| value.get()).collect();
+            let list = format!("[{}]", spelled.join(" , "));
             prop_assert_eq!(elements(&list).collect::<Vec<_>>(), values);
+        }
+    }
+
+    #[test]
+    fn whatever_a_parser_takes_for_an_object_a_walk_does_too(
+        object in objects(),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+    ) {
+        let mut bytes = serde_json::to_vec(&object).unwrap();
+        for (at, byte) in cuts {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(parsed) = Object::parse(&bytes) {
+            let walked = Object::walk(&bytes).map(|walked| {
+                let members = walked.members();
+                members.map(|(key, value)| (key.to_owned(), value.get().to_owned())).collect::<Vec<_>>()
+            });
+            let members = parsed.members();
+            let expected: Vec<_> =
+                members.map(|(key, value)| (key.to_owned(), value.get().to_owned())).collect();
+            prop_assert_eq!(walked, Some(expected));
         }
     }
 

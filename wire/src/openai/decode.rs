@@ -26,7 +26,7 @@ pub fn response(
     requested_model: Option<&str>,
 ) -> Result<Decoded, UpstreamError> {
     let object = Object::parse(&body).map_err(|err| broken::body(&body, &err))?;
-    if let Some(err) = object.get("error").filter(|err| filled(err)) {
+    if let Some(err) = object.get("error").filter(|err| filled(*err)) {
         return Err(error::classify_inside(err));
     }
     let mut finish_reasons = Vec::new();
@@ -87,7 +87,7 @@ pub fn chat_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
 /// As [`response`].
 pub fn chat_response(body: &[u8]) -> Result<ChatResponse, UpstreamError> {
     let object = Object::parse(body).map_err(|err| broken::body(body, &err))?;
-    if let Some(err) = object.get("error").filter(|err| filled(err)) {
+    if let Some(err) = object.get("error").filter(|err| filled(*err)) {
         return Err(error::classify_inside(err));
     }
     let mut response: ChatResponse = neutral(body).map_err(|problem| problem.of_answer(body))?;

@@ -3,7 +3,7 @@
 //! Bodies are read by [`crate::error`]'s shared reader; here is what their types, codes and phrases mean.
 //! Source: `OpenAI` API reference, "Error codes", 2026-11-22, and the contract, `auth-budgets-limits.md` §7.1.
 
-use serde_json::value::RawValue;
+use crate::json::Raw;
 
 use crate::error::body::{self, Fields};
 use crate::error::phrases;
@@ -23,7 +23,7 @@ pub fn classify(
 }
 
 /// Classifies the value of an `error` member that came in a body or a stream which began as a success.
-pub(super) fn classify_inside(error: &RawValue) -> UpstreamError {
+pub(super) fn classify_inside(error: Raw<'_>) -> UpstreamError {
     body::inside(error, status, kind)
 }
 

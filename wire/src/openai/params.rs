@@ -4,7 +4,7 @@
 //! servers are not judged; what they do not know they ignore or refuse themselves.
 //! Source: `OpenAI` guides "Reasoning models" and "Using GPT-5", 2026-11-22.
 
-use serde_json::value::RawValue;
+use crate::json::Raw;
 
 use crate::{Endpoint, overrides};
 
@@ -64,7 +64,7 @@ pub(super) fn is_unsupported(
     endpoint: Endpoint,
     effort: Option<&str>,
     key: &str,
-    value: &RawValue,
+    value: Raw<'_>,
 ) -> bool {
     if endpoint != Endpoint::ChatCompletions || !is_openai(provider) || value.get() == "null" {
         return false;
@@ -126,7 +126,7 @@ fn family(model: &str) -> Family {
     }
 }
 
-fn is_one(value: &RawValue) -> bool {
+fn is_one(value: Raw<'_>) -> bool {
     let (whole, fraction) = value.get().split_once('.').unwrap_or((value.get(), ""));
     whole == "1" && fraction.bytes().all(|digit| digit == b'0')
 }

@@ -7,8 +7,8 @@
 
 use std::fmt;
 
+use crate::json::Raw;
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::choices::Choices;
 use super::types::{Choice, Delivered};
@@ -151,7 +151,7 @@ impl StreamRelay {
                 continue;
             }
             if let Ok(object) = Object::parse(data) {
-                if let Some(err) = object.get("error").filter(|err| filled(err)) {
+                if let Some(err) = object.get("error").filter(|err| filled(*err)) {
                     self.state = State::Failed;
                     return Err(error::classify_inside(err));
                 }
@@ -227,14 +227,15 @@ impl StreamRelay {
             self.state = State::Done;
             return Ok(Some(untouched(event, FrameKind::Done)));
         }
-        let Ok(object) = Object::parse(data) else {
+        // What is not looked at is passed on as it came, whether it can be read or not.
+        let Some(object) = Object::walk(data) else {
             if event.event.as_deref() == Some(b"error") {
                 let message = String::from_utf8_lossy(data).into_owned();
                 return Err(UpstreamError::new(UpstreamErrorKind::Server, None, message));
             }
             return Ok(Some(untouched(event, FrameKind::Other)));
         };
-        if let Some(err) = object.get("error").filter(|err| filled(err)) {
+        if let Some(err) = object.get("error").filter(|err| filled(*err)) {
             return Err(error::classify_inside(err));
         }
         if event.event.as_deref() == Some(b"error") {
@@ -341,7 +342,7 @@ fn is_done(data: &[u8]) -> bool {
     data.trim_ascii() == b"[DONE]"
 }
 
-fn whole<'a>(object: &Object<'a>) -> Result<&'a RawValue, UpstreamError> {
+fn whole<'a>(object: &Object<'a>) -> Result<Raw<'a>, UpstreamError> {
     serde_json::from_str(object.source())
         .map_err(|err| UpstreamError::new(UpstreamErrorKind::BrokenAnswer, None, err.to_string()))
 }

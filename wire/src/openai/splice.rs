@@ -18,7 +18,8 @@ pub fn request(
     peek: &RequestPeek,
     options: &EncodeOptions<'_>,
 ) -> Result<Encoded, BadRequest> {
-    let object = Object::parse(body)?;
+    // `peek` was read from it, so its syntax was checked.
+    let object = Object::checked(body)?;
     let mut splice = Splice::new(&object);
     splice.set("model", quoted(options.upstream_model));
     let is_gateway_field = |key: &str| params::is_gateway_field(options.provider, key);

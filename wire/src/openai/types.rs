@@ -2,65 +2,52 @@
 //!
 //! Every member is kept raw, because a compatible server's odd type in one field must not hide the others.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
-use crate::json::{filled, spelled_bytes};
+use serde::Deserialize;
+
+use crate::json::{Raw, elements, filled, members, spelled_bytes};
 
 /// One entry of `choices`, of an answer (`message`), a chunk (`delta`) or a text completion (`text`).
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default)]
 pub(super) struct Choice<'a> {
-    #[serde(borrow)]
-    index: Option<&'a RawValue>,
-    #[serde(borrow)]
-    finish_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
-    delta: Option<&'a RawValue>,
+    index: Option<Raw<'a>>,
+    finish_reason: Option<Raw<'a>>,
+    delta: Option<Raw<'a>>,
     /// vLLM: the stop sequence that ended the answer, or the number of a token that did.
-    #[serde(borrow)]
-    stop_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
+    stop_reason: Option<Raw<'a>>,
+    message: Option<Raw<'a>>,
+    text: Option<Raw<'a>>,
     /// Some servers (Moonshot) put it here instead of the top level.
-    #[serde(borrow)]
-    pub(super) usage: Option<&'a RawValue>,
+    pub(super) usage: Option<Raw<'a>>,
 }
 
 /// `delta` or `message`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 struct Message<'a> {
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
-    #[serde(borrow)]
-    function_call: Option<&'a RawValue>,
-    #[serde(borrow)]
-    audio: Option<&'a RawValue>,
+    content: Option<Raw<'a>>,
+    reasoning_content: Option<Raw<'a>>,
+    reasoning: Option<Raw<'a>>,
+    refusal: Option<Raw<'a>>,
+    tool_calls: Option<Raw<'a>>,
+    function_call: Option<Raw<'a>>,
+    audio: Option<Raw<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct ToolCall<'a> {
     #[serde(borrow)]
-    function: Option<&'a RawValue>,
+    function: Option<Raw<'a>>,
     #[serde(borrow)]
-    custom: Option<&'a RawValue>,
+    custom: Option<Raw<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct FunctionCall<'a> {
     #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
+    arguments: Option<Raw<'a>>,
     #[serde(borrow)]
-    input: Option<&'a RawValue>,
+    input: Option<Raw<'a>>,
 }
 
 /// What one choice delivered.
@@ -76,8 +63,30 @@ pub(super) struct Delivered {
 
 impl<'a> Choice<'a> {
     /// The entries of `choices`, or nothing when it is not an array of objects.
-    pub(super) fn parse_all(choices: &'a RawValue) -> Option<Vec<Self>> {
-        serde_json::from_str(choices.get()).ok()
+    pub(super) fn parse_all(choices: Raw<'a>) -> Option<Vec<Self>> {
+        let text = choices.get();
+        if !text.starts_with('[') {
+            return None;
+        }
+        elements(text).map(Self::read).collect()
+    }
+
+    fn read(entry: Raw<'a>) -> Option<Self> {
+        let mut choice = Self::default();
+        for (name, value) in said(entry)? {
+            let place = match name.as_ref() {
+                "index" => &mut choice.index,
+                "finish_reason" => &mut choice.finish_reason,
+                "delta" => &mut choice.delta,
+                "stop_reason" => &mut choice.stop_reason,
+                "message" => &mut choice.message,
+                "text" => &mut choice.text,
+                "usage" => &mut choice.usage,
+                _ => continue,
+            };
+            *place = Some(value);
+        }
+        Some(choice)
     }
 
     /// The choice's number; 0 when absent, as servers with one choice may leave it out.
@@ -93,7 +102,7 @@ impl<'a> Choice<'a> {
             .filter(|reason: &String| !reason.is_empty())
     }
 
-    pub(super) fn delta(&self) -> Option<&'a RawValue> {
+    pub(super) fn delta(&self) -> Option<Raw<'a>> {
         self.delta
     }
 
@@ -110,12 +119,11 @@ impl<'a> Choice<'a> {
         let mut delivered = Delivered::default();
         delivered.add(self.text);
         for part in [self.delta, self.message].into_iter().flatten() {
-            // Duplicate members or a non-object: count it as it stands.
-            let Ok(message) = serde_json::from_str::<Message<'_>>(part.get()) else {
-                delivered.add(Some(part));
-                continue;
-            };
-            message.add_to(&mut delivered);
+            match Message::read(part) {
+                Some(message) => message.add_to(&mut delivered),
+                // Not an object: counted as it stands.
+                None => delivered.add(Some(part)),
+            }
         }
         delivered
     }
@@ -123,21 +131,39 @@ impl<'a> Choice<'a> {
 
 // === impl Message ===
 
-impl Message<'_> {
+impl<'a> Message<'a> {
+    fn read(part: Raw<'a>) -> Option<Self> {
+        let mut message = Self::default();
+        for (name, value) in said(part)? {
+            let place = match name.as_ref() {
+                "content" => &mut message.content,
+                "reasoning_content" => &mut message.reasoning_content,
+                "reasoning" => &mut message.reasoning,
+                "refusal" => &mut message.refusal,
+                "tool_calls" => &mut message.tool_calls,
+                "function_call" => &mut message.function_call,
+                "audio" => &mut message.audio,
+                _ => continue,
+            };
+            *place = Some(value);
+        }
+        Some(message)
+    }
+
     fn add_to(&self, delivered: &mut Delivered) {
         delivered.add(self.content);
         // Servers that send both spell the same text twice.
         delivered.add(self.reasoning_content.or(self.reasoning));
         delivered.add(self.refusal);
         delivered.content |= self.audio.is_some_and(filled);
-        if let Some(calls) = self.tool_calls.filter(|calls| filled(calls)) {
+        if let Some(calls) = self.tool_calls.filter(|calls| filled(*calls)) {
             delivered.content = true;
             let calls: Vec<ToolCall<'_>> = serde_json::from_str(calls.get()).unwrap_or_default();
             for call in calls {
                 delivered.add_arguments(call.function.or(call.custom));
             }
         }
-        if let Some(call) = self.function_call.filter(|call| filled(call)) {
+        if let Some(call) = self.function_call.filter(|call| filled(*call)) {
             delivered.content = true;
             delivered.add_arguments(Some(call));
         }
@@ -147,18 +173,24 @@ impl Message<'_> {
 // === impl Delivered ===
 
 impl Delivered {
-    fn add(&mut self, value: Option<&RawValue>) {
-        if let Some(value) = value.filter(|value| filled(value)) {
+    fn add(&mut self, value: Option<Raw<'_>>) {
+        if let Some(value) = value.filter(|value| filled(*value)) {
             self.content = true;
             self.bytes = self.bytes.saturating_add(spelled_bytes(value));
         }
     }
 
-    fn add_arguments(&mut self, function: Option<&RawValue>) {
+    fn add_arguments(&mut self, function: Option<Raw<'_>>) {
         let call: Option<FunctionCall<'_>> =
             function.and_then(|function| serde_json::from_str(function.get()).ok());
         if let Some(call) = call {
             self.add(call.arguments.or(call.input));
         }
     }
+}
+
+/// What an object says: its members but for those that are `null`. Nothing when the value is no object.
+fn said(value: Raw<'_>) -> Option<impl Iterator<Item = (Cow<'_, str>, Raw<'_>)>> {
+    let said = members(value.get()).filter(|(_, value)| value.get() != "null");
+    value.get().starts_with('{').then_some(said)
 }

@@ -4,8 +4,9 @@
 //! `completion_tokens`. Some servers (xAI, Gemini's compatible endpoint) report reasoning beside `completion_tokens`;
 //! `total_tokens` tells which. Source: `OpenAI` API reference, "The chat completion object", `usage`, 2026-11-22.
 
+use crate::json::Raw;
 use serde::Deserialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 use serde_json::{Map, Value};
 
 use crate::usage::{Served, Usage};
@@ -13,42 +14,42 @@ use crate::usage::{Served, Usage};
 #[derive(Debug, Deserialize)]
 struct Counters<'a> {
     #[serde(borrow)]
-    prompt_tokens: Option<&'a RawValue>,
+    prompt_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    completion_tokens: Option<&'a RawValue>,
+    completion_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    total_tokens: Option<&'a RawValue>,
+    total_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    prompt_tokens_details: Option<&'a RawValue>,
+    prompt_tokens_details: Option<Raw<'a>>,
     #[serde(borrow)]
-    completion_tokens_details: Option<&'a RawValue>,
+    completion_tokens_details: Option<Raw<'a>>,
     /// `DeepSeek`.
     #[serde(borrow)]
-    prompt_cache_hit_tokens: Option<&'a RawValue>,
+    prompt_cache_hit_tokens: Option<Raw<'a>>,
     /// Anthropic-like providers behind a `LiteLLM` proxy.
     #[serde(borrow)]
-    cache_read_input_tokens: Option<&'a RawValue>,
+    cache_read_input_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    cache_creation_input_tokens: Option<&'a RawValue>,
+    cache_creation_input_tokens: Option<Raw<'a>>,
     /// Gateways that put it here.
     #[serde(borrow)]
-    service_tier: Option<&'a RawValue>,
+    service_tier: Option<Raw<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Details<'a> {
     #[serde(borrow)]
-    cached_tokens: Option<&'a RawValue>,
+    cached_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    cache_creation_tokens: Option<&'a RawValue>,
+    cache_creation_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    cache_write_tokens: Option<&'a RawValue>,
+    cache_write_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    audio_tokens: Option<&'a RawValue>,
+    audio_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    image_tokens: Option<&'a RawValue>,
+    image_tokens: Option<Raw<'a>>,
     #[serde(borrow)]
-    reasoning_tokens: Option<&'a RawValue>,
+    reasoning_tokens: Option<Raw<'a>>,
 }
 
 /// A total from which the details are taken; what is left is plain text.
@@ -62,7 +63,7 @@ struct Remainder {
 /// ```json
 /// {"prompt_tokens": 19, "completion_tokens": 10, "total_tokens": 29, "prompt_tokens_details": {"cached_tokens": 8}}
 /// ```
-pub fn parse(usage: &RawValue) -> Option<Usage> {
+pub fn parse(usage: Raw<'_>) -> Option<Usage> {
     if !usage.get().starts_with('{') {
         return None;
     }
@@ -120,7 +121,7 @@ pub fn parse(usage: &RawValue) -> Option<Usage> {
 /// [`parse`] for counters that were read as a value.
 pub(super) fn parse_value(usage: &Value) -> Option<Usage> {
     let raw = to_raw_value(usage).ok()?;
-    parse(&raw)
+    parse(Raw::from(&*raw))
 }
 
 /// Writes a `usage` object: the totals, details only where they are known, and the two counters at the top level by which
@@ -192,7 +193,7 @@ impl Remainder {
 }
 
 /// A token count; some servers spell it as a float.
-pub(crate) fn count(value: Option<&RawValue>) -> Option<u64> {
+pub(crate) fn count(value: Option<Raw<'_>>) -> Option<u64> {
     let text = value?.get();
     let integral = match text.split_once('.') {
         Some((integral, zeros)) if zeros.bytes().all(|digit| digit == b'0') => integral,
@@ -202,7 +203,7 @@ pub(crate) fn count(value: Option<&RawValue>) -> Option<u64> {
     integral.parse().ok()
 }
 
-fn details(value: Option<&RawValue>) -> Details<'_> {
+fn details(value: Option<Raw<'_>>) -> Details<'_> {
     value
         .filter(|value| value.get().starts_with('{'))
         .and_then(|value| serde_json::from_str(value.get()).ok())

@@ -84,7 +84,7 @@ fn find(messages: &str, judge: impl Fn(Message) -> Option<Problem>) -> Findings 
     };
     for message in elements(messages) {
         if findings.first_bad.is_none() {
-            let problem = judge(Message::of(message));
+            let problem = judge(Message::of(message.get()));
             findings.first_bad = problem.map(|problem| (findings.count, problem));
         }
         findings.count = findings.count.saturating_add(1);
@@ -118,8 +118,8 @@ impl Message {
         let mut content = false;
         for (name, value) in members(message) {
             match name.as_ref() {
-                "role" => role = Role::of(value),
-                "content" => content = value != "null",
+                "role" => role = Role::of(value.get()),
+                "content" => content = value.get() != "null",
                 _ => {}
             }
         }

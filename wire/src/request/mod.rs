@@ -9,7 +9,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use serde_json::value::RawValue;
+use crate::json::Raw;
 
 use crate::json::{JsonError, Object};
 
@@ -247,9 +247,9 @@ impl RequestPeek {
     }
 }
 
-fn check_input(endpoint: Endpoint, input: Option<&RawValue>) -> Result<usize, BadRequest> {
+fn check_input(endpoint: Endpoint, input: Option<Raw<'_>>) -> Result<usize, BadRequest> {
     let input = input
-        .map(RawValue::get)
+        .map(Raw::get)
         .filter(|text| *text != "null")
         .ok_or_else(|| BadRequest::missing(endpoint))?;
     if endpoint == Endpoint::ChatCompletions {

@@ -1,20 +1,20 @@
 //! Reading single members of a body. `null` always means absent.
 
+use crate::json::Raw;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{BadRequest, MAX_CHOICES};
 use crate::json::Object;
 
 /// Reads `value`, when it has the shape of `T`.
-fn shaped<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
+fn shaped<'a, T: Deserialize<'a>>(value: Raw<'a>) -> Option<T> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// Reads an optional `T` or says what `key` must be.
 fn required_shape<'a, T: Deserialize<'a>>(
     key: &str,
-    value: &'a RawValue,
+    value: Raw<'a>,
     must_be: &str,
 ) -> Result<Option<T>, BadRequest> {
     shaped(value).ok_or_else(|| wrong(key, must_be))
@@ -24,7 +24,7 @@ fn wrong(key: &str, must_be: &str) -> BadRequest {
     BadRequest::new(key, format!("'{key}' must be {must_be}."))
 }
 
-pub(super) fn model(value: &RawValue) -> Result<Option<String>, BadRequest> {
+pub(super) fn model(value: Raw<'_>) -> Result<Option<String>, BadRequest> {
     let model: Option<String> = required_shape("model", value, "a string such as \"gpt-4o-mini\"")?;
     let Some(name) = &model else { return Ok(None) };
     if name.trim().is_empty() {
@@ -43,19 +43,19 @@ pub(super) fn model(value: &RawValue) -> Result<Option<String>, BadRequest> {
     Ok(model)
 }
 
-pub(super) fn boolean(key: &str, value: &RawValue) -> Result<Option<bool>, BadRequest> {
+pub(super) fn boolean(key: &str, value: Raw<'_>) -> Result<Option<bool>, BadRequest> {
     required_shape(key, value, "true or false")
 }
 
-pub(super) fn count(key: &str, value: &RawValue) -> Result<Option<u64>, BadRequest> {
+pub(super) fn count(key: &str, value: Raw<'_>) -> Result<Option<u64>, BadRequest> {
     required_shape(key, value, "a non-negative integer such as 256")
 }
 
-pub(super) fn retries(value: &RawValue) -> Result<Option<u32>, BadRequest> {
+pub(super) fn retries(value: Raw<'_>) -> Result<Option<u32>, BadRequest> {
     required_shape("num_retries", value, "a non-negative integer such as 2")
 }
 
-pub(super) fn seconds(key: &str, value: &RawValue) -> Result<Option<f64>, BadRequest> {
+pub(super) fn seconds(key: &str, value: Raw<'_>) -> Result<Option<f64>, BadRequest> {
     let must_be = "a positive number of seconds such as 30";
     let seconds: Option<f64> = required_shape(key, value, must_be)?;
     match seconds {
@@ -64,7 +64,7 @@ pub(super) fn seconds(key: &str, value: &RawValue) -> Result<Option<f64>, BadReq
     }
 }
 
-pub(super) fn choices(value: &RawValue) -> Result<u64, BadRequest> {
+pub(super) fn choices(value: Raw<'_>) -> Result<u64, BadRequest> {
     let must_be = format!("an integer from 1 to {MAX_CHOICES}");
     let n = required_shape("n", value, &must_be)?.unwrap_or(1);
     if n == 0 || n > MAX_CHOICES {
@@ -73,15 +73,15 @@ pub(super) fn choices(value: &RawValue) -> Result<u64, BadRequest> {
     Ok(n)
 }
 
-pub(super) fn string(value: &RawValue) -> Option<String> {
+pub(super) fn string(value: Raw<'_>) -> Option<String> {
     shaped(value)
 }
 
-pub(super) fn strings(value: &RawValue) -> Option<Vec<String>> {
+pub(super) fn strings(value: Raw<'_>) -> Option<Vec<String>> {
     shaped(value)
 }
 
-pub(super) fn include_usage(value: &RawValue) -> Result<bool, BadRequest> {
+pub(super) fn include_usage(value: Raw<'_>) -> Result<bool, BadRequest> {
     #[derive(Deserialize)]
     struct StreamOptions {
         include_usage: Option<bool>,
@@ -99,21 +99,21 @@ pub(super) fn include_usage(value: &RawValue) -> Result<bool, BadRequest> {
 }
 
 /// `tags` inside `metadata`; anything misshapen there is the client's own business.
-pub(super) fn metadata_tags(value: &RawValue) -> Vec<String> {
+pub(super) fn metadata_tags(value: Raw<'_>) -> Vec<String> {
     within(value, "tags").and_then(strings).unwrap_or_default()
 }
 
 /// `user_id` inside Anthropic's `metadata`.
-pub(super) fn user_id(value: &RawValue) -> Option<String> {
+pub(super) fn user_id(value: Raw<'_>) -> Option<String> {
     within(value, "user_id").and_then(string)
 }
 
-fn within<'a>(value: &'a RawValue, key: &str) -> Option<&'a RawValue> {
+fn within<'a>(value: Raw<'a>, key: &str) -> Option<Raw<'a>> {
     Object::parse_str(value.get()).ok()?.get(key)
 }
 
 /// Model names, plainly or as `{"model": "name"}`.
-pub(super) fn fallbacks(value: &RawValue) -> Result<Option<Vec<String>>, BadRequest> {
+pub(super) fn fallbacks(value: Raw<'_>) -> Result<Option<Vec<String>>, BadRequest> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Fallback {

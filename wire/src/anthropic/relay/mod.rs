@@ -10,8 +10,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::json::Raw;
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::delivered::Delivered;
 use super::{error, usage};
@@ -186,7 +186,8 @@ impl StreamRelay {
             return untouched(FrameKind::Comment);
         };
         let is_error = event.event.as_deref() == Some(b"error");
-        let Ok(object) = Object::parse(data) else {
+        // What is not looked at is passed on as it came, whether it can be read or not.
+        let Some(object) = Object::walk(data) else {
             if !event.terminated {
                 // The cut went through this event: nobody can use it.
                 return Ok(Frame {
@@ -200,7 +201,7 @@ impl StreamRelay {
             }
             return untouched(FrameKind::Other);
         };
-        if let Some(err) = object.get("error").filter(|err| filled(err)) {
+        if let Some(err) = object.get("error").filter(|err| filled(*err)) {
             return Err(error::classify_inside(err));
         }
         let kind = object.get("type").and_then(string).unwrap_or_default();
@@ -240,7 +241,7 @@ impl StreamRelay {
         Some(splice.finish())
     }
 
-    fn note_usage(&mut self, usage: Option<&RawValue>) {
+    fn note_usage(&mut self, usage: Option<Raw<'_>>) {
         if let Some(usage) = usage {
             self.counters.update(usage);
             self.usage = self.counters.usage();
@@ -249,7 +250,7 @@ impl StreamRelay {
 
     fn message_delta(&mut self, object: &Object<'_>) -> FrameKind {
         self.note_usage(object.get("usage"));
-        let delta = object.get("delta").map(RawValue::get).unwrap_or_default();
+        let delta = object.get("delta").map(Raw::get).unwrap_or_default();
         let stops = Object::parse_str(delta)
             .is_ok_and(|delta| delta.get("stop_reason").is_some_and(filled));
         self.saw_finish |= stops;
@@ -261,7 +262,7 @@ impl StreamRelay {
     }
 
     /// Notes what a block or delta delivers; `empty` is what it means when that is nothing.
-    fn delivers(&mut self, piece: Option<&RawValue>, empty: FrameKind) -> FrameKind {
+    fn delivers(&mut self, piece: Option<Raw<'_>>, empty: FrameKind) -> FrameKind {
         let delivered = piece.map(Delivered::of).unwrap_or_default();
         self.output_bytes = self.output_bytes.saturating_add(delivered.bytes);
         if delivered.content {
@@ -290,6 +291,6 @@ impl fmt::Debug for StreamRelay {
     }
 }
 
-fn whole<'a>(object: &Object<'a>) -> Option<&'a RawValue> {
+fn whole<'a>(object: &Object<'a>) -> Option<Raw<'a>> {
     serde_json::from_str(object.source()).ok()
 }

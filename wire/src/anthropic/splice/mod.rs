@@ -49,7 +49,8 @@ pub fn request(
     _peek: &RequestPeek,
     options: &EncodeOptions<'_>,
 ) -> Result<Encoded, BadRequest> {
-    let object = Object::parse(body)?;
+    // `_peek` was read from it, so its syntax was checked.
+    let object = Object::checked(body)?;
     let mut splice = Splice::new(&object);
     splice.set("model", quoted(options.upstream_model));
     let mut dropped = overrides::remove(&object, &mut splice, options, overrides::is_gateway_field);
@@ -89,7 +90,7 @@ pub fn request(
 /// object that holds an `error`.
 pub fn response(body: Bytes, requested_model: Option<&str>) -> Result<Decoded, UpstreamError> {
     let object = Object::parse(&body).map_err(|err| broken::body(&body, &err))?;
-    if let Some(err) = object.get("error").filter(|err| filled(err)) {
+    if let Some(err) = object.get("error").filter(|err| filled(*err)) {
         return Err(error::classify_inside(err));
     }
     let delivered = match object.get("content") {

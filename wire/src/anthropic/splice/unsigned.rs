@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
+use crate::json::Raw;
 use memchr::memmem;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::json::{Object, Splice};
 
@@ -23,7 +23,7 @@ struct Block<'a> {
 pub(super) fn left_out(messages: &[u8]) -> Option<Vec<u8>> {
     // Most conversations have none, and are not looked at further.
     memmem::find(messages, b"\"thinking\"")?;
-    let turns: Vec<&RawValue> = serde_json::from_slice(messages).ok()?;
+    let turns: Vec<Raw<'_>> = serde_json::from_slice(messages).ok()?;
     let mut kept: Vec<Cow<'_, [u8]>> = Vec::with_capacity(turns.len());
     let mut changed = false;
     for turn in turns {
@@ -46,18 +46,18 @@ pub(super) fn left_out(messages: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The blocks of `content` that may stay, when not all of them may.
-fn signed(content: &RawValue) -> Option<Vec<&[u8]>> {
-    let blocks: Vec<&RawValue> = serde_json::from_str(content.get()).ok()?;
+fn signed(content: Raw<'_>) -> Option<Vec<&[u8]>> {
+    let blocks: Vec<Raw<'_>> = serde_json::from_str(content.get()).ok()?;
     let all = blocks.len();
     let kept: Vec<&[u8]> = blocks
         .into_iter()
-        .filter(|block| !is_unsigned(block))
+        .filter(|block| !is_unsigned(*block))
         .map(|block| block.get().as_bytes())
         .collect();
     (kept.len() < all).then_some(kept)
 }
 
-fn is_unsigned(block: &RawValue) -> bool {
+fn is_unsigned(block: Raw<'_>) -> bool {
     let block: Result<Block<'_>, _> = serde_json::from_str(block.get());
     block.is_ok_and(|block| {
         block.kind == "thinking" && block.signature.is_none_or(|signature| signature.is_empty())

@@ -2,8 +2,8 @@
 
 use std::mem;
 
+use crate::json::Raw;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::{CHOICE, StreamDecoder};
 use crate::anthropic::types::Block;
@@ -95,7 +95,7 @@ impl OpenBlock {
 // === impl StreamDecoder ===
 
 impl StreamDecoder {
-    pub(super) fn open_block(&mut self, raw: &RawValue) -> Result<(), UpstreamError> {
+    pub(super) fn open_block(&mut self, raw: Raw<'_>) -> Result<(), UpstreamError> {
         let choice = CHOICE;
         let Some(block) = Block::of(raw).map_err(|err| decode::odd(&err))? else {
             if let Some(block) = decode::value_of(raw) {
@@ -124,7 +124,7 @@ impl StreamDecoder {
             }
             // `tool_use`. Clients join the pieces and parse them, so a call without any gets its arguments as one piece at its end.
             _ => {
-                let default = Some(block.input.map_or("{}", RawValue::get).to_owned());
+                let default = Some(block.input.map_or("{}", Raw::get).to_owned());
                 if block.name.as_deref() == Some(JSON_TOOL) {
                     self.answered_as_tool = true;
                     self.block = OpenBlock::JsonAnswer { default };

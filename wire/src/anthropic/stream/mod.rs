@@ -14,9 +14,9 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::json::Raw;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use self::block::OpenBlock;
 use super::types::{Delta, Event, Started};
@@ -279,7 +279,7 @@ impl StreamDecoder {
         Ok(())
     }
 
-    fn count(&mut self, usage: Option<&RawValue>) {
+    fn count(&mut self, usage: Option<Raw<'_>>) {
         if let Some(usage) = usage {
             self.counters.update(usage);
             let usage = self.counters.usage().map(ChatEvent::Usage);
@@ -317,6 +317,6 @@ impl fmt::Debug for StreamDecoder {
     }
 }
 
-fn parsed<'a, T: Deserialize<'a>>(member: &'a RawValue) -> Result<T, UpstreamError> {
+fn parsed<'a, T: Deserialize<'a>>(member: Raw<'a>) -> Result<T, UpstreamError> {
     serde_json::from_str(member.get()).map_err(|err| decode::odd(&err))
 }

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use crate::json::Raw;
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::calls::{Ordered, Piece};
 use crate::UpstreamError;
@@ -15,43 +15,43 @@ use crate::json::string;
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Delta<'a> {
     #[serde(borrow)]
-    content: Option<&'a RawValue>,
+    content: Option<Raw<'a>>,
     #[serde(borrow)]
-    reasoning_content: Option<&'a RawValue>,
+    reasoning_content: Option<Raw<'a>>,
     #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
+    reasoning: Option<Raw<'a>>,
     #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
+    refusal: Option<Raw<'a>>,
     #[serde(borrow)]
-    annotations: Option<&'a RawValue>,
+    annotations: Option<Raw<'a>>,
     #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
+    tool_calls: Option<Raw<'a>>,
     #[serde(borrow)]
-    function_call: Option<&'a RawValue>,
+    function_call: Option<Raw<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Call<'a> {
     #[serde(borrow)]
-    index: Option<&'a RawValue>,
+    index: Option<Raw<'a>>,
     #[serde(borrow)]
-    id: Option<&'a RawValue>,
+    id: Option<Raw<'a>>,
     #[serde(borrow)]
-    function: Option<&'a RawValue>,
+    function: Option<Raw<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Function<'a> {
     #[serde(borrow)]
-    name: Option<&'a RawValue>,
+    name: Option<Raw<'a>>,
     #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
+    arguments: Option<Raw<'a>>,
 }
 
 // === impl Delta ===
 
 impl<'a> Delta<'a> {
-    pub(super) fn parse(delta: &'a RawValue) -> Self {
+    pub(super) fn parse(delta: Raw<'a>) -> Self {
         parsed(delta)
     }
 
@@ -76,11 +76,11 @@ impl<'a> Delta<'a> {
         for citation in annotations {
             answer.push(ChatEvent::Citation { choice, citation }, ready)?;
         }
-        let calls: Option<Vec<&RawValue>> = self
+        let calls: Option<Vec<Raw<'_>>> = self
             .tool_calls
             .and_then(|calls| serde_json::from_str(calls.get()).ok());
         for call in calls.iter().flatten() {
-            answer.call(parsed::<Call<'_>>(call).piece(), ready)?;
+            answer.call(parsed::<Call<'_>>(*call).piece(), ready)?;
         }
         if let Some(function) = self.function_call.filter(|call| call.get() != "null") {
             let call = Call {
@@ -108,7 +108,7 @@ impl Call<'_> {
 }
 
 /// The shape's default when it is another one: nothing to be read.
-fn parsed<'a, T: Deserialize<'a> + Default>(value: &'a RawValue) -> T {
+fn parsed<'a, T: Deserialize<'a> + Default>(value: Raw<'a>) -> T {
     // serde would read an array as the struct's fields in order.
     if !value.get().starts_with('{') {
         return T::default();
@@ -117,12 +117,12 @@ fn parsed<'a, T: Deserialize<'a> + Default>(value: &'a RawValue) -> T {
 }
 
 /// A string that is not empty.
-fn text(value: Option<&RawValue>) -> Option<String> {
+fn text(value: Option<Raw<'_>>) -> Option<String> {
     value.and_then(string).filter(|text| !text.is_empty())
 }
 
 /// Arguments are JSON as text; some servers send the object itself.
-fn arguments(value: Option<&RawValue>) -> Option<String> {
+fn arguments(value: Option<Raw<'_>>) -> Option<String> {
     let value = value?;
     if value.get().starts_with('{') {
         return Some(value.get().to_owned());
@@ -130,6 +130,6 @@ fn arguments(value: Option<&RawValue>) -> Option<String> {
     string(value)
 }
 
-fn values(list: &RawValue) -> Option<Vec<Value>> {
+fn values(list: Raw<'_>) -> Option<Vec<Value>> {
     serde_json::from_str(list.get()).ok()
 }

@@ -11,8 +11,8 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
+use crate::json::Raw;
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use self::calls::Ordered;
 use self::chunk::Delta;
@@ -160,11 +160,11 @@ impl StreamDecoder {
             }
             return Ok(());
         };
-        if let Some(err) = object.get("error").filter(|err| filled(err)) {
+        if let Some(err) = object.get("error").filter(|err| filled(*err)) {
             return Err(error::classify_inside(err));
         }
         if is_error {
-            let whole: Option<&RawValue> = serde_json::from_str(object.source()).ok();
+            let whole: Option<Raw<'_>> = serde_json::from_str(object.source()).ok();
             return Err(whole.map_or_else(broken::cut, error::classify_inside));
         }
         self.chunk(&object)

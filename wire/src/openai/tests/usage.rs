@@ -1,12 +1,12 @@
+use crate::json::Raw;
 use proptest::prelude::*;
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use crate::Usage;
 use crate::openai::usage;
 
 fn used(text: &str) -> Option<Usage> {
-    let raw: &RawValue = serde_json::from_str(text).unwrap();
+    let raw: Raw<'_> = serde_json::from_str(text).unwrap();
     usage::parse(raw)
 }
 
