@@ -15,8 +15,8 @@
 use actix_web::HttpResponse;
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::value::RawValue;
-use trunkline_wire::json::Object;
+
+use trunkline_wire::json::{Object, Raw};
 use trunkline_wire::request::BadRequest;
 
 use crate::app::App;
@@ -73,7 +73,7 @@ fn model(body: &Bytes) -> Result<String, ApiError> {
     let wrong = |message: &str| ApiError::new(Code::BadRequest, message).param("model");
     let model = object
         .get("model")
-        .map(RawValue::get)
+        .map(Raw::get)
         .filter(|raw| *raw != "null")
         .ok_or_else(|| wrong("Missing required parameter: 'model'."))?;
     serde_json::from_str(model).map_err(|_no_string| wrong("'model' must be a string."))

@@ -33,7 +33,7 @@ fn nests_deeper_than(bytes: &[u8], max: usize) -> bool {
 }
 
 /// What follows the string whose opening quote was just read.
-pub(super) fn after_string(mut rest: &[u8]) -> &[u8] {
+fn after_string(mut rest: &[u8]) -> &[u8] {
     while let Some(at) = memchr2(b'"', b'\\', rest) {
         let escape = rest.get(at) == Some(&b'\\');
         let skip = at.saturating_add(if escape { 2 } else { 1 });

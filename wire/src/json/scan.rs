@@ -6,97 +6,57 @@
 use std::borrow::Cow;
 use std::iter::from_fn;
 
-use super::depth::after_string;
+use memchr::memchr2;
+
 use super::{Raw, USUAL_MEMBERS};
+
+/// Strings up to about this long are looked through byte by byte: a search that compares many at a time would have to be
+/// set up for each of them, and names are short.
+const SHORT: usize = 16;
 
 /// The elements of the array `text`; none when it is not an array.
 pub(crate) fn elements(text: &str) -> impl Iterator<Item = Raw<'_>> {
-    let mut rest = text
-        .trim_ascii_start()
-        .strip_prefix('[')
-        .unwrap_or_default();
+    let mut walk = Walk::within(text, b'[');
     from_fn(move || {
-        rest = behind_comma(rest);
-        take_value(&mut rest).map(Raw::of)
+        walk.skip_between();
+        walk.value().map(Raw::of)
     })
 }
 
 /// The members of the object `text`: names without their escapes, values as they are spelled. None when it is not an
 /// object.
 pub(crate) fn members(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Raw<'_>)> {
-    let mut rest = text
-        .trim_ascii_start()
-        .strip_prefix('{')
-        .unwrap_or_default();
+    let mut walk = Walk::within(text, b'{');
     from_fn(move || {
-        rest = behind_comma(rest);
-        let name = take_value(&mut rest).filter(|name| name.starts_with('"'))?;
-        let behind = rest.trim_ascii_start().strip_prefix(':')?;
-        rest = behind.trim_ascii_start();
-        Some((unescaped(name)?, Raw::of(take_value(&mut rest)?)))
+        walk.skip_between();
+        walk.member()
     })
 }
 
 /// The members of the object that `text` is, in order: `None` when it is none, a value begins like none, or something is between
 /// or behind the members that does not belong there. Inside of values nothing is checked but that brackets close.
 pub(super) fn object(text: &str) -> Option<Vec<(Cow<'_, str>, Raw<'_>)>> {
+    let mut walk = Walk::new(text);
+    walk.skip_space();
+    walk.take(b'{')?;
+    walk.skip_space();
     let mut found = Vec::with_capacity(USUAL_MEMBERS);
-    let mut rest = text
-        .trim_ascii_start()
-        .strip_prefix('{')?
-        .trim_ascii_start();
-    let end = if let Some(end) = rest.strip_prefix('}') {
-        end
-    } else {
+    if walk.take(b'}').is_none() {
         loop {
-            let name = take_value(&mut rest).filter(|name| name.starts_with('"'))?;
-            let behind = rest.trim_ascii_start().strip_prefix(':')?;
-            rest = behind.trim_ascii_start();
-            let value = take_value(&mut rest).filter(|value| begins_a_value(value))?;
-            found.push((unescaped(name)?, Raw::of(value)));
-            rest = rest.trim_ascii_start();
-            match rest.strip_prefix(',') {
-                Some(next) => rest = next.trim_ascii_start(),
-                None => break rest.strip_prefix('}')?,
+            let (name, value) = walk.member()?;
+            if !begins_a_value(value.get()) {
+                return None;
             }
+            found.push((name, value));
+            walk.skip_space();
+            if walk.take(b',').is_none() {
+                break walk.take(b'}')?;
+            }
+            walk.skip_space();
         }
-    };
-    end.trim_ascii_start().is_empty().then_some(found)
-}
-
-/// What follows the space and the commas with which `rest` begins.
-fn behind_comma(rest: &str) -> &str {
-    let between = |byte: &u8| matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r');
-    let begins = rest.bytes().position(|byte| !between(&byte));
-    rest.get(begins.unwrap_or(rest.len())..).unwrap_or_default()
-}
-
-fn unescaped(name: &str) -> Option<Cow<'_, str>> {
-    if name.contains('\\') {
-        return serde_json::from_str(name).ok().map(Cow::Owned);
     }
-    let name = name.strip_prefix('"')?.strip_suffix('"')?;
-    Some(Cow::Borrowed(name))
-}
-
-/// Cuts the value off with which `rest` begins; nothing at the end of what holds it.
-fn take_value<'a>(rest: &mut &'a str) -> Option<&'a str> {
-    let bytes = rest.as_bytes();
-    let (first, tail) = bytes.split_first()?;
-    let behind = match first {
-        b']' | b'}' => return None,
-        b'"' => after_string(tail),
-        b'[' | b'{' => after_nested(bytes),
-        _ => {
-            let ends =
-                |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
-            let len = tail.iter().position(ends).unwrap_or(tail.len());
-            tail.get(len..).unwrap_or_default()
-        }
-    };
-    let (value, after) = rest.split_at_checked(bytes.len().saturating_sub(behind.len()))?;
-    *rest = after;
-    Some(value)
+    walk.skip_space();
+    walk.next().is_none().then_some(found)
 }
 
 fn begins_a_value(value: &str) -> bool {
@@ -106,25 +66,129 @@ fn begins_a_value(value: &str) -> bool {
     )
 }
 
-/// What follows the array or object with which `bytes` begins.
-fn after_nested(bytes: &[u8]) -> &[u8] {
-    let mut rest = bytes;
-    let mut depth = 0_usize;
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        match byte {
-            b'"' => rest = after_string(tail),
-            b'[' | b'{' => depth = depth.saturating_add(1),
-            b']' | b'}' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return rest;
-                }
-            }
-            _ => {}
+/// A place in a text.
+struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Behind the bracket with which the text begins; at its end when it begins with something else.
+    fn within(text: &'a str, bracket: u8) -> Self {
+        let mut walk = Self::new(text);
+        walk.skip_space();
+        if walk.take(bracket).is_none() {
+            walk.at = text.len();
+        }
+        walk
+    }
+
+    fn next(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn pass(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes);
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then(|| self.pass(1))
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.next() {
+            self.pass(1);
         }
     }
-    rest
+
+    /// Passes over the comma in front of an element or member, if it has one.
+    fn skip_between(&mut self) {
+        while let Some(b',' | b' ' | b'\t' | b'\n' | b'\r') = self.next() {
+            self.pass(1);
+        }
+    }
+
+    /// Passes over a name and its value.
+    fn member(&mut self) -> Option<(Cow<'a, str>, Raw<'a>)> {
+        let from = self.at;
+        self.take(b'"')?;
+        let is_plain = self.pass_string();
+        let quoted = self.text.get(from..self.at)?;
+        let name = if is_plain {
+            let inner = quoted.get(1..quoted.len().checked_sub(1)?)?;
+            Cow::Borrowed(inner)
+        } else {
+            Cow::Owned(serde_json::from_str(quoted).ok()?)
+        };
+        self.skip_space();
+        self.take(b':')?;
+        self.skip_space();
+        Some((name, Raw::of(self.value()?)))
+    }
+
+    /// Passes over a value; nothing at the end of what holds it.
+    fn value(&mut self) -> Option<&'a str> {
+        let from = self.at;
+        match self.next()? {
+            b']' | b'}' => return None,
+            b'"' => {
+                self.pass(1);
+                self.pass_string();
+            }
+            b'[' | b'{' => self.pass_nested(),
+            _ => {
+                self.pass(1);
+                while let Some(byte) = self.next()
+                    && !matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')
+                {
+                    self.pass(1);
+                }
+            }
+        }
+        self.text.get(from..self.at)
+    }
+
+    /// Goes behind the end of the string whose opening quote was passed; says whether it has no escapes.
+    fn pass_string(&mut self) -> bool {
+        let mut is_plain = true;
+        loop {
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            let (near, far) = rest.split_at(rest.len().min(SHORT));
+            let found = near.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+            let found = found.or_else(|| Some(memchr2(b'"', b'\\', far)?.saturating_add(SHORT)));
+            self.pass(found.unwrap_or(rest.len()));
+            if self.take(b'"').is_some() || self.next().is_none() {
+                return is_plain;
+            }
+            is_plain = false;
+            self.pass(2);
+        }
+    }
+
+    /// Goes behind the array or object that begins here.
+    fn pass_nested(&mut self) {
+        let mut depth = 0_usize;
+        while let Some(byte) = self.next() {
+            self.pass(1);
+            match byte {
+                b'"' => {
+                    self.pass_string();
+                }
+                b'[' | b'{' => depth = depth.saturating_add(1),
+                b']' | b'}' => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 {
+                        return;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 #[cfg(test)]

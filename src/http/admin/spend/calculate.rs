@@ -109,7 +109,7 @@ fn of_answer(app: &App, identity: &Identity, answer: &RawValue) -> Result<CostBr
     let model = text(PARAM, model)?;
     let usage = members
         .get("usage")
-        .and_then(|usage| openai::usage::parse(usage))
+        .and_then(|usage| openai::usage::parse((*usage).into()))
         .ok_or_else(|| {
             wrong(
                 PARAM,
