@@ -181,23 +181,24 @@ pub fn trunkline(
     provider: SocketAddr,
     models: &[Model<'_>],
 ) -> io::Result<Server> {
-    trunkline_of(dir, binary, provider, models, 1)
+    trunkline_of(dir, binary, provider, models, 1, "")
 }
 
-/// The same with `copies` deployments of each model.
+/// The same with `copies` deployments of each model, and one more line of `general_settings`.
 pub fn trunkline_of(
     dir: &Path,
     binary: &Path,
     provider: SocketAddr,
     models: &[Model<'_>],
     copies: usize,
+    settings: &str,
 ) -> io::Result<Server> {
     let address = free_address()?;
     // Every start with empty books.
     let data = dir.join(format!("trunkline-{}", address.port()));
     fs::create_dir_all(&data)?;
     let config = format!(
-        "{}general_settings:\n  master_key: {MASTER_KEY}\n  database_url: sqlite://{}/bench.db\n",
+        "{}general_settings:\n  master_key: {MASTER_KEY}\n  database_url: sqlite://{}/bench.db\n  {settings}\n",
         model_list(provider, models, copies),
         data.display()
     );

@@ -24,6 +24,10 @@ const CHUNKS_A_SECOND: usize = 5_000;
 const FASTEST: usize = 2;
 const CONNECTIONS: usize = 64;
 const TURNS: usize = 5;
+/// Turns come round about once in the minute for which a key is used before it is read again: ten thousand of them would all be
+/// read again within the two seconds of theirs.
+const KEYS_ARE_BELIEVED: &str = "user_api_key_cache_ttl: 3600";
+const OURS: &str = "Trunkline";
 const BEGIN: &str = "<!-- scale -->";
 const END: &str = "<!-- /scale -->";
 
@@ -37,12 +41,16 @@ const CHAT: Model = Model {
 struct Curve {
     title: &'static str,
     axis: &'static str,
-    points: Vec<(usize, f64)>,
+    points: Vec<usize>,
+    /// Whose CPU, with a figure for each point.
+    lines: Vec<(&'static str, Vec<f64>)>,
 }
 
 /// What one point is measured with.
 struct Point {
     at: usize,
+    /// Whose CPU it is.
+    of: &'static str,
     server: Rc<Server>,
     requests: Vec<Request>,
     connections: usize,
@@ -54,14 +62,21 @@ pub async fn all(options: &Options, dir: &Path) -> io::Result<()> {
     let provider = procs::provider(dir)?;
     let binary = fs::canonicalize(&options.gateway)?;
     let start = |models: &[Model], copies| {
-        procs::trunkline_of(dir, &binary, provider.address, models, copies)?
-            .ready(Duration::from_secs(20))
-            .map(Rc::new)
+        procs::trunkline_of(
+            dir,
+            &binary,
+            provider.address,
+            models,
+            copies,
+            KEYS_ARE_BELIEVED,
+        )?
+        .ready(Duration::from_secs(20))
+        .map(Rc::new)
     };
     let curves = [
         keys(&start(&[CHAT], 1)?).await?,
         deployments(|copies| start(&[CHAT], copies)).await?,
-        streams(start).await?,
+        streams(start, Rc::new(procs::nginx(dir, provider.address, false)?)).await?,
     ];
     let text = curves
         .iter()
@@ -85,6 +100,7 @@ async fn keys(server: &Rc<Server>) -> io::Result<Curve> {
     }
     let points = KEYS.map(|count| Point {
         at: count,
+        of: OURS,
         server: Rc::clone(server),
         requests: all[..count].to_vec(),
         connections: CONNECTIONS,
@@ -101,6 +117,7 @@ async fn deployments(start: impl Fn(usize) -> io::Result<Rc<Server>>) -> io::Res
         let key = generate_key(&server).await?;
         points.push(Point {
             at: count,
+            of: OURS,
             requests: vec![chat(server.address, &key, "chat", false)],
             server,
             connections: CONNECTIONS,
@@ -111,7 +128,11 @@ async fn deployments(start: impl Fn(usize) -> io::Result<Rc<Server>>) -> io::Res
     Ok(Curve::of(title, "deployments", &points, false).await)
 }
 
-async fn streams(start: impl Fn(&[Model], usize) -> io::Result<Rc<Server>>) -> io::Result<Curve> {
+/// Beside nginx: a chunk costs the kernel more when it comes alone, and each of many streams is cold when its next one comes.
+async fn streams(
+    start: impl Fn(&[Model], usize) -> io::Result<Rc<Server>>,
+    nginx: Rc<Server>,
+) -> io::Result<Curve> {
     // One chunk each so many milliseconds, so that all streams together are as fast in each turn.
     let paces = STREAMS.map(|count| (count * 1000 / CHUNKS_A_SECOND).max(FASTEST));
     let behaviours = paces.map(|pace| format!("pace-{pace}"));
@@ -128,12 +149,20 @@ async fn streams(start: impl Fn(&[Model], usize) -> io::Result<Rc<Server>>) -> i
     let points: Vec<Point> = STREAMS
         .iter()
         .zip(&behaviours)
-        .map(|(count, model)| Point {
-            at: *count,
-            server: Rc::clone(&server),
-            requests: vec![chat(server.address, &key, model, true)],
-            connections: *count,
-            turn: Duration::from_secs(3),
+        .flat_map(|(count, model)| {
+            let ours = chat(server.address, &key, model, true);
+            let path = format!("/{model}/v1/chat/completions");
+            let passed_on = chat_at(nginx.address, &path, &key, model, true);
+            [(OURS, &server, ours), ("nginx", &nginx, passed_on)].map(|(of, server, request)| {
+                Point {
+                    at: *count,
+                    of,
+                    server: Rc::clone(server),
+                    requests: vec![request],
+                    connections: *count,
+                    turn: Duration::from_secs(3),
+                }
+            })
         })
         .collect();
     let title = "A chunk of a stream, by the number of open streams";
@@ -141,13 +170,17 @@ async fn streams(start: impl Fn(&[Model], usize) -> io::Result<Rc<Server>>) -> i
 }
 
 fn chat(to: SocketAddr, key: &str, model: &str, streamed: bool) -> Request {
+    chat_at(to, "/v1/chat/completions", key, model, streamed)
+}
+
+fn chat_at(to: SocketAddr, path: &str, key: &str, model: &str, streamed: bool) -> Request {
     let stream = if streamed { "\"stream\":true," } else { "" };
     let body = format!(
         "{{\"model\":\"{model}\",{stream}\"max_tokens\":64,\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me about the weather in Paris.\"}}]}}"
     );
     Request {
         to,
-        bytes: Rc::new(load::request(to, "/v1/chat/completions", key, &body)),
+        bytes: Rc::new(load::request(to, path, key, &body)),
         streamed,
         ends_with: "[DONE]",
     }
@@ -189,46 +222,61 @@ impl Curve {
                 }
             }
         }
-        Self {
+        let mut curve = Self {
             title,
             axis,
-            points: points
-                .iter()
-                .zip(turns)
-                .map(|(point, turns)| (point.at, median(turns)))
-                .collect(),
+            points: Vec::new(),
+            lines: Vec::new(),
+        };
+        for (point, turns) in points.iter().zip(turns) {
+            curve.add(point, median(turns));
+        }
+        curve
+    }
+
+    fn add(&mut self, point: &Point, cpu: f64) {
+        if !self.points.contains(&point.at) {
+            self.points.push(point.at);
+        }
+        match self.lines.iter_mut().find(|(of, _)| *of == point.of) {
+            Some((_, line)) => line.push(cpu),
+            None => self.lines.push((point.of, vec![cpu])),
         }
     }
 
     /// A table, and a plot in the language of Mermaid.
     fn text(&self) -> String {
+        let heads: Vec<&str> = self.lines.iter().map(|(of, _)| *of).collect();
         let mut out = format!(
-            "{}:\n\n| {} | CPU |\n| --- | --- |\n",
-            self.title, self.axis
+            "{}:\n\n| {} | {} |\n| --- |{}\n",
+            self.title,
+            self.axis,
+            heads.join(" | "),
+            " --- |".repeat(heads.len())
         );
-        for (at, cpu) in &self.points {
-            writeln!(out, "| {at} | {cpu:.1} µs |").ok();
+        for (row, at) in self.points.iter().enumerate() {
+            write!(out, "| {at} |").ok();
+            for (_, line) in &self.lines {
+                write!(out, " {:.1} µs |", line[row]).ok();
+            }
+            out.push('\n');
         }
-        let names: Vec<String> = self
-            .points
-            .iter()
-            .map(|(at, _)| format!("\"{at}\""))
-            .collect();
-        let values: Vec<String> = self
-            .points
-            .iter()
-            .map(|(_, cpu)| format!("{cpu:.1}"))
-            .collect();
-        let most = self.points.iter().map(|(_, cpu)| *cpu).fold(0.0, f64::max);
+        let names: Vec<String> = self.points.iter().map(|at| format!("\"{at}\"")).collect();
+        let all = self.lines.iter().flat_map(|(_, line)| line);
+        let most = all.copied().fold(0.0, f64::max);
         write!(
             out,
-            "\n```mermaid\nxychart-beta\n    x-axis \"{}\" [{}]\n    y-axis \"µs of CPU\" 0 --> {:.0}\n    line [{}]\n```\n",
+            "\n```mermaid\nxychart-beta\n    x-axis \"{}\" [{}]\n    y-axis \"µs of CPU\" 0 --> {:.0}\n",
             self.axis,
             names.join(", "),
             (most * 1.2).ceil(),
-            values.join(", ")
         )
         .ok();
+        for (_, line) in &self.lines {
+            let values: Vec<String> = line.iter().map(|cpu| format!("{cpu:.1}")).collect();
+            writeln!(out, "    line [{}]", values.join(", ")).ok();
+        }
+        out.push_str("```\n");
         out
     }
 }
