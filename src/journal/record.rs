@@ -3,7 +3,9 @@
 //! JSON because records outlive the binary that wrote them: fields may be added, and a person can read a segment. A
 //! record that is too large is not refused: what clients and providers wrote into it is cut until it fits.
 
-use serde::Serialize;
+use std::str;
+
+use serde::{Deserialize, Serialize};
 use trunkline_actors::ports::{JournalError, SpendRecord, StartedRecord, UsageParts};
 
 use super::frame::MAX_PAYLOAD_BYTES;
@@ -95,7 +97,7 @@ pub(super) fn settled(record: &SpendRecord) -> Result<Vec<u8>, JournalError> {
 /// Reads a payload; `None` for one that this version does not know, which a newer version may have written.
 pub(super) fn decode(payload: &[u8]) -> Option<Record> {
     match payload.split_first()? {
-        (&STARTED, json) => serde_json::from_slice(json).ok().map(Record::Started),
+        (&STARTED, json) => read(json).map(Record::Started),
         _ => decode_settled(payload).map(Record::Settled),
     }
 }
@@ -122,9 +124,15 @@ pub(super) fn unknown(started: StartedRecord) -> SpendRecord {
 /// Reads a payload if it is a `settled` record; any other costs a look at its first byte.
 pub(super) fn decode_settled(payload: &[u8]) -> Option<SpendRecord> {
     match payload.split_first()? {
-        (&SETTLED, json) => serde_json::from_slice(json).ok(),
+        (&SETTLED, json) => read(json),
         _ => None,
     }
+}
+
+/// As text: of bytes, each string in it would be checked for UTF-8 by itself.
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+    let text = str::from_utf8(json).ok()?;
+    serde_json::from_str(text).ok()
 }
 
 fn fit<T: Serialize>(

@@ -146,7 +146,8 @@ fn measured_records(started: &StartedRecord, settled: &SpendRecord) -> [Vec<u8>;
 /// A `settled` record read back for the books.
 #[inline(never)]
 fn measured_read_back(settled: &[u8]) -> SpendRecord {
-    serde_json::from_slice(settled).expect("a record")
+    let text = str::from_utf8(settled).expect("text");
+    serde_json::from_str(text).expect("a record")
 }
 
 fn main() {
