@@ -170,6 +170,49 @@ fn a_customer_has_a_budget_of_its_own_or_the_default_one() {
 }
 
 #[test]
+fn what_can_be_set_on_a_shared_budget_is_listed_with_what_is() {
+    let (_upstream, _home, gateway) = scene(&[]);
+    let budget = json!({"budget_id": "small", "max_budget": 5, "rpm_limit": 60});
+    admin(&gateway, "/budget/new", &budget);
+    let settings = told(&gateway, "/budget/settings?budget_id=small");
+    let value = |name: &str| {
+        let settings = settings.as_array().unwrap();
+        let setting = settings.iter().find(|one| one["field_name"] == name);
+        setting.unwrap()["field_value"].clone()
+    };
+    assert_eq!(pico(&value("max_budget")), 5_000_000_000_000);
+    assert_eq!(value("rpm_limit"), 60);
+    assert_eq!(value("soft_budget"), Value::Null);
+    for (query, status) in [("", 400), ("?budget_id=nobody", 404)] {
+        let path = format!("/budget/settings{query}");
+        let answer = gateway.send(&Request::get(&path).bearer(MASTER_KEY));
+        answer.assert_status(status);
+        assert!(answer.text().contains("budget"), "{}", answer.text());
+    }
+}
+
+#[test]
+fn how_many_users_and_teams_there_are_is_counted_without_a_limit() {
+    let (_upstream, _home, gateway) = scene(&[]);
+    let before = told(&gateway, "/user/available_users");
+    admin(
+        &gateway,
+        "/user/new",
+        &json!({"user_id": "u", "auto_create_key": false}),
+    );
+    admin(&gateway, "/team/new", &json!({"team_id": "t"}));
+    let after = told(&gateway, "/user/available_users");
+    for of in ["total_users_used", "total_teams_used"] {
+        assert_eq!(
+            after[of].as_u64(),
+            before[of].as_u64().map(|n| n + 1),
+            "{after}"
+        );
+    }
+    assert_eq!(after["total_users_remaining"], Value::Null);
+}
+
+#[test]
 fn how_a_budget_of_the_file_stands_is_told_of_whom_it_counts_for() {
     let (_upstream, _home, gateway) = scene(&[
         "max_internal_user_budget: 5",

@@ -4,8 +4,8 @@ use actix_web::http::Method;
 
 use super::{Entry, entry, get, post};
 use crate::http::admin::tenants::{
-    BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER, create, delete, list, members, organisations,
-    reset, set_blocked, show_customer, show_named, teams, update, users,
+    BUDGET, CUSTOMER, ORGANISATION, TAG, TEAM, USER, budgets, create, delete, list, members,
+    organisations, reset, set_blocked, show_customer, show_named, teams, update, users,
 };
 use crate::http::extract::{AdminOnly, Caller, Manage, Own, View};
 
@@ -181,6 +181,11 @@ fn people() -> Vec<Entry> {
             "What a user may be",
             users::roles,
         ),
+        get(
+            &["/user/available_users"],
+            "How many users and teams there are",
+            users::count,
+        ),
         post(
             &["/user/bulk_update"],
             "Change several users",
@@ -281,6 +286,11 @@ fn labels() -> Vec<Entry> {
             &["/budget/delete"],
             "Delete a shared budget that nobody has",
             delete::budget,
+        ),
+        get(
+            &["/budget/settings"],
+            "What can be set on a shared budget, and what is",
+            budgets::settings,
         ),
         get(
             &["/budget/list"],

@@ -67,6 +67,7 @@ fn query(path: &str) -> String {
         "/team/info" | "/team/permissions_list" => "team_id=team-zebra".to_owned(),
         "/organization/info" => "organization_id=org-zebra".to_owned(),
         "/customer/info" | "/end_user/info" => "end_user_id=customer-zebra".to_owned(),
+        "/budget/settings" => "budget_id=budget-zebra".to_owned(),
         "/key/spend/report" => format!("{DATES}&api_key=KEY"),
         "/user/spend/report" => format!("{DATES}&user_id=owner-zebra"),
         "/team/spend/report" => format!("{DATES}&team_id=team-zebra"),

@@ -88,6 +88,7 @@ impl World {
         }
         self.post("/team/new", &json!({"team_id": "team-stopped"}));
         self.post("/customer/new", &json!({"user_id": "customer-zebra"}));
+        self.post("/budget/new", &json!({"budget_id": "budget-zebra"}));
         for (user, role, organisation) in [
             ("admin-zebra", "proxy_admin", None),
             ("viewer-zebra", "proxy_admin_viewer", None),

@@ -10,6 +10,7 @@
 
 mod access;
 mod answer;
+pub mod budgets;
 pub mod delete;
 mod family;
 mod joining;

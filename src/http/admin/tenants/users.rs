@@ -19,7 +19,7 @@ use super::{Family, USER, pages, put};
 use crate::auth::key_rules::IN_OTHER_HANDS;
 use crate::auth::{MadeKey, NewKey, Role};
 use crate::http::error::{ApiError, Code};
-use crate::http::extract::{AdminOnly, Call, Caller, Manage, Own};
+use crate::http::extract::{AdminOnly, Call, Caller, Manage, Own, View};
 use crate::storage::{KeyFilter, KeyPage, KeyRow, TenantFilter, TenantKind, TenantRow, Write};
 
 /// Most keys that a user is shown with; `/key/list?user_id=` has all.
@@ -195,6 +195,22 @@ pub(crate) async fn roles(_caller: Caller<Own>, _call: Call) -> Result<HttpRespo
         })
         .collect();
     Ok(HttpResponse::Ok().json(roles))
+}
+
+/// `GET /user/available_users`: how many users and teams there are. Nobody sells seats here, so no number is left.
+pub(crate) async fn count(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
+    let tenants = &call.app().store.tenants;
+    let users = tenants.count(TenantKind::User, TenantFilter::default());
+    let users = users.await?;
+    let teams = tenants.count(TenantKind::Team, TenantFilter::default());
+    Ok(HttpResponse::Ok().json(json!({
+        "total_users": null,
+        "total_users_used": users,
+        "total_users_remaining": null,
+        "total_teams": null,
+        "total_teams_used": teams.await?,
+        "total_teams_remaining": null,
+    })))
 }
 
 /// `POST /user/bulk_update {"users": [{"user_id": "u1", "max_budget": 5}]}`: each by itself.
