@@ -7,11 +7,16 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
-use deadpool_redis::redis::{AsyncConnectionConfig, ErrorKind, RedisError};
-use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, Timeouts};
+use deadpool_redis::redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo as _, RedisError,
+};
+use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType, Timeouts};
+use thiserror::Error;
 
 use super::keys::Keys;
 use super::scripts::{RENEW, SETTLE, TAKE};
+use super::tls::{self, TlsFileError};
 use crate::config::RedisSettings;
 
 /// How long making a connection may take, name, TCP and TLS included.
@@ -20,6 +25,17 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
 /// Connections for what is done now and then.
 const POOLED: usize = 4;
+
+/// Why no connection can be made as the settings say.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// The address.
+    #[error("the address cannot be used")]
+    Address(#[source] RedisError),
+    /// A file for TLS.
+    #[error("TLS is not possible")]
+    Tls(#[from] TlsFileError),
+}
 
 /// A Redis server.
 #[derive(Clone)]
@@ -34,15 +50,16 @@ pub(super) struct Server {
 // === impl Server ===
 
 impl Server {
-    /// Reads the address. Nothing is connected yet.
+    /// Reads the address, and the files for TLS. Nothing is connected yet.
     ///
     /// # Errors
-    /// What is wrong with the address.
-    pub(super) fn new(settings: &RedisSettings) -> Result<Self, RedisError> {
+    /// What is wrong with either.
+    pub(super) fn new(settings: &RedisSettings) -> Result<Self, SetupError> {
         let timeouts = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(ANSWER));
-        let manager = Manager::new_with_config(settings.url.expose(), timeouts)?;
+        let manager = Manager::new_with_config(address(settings)?, timeouts);
+        let manager = manager.map_err(SetupError::Address)?;
         let pool = Pool::builder(manager)
             .max_size(POOLED)
             .runtime(Runtime::Tokio1)
@@ -53,7 +70,7 @@ impl Server {
             })
             .build();
         Ok(Self {
-            pool: pool.map_err(|_err| no_runtime())?,
+            pool: pool.map_err(|_err| SetupError::Address(no_runtime()))?,
             keys: Keys::new(&settings.namespace),
             deadline: settings.deadline,
             shown: settings.shown.clone(),
@@ -79,6 +96,46 @@ impl Server {
         }
         Ok(connection)
     }
+}
+
+/// The address with what TLS needs.
+fn address(settings: &RedisSettings) -> Result<ConnectionInfo, SetupError> {
+    let info = settings.url.expose().into_connection_info();
+    let info = info.map_err(SetupError::Address)?;
+    if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        return Ok(info);
+    }
+    let client = Client::build_with_tls(info, tls::certificates(&settings.tls)?);
+    let client = client.map_err(SetupError::Address)?;
+    Ok(client.get_connection_info().clone())
+}
+
+/// Why there is no connection or no answer, for people.
+pub(super) fn reason(err: &PoolError) -> String {
+    let err = match err {
+        PoolError::Backend(err) => err,
+        PoolError::Timeout(TimeoutType::Wait) => {
+            return "all connections are in use".to_owned();
+        }
+        PoolError::Timeout(_) => return "no answer in time".to_owned(),
+        other => return other.to_string(),
+    };
+    let refused = matches!(err.code(), Some("WRONGPASS" | "NOAUTH"))
+        || err.kind() == ErrorKind::AuthenticationFailed;
+    if refused {
+        return format!("the server refuses user and password: {err}");
+    }
+    if err.code() == Some("NOPERM") {
+        return format!("the server's user may not do what is needed: {err}");
+    }
+    let said = err.to_string();
+    if said.contains("CertificateRequired") {
+        return format!("the server asks for a certificate of ours: {said}");
+    }
+    if said.contains("certificate") {
+        return format!("the server's certificate is not trusted: {said}");
+    }
+    said
 }
 
 fn no_runtime() -> RedisError {

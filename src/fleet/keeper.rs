@@ -22,7 +22,7 @@ use trunkline_actors::spend_ledger::LedgerHandle;
 
 use super::Fleet;
 use super::beat::{self, Beat};
-use super::connect::Server;
+use super::connect::{Server, reason};
 use super::heard::HeardOf;
 use super::seeds::raise;
 use super::wire::LEASE;
@@ -168,7 +168,7 @@ impl Job {
                 standing.set_together(false);
                 if self.said.replace(false) != Some(false) {
                     let reason = match failed {
-                        Ok(Err(err)) => err.to_string(),
+                        Ok(Err(err)) => reason(&err),
                         _ => "no answer in time".to_owned(),
                     };
                     let replicas = standing.share().replicas;

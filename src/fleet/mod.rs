@@ -26,6 +26,7 @@ mod outbox;
 mod receipt;
 mod scripts;
 mod seeds;
+mod tls;
 mod wire;
 
 #[cfg(test)]
@@ -34,7 +35,6 @@ mod tests;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use deadpool_redis::redis::RedisError;
 use trunkline_actors::fleet::{FleetHandle, Standing, Touched};
 use trunkline_actors::ports::SharedLimits;
 use trunkline_actors::spend_ledger::LedgerHandle;
@@ -44,8 +44,10 @@ use self::lane::Lane;
 use self::seeds::Seeds;
 use crate::config::RedisSettings;
 
+pub use self::connect::SetupError;
 pub use self::cooldowns::SharedCooldowns;
 pub use self::keeper::{Keeper, Watched};
+pub use self::tls::TlsFileError;
 
 /// This replica among the others; one a process.
 #[derive(Debug)]
@@ -66,13 +68,13 @@ impl Fleet {
     /// connected yet.
     ///
     /// # Errors
-    /// What is wrong with the server's address.
+    /// What is wrong with the server's address, or with a file for TLS.
     pub fn new(
         settings: Option<&RedisSettings>,
         id: String,
         ledger: &LedgerHandle,
         fails_closed: bool,
-    ) -> Result<Self, RedisError> {
+    ) -> Result<Self, SetupError> {
         let server = settings.map(Server::new).transpose()?;
         Ok(Self {
             seeds: server

@@ -153,7 +153,7 @@ pub(super) fn join_fleet(
     let id = RequestId::generate(UnixMs::now().0, rand::random()).to_string();
     let closed = config.general.fail_closed_limits;
     let fleet = Fleet::new(config.redis.as_ref(), id, ledger, closed)
-        .context("the address of the Redis server cannot be used")?;
+        .context("the Redis server cannot be used")?;
     Ok(Some(Arc::new(fleet)))
 }
 

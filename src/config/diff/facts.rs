@@ -44,7 +44,7 @@ impl Facts {
     }
 
     /// Adds a fact about `subject`, if there is a value.
-    fn say(&mut self, subject: &Subject, name: &str, value: Option<impl ToString>) {
+    pub(super) fn say(&mut self, subject: &Subject, name: &str, value: Option<impl ToString>) {
         let facts = self.0.entry(subject.clone()).or_default();
         if let Some(value) = value {
             let fact = Fact {
@@ -55,7 +55,7 @@ impl Facts {
         }
     }
 
-    fn say_secret(&mut self, subject: &Subject, name: &str, value: Option<&Secret>) {
+    pub(super) fn say_secret(&mut self, subject: &Subject, name: &str, value: Option<&Secret>) {
         let facts = self.0.entry(subject.clone()).or_default();
         if let Some(value) = value {
             let fact = Fact {
@@ -384,19 +384,7 @@ impl Facts {
         self.say(&gateway, "data_dir", Some(server.data_dir.display()));
         self.journal(server.journal);
         self.health(&config.health);
-        let redis = config.redis.as_ref();
-        self.say(&gateway, "redis", redis.map(|redis| redis.shown.clone()));
-        self.say_secret(&gateway, "redis_url", redis.map(|redis| &redis.url));
-        self.say(
-            &gateway,
-            "fleet namespace",
-            redis.map(|redis| redis.namespace.clone()),
-        );
-        self.say(
-            &gateway,
-            "fleet deadline_secs",
-            redis.map(|redis| shown(redis.deadline)),
-        );
+        self.redis(&gateway, config.redis.as_ref());
         let closed = config.general.fail_closed_limits;
         self.say(&gateway, "fail_closed_rate_limit_enforcement", Some(closed));
         let cache = config.cache.as_ref();
@@ -481,7 +469,7 @@ fn seconds(value: Option<f64>) -> Option<String> {
     value.map(|value| format!("{value} s"))
 }
 
-fn shown(value: Duration) -> String {
+pub(super) fn shown(value: Duration) -> String {
     format!("{} s", value.as_secs_f64())
 }
 

@@ -5,6 +5,7 @@
 //! never shown.
 
 mod facts;
+mod redis;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -134,7 +134,7 @@ pub(super) const VARIABLES: &[Key] = &[
         "REDIS_HOST",
         Text,
         "",
-        "the same in parts, with `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB`, `REDIS_SSL`",
+        "the same in parts, with `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB`, `REDIS_SSL`, `REDIS_SSL_CA_CERTS`, `REDIS_SSL_CERTFILE`, `REDIS_SSL_KEYFILE`",
     ),
     refused(
         "REDIS_CLUSTER_NODES",

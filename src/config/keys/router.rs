@@ -1,7 +1,7 @@
 //! `router_settings`.
 
 use super::Area::{Caching, Fleet, Routing};
-use super::Kind::{Any, List, Map, Number, Seconds, Secret, Switch, Text, Texts, Whole};
+use super::Kind::{Any, List, Map, Number, Path, Seconds, Secret, Switch, Text, Texts, Whole};
 use super::{Key, Others, Section, ignored, on, planned, refused};
 
 const ONE_SERVER: &str = "name one server as redis_url: clusters and sentinels are not supported, and a limit that is kept elsewhere is not kept";
@@ -195,6 +195,25 @@ pub(super) const ROUTER: Section = Section {
             Switch,
             "false",
             "TLS; the certificate is checked",
+        ),
+        on(
+            "redis_ssl_ca_certs",
+            Path,
+            "",
+            "who may sign the server's certificate, as PEM; without it the system's authorities, else Mozilla's",
+        ),
+        on(
+            "redis_ssl_certfile",
+            Path,
+            "",
+            "our own certificate, as PEM, for a server that asks for one; with the next one",
+        ),
+        on("redis_ssl_keyfile", Path, "", "its key, as PEM"),
+        on(
+            "redis_ssl_cert_reqs",
+            Text,
+            "`required`",
+            "certificates are always checked: anything else is refused",
         ),
         refused("redis_startup_nodes", List, ONE_SERVER),
         refused("redis_cluster_nodes", List, ONE_SERVER),

@@ -4,6 +4,7 @@
 use std::env;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ pub(crate) const REDIS_PASSWORD: &str = "hush-redis-password";
 pub(crate) struct Redis {
     directory: TempDir,
     port: u16,
+    /// Where it speaks TLS too.
+    tls_port: Option<u16>,
+    arguments: Vec<String>,
     running: Option<Tethered>,
 }
 
@@ -27,9 +31,31 @@ pub(crate) struct Redis {
 impl Redis {
     /// Starts a server and waits until it can be used.
     pub(crate) fn start() -> Self {
+        Self::with(None, Vec::new())
+    }
+
+    /// A server that is reached over TLS, as `localhost`; the test itself needs none. It may ask for the certificate of
+    /// [`certificate`]`("client.pem")`.
+    pub(crate) fn over_tls(asks_for_certificate: bool) -> Self {
+        let port = free_port();
+        let asks = if asks_for_certificate { "yes" } else { "no" };
+        let arguments = [
+            ("--tls-port", port.to_string()),
+            ("--tls-cert-file", certificate("server.pem")),
+            ("--tls-key-file", certificate("server.key")),
+            ("--tls-ca-cert-file", certificate("client.pem")),
+            ("--tls-auth-clients", asks.to_owned()),
+        ];
+        let arguments = arguments.map(|(name, value)| [name.to_owned(), value]);
+        Self::with(Some(port), arguments.concat())
+    }
+
+    fn with(tls_port: Option<u16>, arguments: Vec<String>) -> Self {
         let mut server = Self {
             directory: TempDir::with_prefix("trunkline-redis-").expect("a temporary directory"),
             port: free_port(),
+            tls_port,
+            arguments,
             running: None,
         };
         server.resume();
@@ -55,7 +81,8 @@ impl Redis {
             .args(["-c", &Tethered::script("KILL"), "sh", &program])
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no"])
-            .args(["--requirepass", REDIS_PASSWORD]);
+            .args(["--requirepass", REDIS_PASSWORD])
+            .args(&self.arguments);
         let ready = "Ready to accept connections";
         self.running = Some(Tethered::start(command, "Redis", ready));
     }
@@ -67,7 +94,24 @@ impl Redis {
 
     /// The URL, password included.
     pub(crate) fn url(&self) -> String {
-        format!("redis://:{REDIS_PASSWORD}@127.0.0.1:{}/0", self.port)
+        self.url_as(&format!(":{REDIS_PASSWORD}"))
+    }
+
+    /// The URL for whoever signs in so: `user:password`.
+    pub(crate) fn url_as(&self, who: &str) -> String {
+        match self.tls_port {
+            Some(port) => format!("rediss://{who}@localhost:{port}/0"),
+            None => format!("redis://{who}@127.0.0.1:{}/0", self.port),
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it speaks TLS.
+    pub(crate) fn tls_port(&self) -> u16 {
+        self.tls_port.expect("a server over TLS")
     }
 
     /// Lets every command wait for so long.
@@ -107,4 +151,10 @@ impl Redis {
         stream.write_all(&sent).expect("the command is sent");
         stream
     }
+}
+
+/// A file of the certificates that tests have.
+pub(crate) fn certificate(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+    path.join(file).display().to_string()
 }
