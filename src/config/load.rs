@@ -131,7 +131,7 @@ fn load_text(
     let transcripts =
         transcripts::transcripts(&own.transcripts, &general_raw, &litellm, &env, &mut report);
     let jwt = jwt::jwt(&general_raw, &env, &mut report);
-    let redis = redis::redis(&root, &router, &own, &env, &mut report);
+    let redis = redis::redis(&root, &general_raw, &router, &own, &env, &mut report);
     let cache = planned::cache(&root, &litellm, &mut report);
     let log_exports = planned::log_exports(&root, &mut report);
     let users = users::users(&root, &mut report);

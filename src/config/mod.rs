@@ -68,6 +68,6 @@ pub use model::{
     Timeouts, TranscriptSettings, UserConfig, WhenFull,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
-pub use redis::{RedisSettings, RedisTls};
+pub use redis::{RedisNode, RedisPlace, RedisSettings, RedisTls};
 pub use routing::StrategyArgs;
 pub use secret::Secret;

@@ -94,6 +94,7 @@ pub(super) struct RawGeneral {
     pub(super) maximum_spend_logs_retention_period: Option<String>,
     pub(super) maximum_spend_logs_retention_interval: Option<String>,
     pub(super) fail_closed_rate_limit_enforcement: Option<bool>,
+    pub(super) coordination_redis: Option<RawRedis>,
     pub(super) global_max_rpm: Option<u64>,
     pub(super) global_max_tpm: Option<u64>,
     pub(super) global_max_parallel_requests: Option<u32>,
@@ -106,6 +107,28 @@ pub(super) struct RawGeneral {
     pub(super) health_check_ignore_transient_errors: Option<bool>,
     pub(super) enable_health_check_routing: Option<bool>,
     pub(super) model_list_healthy_only: Option<bool>,
+}
+
+/// `general_settings.coordination_redis`.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct RawRedis {
+    pub(super) url: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) db: Option<u32>,
+    pub(super) ssl: Option<bool>,
+    pub(super) ssl_cert_reqs: Option<String>,
+    pub(super) ssl_ca_certs: Option<String>,
+    pub(super) ssl_certfile: Option<String>,
+    pub(super) ssl_keyfile: Option<String>,
+    pub(super) startup_nodes: Option<Value>,
+    pub(super) sentinel_nodes: Option<Value>,
+    pub(super) sentinel_username: Option<String>,
+    pub(super) sentinel_password: Option<String>,
+    pub(super) service_name: Option<String>,
 }
 
 /// `general_settings.litellm_jwtauth`.
@@ -171,6 +194,11 @@ pub(super) struct RawRouter {
     pub(super) redis_ssl_ca_certs: Option<String>,
     pub(super) redis_ssl_certfile: Option<String>,
     pub(super) redis_ssl_keyfile: Option<String>,
+    pub(super) redis_startup_nodes: Option<Value>,
+    pub(super) redis_sentinel_nodes: Option<Value>,
+    pub(super) redis_sentinel_username: Option<String>,
+    pub(super) redis_sentinel_password: Option<String>,
+    pub(super) redis_service_name: Option<String>,
     pub(super) enable_health_check_routing: Option<bool>,
     pub(super) health_check_staleness_threshold: Option<f64>,
     pub(super) health_check_ignore_transient_errors: Option<bool>,

@@ -6,21 +6,25 @@
 use std::fmt;
 use std::time::Duration;
 
+use deadpool::managed::{Object, Pool};
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind,
     IntoConnectionInfo as _, RedisError,
 };
-use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType, Timeouts};
+use deadpool_redis::{PoolError, Runtime, TimeoutType, Timeouts};
 use thiserror::Error;
 
 use super::keys::Keys;
 use super::scripts::{RENEW, SETTLE, TAKE};
 use super::tls::{self, TlsFileError};
+use super::whereabouts::Whereabouts;
 use crate::config::RedisSettings;
 
 /// How long making a connection may take, name, TCP and TLS included.
 const CONNECT: Duration = Duration::from_secs(1);
+/// How long it may take to find the server and to connect to it: whoever is asked, and the server.
+const FOUND: Duration = Duration::from_secs(2);
 /// How long any answer may take: requests wait for less, and what comes later is still of use.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Connections for what is done now and then.
@@ -40,7 +44,7 @@ pub enum SetupError {
 /// A Redis server.
 #[derive(Clone)]
 pub(super) struct Server {
-    pool: Pool,
+    pool: Pool<Whereabouts>,
     pub(super) keys: Keys,
     /// How long a request waits for an answer.
     pub(super) deadline: Duration,
@@ -58,20 +62,21 @@ impl Server {
         let timeouts = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(ANSWER));
-        let manager = Manager::new_with_config(address(settings)?, timeouts);
-        let manager = manager.map_err(SetupError::Address)?;
-        let pool = Pool::builder(manager)
+        let keys = Keys::new(&settings.namespace);
+        let address = address(settings)?;
+        let found = Whereabouts::new(&settings.place, address, timeouts, keys.replicas());
+        let pool = Pool::builder(found)
             .max_size(POOLED)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts {
                 wait: Some(ANSWER),
-                create: Some(CONNECT),
+                create: Some(FOUND),
                 recycle: Some(CONNECT),
             })
             .build();
         Ok(Self {
             pool: pool.map_err(|_err| SetupError::Address(no_runtime()))?,
-            keys: Keys::new(&settings.namespace),
+            keys,
             deadline: settings.deadline,
             shown: settings.shown.clone(),
         })
@@ -83,13 +88,13 @@ impl Server {
     }
 
     /// A connection for one use.
-    pub(super) async fn pooled(&self) -> Result<Connection, PoolError> {
+    pub(super) async fn pooled(&self) -> Result<Object<Whereabouts>, PoolError> {
         self.pool.get().await
     }
 
     /// A connection to keep, with the scripts loaded. It lives on the event loop that asks for it.
     pub(super) async fn own(&self) -> Result<MultiplexedConnection, PoolError> {
-        let mut connection = Connection::take(self.pool.get().await?);
+        let mut connection = Object::take(self.pool.get().await?);
         for script in [&*TAKE, &*SETTLE, &*RENEW] {
             let loaded = script.load_async(&mut connection).await;
             loaded.map_err(PoolError::Backend)?;

@@ -27,6 +27,7 @@ mod receipt;
 mod scripts;
 mod seeds;
 mod tls;
+mod whereabouts;
 mod wire;
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use super::connect::Server;
 use super::keys::Keys;
 use super::scripts::{BEAT, RAISE, RENEW};
 use super::wire::{Answer, LEASE, Question, Settlement, answer, millis, settle};
-use crate::config::{RedisSettings, RedisTls, Secret};
+use crate::config::{RedisPlace, RedisSettings, RedisTls, Secret};
 use crate::servers::redis::Redis;
 
 /// A server, and a connection to it that everything goes over.
@@ -418,6 +418,7 @@ fn a_server_that_is_gone_is_no_connection_and_no_long_wait() {
     let mut redis = Redis::start();
     let settings = RedisSettings {
         url: Secret::new(redis.url()),
+        place: RedisPlace::Address,
         tls: RedisTls::default(),
         shown: "redis://here".to_owned(),
         namespace: "test".to_owned(),

@@ -19,13 +19,13 @@ use crate::support::servers::redis::{REDIS_PASSWORD, Redis};
 use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
 
-const REPLICAS: usize = 3;
+pub(crate) const REPLICAS: usize = 3;
 
-/// Three replicas with one database and one Redis server.
-struct Fleet {
-    replicas: Vec<Gateway>,
+/// Three replicas with one database and one Redis server, or several that are one for them.
+pub(crate) struct Fleet<R = Redis> {
+    pub(crate) replicas: Vec<Gateway>,
     _homes: Vec<Home>,
-    redis: Redis,
+    pub(crate) redis: R,
     database: Postgres,
 }
 
@@ -33,11 +33,23 @@ struct Fleet {
 
 impl Fleet {
     fn start(config: ConfigText) -> Self {
-        let (database, redis) = (Postgres::start(), Redis::start());
+        let redis = Redis::start();
+        let config = config.router(&format!("redis_url: {}", redis.url()));
+        Self::start_at(redis, config)
+    }
+
+    fn of(upstream: &Upstream) -> Self {
+        Self::start(ConfigText::one("m", upstream))
+    }
+}
+
+impl<R> Fleet<R> {
+    /// The configuration says where the server is.
+    pub(crate) fn start_at(redis: R, config: ConfigText) -> Self {
+        let database = Postgres::start();
         let config = config
             .with_master_key()
             .database(&database.database("books"))
-            .router(&format!("redis_url: {}", redis.url()))
             // The machine may be running a build beside the tests.
             .trunkline("fleet: {deadline_secs: 5}");
         let starting: Vec<_> = (0..REPLICAS)
@@ -65,12 +77,8 @@ impl Fleet {
         fleet
     }
 
-    fn of(upstream: &Upstream) -> Self {
-        Self::start(ConfigText::one("m", upstream))
-    }
-
     /// Each replica keeps limits in that way and knows of so many.
-    fn wait_for(&self, limits: &str, replicas: usize) {
+    pub(crate) fn wait_for(&self, limits: &str, replicas: usize) {
         for gateway in &self.replicas {
             let wanted = (json!(limits), json!(replicas));
             eventually("the replicas know of each other", &wanted, || {
@@ -80,12 +88,12 @@ impl Fleet {
         }
     }
 
-    fn key(&self, wishes: &Value) -> String {
+    pub(crate) fn key(&self, wishes: &Value) -> String {
         generate_key(&self.replicas[0], wishes)
     }
 
     /// The statuses of so many requests at each replica at the same time, by so many clients each.
-    fn load(&self, request: &Request, clients: usize, each: usize) -> Statuses {
+    pub(crate) fn load(&self, request: &Request, clients: usize, each: usize) -> Statuses {
         let counted = Arc::new(Statuses::default());
         let threads: Vec<_> = self
             .replicas
@@ -108,7 +116,7 @@ impl Fleet {
 }
 
 #[derive(Debug, Default)]
-struct Statuses {
+pub(crate) struct Statuses {
     served: AtomicUsize,
     limited: AtomicUsize,
     over_budget: AtomicUsize,
@@ -125,12 +133,12 @@ impl Statuses {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn served(&self) -> usize {
+    pub(crate) fn served(&self) -> usize {
         self.served.load(Ordering::Relaxed)
     }
 }
 
-fn with(key: &str) -> Request {
+pub(crate) fn with(key: &str) -> Request {
     chat_request("m").bearer(key)
 }
 

@@ -36,6 +36,8 @@ mod deletions;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod fleet_failover;
+#[cfg(test)]
 mod fleet_sign_in;
 #[cfg(test)]
 mod header_wait;

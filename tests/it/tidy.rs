@@ -135,6 +135,7 @@ const BORDERS: &[Border] = &[
             "trunkline_wire",
             "actix_web",
             "awc",
+            "deadpool",
             "deadpool_redis",
             "rusqlite",
             "tokio_postgres",
@@ -287,6 +288,7 @@ const BORDERS: &[Border] = &[
     Border {
         part: "src/dispatch",
         forbidden: &[
+            "deadpool",
             "deadpool_redis",
             "crate::fleet",
             "rusqlite",

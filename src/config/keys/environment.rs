@@ -2,7 +2,7 @@
 
 use super::Area::{Access, Budgets, Fleet, Limits, Observability, Providers, Routing};
 use super::Kind::{Any, Path, Seconds, Secret, Span, Switch, Text, Texts, Url, Whole};
-use super::{Key, ignored, on, planned, refused};
+use super::{Key, ignored, on, planned};
 
 pub(super) const VARIABLES: &[Key] = &[
     on(
@@ -136,10 +136,17 @@ pub(super) const VARIABLES: &[Key] = &[
         "",
         "the same in parts, with `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB`, `REDIS_SSL`, `REDIS_SSL_CA_CERTS`, `REDIS_SSL_CERTFILE`, `REDIS_SSL_KEYFILE`",
     ),
-    refused(
+    on(
         "REDIS_CLUSTER_NODES",
         Any,
-        "name one server as `REDIS_URL`: clusters are not supported",
+        "",
+        "`router_settings.redis_startup_nodes`, as JSON",
+    ),
+    on(
+        "REDIS_SENTINEL_NODES",
+        Any,
+        "",
+        "`router_settings.redis_sentinel_nodes`, as JSON, with `REDIS_SERVICE_NAME`, `REDIS_SENTINEL_USERNAME` and `REDIS_SENTINEL_PASSWORD`",
     ),
     on("REDIS_*", Any, "", "as `REDIS_HOST` says"),
     planned(

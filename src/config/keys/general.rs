@@ -346,7 +346,12 @@ pub(super) const GENERAL: Section = Section {
             Switch,
             "the journal does this",
         ),
-        planned(Fleet, "coordination_redis", Map, "", "where processes meet"),
+        on(
+            "coordination_redis",
+            Map,
+            "",
+            "where replicas share limits; wins over `router_settings.redis_*`",
+        ),
         on(
             "fail_closed_rate_limit_enforcement",
             Switch,

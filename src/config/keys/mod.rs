@@ -12,6 +12,7 @@ mod model_info;
 mod own;
 mod params;
 mod prices;
+mod redis;
 mod render;
 mod router;
 #[cfg(test)]
@@ -154,6 +155,7 @@ pub const SECTIONS: &[Section] = &[
     litellm::LITELLM,
     litellm::CACHE_PARAMS,
     general::GENERAL,
+    redis::COORDINATION_REDIS,
     jwt::JWT,
     own::CREDENTIALS,
     own::TRUNKLINE,

@@ -4,8 +4,6 @@ use super::Area::{Caching, Fleet, Routing};
 use super::Kind::{Any, List, Map, Number, Path, Seconds, Secret, Switch, Text, Texts, Whole};
 use super::{Key, Others, Section, ignored, on, planned, refused};
 
-const ONE_SERVER: &str = "name one server as redis_url: clusters and sentinels are not supported, and a limit that is kept elsewhere is not kept";
-
 pub(super) const ROUTER: Section = Section {
     path: "router_settings",
     others: Others::Unknown,
@@ -215,10 +213,32 @@ pub(super) const ROUTER: Section = Section {
             "`required`",
             "certificates are always checked: anything else is refused",
         ),
-        refused("redis_startup_nodes", List, ONE_SERVER),
-        refused("redis_cluster_nodes", List, ONE_SERVER),
-        refused("redis_sentinel_nodes", List, ONE_SERVER),
-        refused("redis_service_name", Text, ONE_SERVER),
+        on(
+            "redis_startup_nodes",
+            Any,
+            "`REDIS_CLUSTER_NODES`",
+            "nodes of a Redis Cluster, `[{host: a, port: 7001}, …]`; any of them tells of the others; wins over the URL",
+        ),
+        refused("redis_cluster_nodes", Any, "write `redis_startup_nodes`"),
+        on(
+            "redis_sentinel_nodes",
+            Any,
+            "`REDIS_SENTINEL_NODES`",
+            "sentinels that know the server, `[[a, 26379], …]`; user, password and number above are the server's",
+        ),
+        on(
+            "redis_service_name",
+            Text,
+            "`REDIS_SERVICE_NAME`",
+            "what sentinels call the server, such as `mymaster`",
+        ),
+        on("redis_sentinel_username", Text, "", "the sentinels' own"),
+        on(
+            "redis_sentinel_password",
+            Secret,
+            "`REDIS_SENTINEL_PASSWORD`",
+            "as above",
+        ),
         planned(
             Fleet,
             "redis_*",

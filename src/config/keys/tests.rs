@@ -13,8 +13,8 @@ use serde::forward_to_deserialize_any;
 
 use super::super::raw::{
     RawAllowedFails, RawCache, RawClientGone, RawEntry, RawFleet, RawGeneral, RawInfo, RawJournal,
-    RawJwt, RawLitellm, RawLogging, RawParams, RawRateLimits, RawReceipts, RawRetries, RawRouter,
-    RawStrategyArgs, RawTimeouts, RawTranscripts, RawTrunkline, RawUser,
+    RawJwt, RawLitellm, RawLogging, RawParams, RawRateLimits, RawReceipts, RawRedis, RawRetries,
+    RawRouter, RawStrategyArgs, RawTimeouts, RawTranscripts, RawTrunkline, RawUser,
 };
 use super::{Key, SECTIONS, Status, key, markdown, section};
 use crate::cost::Part;
@@ -122,6 +122,11 @@ fn the_table_and_the_structs_know_the_same_keys() {
             vec![],
         ),
         ("general_settings", fields::<RawGeneral>(), vec![]),
+        (
+            "general_settings.coordination_redis",
+            fields::<RawRedis>(),
+            vec![],
+        ),
         (
             "general_settings.litellm_jwtauth",
             fields::<RawJwt>(),

@@ -1,5 +1,7 @@
-//! Where replicas meet: `router_settings.redis_*`, else `rate_limit_config`, else the environment's `REDIS_*`.
+//! Where replicas meet: `general_settings.coordination_redis`, else `router_settings.redis_*`, else `rate_limit_config`, else the
+//! environment's `REDIS_*`.
 
+mod nodes;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -9,7 +11,8 @@ use std::time::Duration;
 
 use self::parts::{At, Parts};
 use super::env::Env;
-use super::raw::{RawRateLimits, RawRouter, RawTrunkline};
+use super::error::NoticeKind;
+use super::raw::{RawGeneral, RawRateLimits, RawRouter, RawTrunkline};
 use super::report::Report;
 use super::secret::Secret;
 use super::section::{self, seconds_above_zero};
@@ -26,16 +29,49 @@ const LONGEST_NAMESPACE: usize = 64;
 /// A Redis server and what is ours of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisSettings {
-    /// `redis://…` or, over TLS, `rediss://…`, with user, password and number of the database.
+    /// `redis://…` or, over TLS, `rediss://…`, with user, password and number of the database. Of sentinels and clusters: how to
+    /// sign in to any of their servers, whose host and port take the place of those here.
     pub url: Secret,
+    /// How the server is found.
+    pub place: RedisPlace,
     /// Files for TLS.
     pub tls: RedisTls,
-    /// The same without user and password, for people.
+    /// Where it is, without user and password, for people: `redis://a:6379/0`, `redis+sentinel://a:26379,b:26379/mymaster/0`,
+    /// `redis+cluster://a:7001,b:7002`.
     pub shown: String,
     /// What all keys begin with. Default `trunkline`.
     pub namespace: String,
     /// How long a request waits for an answer. Default 25 ms.
     pub deadline: Duration,
+}
+
+/// How a server is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisPlace {
+    /// It is the one of the URL.
+    Address,
+    /// Sentinels know who is master.
+    Sentinels {
+        /// At least one.
+        nodes: Vec<RedisNode>,
+        /// What they call it.
+        service: String,
+        /// How to sign in to the sentinels themselves.
+        username: Option<String>,
+        /// As above.
+        password: Option<Secret>,
+    },
+    /// The node of a cluster that has the slot of all our keys. At least one node to begin with.
+    Cluster(Vec<RedisNode>),
+}
+
+/// The address of a sentinel or of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisNode {
+    /// A name or an IP address, without brackets.
+    pub host: String,
+    /// TCP.
+    pub port: u16,
 }
 
 /// What TLS needs from files, all of them PEM.
@@ -51,6 +87,7 @@ pub struct RedisTls {
 /// another one, or a password would be sent to a server that it is not for.
 pub(super) fn redis(
     root: &Node,
+    general: &RawGeneral,
     router: &RawRouter,
     own: &RawTrunkline,
     env: &dyn Env,
@@ -60,24 +97,28 @@ pub(super) fn redis(
     let node = root.get("rate_limit_config").unwrap_or(&Node::Null);
     let tutorial: RawRateLimits = section::read(node, &tutorial_path, report);
     let fleet = (namespace(own, report), deadline(own, report));
-    if env.var("REDIS_CLUSTER_NODES").is_some() {
-        report.problem_outside(
-            "REDIS_CLUSTER_NODES",
-            "Redis clusters are not supported",
-            "remove the variable and name one server as REDIS_URL",
-        );
+    if let Some(raw) = &general.coordination_redis {
+        let path = KeyPath::of(&["general_settings", "coordination_redis"]);
+        let parts = Parts::of_coordination(raw);
+        if !parts.names_a_server() {
+            report.problem(
+                &path,
+                "names no server",
+                "write `url`, `host`, `startup_nodes` or `sentinel_nodes` below it",
+            );
+            return None;
+        }
+        of_environment_without_effect(env, report);
+        return parts.settings(fleet, &At::File(&path, ""), report);
     }
     let router_path = KeyPath::of(&["router_settings"]);
-    let places = [
-        (Parts::of_router(router), At::file(&router_path, "redis_")),
-        (
-            Parts::of_tutorial(&tutorial),
-            At::file(&tutorial_path, "redis_"),
-        ),
-    ];
-    for (parts, at) in places {
+    for (parts, path) in [
+        (Parts::of_router(router), &router_path),
+        (Parts::of_tutorial(&tutorial), &tutorial_path),
+    ] {
         if parts.names_a_server() {
-            return parts.settings(fleet, &at, report);
+            of_environment_without_effect(env, report);
+            return parts.settings(fleet, &At::File(path, "redis_"), report);
         }
     }
     let parts = Parts::of_environment(env, report);
@@ -85,6 +126,16 @@ pub(super) fn redis(
         return parts.settings(fleet, &At::Environment, report);
     }
     None
+}
+
+/// Who names a server in the file and others in the environment may mean the latter: LiteLLM reads nodes there in any case.
+fn of_environment_without_effect(env: &dyn Env, report: &mut Report<'_>) {
+    for name in ["REDIS_CLUSTER_NODES", "REDIS_SENTINEL_NODES"] {
+        if env.var(name).is_some() {
+            let message = "has no effect: the config file names the Redis server";
+            report.notice_outside(NoticeKind::Weak, name, message);
+        }
+    }
 }
 
 fn namespace(own: &RawTrunkline, report: &mut Report<'_>) -> String {

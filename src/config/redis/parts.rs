@@ -3,19 +3,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
 use url::Url;
 
 use super::super::env::Env;
 use super::super::error::NoticeKind;
-use super::super::raw::{RawRateLimits, RawRouter};
+use super::super::raw::{RawRateLimits, RawRedis, RawRouter};
 use super::super::report::Report;
 use super::super::secret::Secret;
 use super::super::settings::number;
 use super::super::yaml::KeyPath;
-use super::{RedisSettings, RedisTls};
+use super::{RedisNode, RedisPlace, RedisSettings, RedisTls, nodes};
 
 /// Redis's own port.
 const PORT: u16 = 6379;
+/// That of its sentinels.
+const SENTINEL_PORT: u16 = 26379;
 
 const FIX: &str =
     "write redis://host:6379/0, redis://:password@host:6379/0 or, over TLS, rediss://host:6379/0";
@@ -36,6 +39,11 @@ pub(super) struct Parts {
     authorities: Option<String>,
     certificate: Option<String>,
     certificate_key: Option<String>,
+    startup_nodes: Option<Value>,
+    sentinel_nodes: Option<Value>,
+    sentinel_username: Option<String>,
+    sentinel_password: Option<String>,
+    service_name: Option<String>,
 }
 
 /// Where they stand.
@@ -48,11 +56,7 @@ pub(super) enum At<'a> {
 
 // === impl At ===
 
-impl<'a> At<'a> {
-    pub(super) fn file(section: &'a KeyPath, prefix: &'static str) -> Self {
-        Self::File(section, prefix)
-    }
-
+impl At<'_> {
     fn problem(
         &self,
         key: &str,
@@ -67,6 +71,13 @@ impl<'a> At<'a> {
             Self::Environment => {
                 report.problem_outside(&variable(key), what, fix);
             }
+        }
+    }
+
+    fn name(&self, key: &str) -> String {
+        match self {
+            Self::File(_, prefix) => format!("{prefix}{key}"),
+            Self::Environment => variable(key),
         }
     }
 
@@ -96,6 +107,32 @@ impl Parts {
             authorities: text(raw.redis_ssl_ca_certs.as_ref()),
             certificate: text(raw.redis_ssl_certfile.as_ref()),
             certificate_key: text(raw.redis_ssl_keyfile.as_ref()),
+            startup_nodes: raw.redis_startup_nodes.clone(),
+            sentinel_nodes: raw.redis_sentinel_nodes.clone(),
+            sentinel_username: text(raw.redis_sentinel_username.as_ref()),
+            sentinel_password: text(raw.redis_sentinel_password.as_ref()),
+            service_name: text(raw.redis_service_name.as_ref()),
+        }
+    }
+
+    pub(super) fn of_coordination(raw: &RawRedis) -> Self {
+        Self {
+            url: text(raw.url.as_ref()),
+            host: text(raw.host.as_ref()),
+            port: raw.port,
+            username: text(raw.username.as_ref()),
+            password: text(raw.password.as_ref()),
+            db: raw.db,
+            tls: raw.ssl.unwrap_or(false),
+            checked: text(raw.ssl_cert_reqs.as_ref()),
+            authorities: text(raw.ssl_ca_certs.as_ref()),
+            certificate: text(raw.ssl_certfile.as_ref()),
+            certificate_key: text(raw.ssl_keyfile.as_ref()),
+            startup_nodes: raw.startup_nodes.clone(),
+            sentinel_nodes: raw.sentinel_nodes.clone(),
+            sentinel_username: text(raw.sentinel_username.as_ref()),
+            sentinel_password: text(raw.sentinel_password.as_ref()),
+            service_name: text(raw.service_name.as_ref()),
         }
     }
 
@@ -122,6 +159,11 @@ impl Parts {
             authorities: var("REDIS_SSL_CA_CERTS"),
             certificate: var("REDIS_SSL_CERTFILE"),
             certificate_key: var("REDIS_SSL_KEYFILE"),
+            startup_nodes: var("REDIS_CLUSTER_NODES").map(Value::String),
+            sentinel_nodes: var("REDIS_SENTINEL_NODES").map(Value::String),
+            sentinel_username: var("REDIS_SENTINEL_USERNAME"),
+            sentinel_password: var("REDIS_SENTINEL_PASSWORD"),
+            service_name: var("REDIS_SERVICE_NAME"),
             ..Self::default()
         };
         parts.port = number(env, "REDIS_PORT", report);
@@ -130,38 +172,118 @@ impl Parts {
     }
 
     pub(super) fn names_a_server(&self) -> bool {
-        self.url.is_some() || self.host.is_some()
+        self.url.is_some()
+            || self.host.is_some()
+            || self.startup_nodes.is_some()
+            || self.sentinel_nodes.is_some()
     }
 
-    /// The server; `None` when what is wrong with it was said.
+    /// The server; `None` when what is wrong with it was said. Nodes of a cluster win over a URL, a URL over sentinels, and these
+    /// over a host, as in LiteLLM.
     pub(super) fn settings(
         &self,
         (namespace, deadline): (String, Duration),
         at: &At<'_>,
         report: &mut Report<'_>,
     ) -> Option<RedisSettings> {
-        let (key, url) = match (&self.url, &self.host) {
-            (Some(url), _) => ("url", read(url)),
-            (None, Some(host)) => ("host", self.url_of(host)),
-            (None, None) => return None,
-        };
-        let url = match url {
-            Ok(url) => url,
-            Err(what) => {
-                at.problem(key, what, FIX, report);
-                return None;
-            }
+        let (url, place) = if let Some(nodes) = &self.startup_nodes {
+            self.without_effect(
+                &["url", "host", "sentinel_nodes"],
+                "startup_nodes",
+                at,
+                report,
+            );
+            self.cluster(nodes, at, report)?
+        } else if let Some(url) = &self.url {
+            self.without_effect(&["host", "sentinel_nodes"], "url", at, report);
+            let url = said(read(url), "url", at, report)?;
+            (url, RedisPlace::Address)
+        } else if let Some(nodes) = &self.sentinel_nodes {
+            self.without_effect(&["host"], "sentinel_nodes", at, report);
+            self.sentinels(nodes, at, report)?
+        } else {
+            let port = self.port.unwrap_or(PORT);
+            let url = self.url_of(self.host.as_ref()?, port);
+            (said(url, "host", at, report)?, RedisPlace::Address)
         };
         let tls = self.tls(url.scheme() == "rediss", at, report);
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port().unwrap_or(PORT);
         Some(RedisSettings {
-            shown: format!("{}://{host}:{port}{}", url.scheme(), url.path()),
+            shown: shown(&url, &place),
             url: Secret::new(url.as_str()),
+            place,
             tls,
             namespace,
             deadline,
         })
+    }
+
+    /// Says of parts that are there too that others win.
+    fn without_effect(&self, keys: &[&str], beside: &str, at: &At<'_>, report: &mut Report<'_>) {
+        for key in keys {
+            let is_there = match *key {
+                "url" => self.url.is_some(),
+                "host" => self.host.is_some(),
+                _ => self.sentinel_nodes.is_some(),
+            };
+            if is_there {
+                let message = format!("has no effect beside `{}`", at.name(beside));
+                at.notice(NoticeKind::Weak, key, &message, report);
+            }
+        }
+    }
+
+    fn cluster(
+        &self,
+        written: &Value,
+        at: &At<'_>,
+        report: &mut Report<'_>,
+    ) -> Option<(Url, RedisPlace)> {
+        let nodes =
+            nodes::read(written, PORT).map_err(|what| (what, "[{host: 10.0.0.1, port: 7001}]"));
+        let nodes = nodes_said(nodes, "startup_nodes", at, report)?;
+        if self.db.is_some_and(|db| db != 0) {
+            let fix = "remove it, and set `trunkline.fleet.namespace` to keep fleets apart";
+            at.problem("db", "a cluster has but database 0", fix, report);
+            return None;
+        }
+        let first = nodes.first()?;
+        let url = self.url_of(&first.host, first.port);
+        let url = said(url, "startup_nodes", at, report)?;
+        Some((url, RedisPlace::Cluster(nodes)))
+    }
+
+    fn sentinels(
+        &self,
+        written: &Value,
+        at: &At<'_>,
+        report: &mut Report<'_>,
+    ) -> Option<(Url, RedisPlace)> {
+        let nodes =
+            nodes::read(written, SENTINEL_PORT).map_err(|what| (what, "[[10.0.0.1, 26379]]"));
+        let nodes = nodes_said(nodes, "sentinel_nodes", at, report)?;
+        let Some(service) = self.service_name.clone() else {
+            let fix = format!(
+                "write what they call the server in `{}`, such as mymaster",
+                at.name("service_name")
+            );
+            at.problem(
+                "sentinel_nodes",
+                "do not say which server is meant",
+                fix,
+                report,
+            );
+            return None;
+        };
+        let first = nodes.first()?;
+        let url = self.url_of(&first.host, first.port);
+        let url = said(url, "sentinel_nodes", at, report)?;
+        let place = RedisPlace::Sentinels {
+            nodes,
+            service,
+            username: self.sentinel_username.clone(),
+            password: self.sentinel_password.as_deref().map(Secret::new),
+        };
+        Some((url, place))
     }
 
     fn tls(&self, is_used: bool, at: &At<'_>, report: &mut Report<'_>) -> RedisTls {
@@ -206,7 +328,7 @@ impl Parts {
     }
 
     /// The URL of a server at that host.
-    fn url_of(&self, host: &str) -> Result<Url, String> {
+    fn url_of(&self, host: &str, port: u16) -> Result<Url, String> {
         let scheme = if self.tls { "rediss" } else { "redis" };
         let bracketed = host.contains(':') && !host.starts_with('[');
         let host = if bracketed {
@@ -214,10 +336,9 @@ impl Parts {
         } else {
             host.to_owned()
         };
-        let port = self.port.unwrap_or(PORT);
         let db = self.db.unwrap_or(0);
-        // The host must not bring a path, a user or a port of its own along.
-        let broken = || format!("`{host}` is no host");
+        // The host must not bring a path, a user or a port of its own along. It is not repeated, since it may bring a password.
+        let broken = || "what is written is no host".to_owned();
         let mut url =
             Url::parse(&format!("{scheme}://{host}:{port}/{db}")).map_err(|_err| broken())?;
         if url.path() != format!("/{db}") || !url.username().is_empty() {
@@ -230,8 +351,46 @@ impl Parts {
     }
 }
 
+/// A URL, if it is one; else the problem is said.
+fn said(url: Result<Url, String>, key: &str, at: &At<'_>, report: &mut Report<'_>) -> Option<Url> {
+    url.map_err(|what| at.problem(key, what, FIX, report)).ok()
+}
+
+/// Nodes, if they are some; else the problem is said.
+fn nodes_said(
+    nodes: Result<Vec<RedisNode>, (String, &str)>,
+    key: &str,
+    at: &At<'_>,
+    report: &mut Report<'_>,
+) -> Option<Vec<RedisNode>> {
+    let wrong = |(what, example)| at.problem(key, what, format!("write {example}"), report);
+    nodes.map_err(wrong).ok()
+}
+
+/// An address for people.
+fn shown(url: &Url, place: &RedisPlace) -> String {
+    let (scheme, path) = (url.scheme(), url.path());
+    match place {
+        RedisPlace::Address => {
+            let host = url.host_str().unwrap_or_default();
+            let port = url.port().unwrap_or(PORT);
+            format!("{scheme}://{host}:{port}{path}")
+        }
+        RedisPlace::Sentinels { nodes, service, .. } => {
+            format!(
+                "{scheme}+sentinel://{}/{service}{path}",
+                nodes::shown(nodes)
+            )
+        }
+        RedisPlace::Cluster(nodes) => format!("{scheme}+cluster://{}", nodes::shown(nodes)),
+    }
+}
+
 fn variable(key: &str) -> String {
-    format!("REDIS_{}", key.to_ascii_uppercase())
+    match key {
+        "startup_nodes" => "REDIS_CLUSTER_NODES".to_owned(),
+        key => format!("REDIS_{}", key.to_ascii_uppercase()),
+    }
 }
 
 /// A URL as written. What cannot be acted on is refused; the text is not repeated, since it may hold a password.

@@ -12,7 +12,7 @@ use trunkline_actors::ports::{
 use trunkline_actors::spend_ledger::{self, LedgerSettings};
 
 use super::*;
-use crate::config::{RedisSettings, RedisTls, Secret};
+use crate::config::{RedisPlace, RedisSettings, RedisTls, Secret};
 use crate::fleet::tests::window;
 use crate::servers::redis::Redis;
 
@@ -64,6 +64,7 @@ impl SpendStore for Books {
 fn job(redis: &Redis, books: &Arc<Books>) -> Job {
     let settings = RedisSettings {
         url: Secret::new(redis.url()),
+        place: RedisPlace::Address,
         tls: RedisTls::default(),
         shown: "redis://here".to_owned(),
         namespace: "test".to_owned(),

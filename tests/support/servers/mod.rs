@@ -2,4 +2,6 @@
 
 pub(crate) mod postgres;
 pub(crate) mod redis;
+pub(crate) mod redis_cluster;
+pub(crate) mod redis_sentinels;
 mod tethered;

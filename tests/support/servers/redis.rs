@@ -50,6 +50,17 @@ impl Redis {
         Self::with(Some(port), arguments.concat())
     }
 
+    /// A server that is one of several.
+    pub(super) fn one_of_several(arguments: &[&str]) -> Self {
+        // What a server that follows another one signs in with.
+        let own = ["--masterauth", REDIS_PASSWORD];
+        let arguments = own.iter().chain(arguments);
+        Self::with(
+            None,
+            arguments.map(|&argument| argument.to_owned()).collect(),
+        )
+    }
+
     fn with(tls_port: Option<u16>, arguments: Vec<String>) -> Self {
         let mut server = Self {
             directory: TempDir::with_prefix("trunkline-redis-").expect("a temporary directory"),
@@ -64,21 +75,8 @@ impl Redis {
 
     /// Starts an empty server after [`Redis::stop`], on the same port.
     pub(crate) fn resume(&mut self) {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a setting of the tests, not of the gateway"
-        )]
-        let program =
-            env::var("TRUNKLINE_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned());
-        let found = Command::new(&program).arg("--version").output().is_ok();
-        assert!(
-            found,
-            "a Redis server: install the package `redis-server`, or set TRUNKLINE_TEST_REDIS to the program"
-        );
-        let mut command = Command::new("sh");
+        let mut command = command(self.directory.path());
         command
-            .current_dir(self.directory.path())
-            .args(["-c", &Tethered::script("KILL"), "sh", &program])
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no"])
             .args(["--requirepass", REDIS_PASSWORD])
@@ -136,21 +134,45 @@ impl Redis {
     }
 
     fn send(&self, commands: &[&[&str]]) -> TcpStream {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server is there");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a timeout can be set");
-        let mut sent = Vec::new();
         let sign_in: &[&str] = &["AUTH", REDIS_PASSWORD];
-        for words in [sign_in].iter().chain(commands) {
-            write!(sent, "*{}\r\n", words.len()).expect("memory");
-            for word in *words {
-                write!(sent, "${}\r\n{word}\r\n", word.len()).expect("memory");
-            }
-        }
-        stream.write_all(&sent).expect("the command is sent");
-        stream
+        send(self.port, &[&[sign_in], commands].concat())
     }
+}
+
+/// The program, to be given its arguments.
+pub(super) fn command(directory: &Path) -> Command {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a setting of the tests, not of the gateway"
+    )]
+    let program = env::var("TRUNKLINE_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned());
+    let found = Command::new(&program).arg("--version").output().is_ok();
+    assert!(
+        found,
+        "a Redis server: install the package `redis-server`, or set TRUNKLINE_TEST_REDIS to the program"
+    );
+    let mut command = Command::new("sh");
+    command
+        .current_dir(directory)
+        .args(["-c", &Tethered::script("KILL"), "sh", &program]);
+    command
+}
+
+/// Sends commands, each given in words, to whoever listens there.
+pub(super) fn send(port: u16, commands: &[&[&str]]) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server is there");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a timeout can be set");
+    let mut sent = Vec::new();
+    for words in commands {
+        write!(sent, "*{}\r\n", words.len()).expect("memory");
+        for word in *words {
+            write!(sent, "${}\r\n{word}\r\n", word.len()).expect("memory");
+        }
+    }
+    stream.write_all(&sent).expect("the command is sent");
+    stream
 }
 
 /// A file of the certificates that tests have.
