@@ -3,7 +3,7 @@
 #
 #   make bench                       every case, about 15 minutes
 #   make bench ARGS=--quick          the main ones, under 2 minutes
-#   make bench ARGS="--only stream"  cases whose name holds the word; "start" and "memory" are names too
+#   make bench ARGS="--only stream"  cases whose name holds the word; "start", "memory" and "keys" are names too
 #   BENCH_PEERS=1 make bench         beside LiteLLM from its registry too
 #   make bench-scale                 cost by the number of keys, deployments and streams, into docs/performance.md
 #   make bench-soak                  half an hour at a constant rate: what grows? (ARGS="--minutes 5")

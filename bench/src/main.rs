@@ -2,6 +2,7 @@
 //! a plain reverse proxy, in turns within one run. `bench/run.sh` starts it; docs/performance.md explains the figures.
 
 mod http;
+mod keys;
 mod load;
 mod mock;
 mod procs;

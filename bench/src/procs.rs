@@ -193,24 +193,51 @@ pub fn trunkline_of(
     copies: usize,
     settings: &str,
 ) -> io::Result<Server> {
-    let address = free_address()?;
-    // Every start with empty books.
-    let data = dir.join(format!("trunkline-{}", address.port()));
-    fs::create_dir_all(&data)?;
-    let config = format!(
-        "{}general_settings:\n  master_key: {MASTER_KEY}\n  database_url: sqlite://{}/bench.db\n  {settings}\n",
-        model_list(provider, models, copies),
-        data.display()
-    );
-    fs::write(data.join("config.yaml"), config)?;
-    let mut command = Command::new(binary);
-    command
-        .current_dir(&data)
-        .env("TRUNKLINE_DATA_DIR", &data)
-        .arg("--config")
-        .arg(data.join("config.yaml"))
-        .args(["--host", "127.0.0.1", "--port", &address.port().to_string()]);
-    Server::start(command, address, &data.join("log"))
+    Home::new(dir, binary, provider, models, copies, settings)?.start()
+}
+
+/// A gateway's config and data, which outlive its process.
+pub struct Home {
+    data: PathBuf,
+    binary: PathBuf,
+}
+
+impl Home {
+    /// With empty books.
+    pub fn new(
+        dir: &Path,
+        binary: &Path,
+        provider: SocketAddr,
+        models: &[Model<'_>],
+        copies: usize,
+        settings: &str,
+    ) -> io::Result<Self> {
+        let data = dir.join(format!("trunkline-{}", free_address()?.port()));
+        fs::create_dir_all(&data)?;
+        let config = format!(
+            "{}general_settings:\n  master_key: {MASTER_KEY}\n  database_url: sqlite://{}/bench.db\n  {settings}\n",
+            model_list(provider, models, copies),
+            data.display()
+        );
+        fs::write(data.join("config.yaml"), config)?;
+        Ok(Self {
+            data,
+            binary: binary.to_owned(),
+        })
+    }
+
+    pub fn start(&self) -> io::Result<Server> {
+        let address = free_address()?;
+        let data = &self.data;
+        let mut command = Command::new(&self.binary);
+        command
+            .current_dir(data)
+            .env("TRUNKLINE_DATA_DIR", data)
+            .arg("--config")
+            .arg(data.join("config.yaml"))
+            .args(["--host", "127.0.0.1", "--port", &address.port().to_string()]);
+        Server::start(command, address, &data.join("log"))
+    }
 }
 
 /// The peer, from a virtual environment.

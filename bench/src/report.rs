@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::keys::Keys;
+
 /// One server under one load.
 #[derive(Default, Clone)]
 pub struct Figure {
@@ -35,6 +37,7 @@ pub struct Facts {
     pub binary_mib: f64,
     /// Server, then KiB and errors of 1,000 held requests, and of 5,000 open streams.
     pub memory: Vec<(&'static str, (f64, u64), (f64, u64))>,
+    pub keys: Option<Keys>,
 }
 
 pub struct Report {
@@ -131,6 +134,9 @@ impl Report {
             )
             .ok();
         }
+        if let Some(keys) = &facts.keys {
+            out += &keys.text();
+        }
         out
     }
 
@@ -174,6 +180,7 @@ impl Report {
             "start_to_first_answer_ms": self.facts.start_ms,
             "binary_mib": self.facts.binary_mib,
             "memory": memory,
+            "many_keys": self.facts.keys.as_ref().map(Keys::json),
             "figures": figures,
         });
         format!("{report:#}\n")

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
+use crate::keys;
 use crate::load::{self, Request, Seen};
 use crate::procs::{self, MASTER_KEY, Model, Server};
 use crate::report::{Facts, Figure, Report, median};
@@ -248,6 +249,10 @@ async fn measure(options: &Options, dir: &Path) -> io::Result<Report> {
             let streams = occupy(&side, slow, 5000).await?;
             report.facts.memory.push((name, held, streams));
         }
+    }
+    // Takes minutes: not one of the main ones.
+    if wanted("many keys") && (!options.quick || options.only.is_some()) {
+        report.facts.keys = Some(keys::measure(dir, &binary, to, options.quick).await?);
     }
     Ok(report)
 }

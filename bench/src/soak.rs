@@ -15,13 +15,12 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{interval, sleep};
 
+use crate::keys;
 use crate::load::{self, Request, Seen};
 use crate::procs::{self, Model, Server};
-use crate::run::{MODELS, Options, generate_key, once};
+use crate::run::{MODELS, Options, once};
 
 const KEYS: usize = 50_000;
-/// Keys that are made at the same time.
-const MAKERS: usize = 16;
 const HALF_AN_HOUR: u64 = 30;
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// A slope is noise below this share of all memory in half an hour.
@@ -105,7 +104,7 @@ pub async fn all(options: &Options, dir: &Path) -> io::Result<()> {
     let server = procs::trunkline(dir, &binary, provider.address, &models)?;
     let server = Rc::new(server.ready(Duration::from_secs(20))?);
     eprintln!("making {KEYS} keys");
-    let keys = Rc::new(keys(&server).await?);
+    let keys = Rc::new(keys::make(&server, KEYS).await?);
 
     let minutes = if options.minutes == 0 {
         HALF_AN_HOUR
@@ -131,26 +130,6 @@ pub async fn all(options: &Options, dir: &Path) -> io::Result<()> {
         looks.push(look);
     }
     report(&seen, &looks)
-}
-
-async fn keys(server: &Rc<Server>) -> io::Result<Vec<String>> {
-    let makers: Vec<_> = (0..MAKERS)
-        .map(|_| {
-            let server = Rc::clone(server);
-            spawn_local(async move {
-                let mut keys = Vec::with_capacity(KEYS / MAKERS);
-                while keys.len() < KEYS / MAKERS {
-                    keys.push(generate_key(&server).await?);
-                }
-                io::Result::Ok(keys)
-            })
-        })
-        .collect();
-    let mut all = Vec::with_capacity(KEYS);
-    for maker in makers {
-        all.extend(maker.await.map_err(io::Error::other)??);
-    }
-    Ok(all)
 }
 
 fn start(
