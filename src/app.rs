@@ -11,6 +11,7 @@ use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::SupervisorHandle;
 
 use crate::auth::{KeyTable, PayerReader};
+use crate::catalogue::Catalogue;
 use crate::config::{Config, ConfigErrors};
 use crate::dispatch::{Dispatcher, Shared};
 use crate::fleet::Fleet;
@@ -39,6 +40,8 @@ pub struct App {
     pub fleet: Option<Arc<Fleet>>,
     /// What requests are written to.
     pub journal: Arc<Journal>,
+    /// What is served, and how that is changed.
+    pub catalogue: Arc<Catalogue>,
     /// The Supervisor's handle.
     pub supervisor: SupervisorHandle,
     /// What background checks found; `None` without them.
@@ -75,16 +78,23 @@ impl App {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Somebody changed keys or whom they belong to: what is known of them is read again.
+    /// Somebody changed keys, whom they belong to, or what is served: what is known of it is read again.
     pub fn changed(&self, change: &Change) {
         match change {
             Change::Key(id) => self.keys.forget(id),
-            // Not forgotten: a database that comes and goes must not take away what it cannot confirm.
-            Change::Tenants | Change::Unknown => {
-                self.keys.expire_all();
-                self.shared.labels.expire_all();
+            Change::Entries => self.catalogue.notice(),
+            Change::Tenants => self.expire(),
+            Change::Unknown => {
+                self.expire();
+                self.catalogue.notice();
             }
         }
+    }
+
+    /// Not forgotten: a database that comes and goes must not take away what it cannot confirm.
+    fn expire(&self) {
+        self.keys.expire_all();
+        self.shared.labels.expire_all();
     }
 
     /// How limits are kept at the moment.

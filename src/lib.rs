@@ -16,6 +16,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod cost;
@@ -29,6 +30,7 @@ pub mod jwks;
 pub mod ledger;
 mod loading;
 pub mod retention;
+mod sealed;
 pub mod server;
 pub mod storage;
 pub mod telemetry;

@@ -59,10 +59,7 @@ pub(super) fn run(args: &ImportArgs, env: ProcessEnv) -> Result<ExitCode, anyhow
     let from = source(&named(&args.from, env)?)?;
     let salt = match &args.salt_key {
         Some(key) => Some(named(key, env)?),
-        None => env
-            .var("LITELLM_SALT_KEY")
-            .map(Secret::new)
-            .or_else(|| config.general.master_key.clone()),
+        None => config.general.salt_key.clone(),
     };
     let (report, files) = System::new().block_on(async {
         // A dry run makes no database and brings none up to date.

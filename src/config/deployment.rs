@@ -182,6 +182,8 @@ pub(super) fn read(
                 allowed_fails: info.allowed_fails,
                 allowed_fails_policy: (&info.allowed_fails_policy).into(),
                 tags: params.tags.clone(),
+                blocked: info.blocked.unwrap_or(false),
+                stored_as: None,
                 budget: budget.clone(),
                 stream_resume,
                 drop_params: params.drop_params,

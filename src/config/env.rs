@@ -6,7 +6,8 @@
 //! | `HOST`, `PORT` | address to bind | `0.0.0.0`, `4000` |
 //! | `NUM_WORKERS` | HTTP worker threads | one per core |
 //! | `LITELLM_MASTER_KEY` | the administrator's key | none: loopback only |
-//! | `LITELLM_SALT_KEY` | what LiteLLM encrypted models with; for `import-litellm` | the master key |
+//! | `LITELLM_SALT_KEY` | encrypts stored deployments and credentials; for `import-litellm` LiteLLM's | the master key |
+//! | `STORE_MODEL_IN_DB` | deployments are stored in the database too | `false` |
 //! | `DATABASE_URL` | `sqlite:///file.db` or `postgresql://…` | `trunkline.db` in the data directory |
 //! | `LITELLM_LOG` | log level: `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE` | `INFO` |
 //! | `REQUEST_TIMEOUT` | seconds for one attempt | `6000` |

@@ -82,6 +82,8 @@ fn deployment(
         allowed_fails: None,
         allowed_fails_policy: ByError::default(),
         tags: Vec::new(),
+        blocked: false,
+        stored_as: None,
         budget: None,
         stream_resume: false,
         drop_params: None,

@@ -22,6 +22,7 @@ fn environment() -> MapEnv {
         ("OPENAI_API_KEY_2", "sk-openai-2-of-the-tests"),
         ("OPENAI_API_KEY_3", "sk-openai-3-of-the-tests"),
         ("GROQ_API_KEY", "gsk-groq-of-the-tests"),
+        ("LITELLM_SALT_KEY", "sk-a-salt-that-stays"),
         ("MASTER_KEY", "sk-master-of-the-tests-0123456789"),
         ("RPM", "120"),
     ])

@@ -80,8 +80,22 @@ pub(super) fn general(
         &here.key("user_api_key_cache_ttl"),
         report,
     );
+    let master_key = master_key(raw, &here.key("master_key"), missing, env, report);
+    let stores = raw.store_model_in_db;
+    let store_model_in_db = stores.unwrap_or_else(|| env.is_on("STORE_MODEL_IN_DB"));
+    let salt_key = env.var("LITELLM_SALT_KEY").map(Secret::new);
+    if store_model_in_db && salt_key.is_none() {
+        let message = if master_key.is_some() {
+            "LITELLM_SALT_KEY is not set, so stored deployments are encrypted with the master key, and cannot be read when that is changed; set LITELLM_SALT_KEY to a key that stays"
+        } else {
+            "neither LITELLM_SALT_KEY nor a master key is set, so no deployment can be stored; set both"
+        };
+        report.notice(NoticeKind::Weak, &here.key("store_model_in_db"), message);
+    }
     GeneralSettings {
-        master_key: master_key(raw, &here.key("master_key"), missing, env, report),
+        store_model_in_db,
+        salt_key: salt_key.or_else(|| master_key.clone()),
+        master_key,
         database_url,
         database_connection_pool_limit: raw.database_connection_pool_limit,
         database_connection_timeout: raw.database_connection_timeout.and_then(duration),

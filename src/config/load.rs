@@ -8,11 +8,13 @@ use serde::de::DeserializeOwned;
 
 use super::database_url::DatabaseUrl;
 use super::deployment::{self, Context};
+use super::entry::Entries;
 use super::env::Env;
 use super::env_refs::{self, FileEnv};
 use super::error::{ConfigErrors, NoticeKind, Problem};
 use super::model::Config;
 use super::raw::{ModelRef, RawGeneral, RawLitellm, RawRouter, RawTrunkline};
+use super::references::Elsewhere;
 use super::report::{Report, Source};
 use super::support::{self, Within};
 use super::validate::{self, Placed};
@@ -140,10 +142,16 @@ fn load_text(
     let litellm = settings::litellm(&litellm, &env, &mut report);
 
     validate::unique_ids(&mut deployments, &mut report);
-    references::check(&root, &router, &deployments, &missing, &mut report);
+    let elsewhere = Elsewhere {
+        missing: &missing,
+        stored: general.store_model_in_db,
+    };
+    references::check(&root, &router, &deployments, elsewhere, &mut report);
     cost_terms::apply(&root, &mut deployments, &mut report);
     limits::check(&root, &deployments, &price_book, &mut report);
-    validate::something_is_left(&deployments, &mut report);
+    if !general.store_model_in_db {
+        validate::something_is_left(&deployments, &mut report);
+    }
     validate::unset_variables(&missing, &mut report);
     support::say(&mut report);
     if !report.problems.is_empty() {
@@ -166,6 +174,7 @@ fn load_text(
         transcripts,
         health,
         log_exports,
+        entries: Entries::new(&written, Arc::clone(&price_book)),
         price_book,
         warnings: report.notices,
     })

@@ -11,6 +11,7 @@ mod credentials;
 mod database_url;
 mod deployment;
 pub mod diff;
+mod entry;
 pub mod env;
 mod env_refs;
 mod environment;
@@ -53,6 +54,7 @@ mod validate;
 mod yaml;
 
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
+pub use entry::{Entries, NamedValues, ReadEntry};
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use env_refs::{VARIABLE, variable};
 pub use environment::DEMO_MODEL;

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::database_url::DatabaseUrl;
+use super::entry::Entries;
 use super::error::Notice;
 use super::health::{DeploymentChecks, HealthSettings};
 use super::jwt::JwtSettings;
@@ -30,7 +31,7 @@ pub type PriceOverrides = Price;
 /// A whole, valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// At least one, each with its own id, in the order of the file.
+    /// Each with its own id, in the order of the file; at least one, unless others may be stored in the database.
     pub deployments: Vec<DeploymentConfig>,
     /// `general_settings`.
     pub general: GeneralSettings,
@@ -56,6 +57,8 @@ pub struct Config {
     pub health: HealthSettings,
     /// `logging`: where requests are to be reported; not acted on yet.
     pub log_exports: Vec<LogExport>,
+    /// Reads entries of `model_list` that are stored in the database.
+    pub entries: Entries,
     /// The price list, with the operator's own entries.
     pub price_book: Arc<PriceBook>,
     /// What the operator should know: keys without effect, skipped deployments, weak keys. To be logged once at start.
@@ -63,7 +66,7 @@ pub struct Config {
 }
 
 /// One entry of `model_list`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeploymentConfig {
     /// `model_info.id`, else a SHA-256 (hex) over the name and every parameter as written, so that it is the same
     /// after a restart. Unique.
@@ -111,6 +114,10 @@ pub struct DeploymentConfig {
     pub allowed_fails_policy: ByError,
     /// For tag routing.
     pub tags: Vec<String>,
+    /// Paused: it is not asked.
+    pub blocked: bool,
+    /// The id of the row of the database that it is of; `None` for an entry of the config.
+    pub stored_as: Option<String>,
     /// What may be spent at it.
     pub budget: Option<Budget>,
     /// Its model continues a given assistant text: it may be asked for the rest of a stream that broke.
@@ -231,6 +238,10 @@ pub struct LogExport {
 
 /// `general_settings`.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the config, and none depends on another"
+)]
 pub struct GeneralSettings {
     /// `None`: the gateway binds to loopback only and asks for no key.
     pub master_key: Option<Secret>,
@@ -240,6 +251,10 @@ pub struct GeneralSettings {
     pub database_connection_pool_limit: Option<u32>,
     /// How long a connection to a database server is waited for. Default: the URL's `pool_timeout`, else 10 s.
     pub database_connection_timeout: Option<Duration>,
+    /// Deployments are stored in the database too, and changed while the gateway runs. Default false.
+    pub store_model_in_db: bool,
+    /// What stored secrets are encrypted with. Default: the master key.
+    pub salt_key: Option<Secret>,
     /// Parallel requests for keys that name no limit of their own.
     pub max_parallel_requests: Option<u32>,
     /// How long a known key is believed before it is read again. Default 60 s.

@@ -64,6 +64,7 @@ pub(super) struct RawInfo {
     pub(super) cooldown_time: Option<f64>,
     pub(super) allowed_fails: Option<u32>,
     pub(super) allowed_fails_policy: RawAllowedFails,
+    pub(super) blocked: Option<bool>,
     pub(super) disable_background_health_check: Option<bool>,
     pub(super) health_check_model: Option<String>,
     pub(super) health_check_timeout: Option<f64>,
@@ -79,6 +80,7 @@ pub(super) struct RawGeneral {
     pub(super) apply_user_budget_to_team_keys: Option<bool>,
     pub(super) database_connection_pool_limit: Option<u32>,
     pub(super) database_connection_timeout: Option<f64>,
+    pub(super) store_model_in_db: Option<bool>,
     pub(super) max_parallel_requests: Option<u32>,
     pub(super) user_api_key_cache_ttl: Option<f64>,
     #[serde(alias = "custom_key_header")]

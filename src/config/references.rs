@@ -34,7 +34,7 @@ const FALLBACKS: &[(&str, &[&str])] = &[
 /// The groups that can be named.
 struct Groups<'c> {
     root: &'c Node,
-    missing: &'c [Missing],
+    elsewhere: Elsewhere<'c>,
     /// Groups, aliases, ids of deployments and access groups.
     names: BTreeSet<&'c str>,
     /// Groups that hold a `*`.
@@ -60,15 +60,24 @@ struct Edge {
     targets: Vec<Named>,
 }
 
+/// What is known of names that the file does not have.
+#[derive(Clone, Copy)]
+pub(super) struct Elsewhere<'c> {
+    /// Variables that are not set.
+    pub(super) missing: &'c [Missing],
+    /// Groups may be stored in the database.
+    pub(super) stored: bool,
+}
+
 /// Checks everything in the file that names a group.
 pub(super) fn check(
     root: &Node,
     router: &RouterSettings,
     deployments: &[Placed],
-    missing: &[Missing],
+    elsewhere: Elsewhere<'_>,
     report: &mut Report<'_>,
 ) {
-    let groups = Groups::new(root, router, deployments, missing);
+    let groups = Groups::new(root, router, deployments, elsewhere);
     for (section, keys) in FALLBACKS {
         for key in *keys {
             let path = KeyPath::of(&[section, key]);
@@ -217,7 +226,7 @@ impl<'c> Groups<'c> {
         root: &'c Node,
         router: &'c RouterSettings,
         deployments: &'c [Placed],
-        missing: &'c [Missing],
+        elsewhere: Elsewhere<'c>,
     ) -> Self {
         let entries = match root.get("model_list") {
             Some(Node::List(entries)) => entries.as_slice(),
@@ -236,7 +245,7 @@ impl<'c> Groups<'c> {
         let patterns: BTreeSet<&str> = patterns.filter(|name| name.contains('*')).collect();
         Self {
             root,
-            missing,
+            elsewhere,
             names: served.chain(aliases).map(String::as_str).collect(),
             patterns: patterns.into_iter().collect(),
             written: written.collect(),
@@ -261,7 +270,7 @@ impl<'c> Groups<'c> {
 
     /// Reports `name` unless requests can name it too.
     fn must_serve(&self, (path, name): &Named, what: &str, report: &mut Report<'_>) {
-        if self.serves(name) || missing_at(self.missing, path).is_some() {
+        if self.serves(name) || missing_at(self.elsewhere.missing, path).is_some() {
             return;
         }
         if self.is_written(name) {
@@ -270,6 +279,12 @@ impl<'c> Groups<'c> {
                 path,
                 format!("`{name}` is left out, so {what} cannot be used"),
             );
+        } else if self.elsewhere.stored {
+            let hint = self.hint(name);
+            let message = format!(
+                "no model group of this file is called `{name}`, so {what} needs one of the database; {hint}"
+            );
+            report.notice(NoticeKind::Adjusted, path, message);
         } else {
             report.problem(
                 path,

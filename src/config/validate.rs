@@ -46,6 +46,18 @@ pub(super) fn something_is_left(deployments: &[Placed], report: &mut Report<'_>)
     if !deployments.is_empty() || !report.problems.is_empty() {
         return;
     }
+    left_out(report, " (and no other deployment remains)");
+    if report.problems.is_empty() {
+        report.problem(
+            &KeyPath::of(&["model_list"]),
+            "is empty",
+            "write at least one deployment, or remove the key",
+        );
+    }
+}
+
+/// Makes a problem of each reason for which a deployment was left out; `and` is said with it.
+pub(super) fn left_out(report: &mut Report<'_>, and: &str) {
     let (skipped, kept) = report
         .notices
         .drain(..)
@@ -57,20 +69,13 @@ pub(super) fn something_is_left(deployments: &[Placed], report: &mut Report<'_>)
             .message
             .split_once("; ")
             .unwrap_or((&notice.message, "correct the entry"));
-        let what = format!("{what} (and no other deployment remains)");
+        let what = format!("{what}{and}");
         report.problems.push(Problem {
             location: notice.location,
             path: notice.path,
             what,
             fix: fix.to_owned(),
         });
-    }
-    if report.problems.is_empty() {
-        report.problem(
-            &KeyPath::of(&["model_list"]),
-            "is empty",
-            "write at least one deployment, or remove the key",
-        );
     }
 }
 

@@ -17,7 +17,7 @@ use trunkline_wire::request::Endpoint;
 use super::error::DispatchError;
 use super::reach::Members;
 use super::settle::Settlement;
-use super::{Inbound, Shared, kinds, service};
+use super::{Inbound, Shared, Targets, kinds, service};
 use crate::auth::{Asked, AuthError, Identity};
 use crate::cost;
 
@@ -144,16 +144,29 @@ fn buckets(shared: &Shared, payers: &Payers) -> Vec<Arc<Bucket>> {
         .collect()
 }
 
+/// Where a request is settled.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    /// Those of its beginning.
+    pub(super) targets: &'a Arc<Targets>,
+    pub(super) journal: &'a Arc<dyn JournalWriter>,
+}
+
 /// Writes `started`, just before the first attempt. From here on a drop settles.
 pub(super) fn start(
-    shared: &Arc<Shared>,
-    journal: &Arc<dyn JournalWriter>,
+    place: Place<'_>,
     permit: Permit<Reserved>,
     identity: &Identity,
     payers: Payers,
     inbound: &Inbound,
     estimate: &Estimate,
 ) -> Result<Settlement, DispatchError> {
+    let Place {
+        shared,
+        targets,
+        journal,
+    } = place;
     let key = identity.key();
     let started = StartedRecord {
         id: RequestId::generate(inbound.arrived_at.0, rand::random()),
@@ -185,6 +198,7 @@ pub(super) fn start(
     };
     Ok(Settlement::new(
         Arc::clone(shared),
+        Arc::clone(targets),
         Arc::clone(journal),
         permit.in_flight(),
         record,

@@ -26,6 +26,7 @@ use super::failure::AttemptError;
 use super::headers::{self, CallerLimits, Headers};
 use super::settle::Settlement;
 use super::target::Target;
+use super::targets::Targets;
 use super::timers::{Timers, within};
 use super::upstream::{Body, Response};
 use super::{Dispatcher, Inbound, Shared, mock, route};
@@ -39,6 +40,8 @@ const ERROR_LIMIT: usize = 64 * 1024;
 /// A request on its way: what it asks for, where it may go, and its settlement.
 pub(super) struct Journey {
     pub(super) dispatcher: Rc<Dispatcher>,
+    /// Those of the plan's table.
+    pub(super) targets: Arc<Targets>,
     pub(super) inbound: Inbound,
     pub(super) plan: RoutePlan,
     /// The plan's first step, until it is taken.
@@ -79,13 +82,8 @@ impl Journey {
                 Ok(attempt) => attempt,
                 Err(reason) => return Err(self.give_up(reason, original)),
             };
-            let Some(target) = self
-                .dispatcher
-                .shared
-                .targets
-                .get(attempt.deployment.id())
-                .map(Arc::clone)
-            else {
+            let known = self.targets.get(attempt.deployment.id().as_str());
+            let Some(target) = known.map(Arc::clone) else {
                 // A deployment that the table has and the targets have not: both are made from one config.
                 return Err(self.give_up(GiveUp::Failed, original));
             };
@@ -158,13 +156,14 @@ impl Journey {
     fn give_up(&mut self, reason: GiveUp, original: Option<DispatchError>) -> DispatchError {
         let err = match (reason, original) {
             (GiveUp::Failed, Some(err)) => err,
-            (reason, _) => route::refused(reason, &self.dispatcher.shared),
+            (reason, _) => route::refused(reason, &self.targets),
         };
         let (status, code) = match &err {
             DispatchError::Upstream(failure) => (failure.status, "upstream"),
             DispatchError::Invalid(bad) => (bad.status, "bad_request"),
             DispatchError::AllInCooldown { .. } => (429, "all_in_cooldown"),
             DispatchError::AllBusy { .. } => (429, "all_busy"),
+            DispatchError::Paused { .. } => (503, "paused"),
             DispatchError::TagsDenied { .. } => (401, "tags_denied"),
             DispatchError::OverBudget { .. } => (429, "over_budget"),
             DispatchError::TooLong { .. } => (400, "context_window"),

@@ -53,19 +53,19 @@ impl Dispatcher {
         let unknown = || DispatchError::UnknownModel {
             model: inbound.model.clone(),
         };
-        let table = shared.routing.load();
+        let (table, targets) = shared.deployed();
         let resolved = table
             .resolve_or_default(&inbound.model)
             .ok_or_else(unknown)?;
         let lists = identity.model_lists().iter();
-        self.check_access(lists, &inbound, &table, &resolved)?;
-        let members = self.reach.of(&shared, &resolved);
+        self.check_access(lists, &inbound, (&table, &targets), &resolved)?;
+        let members = self.reach.of(&targets, &resolved);
         let estimate = admit::estimate(&inbound, &[members]);
         let ask = PlanAsk {
             // Another group's model has another vocabulary: its count would be wrong.
             disable_fallbacks: true,
             tokens: 0,
-            ..route::ask(&shared, &inbound, &estimate, Vec::new(), None)
+            ..route::ask(&shared, &targets, &inbound, &estimate, Vec::new(), None)
         };
         let mut plan = table.plan(resolved, ask);
         let mut told = None;
@@ -75,11 +75,11 @@ impl Dispatcher {
                 Err(reason) => {
                     return Err(match (reason, told) {
                         (GiveUp::Failed, Some(told)) => told,
-                        (reason, _) => route::refused(reason, &shared),
+                        (reason, _) => route::refused(reason, &targets),
                     });
                 }
             };
-            let Some(target) = shared.targets.get(attempt.deployment.id()) else {
+            let Some(target) = targets.get(attempt.deployment.id().as_str()) else {
                 return Err(DispatchError::Internal("a deployment has no target"));
             };
             let target = Arc::clone(target);

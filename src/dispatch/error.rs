@@ -57,6 +57,12 @@ pub enum DispatchError {
         /// Every cap that is spent.
         spent: Vec<SpentCap>,
     },
+    /// The operator has paused every deployment of the group; no provider was called.
+    #[error("{group} is paused")]
+    Paused {
+        /// The group asked for.
+        group: ModelGroup,
+    },
     /// The prompt is longer than whoever may answer takes; no provider was called.
     #[error("the prompt is too long for {group}")]
     TooLong {

@@ -10,6 +10,7 @@ use trunkline_wire::error::{UpstreamError, UpstreamErrorKind};
 use trunkline_wire::json::{Object, Splice};
 
 use super::error::UpstreamFailure;
+use super::{Inbound, Shared};
 
 /// The first that is true counts.
 const FLAGS: [(&str, FailureKind); 4] = [
@@ -22,8 +23,17 @@ const FLAGS: [(&str, FailureKind); 4] = [
     ("mock_testing_rate_limit_error", FailureKind::RateLimited),
 ];
 
-/// The failure that a body asks for, and the body without the flags, which are for the gateway.
-pub(super) fn read(body: &Bytes) -> Option<(Bytes, FailureKind)> {
+/// The failure that a request asks for, where it may; its body is then without the flags, which are for the gateway.
+pub(super) fn take(shared: &Shared, inbound: &mut Inbound) -> Option<FailureKind> {
+    if !shared.allow_mock_testing {
+        return None;
+    }
+    let (body, kind) = read(&inbound.body)?;
+    inbound.body = body;
+    Some(kind)
+}
+
+fn read(body: &Bytes) -> Option<(Bytes, FailureKind)> {
     let object = Object::parse(body).ok()?;
     let is_set = |flag: &str| object.get(flag).is_some_and(|value| value.get() == "true");
     let (_, kind) = FLAGS.into_iter().find(|(flag, _)| is_set(flag))?;

@@ -33,6 +33,7 @@ mod service;
 mod settle;
 mod stream;
 mod target;
+mod targets;
 mod timers;
 mod upstream;
 
@@ -53,11 +54,11 @@ use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::fleet::FleetHandle;
 use trunkline_actors::ports::JournalWriter;
 use trunkline_actors::rate_limiter::LimiterHandle;
-use trunkline_actors::spend_ledger::{Caps, LedgerHandle};
+use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::{Resolved, RoutingHandle, RoutingTable};
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
-pub use caps::{caps, provider_caps};
+pub use caps::provider_caps;
 pub use drain::Draining;
 pub use error::{DispatchError, UpstreamFailure};
 pub use fetch::{FetchError, Fetcher};
@@ -65,10 +66,11 @@ pub use priced::Priced;
 pub use recording::{Recording, RecordingState};
 pub use routing::routing_config;
 pub use stream::{EventStream, LateFailure};
+pub use target::Target;
 pub(crate) use target::dialect;
-pub use target::{Target, Targets};
+pub use targets::{TargetParts, Targets};
 
-use self::admit::Payers;
+use self::admit::{Payers, Place};
 use self::attempt::Journey;
 use self::headers::CallerLimits;
 use self::reach::{Members, Reach};
@@ -87,9 +89,7 @@ const MAX_CLIENT_TEXT: usize = 256;
 /// What all workers share.
 #[derive(Debug)]
 pub struct Shared {
-    /// Deployments by id.
-    pub targets: Targets,
-    /// The `Supervisor`'s routing table.
+    /// The `Supervisor`'s routing table, with the [`Targets`] beside it.
     pub routing: RoutingHandle,
     /// The `RateLimiter`'s buckets.
     pub limiter: LimiterHandle,
@@ -97,8 +97,6 @@ pub struct Shared {
     pub labels: LabelTable,
     /// Told of every settled record.
     pub ledger: LedgerHandle,
-    /// Budgets of deployments and providers.
-    pub caps: Caps,
     /// List prices.
     pub prices: ArcSwap<PriceBook>,
     /// Counters.
@@ -186,6 +184,22 @@ pub enum Reply {
     },
 }
 
+// === impl Shared ===
+
+impl Shared {
+    /// The routing table of the moment with its deployments; none before the first table.
+    pub fn deployed(&self) -> (Arc<RoutingTable>, Arc<Targets>) {
+        let table = self.routing.load();
+        let targets = table.beside().unwrap_or_default();
+        (table, targets)
+    }
+
+    /// The deployments of the moment.
+    pub fn targets(&self) -> Arc<Targets> {
+        self.deployed().1
+    }
+}
+
 // === impl Reply ===
 
 impl fmt::Debug for Reply {
@@ -214,6 +228,14 @@ impl Inbound {
             }
         }
         tags
+    }
+
+    /// The same deployments, with the model that is to be called there.
+    fn calling(&self, resolved: Resolved) -> Resolved {
+        match &self.upstream_model {
+            Some(model) => resolved.calling(model),
+            None => resolved,
+        }
     }
 
     /// The customer: a header's word goes before the body's.
@@ -277,36 +299,27 @@ impl Dispatcher {
         // Embeddings have nothing to stream, whatever the body says.
         inbound.peek.stream &= inbound.endpoint != Endpoint::Embeddings;
         let shared = Arc::clone(&self.shared);
-        let mut mock_failure = None;
-        if shared.allow_mock_testing
-            && let Some((body, kind)) = mock_testing::read(&inbound.body)
-        {
-            inbound.body = body;
-            mock_failure = Some(kind);
-        }
+        let mock_failure = mock_testing::take(&shared, &mut inbound);
 
-        let table = shared.routing.load();
+        let (table, targets) = shared.deployed();
         let resolved = table.resolve_or_default(&inbound.model).ok_or_else(|| {
             DispatchError::UnknownModel {
                 model: inbound.model.clone(),
             }
         })?;
-        let resolved = match &inbound.upstream_model {
-            Some(model) => resolved.calling(model),
-            None => resolved,
-        };
-        let mut within_reach = vec![self.reach.of(&shared, &resolved)];
+        let resolved = inbound.calling(resolved);
+        let mut within_reach = vec![self.reach.of(&targets, &resolved)];
         let mut payers = Payers::of(&shared, identity, &inbound, &resolved).await?;
         let lists = identity.model_lists().iter();
         let lists = lists.chain(payers.asked.customer_models());
-        self.check_access(lists, &inbound, &table, &resolved)?;
+        self.check_access(lists, &inbound, (&table, &targets), &resolved)?;
         // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
         let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
         let must_know = refuses_unpriced || !payers.asked.balances.is_empty();
         if must_know && !inbound.peek.disable_fallbacks {
             let fallbacks = table.within_reach(&resolved, inbound.peek.fallbacks.as_deref());
             let fallbacks = fallbacks.iter();
-            within_reach.extend(fallbacks.map(|group| self.reach.of(&shared, group)));
+            within_reach.extend(fallbacks.map(|group| self.reach.of(&targets, group)));
         }
         let mut prices = kinds(&within_reach).map(|(_, price)| price);
         if refuses_unpriced && prices.any(Option::is_none) {
@@ -325,28 +338,32 @@ impl Dispatcher {
         let fleet = self.fleet.as_ref();
         let permit = admit::admit(&shared, fleet, &payers, &estimate).await?;
         let too_long = if pre_call::is_wanted(&shared, &inbound) {
-            Box::pin(pre_call::too_long(&shared, &inbound, &table, &resolved)).await
+            Box::pin(pre_call::too_long(&targets, &inbound, &table, &resolved)).await
         } else {
             Vec::new()
         };
         let mut plan = table.plan(
             resolved,
-            route::ask(&shared, &inbound, &estimate, too_long, mock_failure),
+            route::ask(
+                &shared,
+                &targets,
+                &inbound,
+                &estimate,
+                too_long,
+                mock_failure,
+            ),
         );
         let caller = CallerLimits::of(identity, &permit);
         // If nobody can be called, the permit's drop gives back what was taken, and the books know of nothing.
         let first = route::next_call(&mut plan, shared.clock)
             .await
-            .map_err(|reason| route::refused(reason, &shared))?;
-        let mut settlement = admit::start(
-            &shared,
-            &self.journal,
-            permit,
-            identity,
-            payers,
-            &inbound,
-            &estimate,
-        )?;
+            .map_err(|reason| route::refused(reason, &targets))?;
+        let place = Place {
+            shared: &shared,
+            targets: &targets,
+            journal: &self.journal,
+        };
+        let mut settlement = admit::start(place, permit, identity, payers, &inbound, &estimate)?;
         if let Err(err) = settlement.synced().await {
             error!(err:% = err; "a request is refused because its record may not outlive a power loss");
             settlement.fail(503, "journal_full");
@@ -358,6 +375,7 @@ impl Dispatcher {
         // On the heap: what follows hands it on from future to future, and each of them would hold a copy.
         let journey = Box::new(Journey {
             dispatcher: self,
+            targets,
             inbound,
             plan,
             first: Some(first),
@@ -381,7 +399,7 @@ impl Dispatcher {
         &self,
         lists: impl Iterator<Item = &'l ModelList>,
         inbound: &Inbound,
-        table: &RoutingTable,
+        (table, targets): (&RoutingTable, &Targets),
         resolved: &Resolved,
     ) -> Result<(), AuthError> {
         let lists: Vec<_> = lists.collect();
@@ -396,7 +414,7 @@ impl Dispatcher {
             .map(|(name, resolved)| {
                 let members = resolved
                     .as_ref()
-                    .map(|resolved| self.reach.of(&self.shared, resolved));
+                    .map(|resolved| self.reach.of(targets, resolved));
                 (name, resolved, members.unwrap_or_default())
             })
             .collect();

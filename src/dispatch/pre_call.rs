@@ -11,7 +11,7 @@ use trunkline_actors::supervisor::{Resolved, RoutingTable, TooLong};
 use trunkline_wire::request::Endpoint;
 
 use super::admit::tokens_of_bytes;
-use super::{Inbound, Shared};
+use super::{Inbound, Shared, Targets};
 use crate::tokenizer::{Tokenizer, count_chat_in_background};
 
 /// A prompt may have this many times the tokens that its bytes say: most scripts and code stay below.
@@ -31,7 +31,7 @@ pub(super) fn is_wanted(shared: &Shared, inbound: &Inbound) -> bool {
 
 /// The deployments of the group, and of those that fallbacks may lead to, that the prompt is too long for.
 pub(super) async fn too_long(
-    shared: &Shared,
+    targets: &Targets,
     inbound: &Inbound,
     table: &RoutingTable,
     resolved: &Resolved,
@@ -43,7 +43,7 @@ pub(super) async fn too_long(
     let mut counts = Counts::new();
     let mut too_long = Vec::new();
     for (id, upstream_model) in groups.iter().flat_map(Resolved::deployments) {
-        let Some(target) = shared.targets.get(id) else {
+        let Some(target) = targets.get(id.as_str()) else {
             continue;
         };
         let Some(window) = target.max_input_tokens(upstream_model) else {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use trunkline_actors::ids::ModelGroup;
 use trunkline_actors::supervisor::Resolved;
 
-use super::Shared;
 use super::priced::Priced;
 use super::target::Target;
+use super::targets::Targets;
 
 /// Groups that are remembered. They are the operator's, but may come and go.
 const MOST_GROUPS: usize = 4096;
@@ -41,11 +41,11 @@ struct Known {
 // === impl Members ===
 
 impl Members {
-    fn of(shared: &Shared, resolved: &Resolved) -> Self {
+    fn of(targets: &Targets, resolved: &Resolved) -> Self {
         let all: Vec<Candidate> = resolved
             .deployments()
             .filter_map(|(id, upstream_model)| {
-                let target = Arc::clone(shared.targets.get(id)?);
+                let target = Arc::clone(targets.get(id.as_str())?);
                 let price = target.price(upstream_model);
                 Some((target, price))
             })
@@ -79,14 +79,14 @@ impl Members {
 // === impl Reach ===
 
 impl Reach {
-    /// Whom the name stands for.
-    pub(super) fn of(&self, shared: &Shared, resolved: &Resolved) -> Rc<Members> {
+    /// Whom the name stands for, among the targets that belong to the table which resolved it.
+    pub(super) fn of(&self, targets: &Targets, resolved: &Resolved) -> Rc<Members> {
         // What a pattern stands for, clients name.
         if resolved.group != resolved.entry {
-            return Rc::new(Members::of(shared, resolved));
+            return Rc::new(Members::of(targets, resolved));
         }
         let mut known = self.0.borrow_mut();
-        let pricing = shared.targets.pricing();
+        let pricing = targets.pricing();
         if known.pricing != pricing || known.groups.len() >= MOST_GROUPS {
             known.groups.clear();
             known.pricing = pricing;
@@ -96,7 +96,7 @@ impl Reach {
         {
             return Rc::clone(members);
         }
-        let members = Rc::new(Members::of(shared, resolved));
+        let members = Rc::new(Members::of(targets, resolved));
         let entry = (resolved.clone(), Rc::clone(&members));
         known.groups.insert(resolved.group.clone(), entry);
         members

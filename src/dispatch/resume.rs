@@ -49,7 +49,7 @@ impl Resumable {
     pub(super) fn of(journey: &Journey) -> Option<Self> {
         let inbound = &journey.inbound;
         let RequestPeek { n, .. } = inbound.peek;
-        let possible = journey.dispatcher.shared.targets.any_resumes()
+        let possible = journey.targets.any_resumes()
             && inbound.endpoint == Endpoint::ChatCompletions
             && n <= 1;
         possible.then(|| Self {
@@ -77,7 +77,7 @@ impl Resumable {
         loop {
             let attempt = journey.next_call().await.ok()?;
             let shared = Arc::clone(&journey.dispatcher.shared);
-            let target = Arc::clone(shared.targets.get(attempt.deployment.id())?);
+            let target = Arc::clone(journey.targets.get(attempt.deployment.id().as_str())?);
             if !target.config.stream_resume || target.config.mock_response.is_some() {
                 let now = shared.clock.now();
                 attempt.unsent(now);

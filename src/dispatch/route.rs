@@ -9,11 +9,12 @@ use trunkline_actors::supervisor::{Attempt, GiveUp, PlanAsk, RoutePlan, Step, To
 
 use super::admit::Estimate;
 use super::error::DispatchError;
-use super::{Inbound, Shared, mock_testing};
+use super::{Inbound, Shared, Targets, mock_testing};
 
 /// What the request says about its route.
 pub(super) fn ask(
     shared: &Shared,
+    targets: &Targets,
     inbound: &Inbound,
     estimate: &Estimate,
     too_long: Vec<TooLong>,
@@ -29,8 +30,8 @@ pub(super) fn ask(
         } else {
             Vec::new()
         },
-        over_budget: shared
-            .caps
+        over_budget: targets
+            .caps()
             .spent(UnixMs::now())
             .into_iter()
             .map(|spent| spent.deployment)
@@ -63,15 +64,16 @@ pub(super) async fn next_call(plan: &mut RoutePlan, clock: Clock) -> Result<Atte
 }
 
 /// What the client is told when nobody is left.
-pub(super) fn refused(reason: GiveUp, shared: &Shared) -> DispatchError {
+pub(super) fn refused(reason: GiveUp, targets: &Targets) -> DispatchError {
     match reason {
         GiveUp::AllInCooldown { group, retry_after } => {
             DispatchError::AllInCooldown { group, retry_after }
         }
         GiveUp::AllBusy { group, retry_after } => DispatchError::AllBusy { group, retry_after },
+        GiveUp::Blocked { group } => DispatchError::Paused { group },
         GiveUp::TagsDenied { group } => DispatchError::TagsDenied { group },
         GiveUp::OverBudget { .. } => DispatchError::OverBudget {
-            spent: shared.caps.spent(UnixMs::now()),
+            spent: targets.caps().spent(UnixMs::now()),
         },
         GiveUp::TooLong {
             group,

@@ -1,25 +1,25 @@
 //! From the config to what the Supervisor is told.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_actors::deployment::ByClass;
 use trunkline_actors::ids::{DeploymentId, ModelGroup};
 use trunkline_actors::supervisor::{
-    DeploymentSpec, LatencyArgs, RoutingConfig, Strategy, TagRules,
+    Beside, DeploymentSpec, LatencyArgs, RoutingConfig, Strategy, TagRules,
 };
 
-use crate::config::{
-    ByError, Config, DeploymentConfig, RouterSettings, RoutingHint, RoutingStrategy,
-};
-use crate::cost::{Part, PriceBook};
+use super::target::Target;
+use super::targets::Targets;
+use crate::config::{ByError, RouterSettings, RoutingHint, RoutingStrategy};
+use crate::cost::Part;
 
-/// Everything that routing depends on.
-pub fn routing_config(config: &Config, prices: &PriceBook) -> RoutingConfig {
-    let router = &config.router;
+/// Everything that routing depends on, and the targets that belong to it.
+pub fn routing_config(router: &RouterSettings, targets: &Arc<Targets>) -> RoutingConfig {
     let by_group = router.model_group_retry_policy.iter();
     RoutingConfig {
-        deployments: deployments(config, prices),
+        deployments: deployments(router, targets),
         aliases: router.model_group_alias.clone(),
         fallbacks: router.fallbacks.clone(),
         context_window_fallbacks: router.context_window_fallbacks.clone(),
@@ -40,6 +40,7 @@ pub fn routing_config(config: &Config, prices: &PriceBook) -> RoutingConfig {
         allowed_fails_policy: by_class(router.allowed_fails_policy),
         cooldown_time: router.cooldown_time,
         disable_cooldowns: router.disable_cooldowns,
+        beside: Beside::new(Arc::clone(targets)),
     }
 }
 
@@ -77,13 +78,14 @@ fn by_class(numbers: ByError) -> ByClass {
     }
 }
 
-fn deployments(config: &Config, prices: &PriceBook) -> Vec<DeploymentSpec> {
+fn deployments(router: &RouterSettings, targets: &Targets) -> Vec<DeploymentSpec> {
     // The tutorial's `mode: fallback`: one after the other, in the order of the file.
     let mut places: HashMap<&str, u32> = HashMap::new();
-    let deployments = config.deployments.iter();
-    deployments
-        .map(|deployment| {
-            let mut spec = spec(deployment, &config.router, prices);
+    targets
+        .iter()
+        .map(|target| {
+            let mut spec = spec(target, router);
+            let deployment = &target.config;
             let hint = deployment.model_info.routing_hint;
             if hint == Some(RoutingHint::Fallback) && spec.order.is_none() {
                 let place = places.entry(&deployment.model_name).or_default();
@@ -95,12 +97,10 @@ fn deployments(config: &Config, prices: &PriceBook) -> Vec<DeploymentSpec> {
         .collect()
 }
 
-fn spec(
-    deployment: &DeploymentConfig,
-    router: &RouterSettings,
-    prices: &PriceBook,
-) -> DeploymentSpec {
-    let price = deployment.price(prices, &deployment.upstream_model);
+fn spec(target: &Target, router: &RouterSettings) -> DeploymentSpec {
+    let deployment = &target.config;
+    let price = target.price(&deployment.upstream_model);
+    let price = price.as_ref().map(|priced| priced.price());
     DeploymentSpec {
         weight: deployment.weight,
         rpm: deployment.rpm,
@@ -116,6 +116,7 @@ fn spec(
         allowed_fails: deployment.allowed_fails,
         allowed_fails_policy: by_class(deployment.allowed_fails_policy),
         tags: deployment.tags.clone(),
+        blocked: deployment.blocked,
         price_per_token: price.and_then(|price| {
             let output = price.of(Part::Output).unwrap_or_default();
             price.of(Part::Input)?.checked_add(output)

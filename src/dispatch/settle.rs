@@ -24,7 +24,7 @@ use trunkline_wire::usage::Usage;
 use super::admit::tokens_of_bytes;
 use super::priced::Priced;
 use super::target::Target;
-use super::{Inbound, Shared, service};
+use super::{Inbound, Shared, Targets, service};
 use crate::cost::{self, CostBreakdown, ServiceTier, Units};
 use crate::telemetry::metrics::{Finished, InFlightGuard};
 use crate::transcripts::Draft;
@@ -37,6 +37,8 @@ const WITHHELD: u16 = 503;
 /// See the module.
 pub(super) struct Settlement {
     shared: Arc<Shared>,
+    /// Those of the beginning.
+    targets: Arc<Targets>,
     journal: Arc<dyn JournalWriter>,
     /// Of the request on the books.
     pub(super) id: RequestId,
@@ -91,6 +93,7 @@ impl Settlement {
     /// `record` holds what is known at admission; its `started` is on the journal already.
     pub(super) fn new(
         shared: Arc<Shared>,
+        targets: Arc<Targets>,
         journal: Arc<dyn JournalWriter>,
         permit: Permit<InFlight>,
         record: SpendRecord,
@@ -101,6 +104,7 @@ impl Settlement {
         let transcript = begin_transcript(&shared, &record, inbound);
         Self {
             shared,
+            targets,
             journal,
             id: record.id,
             open: Some(Open {
@@ -327,7 +331,7 @@ impl Settlement {
         if let Some((cost, id)) = cost.zip(record.deployment.as_ref())
             && cost != Usd::ZERO
         {
-            let caps = self.shared.caps.charge(id, cost, record.ended_at);
+            let caps = self.targets.caps().charge(id, cost, record.ended_at);
             record.budgets.extend(caps);
         }
 

@@ -1,9 +1,8 @@
 //! What a deployment is to the request path: where to send, with which headers, at what price.
 //!
-//! Built once from the config; the routing table names deployments by id and this maps the id to the rest. Immutable but
-//! for [`Typical`], a running figure.
+//! Built once from the config; the routing table names deployments by id and [`Targets`](super::Targets) maps the id to this.
+//! Immutable but for its prices and [`Typical`], a running figure.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,13 +10,12 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use awc::http::Uri;
 use awc::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use trunkline_actors::ids::DeploymentId;
 use trunkline_wire::exchange::Dialect;
 use trunkline_wire::request::Endpoint;
 
 use super::priced::{Priced, Remembered};
 use super::service::Service;
-use crate::config::{self, AuthScheme, Config, DeploymentConfig, Provider, Secret};
+use crate::config::{self, AuthScheme, DeploymentConfig, Provider, Secret};
 use crate::cost::{PriceBook, PricedModel};
 use crate::telemetry::metrics::{GroupMetrics, Metrics};
 use crate::tokenizer::Tokenizer;
@@ -26,15 +24,6 @@ use crate::tokenizer::Tokenizer;
 const OAUTH_TOKEN: &str = "sk-ant-oat";
 /// A configured header with a shorter value is taken for a plain word.
 const SHORTEST_SECRET: usize = 8;
-
-/// Every deployment, by id.
-#[derive(Debug)]
-pub struct Targets {
-    by_id: HashMap<DeploymentId, Arc<Target>>,
-    any_resumes: bool,
-    /// Counts how often prices were taken over.
-    pricing: AtomicU64,
-}
 
 /// One deployment.
 #[derive(Debug)]
@@ -100,72 +89,10 @@ enum Addresses {
 #[derive(Debug)]
 pub struct Typical(AtomicU64);
 
-// === impl Targets ===
-
-impl Targets {
-    /// Builds every target.
-    ///
-    /// # Errors
-    /// When a configured header or URL cannot be sent; the config's own checks leave little.
-    pub fn build(
-        config: &Config,
-        prices: &Arc<PriceBook>,
-        metrics: &Metrics,
-    ) -> Result<Self, anyhow::Error> {
-        let mut by_id = HashMap::new();
-        for deployment in &config.deployments {
-            let target = Target::build(deployment, prices, metrics).with_context(|| {
-                format!(
-                    "deployment {} of model {}",
-                    deployment.id, deployment.model_name
-                )
-            })?;
-            by_id.insert(DeploymentId::new(deployment.id.as_str()), Arc::new(target));
-        }
-        Ok(Self {
-            by_id,
-            any_resumes: config.deployments.iter().any(|one| one.stream_resume),
-            pricing: AtomicU64::new(0),
-        })
-    }
-
-    /// Whether a stream that broke off might be carried on by any of them.
-    pub(super) fn any_resumes(&self) -> bool {
-        self.any_resumes
-    }
-
-    /// Takes over the prices of a config that was read anew, and answers for how many deployments. Requests under way keep
-    /// theirs; a deployment that the config does not have any more, or not with the same parameters, keeps what it had.
-    pub fn reprice(&self, config: &Config) -> usize {
-        let deployments = config.deployments.iter();
-        let repriced = deployments
-            .filter_map(|one| {
-                let target = self.by_id.get(one.id.as_str())?;
-                let pricing = Pricing::of(one, &config.price_book);
-                target.pricing.store(Arc::new(pricing));
-                Some(())
-            })
-            .count();
-        // Behind the prices: who sees the new number sees them too.
-        self.pricing.fetch_add(1, Ordering::Release);
-        repriced
-    }
-
-    /// Another number whenever prices may have changed.
-    pub(super) fn pricing(&self) -> u64 {
-        self.pricing.load(Ordering::Acquire)
-    }
-
-    /// The deployment of that id.
-    pub fn get(&self, id: &DeploymentId) -> Option<&Arc<Target>> {
-        self.by_id.get(id)
-    }
-}
-
 // === impl Target ===
 
 impl Target {
-    fn build(
+    pub(super) fn build(
         config: &DeploymentConfig,
         prices: &Arc<PriceBook>,
         metrics: &Metrics,
@@ -182,6 +109,12 @@ impl Target {
             typical: Typical::default(),
             config: config.clone(),
         })
+    }
+
+    /// Takes over the prices of `config`, which is this deployment read anew.
+    pub(super) fn reprice(&self, config: &DeploymentConfig, book: &Arc<PriceBook>) {
+        let pricing = Pricing::of(config, book);
+        self.pricing.store(Arc::new(pricing));
     }
 
     /// Where requests of that kind go: to the endpoint that answers them in the provider's own dialect.
@@ -396,6 +329,11 @@ impl Typical {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Goes on where another one is.
+    pub(super) fn take_over(&self, before: &Self) {
+        self.0.store(before.tokens(), Ordering::Relaxed);
+    }
+
     /// Counts one answer. The figure is the provider's word, so nothing it says may overflow.
     pub fn learn(&self, tokens: u64) {
         let weighted = self.tokens().saturating_mul(7).saturating_add(tokens);
@@ -412,35 +350,6 @@ impl Default for Typical {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CliOverrides, ConfigSource, MapEnv, load};
-
-    fn config(window: u64) -> Config {
-        let text = format!(
-            "model_list:\n\
-             - {{model_name: a, litellm_params: {{model: openai/tiny, api_key: k}}, model_info: {{id: fixed}}}}\n\
-             - {{model_name: b/*, litellm_params: {{model: openai/*, api_key: k}}, model_info: {{id: any}}}}\n\
-             trunkline: {{model_prices: {{openai/tiny: {{max_input_tokens: {window}, input_cost_per_token: 0.000001}}}}}}\n"
-        );
-        let source = ConfigSource::Text {
-            name: "config.yaml",
-            text: &text,
-        };
-        load(source, &CliOverrides::default(), &MapEnv::default()).unwrap()
-    }
-
-    #[test]
-    fn how_much_a_model_takes_is_read_anew_with_its_price() {
-        let before = config(14);
-        let metrics = Metrics::new("test");
-        let targets = Targets::build(&before, &before.price_book, &metrics).unwrap();
-        let window = |id: &str| {
-            let target = targets.get(&DeploymentId::new(id)).unwrap();
-            target.max_input_tokens("tiny")
-        };
-        assert_eq!((window("fixed"), window("any")), (Some(14), Some(14)));
-        assert_eq!(targets.reprice(&config(28)), 2);
-        assert_eq!((window("fixed"), window("any")), (Some(28), Some(28)));
-    }
 
     #[test]
     fn the_usual_length_follows_the_answers_and_survives_nonsense() {

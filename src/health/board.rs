@@ -4,17 +4,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::Notify;
 use trunkline_actors::clock::{Millis, UnixMs};
 
-use crate::config::{Config, DeploymentConfig};
+use crate::config::{DeploymentConfig, HealthSettings};
 
 /// The last check of every deployment that is checked, by its id.
 #[derive(Debug)]
 pub struct CheckBoard {
-    by_id: HashMap<String, ArcSwapOption<Checked>>,
+    by_id: ArcSwap<ById>,
+    /// Others are checked than before.
+    changed: Notify,
+    groups: Vec<String>,
     staleness: Duration,
 }
+
+type ById = HashMap<String, Arc<ArcSwapOption<Checked>>>;
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,30 +47,45 @@ pub struct Failure {
 // === impl CheckBoard ===
 
 impl CheckBoard {
-    /// The board of a config, empty.
-    pub fn new(config: &Config) -> Self {
-        let groups = &config.health.groups;
-        let is_checked = |deployment: &&DeploymentConfig| {
-            let in_group = groups.is_empty() || groups.contains(&deployment.model_name);
-            in_group && !deployment.model_info.checks.off
-        };
-        let checked = config.deployments.iter().filter(is_checked);
+    /// A board without deployments.
+    pub fn new(settings: &HealthSettings) -> Self {
         Self {
-            by_id: checked
-                .map(|deployment| (deployment.id.clone(), ArcSwapOption::empty()))
-                .collect(),
-            staleness: config.health.staleness,
+            by_id: ArcSwap::default(),
+            changed: Notify::new(),
+            groups: settings.groups.clone(),
+            staleness: settings.staleness,
         }
     }
 
+    /// From now on these deployments are checked, but for those that are not to be. What was found of those that were there
+    /// already stays.
+    pub fn follow<'c>(&self, deployments: impl Iterator<Item = &'c DeploymentConfig>) {
+        let before = self.by_id.load();
+        let is_checked = |deployment: &&DeploymentConfig| {
+            let in_group = self.groups.is_empty() || self.groups.contains(&deployment.model_name);
+            in_group && !deployment.model_info.checks.off && !deployment.blocked
+        };
+        let checked = deployments.filter(is_checked).map(|deployment| {
+            let known = before.get(&deployment.id).cloned();
+            (deployment.id.clone(), known.unwrap_or_default())
+        });
+        self.by_id.store(Arc::new(checked.collect()));
+        self.changed.notify_one();
+    }
+
+    /// Returns when others are checked than before. For one that waits.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     /// Who is checked.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.by_id.keys().map(String::as_str)
+    pub fn ids(&self) -> Vec<String> {
+        self.by_id.load().keys().cloned().collect()
     }
 
     /// The last check; `None` before the first, and for who is not checked.
     pub fn get(&self, id: &str) -> Option<Arc<Checked>> {
-        self.by_id.get(id)?.load_full()
+        self.by_id.load().get(id)?.load_full()
     }
 
     /// Whether a failed check of that deployment counts at `now`.
@@ -81,7 +102,7 @@ impl CheckBoard {
 
     /// Puts a check in the place of the one before, which is given back.
     pub(super) fn put(&self, id: &str, checked: Checked) -> Option<Arc<Checked>> {
-        self.by_id.get(id)?.swap(Some(Arc::new(checked)))
+        self.by_id.load().get(id)?.swap(Some(Arc::new(checked)))
     }
 }
 
@@ -116,8 +137,10 @@ general_settings: {{{settings}}}
             name: "config.yaml",
             text: &text,
         };
-        let config = load(source, &CliOverrides::default(), &MapEnv::default());
-        CheckBoard::new(&config.unwrap())
+        let config = load(source, &CliOverrides::default(), &MapEnv::default()).unwrap();
+        let board = CheckBoard::new(&config.health);
+        board.follow(config.deployments.iter());
+        board
     }
 
     fn checked(at: u64, failure: Option<bool>) -> Checked {
@@ -164,7 +187,7 @@ general_settings: {{{settings}}}
     fn only_the_groups_that_are_named_are_checked_and_nobody_who_is_left_out() {
         let ids = |settings: &str| {
             let board = board(settings);
-            let mut ids: Vec<String> = board.ids().map(str::to_owned).collect();
+            let mut ids = board.ids();
             ids.sort();
             ids
         };

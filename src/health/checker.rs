@@ -1,17 +1,19 @@
 //! The thread that checks: its own arbiter, its own dispatcher, one endless round per deployment.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_rt::task::spawn_blocking;
 use actix_rt::{Arbiter, spawn};
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::future::{AbortHandle, abortable};
+use futures_util::stream::FuturesUnordered;
 use log::{debug, info, warn};
 use rustls::ClientConfig;
 use tokio::sync::{Semaphore, oneshot};
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::DeploymentId;
 use trunkline_actors::ports::JournalWriter;
 
 use super::board::{CheckBoard, Checked, Failure};
@@ -104,13 +106,40 @@ impl Round {
         let schedule = Schedule {
             interval: self.settings.interval,
         };
-        let targets = self
-            .board
-            .ids()
-            .filter_map(|id| self.shared.targets.get(&DeploymentId::new(id)));
-        let rounds =
-            targets.map(|target| schedule.repeat(&slots, async || self.check(target).await));
-        join_all(rounds).await;
+        let mut rounds = FuturesUnordered::new();
+        let mut running: HashMap<String, AbortHandle> = HashMap::new();
+        loop {
+            let checked: HashSet<String> = self.board.ids().into_iter().collect();
+            running.retain(|id, round| {
+                let goes_on = checked.contains(id);
+                if !goes_on {
+                    round.abort();
+                }
+                goes_on
+            });
+            for id in checked {
+                if running.contains_key(&id) {
+                    continue;
+                }
+                let of = id.clone();
+                let repeated = schedule.repeat(&slots, async move || self.check_by_id(&of).await);
+                let (round, handle) = abortable(repeated);
+                rounds.push(round);
+                running.insert(id, handle);
+            }
+            tokio::select! {
+                () = self.board.changed() => {}
+                // A round ends when it is told to, and is not waited for.
+                Some(_ended) = rounds.next() => {}
+            }
+        }
+    }
+
+    /// As it is configured at the moment.
+    async fn check_by_id(&self, id: &str) {
+        if let Some(target) = self.shared.targets().get(id).map(Arc::clone) {
+            self.check(&target).await;
+        }
     }
 
     async fn check(&self, target: &Target) {

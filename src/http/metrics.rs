@@ -13,8 +13,8 @@ pub(crate) async fn show(_caller: Caller<Public>, call: Call) -> Result<HttpResp
         identify(&call).await?;
     }
     let app = call.app();
-    let table = app.shared.routing.load();
-    for deployment in &app.config.deployments {
+    let (table, targets) = app.shared.deployed();
+    for deployment in targets.configs() {
         if let Some(handle) = table.deployment(&deployment.id) {
             let cooldowns = handle.row().cooldowns();
             let metrics = &app.shared.metrics;

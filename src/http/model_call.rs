@@ -266,7 +266,7 @@ fn call_id(call: &Call) -> HeaderValue {
 }
 
 /// A random (version 4) UUID, the form of LiteLLM's call ids.
-fn new_id() -> String {
+pub(in crate::http) fn new_id() -> String {
     let bits: u128 = rand::random();
     let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let mut hex = [0; 32];

@@ -15,9 +15,10 @@ pub(crate) struct Served {
 
 /// The deployments that the name stands for and that the caller may use; `None` for a name that nothing is served under.
 pub(crate) fn served(app: &App, identity: &Identity, name: &str) -> Option<Vec<Served>> {
-    let resolved = app.shared.routing.load().resolve(name)?;
+    let (table, targets) = app.shared.deployed();
+    let resolved = table.resolve(name)?;
     let served = resolved.deployments().filter_map(|(id, upstream_model)| {
-        let target = app.shared.targets.get(id)?;
+        let target = targets.get(id.as_str())?;
         let may_use = identity.may_use_as(name, &target.config);
         may_use.then(|| Served {
             target: Arc::clone(target),

@@ -10,14 +10,13 @@
 //! | `row` | a row of LiteLLM's, column by column |
 //! | `terms` | budgets, limits, and what was spent |
 //! | `tenants`, `keys` | rows as they are stored here |
-//! | `sealed`, `models` | encrypted parameters, and deployments as a piece of a config file |
+//! | `models` | deployments as a piece of a config file |
 //! | `report` | what was taken and what was not |
 
 mod keys;
 mod models;
 mod report;
 mod row;
-mod sealed;
 mod tenants;
 mod terms;
 #[cfg(test)]

@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::report::KindReport;
 use super::row::SourceRow;
-use super::sealed::{Opened, open};
 use super::{Refused, tenants};
 use crate::config::{Secret, VARIABLE, looks_secret, names_secret};
+use crate::sealed::{Locked, open_all};
 
 /// Longest name of a variable that is made from a model's name.
 const LONGEST_NAME: usize = 100;
@@ -112,37 +112,15 @@ impl<'a> Models<'a> {
     ) -> Result<Map<String, Value>, Refused> {
         let mut members = row.object(column)?;
         members.retain(|_, value| !value.is_null());
-        for value in members.values_mut() {
-            self.unseal(value)?;
-        }
+        open_all(&mut members, self.salt).map_err(|Locked| {
+            let why = if self.salt.is_none() {
+                "is encrypted: give LiteLLM's salt key with --salt-key or LITELLM_SALT_KEY"
+            } else {
+                "cannot be decrypted: this is not the salt key it was stored with"
+            };
+            Refused::Because(why.to_owned())
+        })?;
         Ok(members)
-    }
-
-    fn unseal(&self, value: &mut Value) -> Result<(), Refused> {
-        match value {
-            Value::String(text) => match open(text, self.salt) {
-                Opened::Plain => {}
-                Opened::Text(plain) => plain.expose().clone_into(text),
-                Opened::Locked if self.salt.is_none() => {
-                    return Err(Refused::Because(
-                        "is encrypted: give LiteLLM's salt key with --salt-key or LITELLM_SALT_KEY"
-                            .to_owned(),
-                    ));
-                }
-                Opened::Locked => {
-                    return Err(Refused::Because(
-                        "cannot be decrypted: this is not the salt key it was stored with"
-                            .to_owned(),
-                    ));
-                }
-            },
-            Value::Array(items) => items.iter_mut().try_for_each(|item| self.unseal(item))?,
-            Value::Object(members) => members
-                .values_mut()
-                .try_for_each(|item| self.unseal(item))?,
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-        Ok(())
     }
 
     fn without_secrets(

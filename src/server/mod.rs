@@ -25,14 +25,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::rate_limiter::{self, LimiterSettings};
-use trunkline_actors::spend_ledger::{self, Caps, Drain, LedgerSettings};
+use trunkline_actors::spend_ledger::{self, Drain, LedgerSettings};
 
 use crate::app::{App, ReloadConfig, Worker};
 use crate::auth::{
     BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader, SigningKeys,
 };
+use crate::catalogue;
 use crate::config::{Config, NoticeKind};
-use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared, Targets};
+use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared};
 use crate::fleet::Keeper;
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
@@ -46,7 +47,7 @@ use crate::transcripts::{Queue, Transcripts, Writer};
 use self::listen::{StopSignals, addresses, any_origin};
 pub(crate) use self::parts::pool_settings;
 use self::parts::{
-    declare_users, global_limits, join_fleet, key_header, open_journal, signing_keys,
+    declare_users, global_limits, join_fleet, key_header, open_journal, publish, signing_keys,
     start_supervisor, workers,
 };
 pub use self::parts::{open_store, schema_version};
@@ -86,6 +87,8 @@ pub async fn serve(config: Config, reload: ReloadConfig) -> Result<(), anyhow::E
 /// What lives as long as the process and is not a worker's.
 struct Process {
     app: Arc<App>,
+    /// Keeps what is served, until it runs.
+    catalogue_keeper: Option<catalogue::Keeper>,
     /// What the writer of transcripts is to empty, until it runs.
     transcripts: Option<Queue>,
     /// What tokens are checked with, where an identity provider makes them.
@@ -118,7 +121,7 @@ impl Process {
         );
         let prices = Arc::clone(&config.price_book);
         let fleet = join_fleet(&config, &store, &ledger)?;
-        let supervisor = start_supervisor(&config, fleet.as_deref(), &actors, clock).await?;
+        let supervisor = start_supervisor(fleet.as_deref(), &actors, clock);
 
         let payers = PayerReader::new(
             store.clone(),
@@ -138,12 +141,8 @@ impl Process {
             .map(|settings| Transcripts::new(settings, metrics.transcripts()))
             .unzip();
         let shared = Arc::new(Shared {
-            targets: Targets::build(&config, &prices, &metrics)?,
             routing: supervisor.routing().clone(),
             limiter,
-            caps: Caps::load(ledger.clone(), dispatch::caps(&config), UnixMs::now())
-                .await
-                .context("the budgets of deployments and providers cannot be read")?,
             labels: labels
                 .await
                 .context("what was spent of the gateway's budget cannot be read")?,
@@ -179,7 +178,9 @@ impl Process {
         let checks = config
             .health
             .background
-            .then(|| Arc::new(CheckBoard::new(&config)));
+            .then(|| Arc::new(CheckBoard::new(&config.health)));
+        let (catalogue, keeper) =
+            publish(&config, &shared, &supervisor, &store, checks.as_ref()).await?;
         Ok(Self {
             app: Arc::new(App {
                 config,
@@ -192,11 +193,13 @@ impl Process {
                 fleet,
                 journal: Arc::clone(&journal),
                 supervisor,
+                catalogue,
                 checks,
                 key_header,
                 closed,
                 draining: AtomicBool::new(false),
             }),
+            catalogue_keeper: Some(keeper),
             transcripts: queue,
             signing_keys,
             journal,
@@ -247,6 +250,8 @@ impl Process {
             signal(SignalKind::from_raw(SIGXFSZ)).context("SIGXFSZ cannot be received")?;
         // Before anybody is told that the gateway listens: a signal from then on is an ordered stop.
         let mut stop_asked_for = StopSignals::new().context("signals cannot be received")?;
+        let catalogue_keeper = self.catalogue_keeper.take();
+        let catalogue_keeper = catalogue_keeper.map(catalogue::Keeper::start);
         self.follow_changes();
         // Nobody is served before it is known who else is there.
         let keeper = self.start_keeper().await;
@@ -289,6 +294,9 @@ impl Process {
         if let Some(keeper) = keeper {
             keeper.stop().await;
         }
+        if let Some(keeper) = catalogue_keeper {
+            keeper.stop();
+        }
         self.stop().await;
         ended
     }
@@ -296,13 +304,11 @@ impl Process {
     /// What other replicas change is known here within a second.
     fn follow_changes(&self) {
         let app = Arc::downgrade(&self.app);
-        if let Some(feed) = &self.app.store.feed {
-            feed.follow(Box::new(move |change| {
-                if let Some(app) = app.upgrade() {
-                    app.changed(&change);
-                }
-            }));
-        }
+        self.app.store.feed.follow(Box::new(move |change| {
+            if let Some(app) = app.upgrade() {
+                app.changed(&change);
+            }
+        }));
     }
 
     async fn start_keeper(&self) -> Option<Keeper> {
@@ -312,7 +318,7 @@ impl Process {
             Arc::clone(app.fleet.as_ref()?),
             app.ledger.clone(),
             app.store.replicas.clone(),
-            Box::new(move || shared.caps.windows(UnixMs::now())),
+            Box::new(move || shared.targets().caps().windows(UnixMs::now())),
             app.shared.clock,
         );
         Some(keeper.await)

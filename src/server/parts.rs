@@ -16,9 +16,11 @@ use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::{self, SupervisorHandle, SupervisorSettings};
 
 use crate::auth::SigningKeys;
+use crate::catalogue::{self, Catalogue, CatalogueParts};
 use crate::config::{Config, DatabaseUrl, Fsync};
-use crate::dispatch;
+use crate::dispatch::Shared;
 use crate::fleet::Fleet;
+use crate::health::CheckBoard;
 use crate::journal::{FsyncPolicy, Journal, JournalOptions};
 use crate::storage::{
     self, AsRead, ChangedBy, PoolSettings, SchemaVersion, StorageError, Store, TenantKind,
@@ -121,24 +123,37 @@ pub(super) fn signing_keys(config: &Config, clock: Clock) -> Option<Arc<SigningK
     Some(Arc::new(keys))
 }
 
-/// Starts routing, with the config's deployments.
-pub(super) async fn start_supervisor(
-    config: &Config,
+/// Starts routing, with nothing to route to yet.
+pub(super) fn start_supervisor(
     fleet: Option<&Fleet>,
     actors: &Arbiter,
     clock: Clock,
-) -> Result<SupervisorHandle, anyhow::Error> {
+) -> SupervisorHandle {
     let cooldowns: Arc<dyn CooldownExchange> = match fleet {
         Some(fleet) => fleet.cooldowns(),
         None => Arc::new(NoReplicas),
     };
     let settings = SupervisorSettings::default();
-    let supervisor = supervisor::start(&actors.handle(), settings, cooldowns, clock);
-    supervisor
-        .apply(dispatch::routing_config(config, &config.price_book))
-        .await
-        .context("the supervisor did not start")?;
-    Ok(supervisor)
+    supervisor::start(&actors.handle(), settings, cooldowns, clock)
+}
+
+/// Serves the config's deployments and those of the database.
+pub(super) async fn publish(
+    config: &Config,
+    shared: &Arc<Shared>,
+    supervisor: &SupervisorHandle,
+    store: &Store,
+    checks: Option<&Arc<CheckBoard>>,
+) -> Result<(Arc<Catalogue>, catalogue::Keeper), anyhow::Error> {
+    let parts = CatalogueParts {
+        shared: Arc::clone(shared),
+        supervisor: supervisor.clone(),
+        store: store.clone(),
+        checks: checks.map(Arc::clone),
+    };
+    let (catalogue, mut keeper) = Catalogue::new(config, parts);
+    keeper.publish().await?;
+    Ok((catalogue, keeper))
 }
 
 /// This replica among others, where there may be some: with a Redis server, or on a database that several can use.

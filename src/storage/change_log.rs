@@ -9,11 +9,13 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::RequestId;
+use trunkline_actors::ids::{KeyId, RequestId};
 use trunkline_actors::ports::BoxFuture;
 
-use super::change_values::{key_value, table_name, tenant_value, text};
-use super::{ChangedBy, KeyRow, StorageError, TenantRow};
+use super::change_values::{
+    CREDENTIALS, KEYS, MODELS, entry_table, entry_value, key_value, table_name, tenant_value, text,
+};
+use super::{ChangedBy, EntryRow, KeyRow, StorageError, TenantRow};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +137,7 @@ impl Change {
         let action = action(before.as_ref(), after.as_ref(), blocked)?;
         Some(Self {
             action,
-            table: "LiteLLM_VerificationToken",
+            table: KEYS,
             object,
             before,
             after,
@@ -146,7 +148,7 @@ impl Change {
     pub(super) fn of_secret(before: &KeyRow, after: &KeyRow) -> Self {
         Self {
             action: "rotated",
-            table: "LiteLLM_VerificationToken",
+            table: KEYS,
             object: before.id.as_str().to_owned(),
             before: Some(key_value(before)),
             after: Some(key_value(after)),
@@ -159,6 +161,21 @@ impl Change {
         let (table, object) = (table_name(row.kind), row.id.clone());
         let blocked = [before, after].map(|row| row.map(|row| row.blocked));
         let [before, after] = [before, after].map(|row| row.map(tenant_value));
+        Some(Self {
+            action: action(before.as_ref(), after.as_ref(), blocked)?,
+            table,
+            object,
+            before,
+            after,
+        })
+    }
+
+    /// Of a deployment or credential. `None` where nothing changed.
+    pub(super) fn of_entry(before: Option<&EntryRow>, after: Option<&EntryRow>) -> Option<Self> {
+        let row = before.or(after)?;
+        let (table, object) = (entry_table(row.kind), row.id.clone());
+        let blocked = [before, after].map(|row| row.map(|row| row.blocked));
+        let [before, after] = [before, after].map(|row| row.map(entry_value));
         Some(Self {
             action: action(before.as_ref(), after.as_ref(), blocked)?,
             table,
@@ -253,6 +270,15 @@ impl Chain {
         }
         (self.last.seq == head.seq && self.last.hash != head.hash)
             .then(|| format!("line {} is not the one that was written last", head.seq))
+    }
+}
+
+/// What a line about `object` tells those who keep it in memory.
+pub(super) fn told_of(table: &str, object: KeyId) -> super::Change {
+    match table {
+        KEYS => super::Change::Key(object),
+        MODELS | CREDENTIALS => super::Change::Entries,
+        _ => super::Change::Tenants,
     }
 }
 

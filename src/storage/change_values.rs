@@ -7,11 +7,26 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 
-use super::{KeyRow, TenantKind, TenantRow, Terms};
+use super::{EntryKind, EntryRow, KeyRow, TenantKind, TenantRow, Terms};
+use crate::sealed::SEALED;
 use crate::telemetry::redact::MASK;
 
 /// Most bytes of a value before, or after.
 const LONGEST: usize = 16 * 1024;
+
+/// LiteLLM's name of the table of keys.
+pub(super) const KEYS: &str = "LiteLLM_VerificationToken";
+/// Of stored deployments.
+pub(super) const MODELS: &str = "LiteLLM_ProxyModelTable";
+/// Of stored credentials.
+pub(super) const CREDENTIALS: &str = "LiteLLM_CredentialsTable";
+
+pub(super) fn entry_table(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::Model => MODELS,
+        EntryKind::Credential => CREDENTIALS,
+    }
+}
 
 /// LiteLLM's names.
 pub(super) fn table_name(kind: TenantKind) -> &'static str {
@@ -60,6 +75,43 @@ pub(super) fn tenant_value(row: &TenantRow) -> Value {
     });
     add_terms(&mut value, &row.terms);
     value
+}
+
+pub(super) fn entry_value(row: &EntryRow) -> Value {
+    let (id, name, params, info) = match row.kind {
+        EntryKind::Model => ("model_id", "model_name", "litellm_params", "model_info"),
+        EntryKind::Credential => (
+            "credential_name",
+            "display_name",
+            "credential_values",
+            "credential_info",
+        ),
+    };
+    json!({
+        id: row.id,
+        name: row.name,
+        params: unsealed(&Value::Object(row.params.clone())),
+        info: without_secrets(&row.info),
+        "blocked": row.blocked,
+    })
+}
+
+/// What is encrypted is withheld. That it was replaced by something else is to be seen all the same.
+fn unsealed(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.starts_with(SEALED) => {
+            let mut digest = hex::encode(Sha256::digest(text.as_bytes()));
+            digest.truncate(8);
+            Value::from(format!("{MASK} {digest}"))
+        }
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), unsealed(value)))
+            .collect::<Map<_, _>>()
+            .into(),
+        Value::Array(items) => items.iter().map(unsealed).collect(),
+        other => other.clone(),
+    }
 }
 
 fn add_terms(value: &mut Value, terms: &Terms) {

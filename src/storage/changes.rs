@@ -5,7 +5,7 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId};
 use trunkline_actors::ports::BoxFuture;
 
-use super::{KeyRow, StorageError, TenantKind, TenantRow};
+use super::{EntryKind, EntryRow, KeyRow, StorageError, TenantKind, TenantRow};
 
 /// What putting a key that is stored already changes: all but who made it, and when. Both dialects say it alike.
 pub(super) const REPLACE_KEY: &str = "ON CONFLICT (id) DO UPDATE SET key_name = excluded.key_name, alias = excluded.alias, \
@@ -91,6 +91,12 @@ pub enum Write {
     PutTenant(Box<TenantRow>),
     /// No such tenant any more. A shared budget must not be in use.
     DeleteTenant(TenantKind, String),
+    /// A new deployment or credential.
+    InsertEntry(Box<EntryRow>),
+    /// One over what was stored under its id, but for when and by whom it was made.
+    UpdateEntry(Box<EntryRow>),
+    /// No such deployment or credential any more.
+    DeleteEntry(EntryKind, String),
 }
 
 /// Whom a row names.
@@ -145,7 +151,7 @@ pub trait ChangeStore: Send + Sync {
     /// Makes all of the changes, in order, or none.
     ///
     /// # Errors
-    /// [`StorageError::AlreadyExists`] for a new one whose id or alias is taken, [`StorageError::Missing`] for a key that is
+    /// [`StorageError::AlreadyExists`] for a new one whose id or alias is taken, [`StorageError::Missing`] for a key or an entry that is
     /// not there to be changed, and for a team, organisation or budget that is named and not there, [`StorageError::InUse`] for a budget that somebody has; [`StorageError::Changed`] for a key or tenant that somebody
     /// else changed after it was read; [`StorageError::OutOfRange`]; the
     /// database's.

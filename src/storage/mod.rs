@@ -10,6 +10,7 @@ mod books;
 mod change_log;
 mod change_values;
 mod changes;
+mod entries;
 mod error;
 mod import;
 mod ledger_sums;
@@ -38,6 +39,7 @@ use trunkline_actors::ports::{BoxFuture, SpendStore};
 pub use self::audit::{Difference, LedgerAudit, RowSpan, SumsAudit};
 pub use self::change_log::{Chain, ChangeFilter, ChangeHead, ChangeLog, ChangeRecord};
 pub use self::changes::{AsRead, ChangeStore, ChangedBy, Write};
+pub use self::entries::{EntryKind, EntryRow, EntryStore};
 pub use self::error::StorageError;
 pub use self::import::{Arrival, Arrivals, ImportStore, ImportedRow, Outcome, Taken};
 pub use self::lists::{KeyFilter, KeyPage, KeyScope, TenantFilter, TenantPage, TenantScope};
@@ -56,7 +58,9 @@ pub struct Store {
     pub keys: Arc<dyn KeyStore>,
     /// Whoever a budget or a limit can be given to.
     pub tenants: Arc<dyn TenantStore>,
-    /// Changes of keys and tenants that people make.
+    /// Deployments and credentials that are in no config file.
+    pub entries: Arc<dyn EntryStore>,
+    /// Changes of keys, tenants and entries that people make.
     pub changes: Arc<dyn ChangeStore>,
     /// Who changed what.
     pub change_log: Arc<dyn ChangeLog>,
@@ -76,8 +80,8 @@ pub struct Store {
     pub ledger: Arc<dyn SpendStore>,
     /// Which replicas of the gateway use this database; `None` where no other can.
     pub replicas: Option<Arc<dyn ReplicaStore>>,
-    /// What other gateways change; `None` where no other can.
-    pub feed: Option<Arc<dyn ChangeFeed>>,
+    /// What other gateways change.
+    pub feed: Arc<dyn ChangeFeed>,
     /// Whether the database answers, and its end.
     pub lifecycle: Arc<dyn Lifecycle>,
 }
@@ -253,6 +257,8 @@ pub enum Change {
     Key(KeyId),
     /// Somebody whom keys belong to, or a customer or tag.
     Tenants,
+    /// A stored deployment or credential.
+    Entries,
     /// Something: what it was is not known.
     Unknown,
 }
@@ -260,10 +266,10 @@ pub enum Change {
 /// Told of each change; must not block.
 pub type HearChange = Box<dyn Fn(Change) + Send + Sync>;
 
-/// Tells of changes to keys and tenants.
+/// Tells of changes to keys, tenants and entries.
 pub trait ChangeFeed: Send + Sync {
     /// Has every change told from now on, within a second, until the store is closed. While the database is away nothing is told;
-    /// [`Change::Unknown`] is, afterwards, if something happened.
+    /// [`Change::Unknown`] is, afterwards, if something happened, and when following begins. Must be called on a tokio runtime.
     fn follow(&self, heard: HearChange);
 }
 

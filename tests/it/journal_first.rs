@@ -16,7 +16,7 @@ use trunkline::auth::Identity;
 use trunkline::auth::{BudgetRules, LabelTable, PayerReader};
 use trunkline::config::{CliOverrides, ConfigSource, MapEnv, load};
 use trunkline::dispatch::{
-    DispatchError, Dispatcher, Draining, Inbound, Recording, Reply, Shared, Targets,
+    DispatchError, Dispatcher, Draining, Inbound, Recording, Reply, Shared, TargetParts, Targets,
     routing_config, tls_config,
 };
 use trunkline::http::model_call;
@@ -30,7 +30,7 @@ use trunkline_actors::ports::{
     JournalWriter, SpendRecord, SpendStatus, SpendStore, StartedRecord, StoreError,
 };
 use trunkline_actors::rate_limiter::{self, LimiterSettings, Limits};
-use trunkline_actors::spend_ledger::{self, Caps, LedgerSettings};
+use trunkline_actors::spend_ledger::{self, LedgerSettings};
 use trunkline_actors::supervisor::{self, SupervisorSettings};
 use trunkline_wire::request::{Endpoint, RequestPeek};
 
@@ -156,10 +156,6 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         Arc::new(NoReplicas),
         clock,
     );
-    supervisor
-        .apply(routing_config(&config, &config.price_book))
-        .await
-        .expect("the supervisor runs");
     let prices = Arc::clone(&config.price_book);
     let metrics = Metrics::new("test");
     let ledger = spend_ledger::start(
@@ -169,8 +165,19 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         Arc::new(Nothing),
         clock,
     );
-    let caps = Caps::load(ledger.clone(), Vec::new(), UnixMs(0)).await;
-    let caps = caps.expect("no cap needs the books");
+    let parts = TargetParts {
+        router: &config.router,
+        prices: &prices,
+        metrics: &metrics,
+        ledger: &ledger,
+    };
+    let targets = Targets::after(&Targets::default(), &config.deployments, parts).await;
+    let (targets, refused) = targets.expect("no cap needs the books");
+    assert!(refused.is_empty(), "{refused:?}");
+    supervisor
+        .apply(routing_config(&config.router, &Arc::new(targets)))
+        .await
+        .expect("the supervisor runs");
     // Nobody is named whose budget it would be asked for.
     let dir = TempDir::new().expect("a directory");
     let store = open_sqlite(&dir.path().join("trunkline.db")).await;
@@ -189,7 +196,6 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
     .await;
     let shared = Shared {
         labels: labels.expect("no budget needs the books"),
-        targets: Targets::build(&config, &prices, &metrics).expect("the targets are good"),
         routing: supervisor.routing().clone(),
         limiter: rate_limiter::start(&actors, LimiterSettings::default(), clock),
         ledger,
@@ -201,7 +207,6 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         litellm: config.litellm.clone(),
         always_include_stream_usage: false,
         allow_mock_testing: false,
-        caps,
         client_gone: config.server.client_gone,
         receipts: config.server.receipts,
         draining: Draining::default(),

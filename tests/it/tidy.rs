@@ -247,6 +247,22 @@ const BORDERS: &[Border] = &[
         except: &[],
     },
     Border {
+        part: "src/catalogue",
+        forbidden: &[
+            "trunkline_wire",
+            "crate::http",
+            "crate::auth",
+            "crate::cli",
+            "crate::server",
+            "crate::journal",
+            "actix_web",
+            "awc",
+            "rusqlite",
+            "tokio_postgres",
+        ],
+        except: &[],
+    },
+    Border {
         part: "src/telemetry",
         forbidden: &["trunkline_wire", "crate::http", "crate::dispatch"],
         except: &[],

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::balance::Balance;
 use super::handle::{LedgerHandle, SeedFailed};
 use super::period::{Window, Windows};
-use crate::clock::UnixMs;
+use crate::clock::{Clock, UnixMs};
 use crate::ids::Subject;
 use crate::money::Usd;
 use crate::ports::{BudgetKey, BudgetName, Carry};
@@ -132,6 +132,11 @@ impl Budget {
             ledger: ledger.clone(),
             terms,
         })
+    }
+
+    /// The ledger's.
+    pub(super) fn clock(&self) -> Clock {
+        self.ledger.clock
     }
 
     /// What it is.

@@ -50,9 +50,8 @@ pub struct CapState {
 }
 
 /// All caps, by the deployments that they cover.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Caps {
-    ledger: LedgerHandle,
     of: HashMap<DeploymentId, Vec<Arc<Capped>>>,
 }
 
@@ -78,13 +77,13 @@ impl Cap {
 // === impl Caps ===
 
 impl Caps {
-    /// Opens the window of the moment of each cap, with what the books say was spent in it. A cap may cover several
-    /// deployments and is then given several times.
+    /// Opens the window of the moment of each cap, with what the books say was spent in it; one that is open already stays
+    /// as it is. A cap may cover several deployments and is then given several times.
     ///
     /// # Errors
     /// [`SeedFailed`], if the books do not say.
     pub async fn load(
-        ledger: LedgerHandle,
+        ledger: &LedgerHandle,
         caps: Vec<(DeploymentId, Cap)>,
         now: UnixMs,
     ) -> Result<Self, SeedFailed> {
@@ -98,7 +97,7 @@ impl Caps {
                     windows: cap.windows(),
                     ..BudgetTerms::endless(cap.subject.clone(), cap.limit)
                 };
-                let budget = Budget::load(&ledger, terms, now).await?;
+                let budget = Budget::load(ledger, terms, now).await?;
                 let subject = cap.subject.clone();
                 let capped = Arc::new(Capped { cap, budget });
                 known.insert(subject, Arc::clone(&capped));
@@ -106,7 +105,7 @@ impl Caps {
             };
             of.entry(deployment).or_default().push(capped);
         }
-        Ok(Self { ledger, of })
+        Ok(Self { of })
     }
 
     /// Every deployment that a spent cap leaves out at `now`; mostly none.
@@ -163,7 +162,7 @@ impl Caps {
         let caps = self.of.get(deployment).into_iter().flatten();
         caps.map(|capped| {
             let balance = capped.budget.at(now);
-            balance.charge_unheld(cost, self.ledger.clock.now());
+            balance.charge_unheld(cost, capped.budget.clock().now());
             balance.key().clone()
         })
         .collect()

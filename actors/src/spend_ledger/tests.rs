@@ -268,7 +268,7 @@ fn a_cap_is_spent_after_the_charge_that_crosses_it_and_again_free_in_the_next_wi
                 ("b".into(), cap("p", 10, Some(minute))),
                 ("b".into(), cap("q", 5, None)),
             ];
-            let caps = Caps::load(books.ledger.clone(), caps, UnixMs(61_000)).await;
+            let caps = Caps::load(&books.ledger, caps, UnixMs(61_000)).await;
             let caps = caps.unwrap();
             assert_eq!(caps.spent(UnixMs(61_000)), []);
             let named = caps.charge(&"a".into(), Usd::from_pico(12), UnixMs(61_000));
@@ -314,7 +314,7 @@ fn a_cap_begins_with_what_the_books_hold() {
                 limit: Usd::from_pico(9),
                 period: None,
             };
-            let caps = Caps::load(books.ledger.clone(), vec![("a".into(), cap)], UnixMs(5)).await;
+            let caps = Caps::load(&books.ledger, vec![("a".into(), cap)], UnixMs(5)).await;
             let spent = caps.unwrap().spent(UnixMs(5));
             assert_eq!(spent.len(), 1);
             assert_eq!(spent[0].spent, Usd::from_pico(9));

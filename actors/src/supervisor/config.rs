@@ -1,6 +1,8 @@
 //! What the supervisor is told of the configuration: plain values, already validated.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +48,14 @@ pub struct RoutingConfig {
     pub cooldown_time: Duration,
     /// No cooldowns at all.
     pub disable_cooldowns: bool,
+    /// Goes with the table.
+    pub beside: Beside,
 }
+
+/// What whoever makes a configuration wants to find beside the table that is made of it: a request that reads one has the
+/// other of the same moment. Nothing here looks into it. Equal only to itself.
+#[derive(Clone, Default)]
+pub struct Beside(Option<Arc<dyn Any + Send + Sync>>);
 
 /// One deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +88,38 @@ pub struct DeploymentSpec {
     pub tags: Vec<String>,
     /// USD for a token in and a token out; `None` is unknown.
     pub price_per_token: Option<Decimal>,
+    /// Paused by the operator: it is not asked, and its counters stay.
+    pub blocked: bool,
+}
+
+// === impl Beside ===
+
+impl Beside {
+    /// This.
+    pub fn new<T: Any + Send + Sync>(value: Arc<T>) -> Self {
+        Self(Some(value))
+    }
+
+    /// What was put there, if it is of that type.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.0.as_ref()?).downcast().ok()
+    }
+}
+
+impl PartialEq for Beside {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Beside").finish_non_exhaustive()
+    }
 }
 
 // === impl RoutingConfig ===
@@ -102,6 +143,7 @@ impl Default for RoutingConfig {
             allowed_fails_policy: ByClass::default(),
             cooldown_time: Duration::from_secs(5),
             disable_cooldowns: false,
+            beside: Beside::default(),
         }
     }
 }
@@ -109,7 +151,9 @@ impl Default for RoutingConfig {
 impl RoutingConfig {
     /// The breaker's rules for that deployment.
     pub(super) fn rules(&self, spec: &DeploymentSpec) -> Rules {
-        let in_group = |other: &&DeploymentSpec| other.group == spec.group;
+        let in_group = |other: &&DeploymentSpec| {
+            other.group == spec.group && (!other.blocked || other.id == spec.id)
+        };
         Rules {
             // The catch-all's names are the client's invention: the contract never cools it down.
             disabled: self.disable_cooldowns || spec.group.as_str() == "*",
@@ -149,6 +193,7 @@ impl DeploymentSpec {
             allowed_fails_policy: ByClass::default(),
             tags: Vec::new(),
             price_per_token: None,
+            blocked: false,
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Lineup {
     orders: SmallVec<[u32; 4]>,
     /// Among those of the lowest order.
     draw: Draw,
+    /// Those that are not blocked, where some are.
+    running: Option<Arc<Self>>,
 }
 
 // === impl Candidate ===
@@ -45,6 +47,11 @@ impl Candidate {
 // === impl Lineup ===
 
 impl Lineup {
+    /// Those that are not blocked; `None` where nobody is.
+    pub(super) fn running(&self) -> Option<&Arc<Self>> {
+        self.running.as_ref()
+    }
+
     /// The orders that there are, lowest first.
     pub(super) fn orders(&self) -> &[u32] {
         &self.orders
@@ -74,10 +81,17 @@ impl FromIterator<Candidate> for Lineup {
         let places = candidates.iter().enumerate();
         let places = places.filter(|(_, candidate)| Some(&candidate.order()) == lowest);
         let draw = Draw::among(places.map(|(place, candidate)| (place, candidate.weighed())));
+        let is_running = |candidate: &&Candidate| !candidate.member.spec.blocked;
+        let are_all = candidates.iter().all(|candidate| is_running(&candidate));
+        let running = (!are_all).then(|| {
+            let running = candidates.iter().filter(is_running);
+            Arc::new(running.cloned().collect())
+        });
         Self {
             candidates,
             orders,
             draw,
+            running,
         }
     }
 }

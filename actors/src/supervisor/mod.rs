@@ -38,7 +38,7 @@ mod tags;
 mod tests;
 mod wildcard;
 
-pub use config::{DeploymentSpec, RoutingConfig};
+pub use config::{Beside, DeploymentSpec, RoutingConfig};
 #[cfg(any(test, feature = "test-util"))]
 pub use messages::PoisonDeployment;
 pub use messages::{Applied, ApplyConfig, HealthSnapshot, SupervisorSnapshot};

@@ -295,6 +295,7 @@ impl Nobody {
         match self {
             Self::Cooling(retry_after) => GiveUp::AllInCooldown { group, retry_after },
             Self::Busy(retry_after) => GiveUp::AllBusy { group, retry_after },
+            Self::Blocked => GiveUp::Blocked { group },
             Self::TagsDenied => GiveUp::TagsDenied { group },
             Self::OverBudget => GiveUp::OverBudget { group },
             Self::TooLong {

@@ -279,6 +279,38 @@ fn tags_choose_and_default_deployments_take_the_rest() {
     assert_eq!(untagged.len(), 1, "no default here: all of them");
 }
 
+#[test]
+fn who_is_blocked_is_not_asked_and_fallbacks_stand_in_where_all_are() {
+    let mut config = config(&[("a", "g"), ("b", "g"), ("c", "h")]);
+    config.deployments[0].blocked = true;
+    let one_left = firsts(&table(config.clone()), "g", &PlanAsk::default());
+    assert_eq!(one_left, HashSet::from(["b".to_owned()]));
+
+    config.deployments[1].blocked = true;
+    let none = table(config.clone());
+    for name in ["g", "a"] {
+        let step = plan_for(&none, name, PlanAsk::default()).next(Millis(0));
+        let Step::GiveUp(why) = step else {
+            panic!("{step:?}");
+        };
+        assert_eq!(why, GiveUp::Blocked { group: "g".into() }, "{name}");
+    }
+    config.fallbacks = vec![("g".to_owned(), vec!["h".to_owned()])];
+    let elsewhere = firsts(&table(config), "g", &PlanAsk::default());
+    assert_eq!(elsewhere, HashSet::from(["c".to_owned()]));
+}
+
+#[test]
+fn what_goes_with_a_table_is_found_by_its_type_alone() {
+    let mut config = config(&[("a", "g")]);
+    config.beside = Beside::new(Arc::new(7_u8));
+    assert_eq!(config, config.clone());
+    assert_ne!(config.beside, Beside::new(Arc::new(7_u8)));
+    let table = table(config);
+    assert_eq!(table.beside::<u8>().as_deref(), Some(&7));
+    assert_eq!(table.beside::<String>(), None);
+}
+
 fn too_long(deployment: &str, upstream_model: &str, window: u64) -> TooLong {
     TooLong {
         deployment: deployment.into(),

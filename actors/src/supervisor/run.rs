@@ -26,7 +26,7 @@ const DRAWS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) resolved: Resolved,
-    /// Whom the request's tags admit, who has budget left and room for the prompt.
+    /// Who is not blocked, whom the request's tags admit, who has budget left and room for the prompt.
     members: Arc<Lineup>,
     /// Why that is nobody, if it is.
     nobody: Nobody,
@@ -61,6 +61,8 @@ pub(super) enum Nobody {
     Cooling(Duration),
     /// Those that do not have no room; the first may have some after this.
     Busy(Duration),
+    /// The operator has paused all of them.
+    Blocked,
     /// None may answer requests with these tags.
     TagsDenied,
     /// Those that may have spent their budgets.
@@ -88,10 +90,14 @@ enum Refused {
 // === impl Run ===
 
 impl Run {
-    /// A group, narrowed to whom the request's tags admit, who has budget left, and whose model takes the prompt.
+    /// A group, narrowed to who is not blocked, whom the request's tags admit, who has budget left, and whose model takes
+    /// the prompt.
     pub(super) fn new(resolved: Resolved, rules: TagRules, ask: &PlanAsk) -> Self {
-        let mut members = rules.admitted(&resolved.members, &ask.tags);
-        let mut nobody = if members.is_empty() {
+        let running = resolved.members.running().unwrap_or(&resolved.members);
+        let mut members = rules.admitted(running, &ask.tags);
+        let mut nobody = if running.is_empty() {
+            Nobody::Blocked
+        } else if members.is_empty() {
             Nobody::TagsDenied
         } else {
             Nobody::OverBudget

@@ -98,6 +98,11 @@ pub enum GiveUp {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// The operator has paused whoever is of the group asked for.
+    Blocked {
+        /// The group asked for.
+        group: ModelGroup,
+    },
     /// Nobody of the group asked for may answer requests with these tags.
     TagsDenied {
         /// The group asked for.

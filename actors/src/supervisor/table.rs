@@ -1,5 +1,6 @@
 //! The routing table: what a config means, frozen. Published by the supervisor, read by every request.
 
+use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -196,6 +197,11 @@ impl RoutingTable {
     /// All deployments.
     pub fn deployments(&self) -> impl Iterator<Item = &DeploymentHandle> {
         self.by_id.values().map(|member| &member.handle)
+    }
+
+    /// What was put [`beside`](RoutingConfig::beside) the configuration, if it is of that type.
+    pub fn beside<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.config.beside.get()
     }
 
     /// How a deployment of a group is chosen.

@@ -110,6 +110,7 @@ impl Facts {
             by_error(one.allowed_fails_policy),
         );
         self.say(&subject, "tags", list(&one.tags));
+        self.say(&subject, "blocked", one.blocked.then_some(true));
         self.say(&subject, "max_budget", one.budget.as_ref().map(spendable));
         self.say(&subject, "drop_params", one.drop_params);
         self.say(
@@ -353,6 +354,11 @@ impl Facts {
             &gateway,
             "user_header_name",
             general.user_header_name.as_ref(),
+        );
+        self.say(
+            &gateway,
+            "store_model_in_db",
+            Some(general.store_model_in_db),
         );
         self.say(
             &gateway,

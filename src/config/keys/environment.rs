@@ -103,12 +103,11 @@ pub(super) const VARIABLES: &[Key] = &[
     on("OPENAI_ORGANIZATION", Text, "", "header for OpenAI"),
     on("OR_SITE_URL", Url, "", "header for OpenRouter"),
     on("OR_APP_NAME", Text, "", "header for OpenRouter"),
-    planned(
-        Access,
+    on(
         "LITELLM_SALT_KEY",
         Secret,
         "the master key",
-        "encrypts stored credentials",
+        "encrypts stored deployments and credentials; also LiteLLM's, for `import-litellm`",
     ),
     planned(
         Fleet,
@@ -117,8 +116,7 @@ pub(super) const VARIABLES: &[Key] = &[
         "",
         "parts of `DATABASE_URL`; also `DATABASE_USERNAME`, `DATABASE_PASSWORD`, `DATABASE_NAME`, `DATABASE_SCHEMA`",
     ),
-    planned(
-        Fleet,
+    on(
         "STORE_MODEL_IN_DB",
         Switch,
         "false",

@@ -92,12 +92,11 @@ pub(super) const GENERAL: Section = Section {
             "remove the key: `database_url` says it, and only SQLite and PostgreSQL are known",
         ),
         ignored("database_*", Any, "it tunes LiteLLM's database client"),
-        planned(
-            Fleet,
+        on(
             "store_model_in_db",
             Switch,
-            "false",
-            "models of `/model/new` stay",
+            "`STORE_MODEL_IN_DB`, else false",
+            "deployments of `/model/new` and credentials of `/credentials` are kept in the database and served beside those of the file",
         ),
         planned(
             Fleet,

@@ -88,7 +88,12 @@ const OWN: &[Key] = &[
         "",
         "the team's name for it",
     ),
-    planned(Routing, "blocked", Switch, "false", "the deployment pauses"),
+    on(
+        "blocked",
+        Switch,
+        "false",
+        "the deployment pauses: it is not asked, and 503 where nobody else can be",
+    ),
     on(
         "disable_background_health_check",
         Switch,

@@ -130,6 +130,27 @@ impl Node {
         }
     }
 
+    /// A value that came as JSON.
+    pub(in crate::config) fn from_json(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(value) => Self::Number(Number {
+                text: value.to_string(),
+                value: value.clone(),
+            }),
+            Value::String(text) => Self::Text(text.clone()),
+            Value::Array(items) => Self::List(items.iter().map(Self::from_json).collect()),
+            Value::Object(members) => {
+                let entry = |(key, value): (&String, &Value)| Entry {
+                    key: key.clone(),
+                    value: Self::from_json(value),
+                };
+                Self::Map(Mapping(members.iter().map(entry).collect()))
+            }
+        }
+    }
+
     /// The same value as JSON.
     pub(in crate::config) fn to_json(&self) -> Value {
         match self {

@@ -86,6 +86,14 @@ fn refused(err: StorageError) -> ApiError {
             what: "virtual key",
             ..
         } => super::keys::not_found(),
+        StorageError::Missing {
+            what: what @ ("model" | "credential"),
+            id,
+        } => ApiError::new(
+            Code::NotFound,
+            format!("The {what} '{id}' was deleted by somebody else during this call."),
+        )
+        .param(id_field(what)),
         StorageError::Missing { what, id } => ApiError::new(
             Code::BadRequest,
             format!("There is no {what} '{id}'. Make it with POST /{what}/new first."),
@@ -114,6 +122,8 @@ fn id_field(what: &str) -> &'static str {
         "team" => "team_id",
         "tag" => "name",
         "budget" => "budget_id",
+        "model" => "model_info.id",
+        "credential" => "credential_name",
         _ => "user_id",
     }
 }
@@ -138,8 +148,11 @@ impl Touched {
                     touched.keys.extend([row.id.clone(), secret.clone()]);
                 }
                 Write::DeleteKey(id) => touched.keys.push(id.clone()),
-                // A user that is new changes nobody's keys.
-                Write::EnsureTenant(_) => {}
+                // A user that is new changes nobody's keys; whoever writes an entry has it served.
+                Write::EnsureTenant(_)
+                | Write::InsertEntry(_)
+                | Write::UpdateEntry(_)
+                | Write::DeleteEntry(..) => {}
                 Write::InsertTenant(_) | Write::PutTenant(_) | Write::DeleteTenant(..) => {
                     touched.tenants = true;
                 }

@@ -7,7 +7,6 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use trunkline_actors::ids::DeploymentId;
 
 use crate::cost::{Part, PriceBook};
 use crate::dispatch::Target;
@@ -46,6 +45,9 @@ struct Params<'a> {
 struct Info<'a> {
     id: &'a str,
     db_model: bool,
+    /// Absent unless it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<bool>,
     key: &'a str,
     litellm_provider: &'a str,
     mode: String,
@@ -78,15 +80,11 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let wanted = call.query("litellm_model_id");
     let app = call.app();
-    let deployments = app
-        .config
-        .deployments
+    let (targets, prices) = (app.shared.targets(), app.shared.prices.load());
+    let data = targets
         .iter()
-        .filter(|deployment| wanted.as_ref().is_none_or(|id| deployment.id == *id))
-        .filter(|deployment| caller.identity.may_use(deployment));
-    let (targets, prices) = (&app.shared.targets, app.shared.prices.load());
-    let data = deployments
-        .filter_map(|deployment| targets.get(&DeploymentId::from(deployment.id.as_str())))
+        .filter(|target| wanted.as_ref().is_none_or(|id| target.config.id == *id))
+        .filter(|target| caller.identity.may_use(&target.config))
         .map(|target| row(&prices, target))
         .collect();
     Ok(HttpResponse::Ok().json(List { data }))
@@ -109,7 +107,8 @@ fn row<'a>(prices: &PriceBook, target: &'a Target) -> Row<'a> {
         },
         model_info: Info {
             id: &deployment.id,
-            db_model: false,
+            db_model: deployment.stored_as.is_some(),
+            blocked: deployment.blocked.then_some(true),
             key: info
                 .base_model
                 .as_deref()

@@ -30,10 +30,13 @@ pub(crate) async fn reload(
                 format!("The configuration cannot be used, and prices stay as they are: {err}");
             ApiError::new(Code::BadRequest, message)
         })?;
-    let shared = &call.app().shared;
-    let deployments = shared.targets.reprice(&config);
-    let book = &config.price_book;
-    shared.prices.store(Arc::clone(book));
+    let book = Arc::clone(&config.price_book);
+    let deployments = call.app().catalogue.reprice(config).await.map_err(|err| {
+        ApiError::new(
+            Code::Database,
+            format!("Prices were not all taken over: {err}."),
+        )
+    })?;
     info!(version = book.version(), deployments; "prices were read anew");
     Ok(HttpResponse::Ok().json(json!({
         "message": "Prices were read anew.",

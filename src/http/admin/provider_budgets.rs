@@ -36,12 +36,12 @@ struct Budget {
 pub(crate) async fn list(_caller: Caller<View>, call: Call) -> HttpResponse {
     let now = UnixMs::now();
     let app = call.app();
-    let states = app.shared.caps.states(now);
+    let states = app.shared.targets().caps().states(now);
     let spent = |subject: &Subject| {
         let state = states.iter().find(|state| state.cap.subject == *subject);
         state.map_or(Usd::ZERO, |state| state.spent)
     };
-    let providers = provider_caps(&app.config)
+    let providers = provider_caps(&app.config.router)
         .map(|cap| {
             let budget = Budget {
                 budget_limit: PlainUsd(cap.limit),

@@ -94,9 +94,9 @@ struct Usage {
 pub(crate) async fn show(_caller: Caller<View>, call: Call) -> HttpResponse {
     let app = call.app();
     let now = app.shared.clock.now();
-    let table = app.shared.routing.load();
-    let deployments = app.config.deployments.iter();
-    let deployments = deployments
+    let (table, targets) = app.shared.deployed();
+    let deployments = targets
+        .configs()
         .filter_map(|deployment| {
             let handle = table.deployment(&deployment.id)?;
             Some(shown(deployment, &handle, now))

@@ -112,6 +112,13 @@ impl From<DispatchError> for ApiError {
                     "Not allowed to access model due to tags configuration. Passed model={group}. Send the tags of one of its deployments."
                 ),
             ),
+            DispatchError::Paused { group } => Self::new(
+                Code::Paused,
+                format!(
+                    "Model '{group}' is currently paused and cannot accept requests. An administrator starts it again with POST /model/unblock."
+                ),
+            )
+            .param("model"),
             DispatchError::TooLong {
                 group,
                 window,

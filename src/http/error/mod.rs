@@ -75,6 +75,8 @@ pub enum Code {
     ContextWindow,
     /// The price of the model is unknown and the config refuses such models.
     NoPrice,
+    /// An administrator has paused the model.
+    Paused,
     /// The gateway is stopping.
     ShuttingDown,
     /// The journal cannot take another request.
@@ -153,7 +155,7 @@ impl Code {
             // LiteLLM's pairs, odd as they are (contract `routing` §7, §8).
             Self::TagsDenied => (StatusCode::UNAUTHORIZED, "internal_server_error"),
             Self::NoPrice => (StatusCode::FORBIDDEN, "model_cost_map_missing"),
-            Self::ShuttingDown | Self::JournalFull | Self::LimitsUnreachable => {
+            Self::ShuttingDown | Self::JournalFull | Self::LimitsUnreachable | Self::Paused => {
                 (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable")
             }
             Self::IdentityProvider => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
@@ -190,6 +192,7 @@ impl Code {
             Self::OverBudget => "over_budget",
             Self::ContextWindow => "context_window",
             Self::NoPrice => "no_price",
+            Self::Paused => "paused",
             Self::ShuttingDown => "shutting_down",
             Self::JournalFull => "journal_full",
             Self::LimitsUnreachable => "limits_unreachable",

@@ -16,10 +16,10 @@ use futures_util::stream;
 use jiff::Timestamp;
 use serde::Serialize;
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::DeploymentId;
 
 use crate::auth::Identity;
 use crate::config::DeploymentConfig;
+use crate::dispatch::Target;
 use crate::health::{CheckBoard, Checked};
 use crate::http::error::ApiError;
 use crate::http::extract::Call;
@@ -60,18 +60,20 @@ struct Details {
 /// Of those that the caller may use, or of one group or deployment among them.
 pub(super) async fn of(call: &Call, identity: &Identity, wanted: Option<&str>) -> Report {
     let app = call.app();
-    let deployments = app.config.deployments.iter().filter(|deployment| {
+    let targets = app.shared.targets();
+    let deployments = targets.iter().filter(|target| {
+        let deployment = &target.config;
         let asked_for =
             wanted.is_none_or(|name| deployment.model_name == *name || deployment.id == *name);
-        asked_for && identity.may_use(deployment)
+        asked_for && !deployment.blocked && identity.may_use(deployment)
     });
     let endpoints: Vec<Endpoint> = match &app.checks {
         Some(checks) => deployments
-            .filter_map(|deployment| known(call, checks, deployment))
+            .filter_map(|target| known(call, checks, &target.config))
             .collect(),
         None => {
             stream::iter(deployments)
-                .map(|deployment| called(call, identity, deployment))
+                .map(|target| called(call, identity, target))
                 .buffered(CALLS_AT_ONCE)
                 .collect()
                 .await
@@ -96,20 +98,18 @@ fn known(call: &Call, checks: &CheckBoard, deployment: &DeploymentConfig) -> Opt
 }
 
 /// Calls it, by its id, with the shortest request there is. The call is on the books as the caller's.
-async fn called(call: &Call, identity: &Identity, deployment: &DeploymentConfig) -> Endpoint {
-    let targets = &call.app().shared.targets;
-    let error = match targets.get(&DeploymentId::new(deployment.id.as_str())) {
-        Some(target) if target.model_of_check().is_some() => {
-            let dispatcher = Rc::clone(&call.worker.dispatcher);
-            let called = dispatcher.call_to_check(identity, target).await;
-            called.err().map(|err| ApiError::from(err).to_string())
-        }
-        _ => Some(
+async fn called(call: &Call, identity: &Identity, target: &Target) -> Endpoint {
+    let error = if target.model_of_check().is_some() {
+        let dispatcher = Rc::clone(&call.worker.dispatcher);
+        let called = dispatcher.call_to_check(identity, target).await;
+        called.err().map(|err| ApiError::from(err).to_string())
+    } else {
+        Some(
             "a wildcard deployment has no model of its own to call: name one as model_info.health_check_model"
                 .to_owned(),
-        ),
+        )
     };
-    endpoint(call, deployment, error, None)
+    endpoint(call, &target.config, error, None)
 }
 
 fn endpoint(

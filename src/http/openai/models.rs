@@ -71,7 +71,7 @@ pub(crate) async fn show(
         })
 }
 
-/// With `healthy_only`, without groups whose checks all failed. Groups in the order of the config, a provider wildcard as the models of it that the price book knows, then aliases.
+/// With `healthy_only`, without groups whose checks all failed; never with groups that are paused as a whole. Groups in the order of the config, a provider wildcard as the models of it that the price book knows, then aliases.
 pub(crate) fn visible(app: &App, identity: &Identity, healthy_only: bool) -> Vec<Model> {
     let mut seen = HashSet::new();
     let mut models = Vec::new();
@@ -80,9 +80,12 @@ pub(crate) fn visible(app: &App, identity: &Identity, healthy_only: bool) -> Vec
             models.push(model(app, id, upstream_model, deployment));
         }
     };
-    let is_listed =
-        |deployment: &&DeploymentConfig| !healthy_only || !app.is_unhealthy(&deployment.id);
-    for deployment in app.config.deployments.iter().filter(is_listed) {
+    let is_listed = |deployment: &&DeploymentConfig| {
+        let is_well = !healthy_only || !app.is_unhealthy(&deployment.id);
+        is_well && !deployment.blocked
+    };
+    let targets = app.shared.targets();
+    for deployment in targets.configs().filter(is_listed) {
         let (name, upstream) = (&deployment.model_name, &deployment.upstream_model);
         let known = match (name.strip_suffix('*'), upstream.as_str()) {
             (Some(prefix), "*") => {
@@ -101,7 +104,7 @@ pub(crate) fn visible(app: &App, identity: &Identity, healthy_only: bool) -> Vec
         }
     }
     for (alias, group) in &app.config.router.model_group_alias {
-        let mut deployments = app.config.deployments.iter().filter(is_listed);
+        let mut deployments = targets.configs().filter(is_listed);
         if let Some(deployment) = deployments.find(|known| known.model_name == *group) {
             add(alias, &deployment.upstream_model, deployment);
         }

@@ -1,11 +1,13 @@
 //! Calls of models, and what is told of them.
 
-use super::{Entry, get, post};
+use actix_web::http::Method;
+
+use super::{Entry, entry, get, post};
 use crate::http::{admin, anthropic, openai, utils};
 
 /// All of them.
 pub(super) fn entries() -> Vec<Entry> {
-    [model_calls(), about_models()]
+    [model_calls(), about_models(), stored_models()]
         .into_iter()
         .flatten()
         .collect()
@@ -56,6 +58,43 @@ fn model_calls() -> Vec<Entry> {
             ],
             "How many tokens a prompt is (Anthropic shape)",
             anthropic::count_tokens::count,
+        ),
+    ]
+}
+
+/// Deployments that are stored in the database.
+fn stored_models() -> Vec<Entry> {
+    vec![
+        post(
+            &["/model/new"],
+            "Stores a deployment, and serves it",
+            admin::models::create,
+        ),
+        post(
+            &["/model/update"],
+            "Changes a stored deployment, named by model_info.id",
+            admin::models::update,
+        ),
+        entry(
+            Method::PATCH,
+            &["/model/{id:.+}/update"],
+            "Changes a stored deployment",
+            admin::models::patch,
+        ),
+        post(
+            &["/model/delete"],
+            "Removes a stored deployment",
+            admin::models::delete,
+        ),
+        post(
+            &["/model/block"],
+            "Pauses a stored deployment",
+            admin::models::block,
+        ),
+        post(
+            &["/model/unblock"],
+            "Starts a paused deployment again",
+            admin::models::unblock,
         ),
     ]
 }

@@ -2,6 +2,7 @@
 
 mod balances;
 mod changes;
+mod entries;
 mod rows;
 mod tenants;
 
@@ -33,7 +34,7 @@ const DAY: u64 = 86_400_000;
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
-    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, trunkline.imported, trunkline.openings, trunkline.replicas, trunkline.audit_log, trunkline.key_secrets; \
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, trunkline.imported, trunkline.openings, trunkline.replicas, trunkline.audit_log, trunkline.key_secrets, trunkline.entries; \
     UPDATE trunkline.audit_head SET seq = 0, hash = ''";
 
 macro_rules! suite {
@@ -72,6 +73,12 @@ macro_rules! all_cases {
                 a_budget_that_is_in_use_stays,
                 who_is_named_must_be_there,
                 every_change_is_in_the_log_in_order,
+            }
+            entries {
+                an_entry_comes_back_as_it_was_stored,
+                an_entry_is_made_once_and_changed_but_for_its_beginning,
+                the_log_withholds_what_is_encrypted,
+                changes_are_told_to_whoever_follows,
             }
             rows {
                 a_row_counts_once_however_often_it_is_inserted,

@@ -9,6 +9,7 @@ use trunkline_actors::ports::BoxFuture;
 
 use super::Postgres;
 use super::convert::{time, unsigned};
+use super::entries;
 use super::keys::{self, counted};
 use super::pool::WorkError;
 use super::spend_reports::rows_exactly;
@@ -24,7 +25,7 @@ impl ChangeStore for Postgres {
     fn apply(&self, by: ChangedBy, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(
             self.connections
-                .write("change keys and tenants", move |transaction| {
+                .write("change keys, tenants and entries", move |transaction| {
                     Box::pin(async move {
                         let head = lock_head(transaction).await?;
                         let mut lines = Vec::new();
@@ -185,6 +186,33 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
         Write::DeleteTenant(kind, id) => {
             let before = delete_tenant(transaction, *kind, id).await?;
             Change::of_tenant(before.as_ref(), None)
+        }
+        Write::InsertEntry(row) => {
+            if !entries::insert(transaction, row).await? {
+                return Err(WorkError::Storage(StorageError::AlreadyExists {
+                    what: row.kind.as_str(),
+                    id: row.id.clone(),
+                }));
+            }
+            Change::of_entry(None, Some(row))
+        }
+        Write::UpdateEntry(row) => {
+            let before = entries::by_id(transaction, row.kind, &row.id).await?;
+            let Some(before) = before else {
+                return Err(WorkError::Storage(StorageError::Missing {
+                    what: row.kind.as_str(),
+                    id: row.id.clone(),
+                }));
+            };
+            row.as_read
+                .check(before.updated_at, row.kind.as_str(), &row.id)?;
+            entries::put(transaction, row).await?;
+            Change::of_entry(Some(&before), Some(row))
+        }
+        Write::DeleteEntry(kind, id) => {
+            let before = entries::by_id(transaction, *kind, id).await?;
+            entries::delete(transaction, *kind, id).await?;
+            Change::of_entry(before.as_ref(), None)
         }
     })
 }

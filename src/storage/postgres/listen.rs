@@ -164,6 +164,7 @@ fn read(word: &str) -> Change {
     match word.split_once(' ') {
         Some(("key", id)) => Change::Key(KeyId::new(id)),
         None if word == "tenants" => Change::Tenants,
+        None if word == "entries" => Change::Entries,
         _ => Change::Unknown,
     }
 }

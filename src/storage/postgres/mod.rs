@@ -8,6 +8,7 @@ mod address;
 mod booked;
 mod changes;
 mod convert;
+mod entries;
 mod expiry;
 mod import;
 mod keys;
@@ -74,6 +75,7 @@ pub(super) async fn open(
     Ok(Store {
         keys: Arc::clone(&postgres) as _,
         tenants: Arc::clone(&postgres) as _,
+        entries: Arc::clone(&postgres) as _,
         changes: Arc::clone(&postgres) as _,
         change_log: Arc::clone(&postgres) as _,
         spend: Arc::clone(&postgres) as _,
@@ -84,7 +86,7 @@ pub(super) async fn open(
         imports: Arc::clone(&postgres) as _,
         ledger: Arc::clone(&postgres) as _,
         replicas: Some(Arc::clone(&postgres) as _),
-        feed: Some(Arc::clone(&postgres) as _),
+        feed: Arc::clone(&postgres) as _,
         lifecycle: postgres,
     })
 }

@@ -367,7 +367,7 @@ async fn more_changes_at_once_than_can_wait_are_survived_and_later_ones_heard() 
     let server = Postgres::start();
     let store = open(&server.database("bulk")).await.unwrap();
     let (tell, mut heard) = unbounded_channel();
-    let feed = store.feed.as_ref().unwrap();
+    let feed = &store.feed;
     feed.follow(Box::new(move |change| tell.send(change).unwrap()));
     let mut wait_for = async |wanted: Change| {
         let hearing = async {

@@ -7,6 +7,7 @@ use trunkline_actors::ports::BoxFuture;
 
 use super::Sqlite;
 use super::convert::{time, unsigned};
+use super::entries;
 use super::keys::{self, counted};
 use super::pool::WorkError;
 use super::spend_reports::values;
@@ -22,7 +23,7 @@ impl ChangeStore for Sqlite {
     fn apply(&self, by: ChangedBy, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(
             self.connections
-                .write("change keys and tenants", move |transaction| {
+                .write("change keys, tenants and entries", move |transaction| {
                     let mut lines = Vec::new();
                     for write in &writes {
                         lines.extend(apply(transaction, write)?);
@@ -172,6 +173,33 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
             let before = delete_tenant(transaction, *kind, id)?;
             Change::of_tenant(before.as_ref(), None)
         }
+        Write::InsertEntry(row) => {
+            if !entries::insert(transaction, row)? {
+                return Err(WorkError::Storage(StorageError::AlreadyExists {
+                    what: row.kind.as_str(),
+                    id: row.id.clone(),
+                }));
+            }
+            Change::of_entry(None, Some(row))
+        }
+        Write::UpdateEntry(row) => {
+            let before = entries::by_id(transaction, row.kind, &row.id)?;
+            let Some(before) = before else {
+                return Err(WorkError::Storage(StorageError::Missing {
+                    what: row.kind.as_str(),
+                    id: row.id.clone(),
+                }));
+            };
+            row.as_read
+                .check(before.updated_at, row.kind.as_str(), &row.id)?;
+            entries::put(transaction, row)?;
+            Change::of_entry(Some(&before), Some(row))
+        }
+        Write::DeleteEntry(kind, id) => {
+            let before = entries::by_id(transaction, *kind, id)?;
+            entries::delete(transaction, *kind, id)?;
+            Change::of_entry(before.as_ref(), None)
+        }
     })
 }
 
@@ -271,7 +299,7 @@ fn delete_tenant(
     Ok(before)
 }
 
-fn head(connection: &Connection) -> Result<ChangeHead, WorkError> {
+pub(super) fn head(connection: &Connection) -> Result<ChangeHead, WorkError> {
     Ok(
         connection.query_row("SELECT seq, hash FROM audit_head", [], |row| {
             Ok(ChangeHead {

@@ -6,7 +6,9 @@
 mod booked;
 mod changes;
 mod convert;
+mod entries;
 mod expiry;
+mod follow;
 mod import;
 mod keys;
 mod ledger_reads;
@@ -23,7 +25,7 @@ mod transcripts;
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -37,6 +39,8 @@ use super::{Lifecycle, SchemaVersion, StorageError, Store};
 #[derive(Debug)]
 struct Sqlite {
     connections: Connections,
+    /// For what follows it as long as it lives.
+    own: Weak<Self>,
 }
 
 /// See [`open_sqlite`](super::open_sqlite).
@@ -48,12 +52,15 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
             operation: "open the database",
             source: err.into(),
         })??;
-    let sqlite = Arc::new(Sqlite {
-        connections: Connections::new(path)?,
+    let connections = Connections::new(path)?;
+    let sqlite = Arc::new_cyclic(|own| Sqlite {
+        connections,
+        own: Weak::clone(own),
     });
     Ok(Store {
         keys: Arc::clone(&sqlite) as _,
         tenants: Arc::clone(&sqlite) as _,
+        entries: Arc::clone(&sqlite) as _,
         changes: Arc::clone(&sqlite) as _,
         change_log: Arc::clone(&sqlite) as _,
         spend: Arc::clone(&sqlite) as _,
@@ -64,7 +71,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         imports: Arc::clone(&sqlite) as _,
         ledger: Arc::clone(&sqlite) as _,
         replicas: None,
-        feed: None,
+        feed: Arc::clone(&sqlite) as _,
         lifecycle: sqlite,
     })
 }

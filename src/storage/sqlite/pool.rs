@@ -74,6 +74,11 @@ impl Connections {
         .await
     }
 
+    /// Until they are closed.
+    pub(super) fn are_open(&self) -> bool {
+        !self.readers.is_closed()
+    }
+
     /// Moves the write-ahead log into the file, so that a copy of the file alone is whole, and closes the connections.
     pub(super) async fn close(&self) -> Result<(), StorageError> {
         let merged = run(&self.writer, "merge the write-ahead log", |connection| {

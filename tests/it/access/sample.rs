@@ -38,6 +38,10 @@ pub(super) fn request(world: &World, method: &str, path: &str) -> (Request, bool
             let path = path.replace("{team_id}", "team-zebra");
             (path.replace("{user_id}", "member-zebra"), json!({}))
         }
+        "/model/{id}/update" => {
+            let path = path.replace("{id}", &world.model());
+            (path, json!({"litellm_params": {"rpm": 5}}))
+        }
         "/key/{key}/reset_spend" | "/key/{key}/regenerate" => {
             (path.replace("{key}", &world.key()), json!({}))
         }
@@ -159,6 +163,14 @@ fn body(world: &World, path: &str) -> Value {
         }
         "/budget/info" => json!({"budgets": [world.thing("/budget/new", "budget_id")]}),
         "/budget/delete" => json!({"id": world.thing("/budget/new", "budget_id")}),
+        "/model/new" => {
+            json!({"model_name": world.fresh_model(), "litellm_params": {"model": "openai/x", "api_key": "k"}})
+        }
+        "/model/update" => {
+            json!({"model_info": {"id": world.model()}, "litellm_params": {"rpm": 5}})
+        }
+        "/model/delete" => json!({"id": world.model()}),
+        "/model/block" | "/model/unblock" => json!({"model_id": world.model()}),
         "/spend/calculate" => json!({"model": "m", "messages": []}),
         "/cost/estimate" => json!({"model": "m", "input_tokens": 1, "output_tokens": 1}),
         "/utils/token_counter" => json!({"model": "m", "prompt": "hi"}),

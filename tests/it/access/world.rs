@@ -63,7 +63,9 @@ fn reply(request: &Recorded) -> Reply {
 impl World {
     pub(super) fn new() -> Self {
         let upstream = Upstream::answering(reply);
-        let config = ConfigText::one("m", &upstream).with_master_key();
+        let config = ConfigText::one("m", &upstream)
+            .with_master_key()
+            .general("store_model_in_db: true");
         let (home, gateway) = start(&config);
         let mut world = Self {
             gateway,
@@ -235,6 +237,19 @@ impl World {
         let answer = self.gateway.send(&request);
         let id = answer.header("x-trunkline-request-id");
         id.expect("a receipt").to_owned()
+    }
+
+    /// The id of a stored deployment, which is no tenant's.
+    pub(super) fn model(&self) -> String {
+        let id = self.fresh_model();
+        let params = json!({"model": "openai/x", "api_key": "k"});
+        let body = json!({"model_name": id, "litellm_params": params, "model_info": {"id": id}});
+        self.post("/model/new", &body);
+        id
+    }
+
+    pub(super) fn fresh_model(&self) -> String {
+        self.fresh("model").replace("zebra", "everybodys")
     }
 
     /// Something else that has an id.

@@ -1,0 +1,199 @@
+//! The one task that publishes what is served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::spawn;
+use log::{error, info, warn};
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::stored::LeftOut;
+use super::{Ask, Catalogue, RefreshError};
+use crate::config::Config;
+use crate::dispatch::{TargetParts, Targets, routing_config};
+use crate::storage::EntryRow;
+
+/// After a failure.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Publishes what is served, at the start and whenever it changes.
+#[derive(Debug)]
+pub struct Keeper {
+    catalogue: Arc<Catalogue>,
+    asks: Receiver<Ask>,
+    /// What was published last; `None` before the first time.
+    published: Option<Vec<EntryRow>>,
+    /// What the log knows of.
+    said: Vec<LeftOut>,
+}
+
+/// The keeper's task.
+#[derive(Debug)]
+pub struct Running {
+    task: JoinHandle<()>,
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Ends it. What is published is whole: the supervisor takes it in one message.
+    pub fn stop(self) {
+        self.task.abort();
+    }
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    pub(super) fn new(catalogue: Arc<Catalogue>, asks: Receiver<Ask>) -> Self {
+        Self {
+            catalogue,
+            asks,
+            published: None,
+            said: Vec::new(),
+        }
+    }
+
+    /// Answers and follows until it is stopped.
+    pub fn start(mut self) -> Running {
+        let task = spawn(async move {
+            let mut failed = false;
+            loop {
+                let mut asks = Vec::new();
+                tokio::select! {
+                    ask = self.asks.recv() => {
+                        let Some(ask) = ask else { return };
+                        asks.push(ask);
+                        // Whoever asked before the rows are read is answered by them.
+                        while let Ok(ask) = self.asks.try_recv() {
+                            asks.push(ask);
+                        }
+                    }
+                    () = self.catalogue.news.notified() => {}
+                    () = sleep(AGAIN), if failed => {}
+                }
+                let was_failed = failed;
+                failed = self.serve(asks, was_failed).await;
+            }
+        });
+        Running { task }
+    }
+
+    /// Answers those that ask. True: it is to be tried again.
+    async fn serve(&mut self, asks: Vec<Ask>, was_failed: bool) -> bool {
+        let mut waiting = Vec::new();
+        let mut repriced = Vec::new();
+        for ask in asks {
+            match ask {
+                Ask::Refresh(tell) => waiting.push(tell),
+                Ask::Reprice(config, tell) => repriced.push((config, tell)),
+            }
+        }
+        for (config, tell) in repriced {
+            // Whoever does not wait any more has its prices all the same.
+            tell.send(self.reprice(&config).await).ok();
+        }
+        let Err(err) = self.publish().await else {
+            answer(waiting, || Ok(()));
+            return false;
+        };
+        if !was_failed {
+            warn!(err:% = err; "what is served stays as it was, and is read again in a second");
+        }
+        let again = err.to_string();
+        answer(waiting, || Err(RefreshError::Again(again.clone())));
+        true
+    }
+
+    /// Reads what is stored, and has requests routed by it when it returns. What did not change is not touched.
+    ///
+    /// # Errors
+    /// [`RefreshError`]; what was served is served on.
+    pub async fn publish(&mut self) -> Result<(), RefreshError> {
+        let catalogue = Arc::clone(&self.catalogue);
+        let rows = if catalogue.is_stored {
+            catalogue.store.entries.all().await?
+        } else {
+            Vec::new()
+        };
+        if self.published.as_ref() == Some(&rows) {
+            return Ok(());
+        }
+        let (stored, mut left_out) = catalogue.deployments(&rows);
+        let deployments = [catalogue.configured.as_slice(), &stored].concat();
+        let shared = &catalogue.shared;
+        let parts = TargetParts {
+            router: &shared.router,
+            prices: &shared.prices.load_full(),
+            metrics: &shared.metrics,
+            ledger: &shared.ledger,
+        };
+        let (targets, refused) = Targets::after(&shared.targets(), &deployments, parts).await?;
+        for (id, why) in refused {
+            match rows.iter().find(|row| row.id == id) {
+                Some(row) => left_out.push(LeftOut::of(row, why)),
+                None => return Err(RefreshError::Deployment { id, why }),
+            }
+        }
+        let targets = Arc::new(targets);
+        let applied = catalogue
+            .supervisor
+            .apply(routing_config(&shared.router, &targets))
+            .await
+            .map_err(|_gone| RefreshError::Stopping)?;
+        if let Some(checks) = &catalogue.checks {
+            checks.follow(targets.configs());
+        }
+        if self.published.is_some() {
+            info!(
+                started = applied.started, stopped = applied.stopped, kept = applied.kept;
+                "the stored deployments were read anew"
+            );
+        }
+        self.say(left_out);
+        self.published = Some(rows);
+        Ok(())
+    }
+
+    /// Of each entry that is left out once, until something else is wrong with it.
+    fn say(&mut self, left_out: Vec<LeftOut>) {
+        for one in &left_out {
+            if !self.said.contains(one) {
+                error!(
+                    id = one.id.as_str(), name = one.name.as_deref();
+                    "a stored {} is left out: {}", one.kind.as_str(), one.why
+                );
+            }
+        }
+        self.said = left_out;
+    }
+
+    /// Takes over the prices of a config, and answers for how many deployments.
+    async fn reprice(&mut self, config: &Config) -> Result<usize, RefreshError> {
+        let catalogue = Arc::clone(&self.catalogue);
+        let book = &config.price_book;
+        catalogue.entries.store(Arc::new(config.entries.clone()));
+        catalogue.shared.prices.store(Arc::clone(book));
+        let targets = catalogue.shared.targets();
+        let repriced = targets.reprice(&config.deployments, book);
+        // Stored ones are read with the new list and terms.
+        let rows = self.published.take().unwrap_or_default();
+        let (stored, _left_out) = catalogue.deployments(&rows);
+        let stored = targets.reprice(&stored, book);
+        self.publish().await?;
+        Ok(repriced + stored)
+    }
+}
+
+fn answer(
+    waiting: Vec<oneshot::Sender<Result<(), RefreshError>>>,
+    what: impl Fn() -> Result<(), RefreshError>,
+) {
+    for tell in waiting {
+        // Whoever does not wait any more needs no answer.
+        tell.send(what()).ok();
+    }
+}

@@ -1,0 +1,354 @@
+//! Entries of `model_list` that stand in no file: deployments that are stored in the database, checked as a file's are.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::deployment::{self, Context};
+use super::env::Env;
+use super::env_refs::{self, FileEnv, variable};
+use super::error::{ConfigErrors, Notice, NoticeKind};
+use super::model::DeploymentConfig;
+use super::report::Report;
+use super::validate::Placed;
+use super::yaml::{KeyPath, Mapping, Node};
+use super::{cost_terms, credentials, limits, support, validate};
+use crate::cost::PriceBook;
+
+/// What of a file an entry depends on.
+const SETTINGS: &[&str] = &[
+    "environment_variables",
+    "credential_list",
+    "litellm_settings",
+];
+/// The gateway's own secrets: whoever may add a deployment would have them sent to an address of its choice.
+const OWN_SECRETS: &[&str] = &[
+    "LITELLM_MASTER_KEY",
+    "LITELLM_SALT_KEY",
+    "DATABASE_URL",
+    "DATABASE_PASSWORD",
+    "REDIS_URL",
+    "REDIS_PASSWORD",
+];
+
+/// Reads entries as those of the file would be read.
+#[derive(Clone)]
+pub struct Entries {
+    settings: Mapping,
+    book: Arc<PriceBook>,
+}
+
+/// Parameters with a name, as an entry of `credential_list` has them.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedValues<'a> {
+    /// `credential_name`.
+    pub name: &'a str,
+    /// `credential_values`, in the clear.
+    pub values: &'a Map<String, Value>,
+}
+
+/// An entry that can be served.
+#[derive(Debug)]
+pub struct ReadEntry {
+    /// One deployment; several for a list of organisations, or `*`.
+    pub deployments: Vec<DeploymentConfig>,
+    /// What the operator should know of it.
+    pub notices: Vec<Notice>,
+}
+
+// === impl Entries ===
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The credentials of the file are among the settings.
+        f.debug_struct("Entries").finish_non_exhaustive()
+    }
+}
+
+impl Entries {
+    /// With the settings of the file as they are written.
+    pub(super) fn new(written: &Node, book: Arc<PriceBook>) -> Self {
+        let mut settings = Mapping::default();
+        for key in SETTINGS {
+            if let Some(value) = written.get(key) {
+                settings.set(key, value.clone());
+            }
+        }
+        Self { settings, book }
+    }
+
+    /// Whether the file has a credential of that name.
+    pub fn has_credential(&self, name: &str) -> bool {
+        let Some(Node::List(known)) = self.settings.get("credential_list") else {
+            return false;
+        };
+        known
+            .iter()
+            .any(|one| one.get("credential_name") == Some(&Node::Text(name.to_owned())))
+    }
+
+    /// Reads one entry, an object with `model_name`, `litellm_params` and `model_info`. It may name a credential of the file
+    /// or one of `credentials`; the file's goes first.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its key (`litellm_params.rpm`). What would leave an entry of a file out is
+    /// wrong here.
+    pub fn read(
+        &self,
+        entry: &Value,
+        credentials: &[NamedValues<'_>],
+        env: &dyn Env,
+    ) -> Result<ReadEntry, ConfigErrors> {
+        let mut report = Report::new(None);
+        let list = KeyPath::of(&["model_list"]);
+        let path = list.index(0);
+        let entry = Node::from_json(entry);
+        own_secrets(&entry, &path, &mut report);
+        team(&entry, &path, &mut report);
+        let mut root = Node::Map(self.with(credentials, entry));
+        let written = root.clone();
+
+        let env = FileEnv::new(&written, env, &mut report);
+        credentials::apply(&mut root, &env, &mut report);
+        let mut missing = Vec::new();
+        env_refs::resolve(&mut root, &KeyPath::default(), &env, &mut missing);
+        let known_openai = |model: &str| self.book.knows("openai", model);
+        let context = Context {
+            env: &env,
+            missing: &missing,
+            known_openai: &known_openai,
+        };
+        let nothing = Node::Null;
+        let read = deployment::read(
+            root.at(&path).unwrap_or(&nothing),
+            written.at(&path).unwrap_or(&nothing),
+            &path,
+            context,
+            &mut report,
+        );
+        let mut placed: Vec<Placed> = read.into_iter().map(|one| (path.clone(), one)).collect();
+        cost_terms::apply(&root, &mut placed, &mut report);
+        limits::check(&root, &placed, &self.book, &mut report);
+        if placed.is_empty() {
+            validate::left_out(&mut report, "");
+        }
+        missing.retain(|missing| missing.path.to_string().starts_with(&path.to_string()));
+        validate::unset_variables(&missing, &mut report);
+        support::say(&mut report);
+        finished(placed, report, &path)
+    }
+
+    fn with(&self, credentials: &[NamedValues<'_>], entry: Node) -> Mapping {
+        let mut root = self.settings.clone();
+        let mut known = match root.get("credential_list") {
+            Some(Node::List(known)) => known.clone(),
+            _ => Vec::new(),
+        };
+        for credential in credentials {
+            if self.has_credential(credential.name) {
+                continue;
+            }
+            let mut node = Mapping::default();
+            node.set("credential_name", Node::Text(credential.name.to_owned()));
+            let values = credential.values.iter();
+            let mut members = Mapping::default();
+            for (name, value) in values {
+                members.set(name, Node::from_json(value));
+            }
+            node.set("credential_values", Node::Map(members));
+            known.push(Node::Map(node));
+        }
+        root.set("credential_list", Node::List(known));
+        root.set("model_list", Node::List(vec![entry]));
+        root
+    }
+}
+
+/// Only what was found of the entry itself, by the keys within it.
+fn finished(
+    placed: Vec<Placed>,
+    report: Report<'_>,
+    path: &KeyPath,
+) -> Result<ReadEntry, ConfigErrors> {
+    let prefix = path.to_string();
+    let within = |path: &str| {
+        let rest = path.strip_prefix(&prefix)?;
+        Some(rest.trim_start_matches('.').to_owned())
+    };
+    let ConfigErrors {
+        mut problems,
+        mut notices,
+    } = report.into_errors();
+    for problem in &mut problems {
+        problem.path = within(&problem.path).unwrap_or_default();
+    }
+    notices.retain_mut(|notice| {
+        let own = within(&notice.path);
+        let is_own = own.is_some();
+        notice.path = own.unwrap_or_default();
+        is_own && notice.kind != NoticeKind::SkippedDeployment
+    });
+    if problems.is_empty() {
+        let deployments = placed.into_iter().map(|(_, one)| one).collect();
+        return Ok(ReadEntry {
+            deployments,
+            notices,
+        });
+    }
+    Err(ConfigErrors { problems, notices })
+}
+
+fn own_secrets(node: &Node, path: &KeyPath, report: &mut Report<'_>) {
+    match node {
+        Node::Text(text) => {
+            if let Some(name) = variable(text).filter(|name| OWN_SECRETS.contains(name)) {
+                report.problem(
+                    path,
+                    format!("{name} is a secret of the gateway itself"),
+                    "name another variable, or write the value",
+                );
+            }
+        }
+        Node::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                own_secrets(item, &path.index(index), report);
+            }
+        }
+        Node::Map(map) => {
+            for entry in &map.0 {
+                own_secrets(&entry.value, &path.key(&entry.key), report);
+            }
+        }
+        Node::Null | Node::Bool(_) | Node::Number(_) => {}
+    }
+}
+
+/// Nothing keeps other callers from a team's deployment in this version: then it must not look as if it did.
+fn team(entry: &Node, path: &KeyPath, report: &mut Report<'_>) {
+    let info = entry.get("model_info");
+    let team = info.and_then(|info| info.get("team_id"));
+    if team.is_some_and(|team| *team != Node::Null) {
+        report.problem(
+            &path.key("model_info").key("team_id"),
+            "is not acted on in this version: everybody could use the deployment",
+            "leave it out, and give the team the model's name in its `models`",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{CliOverrides, ConfigSource, MapEnv, load};
+
+    fn env() -> MapEnv {
+        MapEnv::new([
+            ("OPENAI_API_KEY", "sk-env"),
+            ("OWN_KEY", "sk-own"),
+            ("LITELLM_MASTER_KEY", "sk-master-0123456789"),
+        ])
+    }
+
+    fn read(entry: &Value, credentials: &[NamedValues<'_>]) -> Result<ReadEntry, ConfigErrors> {
+        let text = "model_list: [{model_name: a, litellm_params: {model: openai/gpt-4o}}]\n\
+                    credential_list: [{credential_name: file, credential_values: {api_key: sk-file}}]\n\
+                    litellm_settings: {cost_discount_config: {openai: 0.5}}\n";
+        let source = ConfigSource::Text {
+            name: "config.yaml",
+            text,
+        };
+        let config = load(source, &CliOverrides::default(), &env()).unwrap();
+        config.entries.read(entry, credentials, &env())
+    }
+
+    fn key(read: &ReadEntry) -> &str {
+        let key = read.deployments[0].api_key.as_ref();
+        key.map_or("", |key| key.expose())
+    }
+
+    #[test]
+    fn a_stored_entry_is_what_the_same_one_of_a_file_would_be() {
+        let entry = json!({"model_name": "b", "litellm_params": {"model": "openai/gpt-4o", "api_key": "os.environ/OWN_KEY",
+            "rpm": 5, "input_cost_per_token": 1e-6, "output_cost_per_token": 0}, "model_info": {"id": "mine", "mode": "chat"}});
+        let read = read(&entry, &[]).unwrap();
+        assert_eq!(read.deployments.len(), 1);
+        let one = &read.deployments[0];
+        assert_eq!((one.id.as_str(), one.rpm), ("mine", Some(5)));
+        assert_eq!(key(&read), "sk-own");
+        let text = serde_yaml::to_string(&json!({"model_list": [entry],
+            "litellm_settings": {"cost_discount_config": {"openai": 0.5}}}))
+        .unwrap();
+        let source = ConfigSource::Text {
+            name: "config.yaml",
+            text: &text,
+        };
+        let file = load(source, &CliOverrides::default(), &env()).unwrap();
+        assert_eq!(file.deployments, read.deployments);
+    }
+
+    #[test]
+    fn credentials_of_the_file_and_of_the_database_are_found_by_name() {
+        let named = |name: &str| json!({"model_name": "b", "litellm_params": {"model": "openai/gpt-4o", "litellm_credential_name": name}});
+        let values = json!({"api_key": "sk-stored"});
+        let stored = [NamedValues {
+            name: "stored",
+            values: values.as_object().unwrap(),
+        }];
+        assert_eq!(key(&read(&named("file"), &stored).unwrap()), "sk-file");
+        assert_eq!(key(&read(&named("stored"), &stored).unwrap()), "sk-stored");
+        let err = read(&named("other"), &stored).unwrap_err();
+        assert_eq!(
+            err.problems[0].path,
+            "litellm_params.litellm_credential_name"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_by_the_keys_of_the_entry() {
+        let params = |params: Value| json!({"model_name": "b", "litellm_params": params});
+        for (entry, path) in [
+            (
+                json!({"litellm_params": {"model": "openai/gpt-4o"}}),
+                "model_name",
+            ),
+            (params(json!({})), "litellm_params.model"),
+            (
+                params(json!({"model": "openai/gpt-4o", "rpm": 0})),
+                "litellm_params.rpm",
+            ),
+            (
+                params(json!({"model": "openai/gpt-4o", "api_base": "nonsense"})),
+                "litellm_params.api_base",
+            ),
+            // A file's entry would be left out.
+            (
+                params(json!({"model": "groq/llama"})),
+                "litellm_params.api_key",
+            ),
+            (
+                params(json!({"model": "groq/llama", "api_key": "os.environ/NOT_SET"})),
+                "litellm_params.api_key",
+            ),
+            (
+                params(
+                    json!({"model": "openai/gpt-4o", "extra_headers": {"x": "os.environ/LITELLM_MASTER_KEY"}}),
+                ),
+                "litellm_params.extra_headers.x",
+            ),
+            (
+                json!({"model_name": "b", "litellm_params": {"model": "openai/gpt-4o"}, "model_info": {"team_id": "t"}}),
+                "model_info.team_id",
+            ),
+            (
+                json!({"model_name": "b", "litellm_params": {"model": "openai/gpt-4o"}, "model_info": {"max_tokens": "many"}}),
+                "model_info.max_tokens",
+            ),
+        ] {
+            let err = read(&entry, &[]).expect_err("is read");
+            assert_eq!(err.problems[0].path, path, "{err}");
+        }
+    }
+}
