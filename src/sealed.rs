@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Secret, VARIABLE, looks_secret};
+use crate::telemetry::redact::MASK;
 
 /// What our own sealed texts begin with.
 pub(crate) const SEALED: &str = "v2:gcm:";
@@ -102,8 +103,7 @@ pub(crate) fn seal_all(members: &Map<String, Value>, salt: &Secret) -> Option<Ma
 fn seal_value(value: &Value, is_plain: bool, salt: &Secret) -> Option<Value> {
     Some(match value {
         Value::String(text) => {
-            let may_be_secret = !is_plain || text.split_whitespace().any(looks_secret);
-            let stays = !may_be_secret || text.starts_with(VARIABLE);
+            let stays = !may_be_secret(text, is_plain);
             // What would be read as encrypted is encrypted, or it could not be read at all.
             if stays && open(text, None) == Opened::Plain {
                 value.clone()
@@ -118,6 +118,35 @@ fn seal_value(value: &Value, is_plain: bool, salt: &Secret) -> Option<Value> {
         Value::Object(members) => Value::Object(seal_all(members, salt)?),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     })
+}
+
+/// A text of a parameter that is known to be plain, or not.
+fn may_be_secret(text: &str, is_plain: bool) -> bool {
+    let looks_so = !is_plain || text.split_whitespace().any(looks_secret);
+    looks_so && !text.starts_with(VARIABLE)
+}
+
+/// Parameters as they may be shown, be they sealed or not.
+pub(crate) fn shown(members: &Map<String, Value>) -> Map<String, Value> {
+    let shown = members.iter().map(|(name, value)| {
+        let is_plain = PLAIN.contains(&name.as_str());
+        (name.clone(), shown_value(value, is_plain))
+    });
+    shown.collect()
+}
+
+fn shown_value(value: &Value, is_plain: bool) -> Value {
+    match value {
+        Value::String(text) if may_be_secret(text, is_plain) || text.starts_with(SEALED) => {
+            Value::from(MASK)
+        }
+        Value::Array(items) => items
+            .iter()
+            .map(|item| shown_value(item, is_plain))
+            .collect(),
+        Value::Object(members) => Value::Object(shown(members)),
+        other => other.clone(),
+    }
 }
 
 fn seal(text: &str, salt: &Secret) -> Option<String> {

@@ -1,5 +1,6 @@
 //! The one task that publishes what is served.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,7 +124,10 @@ impl Keeper {
             return Ok(());
         }
         let (stored, mut left_out) = catalogue.deployments(&rows);
-        let deployments = [catalogue.configured.as_slice(), &stored].concat();
+        let mut deployments = [catalogue.configured.as_slice(), &stored].concat();
+        let mut ids = HashSet::new();
+        // Two entries of the config that say the same have one id, if both waited for a credential.
+        deployments.retain(|one| ids.insert(one.id.clone()));
         let shared = &catalogue.shared;
         let parts = TargetParts {
             router: &shared.router,

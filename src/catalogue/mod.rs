@@ -26,7 +26,8 @@ use trunkline_actors::supervisor::SupervisorHandle;
 pub use self::keeper::{Keeper, Running};
 pub use self::stored::Credentials;
 use crate::config::{
-    Config, ConfigErrors, DeploymentConfig, Entries, ProcessEnv, ReadEntry, Secret,
+    Config, ConfigErrors, DeploymentConfig, Entries, Origin, ProcessEnv, ReadEntry, Secret,
+    WrittenCredential,
 };
 use crate::dispatch::Shared;
 use crate::health::CheckBoard;
@@ -45,6 +46,8 @@ pub struct Catalogue {
     store: Store,
     checks: Option<Arc<CheckBoard>>,
     configured: Vec<DeploymentConfig>,
+    /// Entries of the config that name stored credentials.
+    waiting: Vec<Value>,
     /// What stored entries are read with; replaced with the prices.
     entries: ArcSwap<Entries>,
     is_stored: bool,
@@ -120,6 +123,7 @@ impl Catalogue {
             store: parts.store,
             checks: parts.checks,
             configured: config.deployments.clone(),
+            waiting: config.waiting.clone(),
             entries: ArcSwap::from_pointee(config.entries.clone()),
             is_stored: config.general.store_model_in_db,
             salt: config.general.salt_key.clone(),
@@ -137,7 +141,10 @@ impl Catalogue {
 
     /// Whether the config has a deployment of that id.
     pub fn is_configured(&self, id: &str) -> bool {
-        self.configured.iter().any(|one| one.id == id)
+        let targets = self.shared.targets();
+        let served = targets.get(id).map(|target| &target.config);
+        served.is_some_and(|one| one.stored_as.is_none())
+            || self.configured.iter().any(|one| one.id == id)
     }
 
     /// Reads what is stored. When it returns, requests are routed by it. Safe to cancel: it is read all the same.
@@ -214,8 +221,22 @@ impl Catalogue {
         let mut info = info.clone();
         info.insert("id".to_owned(), id.into());
         let entry = json!({"model_name": name, "litellm_params": params, "model_info": info});
+        self.read_entry(&entry, Origin::Database, credentials)
+    }
+
+    fn read_entry(
+        &self,
+        entry: &Value,
+        origin: Origin,
+        credentials: &Credentials,
+    ) -> Result<ReadEntry, ConfigErrors> {
         let entries = self.entries.load();
-        entries.read(&entry, &credentials.named(), &ProcessEnv)
+        entries.read(entry, origin, &credentials.named(), &ProcessEnv)
+    }
+
+    /// The config's credentials.
+    pub fn configured_credentials(&self) -> Vec<WrittenCredential> {
+        self.entries.load().credentials()
     }
 
     /// Whether the config file has a credential of that name.

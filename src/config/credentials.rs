@@ -7,18 +7,28 @@ use std::collections::BTreeMap;
 
 use super::env::Env;
 use super::env_refs;
+use super::error::NoticeKind;
 use super::report::Report;
 use super::support::{self, Within};
 use super::yaml::{KeyPath, Mapping, Node};
 
 const NAME: &str = "litellm_credential_name";
 
-/// Fills the parameters of each deployment from the credential it names; what it says itself wins, as in LiteLLM.
-pub(super) fn apply(root: &mut Node, env: &dyn Env, report: &mut Report<'_>) {
+/// Fills the parameters of each deployment from the credential it names; what it says itself wins, as in LiteLLM. With
+/// `stored`, others may be in the database: the places of entries that name one are answered.
+pub(super) fn apply(
+    root: &mut Node,
+    env: &dyn Env,
+    stored: bool,
+    report: &mut Report<'_>,
+) -> Vec<usize> {
+    let mut waiting = Vec::new();
     let credentials = credentials(root, env, report);
-    let Node::Map(root) = root else { return };
+    let Node::Map(root) = root else {
+        return waiting;
+    };
     let Some(Node::List(entries)) = root.get_mut("model_list") else {
-        return;
+        return waiting;
     };
     for (index, entry) in entries.iter_mut().enumerate() {
         let Node::Map(entry) = entry else { continue };
@@ -39,6 +49,15 @@ pub(super) fn apply(root: &mut Node, env: &dyn Env, report: &mut Report<'_>) {
                 .index(index)
                 .key("litellm_params")
                 .key(NAME);
+            if stored {
+                let message = format!(
+                    "no credential of this file is called `{}`, so this deployment is served when the database has one",
+                    name.escape_debug()
+                );
+                report.notice(NoticeKind::Adjusted, &path, message);
+                waiting.push(index);
+                continue;
+            }
             report.problem(
                 &path,
                 format!("no credential is called `{}`", name.escape_debug()),
@@ -46,6 +65,7 @@ pub(super) fn apply(root: &mut Node, env: &dyn Env, report: &mut Report<'_>) {
             );
         }
     }
+    waiting
 }
 
 fn credentials(root: &Node, env: &dyn Env, report: &mut Report<'_>) -> BTreeMap<String, Mapping> {

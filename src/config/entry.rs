@@ -40,12 +40,31 @@ pub struct Entries {
 }
 
 /// Parameters with a name, as an entry of `credential_list` has them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct NamedValues<'a> {
     /// `credential_name`.
     pub name: &'a str,
     /// `credential_values`, in the clear.
     pub values: &'a Map<String, Value>,
+}
+
+/// An entry of `credential_list` as it is written. Not to be shown as it is.
+pub struct WrittenCredential {
+    /// `credential_name`.
+    pub name: String,
+    /// `credential_values`.
+    pub values: Map<String, Value>,
+    /// `credential_info`.
+    pub info: Map<String, Value>,
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// In the file, and it names a credential that is not there ([`Config::waiting`](super::Config::waiting)).
+    File,
+    /// In the database: whoever wrote it is no operator of this machine.
+    Database,
 }
 
 /// An entry that can be served.
@@ -63,6 +82,22 @@ impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The credentials of the file are among the settings.
         f.debug_struct("Entries").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NamedValues<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NamedValues")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WrittenCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WrittenCredential")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,6 +123,28 @@ impl Entries {
             .any(|one| one.get("credential_name") == Some(&Node::Text(name.to_owned())))
     }
 
+    /// The file's credentials.
+    pub fn credentials(&self) -> Vec<WrittenCredential> {
+        let Some(Node::List(known)) = self.settings.get("credential_list") else {
+            return Vec::new();
+        };
+        let members = |one: &Node, name: &str| match one.get(name).map(Node::to_json) {
+            Some(Value::Object(members)) => members,
+            _ => Map::new(),
+        };
+        let named = known.iter().filter_map(|one| {
+            let Some(Node::Text(name)) = one.get("credential_name") else {
+                return None;
+            };
+            Some(WrittenCredential {
+                name: name.clone(),
+                values: members(one, "credential_values"),
+                info: members(one, "credential_info"),
+            })
+        });
+        named.collect()
+    }
+
     /// Reads one entry, an object with `model_name`, `litellm_params` and `model_info`. It may name a credential of the file
     /// or one of `credentials`; the file's goes first.
     ///
@@ -97,6 +154,7 @@ impl Entries {
     pub fn read(
         &self,
         entry: &Value,
+        origin: Origin,
         credentials: &[NamedValues<'_>],
         env: &dyn Env,
     ) -> Result<ReadEntry, ConfigErrors> {
@@ -104,13 +162,15 @@ impl Entries {
         let list = KeyPath::of(&["model_list"]);
         let path = list.index(0);
         let entry = Node::from_json(entry);
-        own_secrets(&entry, &path, &mut report);
-        team(&entry, &path, &mut report);
+        if origin == Origin::Database {
+            own_secrets(&entry, &path, &mut report);
+            team(&entry, &path, &mut report);
+        }
         let mut root = Node::Map(self.with(credentials, entry));
         let written = root.clone();
 
         let env = FileEnv::new(&written, env, &mut report);
-        credentials::apply(&mut root, &env, &mut report);
+        credentials::apply(&mut root, &env, false, &mut report);
         let mut missing = Vec::new();
         env_refs::resolve(&mut root, &KeyPath::default(), &env, &mut missing);
         let known_openai = |model: &str| self.book.knows("openai", model);
@@ -261,7 +321,9 @@ mod tests {
             text,
         };
         let config = load(source, &CliOverrides::default(), &env()).unwrap();
-        config.entries.read(entry, credentials, &env())
+        config
+            .entries
+            .read(entry, Origin::Database, credentials, &env())
     }
 
     fn key(read: &ReadEntry) -> &str {

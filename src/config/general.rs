@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::database_url::{DatabaseUrl, DatabaseUrlError};
 use super::env::Env;
-use super::env_refs::{Missing, missing_at};
+use super::env_refs::{self, Missing, missing_at};
 use super::error::NoticeKind;
 use super::model::GeneralSettings;
 use super::raw::RawGeneral;
@@ -13,7 +13,7 @@ use super::secret::Secret;
 use super::section::{seconds_above_zero, seconds_or_zero};
 use super::settings::duration;
 use super::span;
-use super::yaml::KeyPath;
+use super::yaml::{KeyPath, Node};
 
 /// Shorter master keys are guessed too easily.
 const SHORTEST_MASTER_KEY: usize = 8;
@@ -55,6 +55,23 @@ pub(super) fn database_url(
 }
 
 /// `general_settings`.
+/// Whether deployments and credentials are stored in the database. Known before the section is read: whether a credential may
+/// be there decides how entries are read.
+pub(super) fn stores_entries(written: &Node, env: &dyn Env) -> bool {
+    let path = KeyPath::of(&["general_settings", "store_model_in_db"]);
+    let mut said = written.at(&path).cloned().unwrap_or(Node::Null);
+    env_refs::resolve(&mut said, &path, env, &mut Vec::new());
+    match said {
+        Node::Bool(stores) => stores,
+        // As a switch is read; what is none is said there.
+        Node::Text(word) => matches!(
+            word.trim().to_ascii_lowercase().as_str(),
+            "true" | "yes" | "on"
+        ),
+        _ => env.is_on("STORE_MODEL_IN_DB"),
+    }
+}
+
 pub(super) fn general(
     raw: &RawGeneral,
     database_url: DatabaseUrl,

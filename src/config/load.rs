@@ -98,7 +98,8 @@ fn load_text(
     include::include(&mut written, file, env, &mut report);
     let env = FileEnv::new(&written, env, &mut report);
     let mut root = written.clone();
-    credentials::apply(&mut root, &env, &mut report);
+    let stored = general::stores_entries(&written, &env);
+    let waiting = credentials::apply(&mut root, &env, stored, &mut report);
     let mut missing = Vec::new();
     env_refs::resolve(&mut root, &KeyPath::default(), &env, &mut missing);
 
@@ -115,7 +116,7 @@ fn load_text(
         missing: &missing,
         known_openai: &known_openai,
     };
-    let mut deployments = deployments(&root, &written, context, &mut report);
+    let mut deployments = deployments(&root, &written, &waiting, context, &mut report);
 
     let database_url = general::database_url(&general_raw, &missing, &env, &mut report);
     let server = settings::server(
@@ -174,6 +175,11 @@ fn load_text(
         transcripts,
         health,
         log_exports,
+        waiting: waiting
+            .iter()
+            .filter_map(|index| written.at(&KeyPath::of(&["model_list"]).index(*index)))
+            .map(Node::to_json)
+            .collect(),
         entries: Entries::new(&written, Arc::clone(&price_book)),
         price_book,
         warnings: report.notices,
@@ -210,6 +216,7 @@ fn of<T: DeserializeOwned + Default>(root: &Node, name: &str, report: &mut Repor
 fn deployments(
     root: &Node,
     written: &Node,
+    waiting: &[usize],
     context: Context<'_>,
     report: &mut Report<'_>,
 ) -> Vec<Placed> {
@@ -226,7 +233,8 @@ fn deployments(
         }
         Some(Node::List(entries)) => {
             let mut placed = Vec::with_capacity(entries.len());
-            for (index, entry) in entries.iter().enumerate() {
+            let entries = entries.iter().enumerate();
+            for (index, entry) in entries.filter(|(index, _)| !waiting.contains(index)) {
                 let path = path.index(index);
                 let as_written = written.at(&path).unwrap_or(&Node::Null);
                 let found = deployment::read(entry, as_written, &path, context, report);

@@ -54,7 +54,7 @@ mod validate;
 mod yaml;
 
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
-pub use entry::{Entries, NamedValues, ReadEntry};
+pub use entry::{Entries, NamedValues, Origin, ReadEntry, WrittenCredential};
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use env_refs::{VARIABLE, variable};
 pub use environment::DEMO_MODEL;

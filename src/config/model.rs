@@ -57,6 +57,9 @@ pub struct Config {
     pub health: HealthSettings,
     /// `logging`: where requests are to be reported; not acted on yet.
     pub log_exports: Vec<LogExport>,
+    /// Entries of `model_list` as written that name a credential which the file does not have: they are served when the
+    /// database has it. Only where deployments are stored there.
+    pub waiting: Vec<Value>,
     /// Reads entries of `model_list` that are stored in the database.
     pub entries: Entries,
     /// The price list, with the operator's own entries.

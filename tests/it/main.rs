@@ -100,6 +100,8 @@ mod spend_reports;
 #[cfg(test)]
 mod spend_tables;
 #[cfg(test)]
+mod stored_credentials;
+#[cfg(test)]
 mod stored_models;
 #[cfg(test)]
 mod strategies;

@@ -19,21 +19,21 @@ use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
 
 /// A provider's key that must not be seen again.
-const SECRET: &str = "hush-provider-key-0123456789";
+pub(crate) const SECRET: &str = "hush-provider-key-0123456789";
 const SALT: &str = "sk-a-salt-that-stays";
 
-fn config(upstream: &Upstream) -> ConfigText {
+pub(crate) fn config(upstream: &Upstream) -> ConfigText {
     ConfigText::one("m", upstream)
         .one_attempt()
         .with_master_key()
         .general("store_model_in_db: true")
 }
 
-fn home(config: &ConfigText) -> Home {
+pub(crate) fn home(config: &ConfigText) -> Home {
     Home::with(config).variable("LITELLM_SALT_KEY", SALT)
 }
 
-fn start(home: &Home) -> Gateway {
+pub(crate) fn start(home: &Home) -> Gateway {
     let mut gateway = home.start();
     for secret in [SECRET, SALT, DATABASE_PASSWORD] {
         gateway.keeps_secret(secret);
@@ -49,7 +49,7 @@ fn scene() -> (Upstream, Home, Gateway) {
 }
 
 /// The body that stores a deployment.
-fn model(name: &str, id: &str, upstream: &Upstream) -> Value {
+pub(crate) fn model(name: &str, id: &str, upstream: &Upstream) -> Value {
     json!({
         "model_name": name,
         "litellm_params": {"model": "openai/stored", "api_base": upstream.base_url(), "api_key": SECRET, "rpm": 1000},
@@ -57,14 +57,14 @@ fn model(name: &str, id: &str, upstream: &Upstream) -> Value {
     })
 }
 
-fn store(gateway: &Gateway, body: &Value) -> Value {
+pub(crate) fn store(gateway: &Gateway, body: &Value) -> Value {
     let answer = gateway.post("/model/new", body);
     answer.assert_status(200);
     assert!(!answer.text().contains(SECRET), "{}", answer.text());
     answer.json()
 }
 
-fn patch(gateway: &Gateway, id: &str, body: &Value) -> Answer {
+pub(crate) fn patch(gateway: &Gateway, id: &str, body: &Value) -> Answer {
     let path = format!("/model/{id}/update");
     gateway.send(&Request::with_body("PATCH", &path, body))
 }
@@ -76,7 +76,7 @@ fn info(gateway: &Gateway, id: &str) -> Value {
     answer.json()["data"][0].clone()
 }
 
-fn names(gateway: &Gateway) -> Vec<String> {
+pub(crate) fn names(gateway: &Gateway) -> Vec<String> {
     let list = gateway.get("/v1/models").json();
     let models = list["data"].as_array().unwrap().iter();
     let names = models.map(|model| model["id"].as_str().unwrap().to_owned());

@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod change;
+pub mod credentials;
 mod fields;
 pub mod keys;
 pub mod model_groups;

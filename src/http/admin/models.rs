@@ -320,7 +320,7 @@ pub(super) fn touched(
 }
 
 /// What is wrong with an entry, as an answer.
-pub(super) fn refused(err: &ConfigErrors) -> ApiError {
+fn refused(err: &ConfigErrors) -> ApiError {
     let param = err.problems.first().map(|problem| problem.path.clone());
     let out = ApiError::new(Code::BadRequest, err.to_string());
     match param {

@@ -7,10 +7,15 @@ use crate::http::{admin, anthropic, openai, utils};
 
 /// All of them.
 pub(super) fn entries() -> Vec<Entry> {
-    [model_calls(), about_models(), stored_models()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        model_calls(),
+        about_models(),
+        stored_models(),
+        credentials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Calls of a model, in each dialect that clients speak.
@@ -95,6 +100,39 @@ fn stored_models() -> Vec<Entry> {
             &["/model/unblock"],
             "Starts a paused deployment again",
             admin::models::unblock,
+        ),
+    ]
+}
+
+/// Parameters that stored deployments take over by name.
+fn credentials() -> Vec<Entry> {
+    vec![
+        post(
+            &["/credentials"],
+            "Stores a credential",
+            admin::credentials::create,
+        ),
+        get(
+            &["/credentials"],
+            "Credentials of the config and of the database, secrets removed",
+            admin::credentials::list,
+        ),
+        get(
+            &["/credentials/by_name/{name:.+}"],
+            "One credential, secrets removed",
+            admin::credentials::show,
+        ),
+        entry(
+            Method::PATCH,
+            &["/credentials/{name:.+}"],
+            "Changes a stored credential",
+            admin::credentials::update,
+        ),
+        entry(
+            Method::DELETE,
+            &["/credentials/{name:.+}"],
+            "Removes a stored credential that nobody uses",
+            admin::credentials::delete,
         ),
     ]
 }

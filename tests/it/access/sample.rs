@@ -42,6 +42,10 @@ pub(super) fn request(world: &World, method: &str, path: &str) -> (Request, bool
             let path = path.replace("{id}", &world.model());
             (path, json!({"litellm_params": {"rpm": 5}}))
         }
+        "/credentials/{name}" => {
+            let path = path.replace("{name}", &world.credential());
+            (path, json!({"credential_info": {"note": "x"}}))
+        }
         "/key/{key}/reset_spend" | "/key/{key}/regenerate" => {
             (path.replace("{key}", &world.key()), json!({}))
         }
@@ -65,6 +69,7 @@ fn query(path: &str) -> String {
     let query = match path {
         "/v1/models/{id}" | "/models/{id}" => return path.replace("{id}", "m"),
         "/spend/logs/ui/{request_id}" => return path.replace("{request_id}", "ROW"),
+        "/credentials/by_name/{name}" => return path.replace("{name}", "everybodys"),
         "/audit/{id}" => return path.replace("{id}", "LINE"),
         "/key/info" => "key=KEY".to_owned(),
         "/user/info" | "/v2/user/info" | "/user/spend" => "user_id=owner-zebra".to_owned(),
@@ -163,6 +168,9 @@ fn body(world: &World, path: &str) -> Value {
         }
         "/budget/info" => json!({"budgets": [world.thing("/budget/new", "budget_id")]}),
         "/budget/delete" => json!({"id": world.thing("/budget/new", "budget_id")}),
+        "/credentials" => {
+            json!({"credential_name": world.fresh_model(), "credential_values": {"api_key": "k"}})
+        }
         "/model/new" => {
             json!({"model_name": world.fresh_model(), "litellm_params": {"model": "openai/x", "api_key": "k"}})
         }

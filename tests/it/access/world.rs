@@ -77,6 +77,9 @@ impl World {
         world.make_tenants();
         world.make_keys();
         world.make_requests();
+        let credential =
+            json!({"credential_name": "everybodys", "credential_values": {"api_key": "k"}});
+        world.post("/credentials", &credential);
         world
     }
 
@@ -246,6 +249,14 @@ impl World {
         let body = json!({"model_name": id, "litellm_params": params, "model_info": {"id": id}});
         self.post("/model/new", &body);
         id
+    }
+
+    /// The name of a stored credential, which is no tenant's.
+    pub(super) fn credential(&self) -> String {
+        let name = self.fresh_model();
+        let body = json!({"credential_name": name, "credential_values": {"api_key": "k"}});
+        self.post("/credentials", &body);
+        name
     }
 
     pub(super) fn fresh_model(&self) -> String {
