@@ -31,6 +31,7 @@ pub mod ledger;
 mod loading;
 pub mod retention;
 mod sealed;
+pub mod rotation;
 pub mod server;
 pub mod storage;
 pub mod telemetry;

@@ -8,7 +8,7 @@ use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 use super::key;
 use super::terms::{self, TermsError};
 use crate::config::Secret;
-use crate::storage::{AsRead, KeyRow, TenantRow, Terms, Write};
+use crate::storage::{AsRead, KeyRow, Rotation, TenantRow, Terms, Write};
 
 /// What was asked for. Absent means unlimited.
 #[derive(Debug, Default)]
@@ -31,6 +31,8 @@ pub struct NewKey {
     pub terms: Terms,
     /// Life, such as `30d`.
     pub duration: Option<String>,
+    /// When it is to get another secret.
+    pub rotation: Rotation,
     /// Refused from the start.
     pub blocked: bool,
     /// Kept and shown.
@@ -88,6 +90,7 @@ impl NewKey {
                 ..self.terms
             },
             expires_at,
+            rotation: self.rotation,
             blocked: self.blocked,
             metadata: self.metadata,
             settings: self.settings,

@@ -133,6 +133,8 @@ pub(super) fn general(
         global_max_parallel_requests: raw.global_max_parallel_requests,
         spend_retention: spend_retention(raw, &here, report),
         retention_interval: retention_interval(raw, &here, report),
+        rotation_grace: rotation_grace(env, report),
+        rotation_interval: rotation_interval(env, report),
         log_level: log_level(raw, &here.key("log_level"), env, report),
     }
 }
@@ -151,6 +153,49 @@ fn retention_interval(raw: &RawGeneral, here: &KeyPath, report: &mut Report<'_>)
     let key = here.key("maximum_spend_logs_retention_interval");
     let interval = raw.maximum_spend_logs_retention_interval.as_deref();
     span::read(interval, &key, report).unwrap_or(span::A_DAY)
+}
+
+/// How long a former secret works where a call does not say it.
+fn rotation_grace(env: &dyn Env, report: &mut Report<'_>) -> Option<Duration> {
+    // Whoever turns this on relies on something that does not happen.
+    let name = "LITELLM_KEY_ROTATION_ENABLED";
+    if env.is_on(name) {
+        report.notice_outside(
+            NoticeKind::NotActedOn,
+            name,
+            "no key gets another secret by itself: there is no secret manager to hand it over by, and its holders would lose access. \
+             Keys with auto_rotate that are due are counted (trunkline_keys_rotation_due), logged, and listed by GET /key/list?status=rotation_due; \
+             POST /key/regenerate gives them another secret"
+                .to_owned(),
+        );
+    }
+    let name = "LITELLM_KEY_ROTATION_GRACE_PERIOD";
+    let text = env.var(name)?;
+    let grace = span::parse(text.trim());
+    if grace.is_none() {
+        report.problem_outside(name, "is not a length of time", span::FIX);
+    }
+    grace
+}
+
+/// From one look for keys that are due to the next.
+fn rotation_interval(env: &dyn Env, report: &mut Report<'_>) -> Duration {
+    let name = "LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS";
+    let usual = Duration::from_hours(1);
+    let Some(text) = env.var(name) else {
+        return usual;
+    };
+    match text.trim().parse::<u32>() {
+        Ok(seconds) if seconds > 0 => Duration::from_secs(seconds.into()),
+        _ => {
+            report.problem_outside(
+                name,
+                "is not a number of seconds",
+                "write a whole number above 0, such as 3600",
+            );
+            usual
+        }
+    }
 }
 
 fn master_key(

@@ -282,6 +282,10 @@ pub struct GeneralSettings {
     pub spend_retention: Option<Duration>,
     /// From one look for what is old to the next. Default a day.
     pub retention_interval: Duration,
+    /// How long a former secret works where nobody says it. Default: not at all.
+    pub rotation_grace: Option<Duration>,
+    /// From one look for keys that are to be regenerated to the next. Default an hour.
+    pub rotation_interval: Duration,
     /// Log level word, lower case: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
     pub log_level: String,
 }

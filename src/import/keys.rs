@@ -10,7 +10,7 @@ use super::terms;
 use super::{Context, Mapped, Refused, Remark};
 use crate::auth::key_rules::{ALIASES, ALLOWED_ROUTES, KEY_TYPE};
 use crate::auth::{key, terms as checks};
-use crate::storage::{AsRead, ImportedRow, KeyRow};
+use crate::storage::{AsRead, ImportedRow, KeyRow, Rotation};
 
 /// Columns that are kept as they are, as rules of the key.
 const RULES: &[&str] = &[ALIASES, ALLOWED_ROUTES, KEY_TYPE];
@@ -27,8 +27,6 @@ const IDLE: &[&str] = &[
     "object_permission_id",
     "agent_id",
     "project_id",
-    "auto_rotate",
-    "rotation_interval",
 ];
 
 /// Members of the metadata that LiteLLM acts on and this version does not.
@@ -78,6 +76,7 @@ pub(super) fn map(row: &SourceRow<'_>, context: &Context<'_>) -> Result<Mapped, 
         is_name
     });
     let settings = kept(row, RULES, IDLE, &mut remarks)?;
+    let rotation = rotation(row, context, &mut remarks)?;
     let row = KeyRow {
         id,
         key_name: key_name(row)?,
@@ -89,6 +88,7 @@ pub(super) fn map(row: &SourceRow<'_>, context: &Context<'_>) -> Result<Mapped, 
         models: row.texts("models")?,
         terms: read.terms,
         expires_at: row.time("expires")?,
+        rotation,
         blocked: row.get("blocked")?.unwrap_or_default(),
         metadata,
         settings,
@@ -101,6 +101,34 @@ pub(super) fn map(row: &SourceRow<'_>, context: &Context<'_>) -> Result<Mapped, 
         row: ImportedRow::Key(Box::new(row)),
         openings,
         remarks,
+    })
+}
+
+/// When the key is to get another secret. What LiteLLM had not planned yet is due.
+fn rotation(
+    row: &SourceRow<'_>,
+    context: &Context<'_>,
+    remarks: &mut BTreeSet<Remark>,
+) -> Result<Rotation, Refused> {
+    let written = row.text("rotation_interval")?;
+    let is_wanted = row.get("auto_rotate")?.unwrap_or_default();
+    let interval = written
+        .clone()
+        .filter(|text| checks::period("rotation_interval", text).is_ok());
+    if interval.is_none() && (is_wanted || written.is_some()) {
+        remarks.insert(Remark::Note(
+            "rotation_interval is missing or cannot be read: the key is never due for another secret",
+        ));
+    }
+    let due_at = match &interval {
+        Some(_) if is_wanted => Some(row.time("key_rotation_at")?.unwrap_or(context.now)),
+        _ => None,
+    };
+    Ok(Rotation {
+        interval,
+        due_at,
+        count: row.count("rotation_count")?.unwrap_or_default(),
+        last_at: row.time("last_rotation_at")?,
     })
 }
 

@@ -40,6 +40,7 @@ use crate::http::{guard, model_call, routes};
 use crate::journal::Journal;
 use crate::jwks::Jwks;
 use crate::retention::{Keeping, Retention};
+use crate::rotation::RotationWatch;
 use crate::storage::Aging;
 use crate::telemetry::metrics::Metrics;
 use crate::transcripts::{Queue, Transcripts, Writer};
@@ -269,6 +270,7 @@ impl Process {
         let _jwks = self.start_jwks(&tls);
         let checker = self.start_checks(tls);
         let retention = self.start_retention();
+        let _rotations = self.watch_rotations();
         let transcripts = self.start_transcripts();
         let ended = tokio::select! {
             () = stop_asked_for.wait() => {
@@ -355,6 +357,15 @@ impl Process {
             app.ledger.clone(),
             Arc::clone(&app.shared),
         ))
+    }
+
+    fn watch_rotations(&self) -> RotationWatch {
+        let app = &self.app;
+        RotationWatch::start(
+            app.config.general.rotation_interval,
+            Arc::clone(&app.store.keys),
+            Arc::clone(&app.shared),
+        )
     }
 
     fn start_checks(&self, tls: Arc<ClientConfig>) -> Option<Checker> {

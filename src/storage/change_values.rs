@@ -54,6 +54,10 @@ pub(super) fn key_value(row: &KeyRow) -> Value {
         "models": row.models,
         "expires": row.expires_at.map(|at| at.0),
         "blocked": row.blocked,
+        "auto_rotate": row.rotation.due_at.is_some(),
+        "rotation_interval": row.rotation.interval,
+        "rotation_count": row.rotation.count,
+        "key_rotation_at": row.rotation.due_at.map(|at| at.0),
         "metadata": without_secrets(&row.metadata),
         "settings": without_secrets(&row.settings),
     });

@@ -13,7 +13,9 @@ pub(super) const REPLACE_KEY: &str = "ON CONFLICT (id) DO UPDATE SET key_name = 
      budget_id = excluded.budget_id, models = excluded.models, max_budget = excluded.max_budget, \
      rpm_limit = excluded.rpm_limit, tpm_limit = excluded.tpm_limit, max_parallel = excluded.max_parallel, \
      terms = excluded.terms, expires_at = excluded.expires_at, blocked = excluded.blocked, \
-     metadata = excluded.metadata, settings = excluded.settings, updated_at = excluded.updated_at";
+     metadata = excluded.metadata, settings = excluded.settings, updated_at = excluded.updated_at, \
+     rotation_interval = excluded.rotation_interval, rotation_due_at = excluded.rotation_due_at, \
+     rotation_count = excluded.rotation_count, last_rotation_at = excluded.last_rotation_at";
 
 /// Who makes a change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -32,6 +32,8 @@ pub struct KeyFilter {
     pub blocked: Option<bool>,
     /// Expired at this time, or not.
     pub expired: Option<(UnixMs, bool)>,
+    /// Whose secret was to be replaced by this time.
+    pub rotation_due: Option<UnixMs>,
     /// Those that fit any of this.
     pub scope: Option<KeyScope>,
     /// Only those within somebody's reach.
@@ -176,6 +178,10 @@ impl KeyFilter {
             } else {
                 format!("(expires_at IS NULL OR expires_at > {place})")
             });
+        }
+        if let Some(now) = self.rotation_due {
+            let place = out.place(Arg::Whole(integer(now.0)));
+            all.push(format!("rotation_due_at <= {place}"));
         }
         for scope in [&self.scope, &self.reach].into_iter().flatten() {
             all.push(scope.condition(out));

@@ -147,7 +147,8 @@ impl LitellmTable {
                  project_id permissions max_parallel_requests metadata blocked tpm_limit rpm_limit tpd_limit max_budget \
                  budget_duration budget_reset_at allowed_cache_controls allowed_routes key_type policies \
                  access_group_ids model_max_budget budget_fallbacks budget_id organization_id object_permission_id \
-                 created_at created_by updated_at auto_rotate rotation_interval budget_limits"
+                 created_at created_by updated_at auto_rotate rotation_interval rotation_count \
+                 last_rotation_at key_rotation_at budget_limits"
             }
             Self::Credentials => "credential_name credential_values",
             Self::Models => "model_id model_name litellm_params model_info blocked",

@@ -128,6 +128,8 @@ pub struct KeyRow {
     pub terms: Terms,
     /// When it stops working; `None` is never.
     pub expires_at: Option<UnixMs>,
+    /// When it is to get another secret.
+    pub rotation: Rotation,
     /// Refused while set.
     pub blocked: bool,
     /// The operator's own notes; kept as they are.
@@ -142,6 +144,19 @@ pub struct KeyRow {
     pub updated_at: UnixMs,
     /// How it stood when it was read.
     pub as_read: AsRead,
+}
+
+/// When a key is to get another secret, and how often it has got one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rotation {
+    /// How long one secret is to be used, as written: `90d`.
+    pub interval: Option<String>,
+    /// When the secret of the moment is to be replaced; `None`: nobody wants that.
+    pub due_at: Option<UnixMs>,
+    /// How many were replaced.
+    pub count: u64,
+    /// When the last one was.
+    pub last_at: Option<UnixMs>,
 }
 
 /// A key that was found by a secret.

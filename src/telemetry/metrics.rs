@@ -42,6 +42,7 @@ pub struct Metrics {
     cooldowns: Family<DeploymentLabels, Counter>,
     keys_weakened: Gauge,
     budgets_weakened: Gauge,
+    keys_rotation_due: Gauge,
     rows_removed: Family<TableLabels, Counter>,
     transcripts: Family<TranscriptLabels, Counter>,
     limits_weakened: Gauge,
@@ -191,6 +192,7 @@ impl Metrics {
             cooldowns: Family::default(),
             keys_weakened: Gauge::default(),
             budgets_weakened: Gauge::default(),
+            keys_rotation_due: Gauge::default(),
             rows_removed: Family::default(),
             transcripts: Family::default(),
             limits_weakened: Gauge::default(),
@@ -271,6 +273,11 @@ impl Metrics {
             "budgets_weakened",
             "1 while customers and tags go without budgets that the database could not tell",
             self.budgets_weakened.clone(),
+        );
+        registry.register(
+            "keys_rotation_due",
+            "Keys whose secret is to be replaced by another one, and was not yet",
+            self.keys_rotation_due.clone(),
         );
         registry.register(
             "limits_weakened",
@@ -382,6 +389,12 @@ impl Metrics {
     /// Takes over whether customers and tags go without budgets that the database could not tell.
     pub fn budgets_weakened(&self, weakened: bool) {
         self.budgets_weakened.set(weakened.into());
+    }
+
+    /// Takes over how many keys are to get another secret.
+    pub fn keys_rotation_due(&self, keys: u64) {
+        self.keys_rotation_due
+            .set(i64::try_from(keys).unwrap_or(i64::MAX));
     }
 
     /// Takes over how much room the journal takes, in bytes.

@@ -627,3 +627,88 @@ fn users_that_the_config_declares_are_there_from_the_start_and_follow_it() {
     let gateway = home.start();
     assert_eq!(gateway.send(&ask).json()["max_budget"], 150.5);
 }
+
+/// `GET path` with the master key.
+#[track_caller]
+fn told(gateway: &Gateway, path: &str) -> Value {
+    let answer = gateway.send(&Request::get(path).bearer(MASTER_KEY));
+    answer.assert_status(200);
+    answer.json()
+}
+
+#[test]
+fn a_key_that_is_to_be_rotated_is_told_of_until_it_is_regenerated() {
+    let upstream = Upstream::always(Reply::chat("hi"));
+    let home = Home::with(&ConfigText::one("m", &upstream).with_master_key())
+        .variable("LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS", "1")
+        .variable("LITELLM_KEY_ROTATION_GRACE_PERIOD", "1h");
+    let gateway = home.start();
+    for wrong in [
+        json!({"auto_rotate": true}),
+        json!({"auto_rotate": true, "rotation_interval": "soon"}),
+        json!({"auto_rotate": 1, "rotation_interval": "1d"}),
+    ] {
+        let answer = gateway.send(&Request::post("/key/generate", &wrong).bearer(MASTER_KEY));
+        answer.assert_status(400);
+        assert!(
+            answer.json()["error"]["param"]
+                .as_str()
+                .is_some_and(|param| param.contains("rotat")),
+            "{}",
+            answer.text()
+        );
+    }
+    generate(&gateway, &json!({"key_alias": "never"}));
+    let wishes = json!({"key_alias": "sometimes", "auto_rotate": true, "rotation_interval": "90d"});
+    generate(&gateway, &wishes);
+    let wishes = json!({"key_alias": "often", "auto_rotate": true, "rotation_interval": "2s"});
+    let made = generate(&gateway, &wishes);
+    assert_eq!(made["auto_rotate"], true);
+    assert_eq!(made["rotation_count"], 0);
+    assert_eq!(made["last_rotation_at"], Value::Null);
+    assert!(made["key_rotation_at"].is_string(), "{made}");
+
+    let due = || told(&gateway, "/key/list?status=rotation_due")["keys"].clone();
+    assert_eq!(due(), json!([]), "its time has not come");
+    eventually("it is due", &json!([made["token"]]), due);
+    let counted = || {
+        let text = gateway.send(&Request::get("/metrics").bearer(MASTER_KEY));
+        let text = text.text();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("trunkline_keys_rotation_due "));
+        line.expect("the gauge").to_owned()
+    };
+    eventually(
+        "it is counted",
+        &"trunkline_keys_rotation_due 1".to_owned(),
+        counted,
+    );
+    let old = made["key"].as_str().expect("a key");
+    let still = gateway.send(&chat_request("m").bearer(old));
+    still.assert_status(200);
+
+    let body = json!({"key": old, "rotation_interval": "30d"});
+    let again = gateway.send(&Request::post("/key/regenerate", &body).bearer(MASTER_KEY));
+    again.assert_status(200);
+    let again = again.json();
+    assert_eq!(again["rotation_count"], 1);
+    assert!(again["last_rotation_at"].is_string(), "{again}");
+    assert!(again["key_rotation_at"].as_str() > made["key_rotation_at"].as_str());
+    assert_eq!(due(), json!([]));
+    eventually(
+        "it is counted no more",
+        &"trunkline_keys_rotation_due 0".to_owned(),
+        counted,
+    );
+    for key in [old, again["key"].as_str().expect("a key")] {
+        let answer = gateway.send(&chat_request("m").bearer(key));
+        assert_eq!(
+            answer.status, 200,
+            "the grace period of the environment holds"
+        );
+    }
+    let log = gateway.log().join("\n");
+    assert!(log.contains("often"), "{log}");
+    assert!(!log.contains("sometimes"), "{log}");
+}

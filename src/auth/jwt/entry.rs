@@ -8,7 +8,9 @@ use super::caller::Named;
 use super::{TokenCaller, TokenFault};
 use crate::auth::error::AuthError;
 use crate::auth::key_rules::ALLOWED_ROUTES;
-use crate::storage::{AsRead, ChangedBy, KeyRow, Store, TenantKind, TenantRow, Terms, Write};
+use crate::storage::{
+    AsRead, ChangedBy, KeyRow, Rotation, Store, TenantKind, TenantRow, Terms, Write,
+};
 
 /// Who makes users, in the log of changes.
 const MAKER: &str = "identity provider";
@@ -48,6 +50,7 @@ pub(in crate::auth) async fn row(
         models: Vec::new(),
         terms: Terms::default(),
         expires_at: Some(named.expires_at),
+        rotation: Rotation::default(),
         blocked: false,
         metadata: Map::new(),
         settings: rules,

@@ -256,12 +256,27 @@ pub(super) const VARIABLES: &[Key] = &[
         "",
         "`VERIFY`, `CERT_FILE`: certificates of providers",
     ),
-    planned(
-        Access,
+    on(
         "LITELLM_KEY_ROTATION_GRACE_PERIOD",
         Span,
-        "",
-        "how long an old key works",
+        "not at all",
+        "how long the former secret of a regenerated key works, where `grace_period` does not say it",
+    ),
+    on(
+        "LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS",
+        Seconds,
+        "3600",
+        "how often keys are counted that are past their `rotation_interval`",
+    ),
+    ignored(
+        "LITELLM_KEY_ROTATION_ENABLED",
+        Switch,
+        "no key gets another secret by itself, which nobody would know: those that are due are counted, logged and listed",
+    ),
+    ignored(
+        "LITELLM_KEY_ROTATION_LOCK_TTL_SECONDS",
+        Seconds,
+        "counting needs no lock",
     ),
     planned(
         Access,

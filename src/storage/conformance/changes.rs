@@ -6,8 +6,8 @@ use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
 use super::{NOON, insert_key, insert_tenant};
 use crate::storage::{
-    Chain, ChangeFilter, ChangedBy, KeyFilter, KeyPage, KeyRow, KeyScope, StorageError, Store,
-    TenantFilter, TenantKind, TenantPage, TenantRow, TenantScope, Write,
+    Chain, ChangeFilter, ChangedBy, KeyFilter, KeyPage, KeyRow, KeyScope, Rotation, StorageError,
+    Store, TenantFilter, TenantKind, TenantPage, TenantRow, TenantScope, Write,
 };
 
 /// A key that names nobody.
@@ -74,6 +74,10 @@ async fn store_keys_of_teams(store: &Store) {
             organisation: organisation.map(OrganisationId::from),
             blocked,
             expires_at: (id == "k3").then_some(UnixMs(NOON)),
+            rotation: Rotation {
+                due_at: (id > "k2").then_some(UnixMs(if id == "k3" { NOON } else { NOON + 1 })),
+                ..Rotation::default()
+            },
             ..key(id, (id == "k1").then_some("mine"))
         };
         insert_key(store, row).await.unwrap();
@@ -181,7 +185,11 @@ fn filters() -> Vec<(KeyFilter, Vec<&'static str>)> {
 
 pub(super) async fn lists_hold_what_fits_every_filter(store: &Store) {
     store_keys_of_teams(store).await;
-    for (filter, wanted) in filters() {
+    let due = KeyFilter {
+        rotation_due: Some(UnixMs(NOON)),
+        ..KeyFilter::default()
+    };
+    for (filter, wanted) in filters().into_iter().chain([(due, vec!["k3"])]) {
         let rows = store
             .keys
             .list(KeyPage::of(filter.clone(), 10))

@@ -23,8 +23,8 @@ use super::import::conformance as imports;
 use super::reports::conformance as reports;
 use super::transcripts::conformance as transcripts;
 use super::{
-    AsRead, ChangedBy, KeyRow, ModelBudget, ModelLimits, StorageError, Store, TemporaryIncrease,
-    TenantKind, TenantRow, Terms, WindowBudget, Write,
+    AsRead, ChangedBy, KeyRow, ModelBudget, ModelLimits, Rotation, StorageError, Store,
+    TemporaryIncrease, TenantKind, TenantRow, Terms, WindowBudget, Write,
 };
 
 /// Noon of a day: neither the start of a day nor near one.
@@ -267,6 +267,12 @@ pub(super) fn key(id: &str, alias: Option<&str>) -> KeyRow {
         budget_id: Some("shared".to_owned()),
         terms: terms(),
         expires_at: Some(UnixMs(NOON)),
+        rotation: Rotation {
+            interval: Some("90d".to_owned()),
+            due_at: Some(UnixMs(NOON + 5)),
+            count: 3,
+            last_at: Some(UnixMs(NOON - 5)),
+        },
         blocked: true,
         metadata: json!({"team": {"n": 1}}).as_object().unwrap().clone(),
         settings: json!({"aliases": {"a": "b"}}).as_object().unwrap().clone(),

@@ -16,12 +16,16 @@ use super::spend_reports::rows_exactly;
 use crate::storage::books::integer;
 use crate::storage::changes::REPLACE_KEY;
 use crate::storage::reports::statement::{Dialect, Statement};
-use crate::storage::{AsRead, FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError};
+use crate::storage::{
+    AsRead, FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, Rotation, StorageError,
+};
 
 const COLUMNS: &str = "id, key_name, alias, user_id, team_id, organization_id, budget_id, models, max_budget, rpm_limit, \
-     tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, created_by, updated_at";
+     tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, created_by, updated_at, rotation_interval, \
+     rotation_due_at, rotation_count, last_rotation_at";
 
-const VALUES: &str = "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
+const VALUES: &str = "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+     $23, $24)";
 
 /// A key that has another secret than its first is found by that one alone.
 const BY_SECRET: &str = "SELECT k.*, NULL::bigint AS secret_until FROM trunkline.virtual_keys AS k WHERE k.id = $1 \
@@ -165,6 +169,10 @@ async fn write(
                 &integer(row.created_at.0),
                 &row.created_by,
                 &integer(row.updated_at.0),
+                &row.rotation.interval,
+                &row.rotation.due_at.map(|at| integer(at.0)),
+                &integer(row.rotation.count),
+                &row.rotation.last_at.map(|at| integer(at.0)),
             ],
         )
         .await;
@@ -213,6 +221,12 @@ fn read(row: &Row) -> Result<KeyRow, tokio_postgres::Error> {
         models,
         terms: terms(row)?,
         expires_at: unsigned(row, "expires_at")?.map(UnixMs),
+        rotation: Rotation {
+            interval: row.try_get("rotation_interval")?,
+            due_at: unsigned(row, "rotation_due_at")?.map(UnixMs),
+            count: unsigned(row, "rotation_count")?.unwrap_or_default(),
+            last_at: unsigned(row, "last_rotation_at")?.map(UnixMs),
+        },
         blocked: row.try_get("blocked")?,
         metadata,
         settings,

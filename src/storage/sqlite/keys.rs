@@ -13,15 +13,18 @@ use super::spend_reports::values;
 use crate::storage::books::integer;
 use crate::storage::changes::REPLACE_KEY;
 use crate::storage::reports::statement::{Dialect, Statement};
-use crate::storage::{AsRead, FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError};
+use crate::storage::{
+    AsRead, FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, Rotation, StorageError,
+};
 
 const TABLE: &str = "virtual_keys";
 
 const INSERT: &str = "INSERT INTO virtual_keys (id, key_name, alias, user_id, team_id, organization_id, budget_id, models, \
      max_budget, rpm_limit, tpm_limit, max_parallel, terms, expires_at, blocked, metadata, settings, created_at, \
-     created_by, updated_at) \
+     created_by, updated_at, rotation_interval, rotation_due_at, rotation_count, last_rotation_at) \
      VALUES (:id, :key_name, :alias, :user, :team, :organisation, :budget, :models, :max_budget, :rpm, :tpm, :parallel, \
-     :terms, :expires_at, :blocked, :metadata, :settings, :created_at, :created_by, :updated_at)";
+     :terms, :expires_at, :blocked, :metadata, :settings, :created_at, :created_by, :updated_at, :rotation_interval, \
+     :rotation_due_at, :rotation_count, :last_rotation_at)";
 
 /// A key that has another secret than its first is found by that one alone.
 const BY_SECRET: &str = "SELECT k.*, NULL AS secret_until FROM virtual_keys AS k WHERE k.id = ?1 \
@@ -138,6 +141,10 @@ fn write(
         ":created_at": integer(row.created_at.0),
         ":created_by": row.created_by,
         ":updated_at": integer(row.updated_at.0),
+        ":rotation_interval": row.rotation.interval,
+        ":rotation_due_at": row.rotation.due_at.map(|at| integer(at.0)),
+        ":rotation_count": integer(row.rotation.count),
+        ":last_rotation_at": row.rotation.last_at.map(|at| integer(at.0)),
     });
     written
         .map(drop)
@@ -177,6 +184,12 @@ fn read(row: &Row<'_>) -> Result<KeyRow, WorkError> {
         models: parse_json(&models, TABLE, "models")?,
         terms: terms(row, TABLE)?,
         expires_at: unsigned(row, "expires_at")?.map(UnixMs),
+        rotation: Rotation {
+            interval: row.get("rotation_interval")?,
+            due_at: unsigned(row, "rotation_due_at")?.map(UnixMs),
+            count: unsigned(row, "rotation_count")?.unwrap_or_default(),
+            last_at: unsigned(row, "last_rotation_at")?.map(UnixMs),
+        },
         blocked: row.get("blocked")?,
         metadata: parse_json(&metadata, TABLE, "metadata")?,
         settings: parse_json(&row.get::<_, String>("settings")?, TABLE, "settings")?,

@@ -16,7 +16,7 @@ use super::super::fields::{Change, Fields};
 use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::Owner;
-use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, mark};
+use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, mark, rotation};
 use crate::auth::{Identity, MadeKey, NewKey, key};
 use crate::config::Secret;
 use crate::http::error::{ApiError, Code};
@@ -109,7 +109,9 @@ async fn make(
     change_metadata(fields, &mut new.metadata)?;
     change_settings(fields, &mut new.settings)?;
     mark(identity, &mut new.settings);
-    let made = new.make(UnixMs::now())?;
+    let now = UnixMs::now();
+    rotation::change(fields, &mut new.rotation, now)?;
+    let made = new.make(now)?;
     apply(call, identity, made.writes()).await?;
     Ok(made)
 }

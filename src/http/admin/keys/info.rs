@@ -14,6 +14,7 @@ use super::{KeyAnswer, find, spent, spent_as_shipped};
 use crate::auth::key::id_of_named;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, Own};
+use crate::rotation::overdue;
 use crate::storage::{KeyFilter, KeyPage};
 
 /// Keys of a page.
@@ -123,29 +124,37 @@ fn filter(call: &Call, reach: &Reach) -> Result<KeyFilter, ApiError> {
         }
     }
     let now = UnixMs::now();
-    let (blocked, expired) = match asked("status").as_deref() {
-        None => (None, None),
-        Some("active") => (Some(false), Some((now, false))),
-        Some("blocked") => (Some(true), None),
-        Some("expired") => (None, Some((now, true))),
+    let standing = match asked("status").as_deref() {
+        None => KeyFilter::default(),
+        Some("active") => KeyFilter {
+            blocked: Some(false),
+            expired: Some((now, false)),
+            ..KeyFilter::default()
+        },
+        Some("blocked") => KeyFilter {
+            blocked: Some(true),
+            ..KeyFilter::default()
+        },
+        Some("expired") => KeyFilter {
+            expired: Some((now, true)),
+            ..KeyFilter::default()
+        },
+        Some("rotation_due") => overdue(now),
         Some(_) => {
             return Err(wrong(
                 "status",
-                "'status' must be active, blocked or expired.",
+                "'status' must be active, blocked, expired or rotation_due.",
             ));
         }
     };
     Ok(KeyFilter {
         id: asked("key_hash").map(|named| id_of_named(&named)),
         alias: asked("key_alias"),
-        has_alias: false,
         user: user.map(UserId::new),
         team: asked("team_id").map(TeamId::new),
         organisation: asked("organization_id").map(OrganisationId::new),
         budget: asked("budget_id"),
-        blocked,
-        expired,
-        scope: None,
         reach: reach.keys(),
+        ..standing
     })
 }

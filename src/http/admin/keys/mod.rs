@@ -9,6 +9,7 @@
 //! | `many` | `/v2/key/info`, `/key/bulk_update`, `/key/aliases`, `/key/health` |
 //! | `info` | `/key/info`, `/key/list` |
 //! | `reset_spend` | `/key/{key}/reset_spend` |
+//! | `rotation` | when a key is to get another secret |
 //!
 //! A key is named by its text or by its hash. Whose it may be is decided in `owner`.
 
@@ -19,6 +20,7 @@ pub mod many;
 mod owner;
 pub mod regenerate;
 pub mod reset_spend;
+mod rotation;
 pub mod update;
 
 pub(super) use self::owner::MEMBER_PERMISSIONS;
@@ -59,6 +61,8 @@ const FIELDS: &[&str] = &[
     ALLOWED_IPS,
     KEY_TYPE,
     ALIASES,
+    rotation::AUTO_ROTATE,
+    rotation::INTERVAL,
 ];
 
 /// Most keys that one call names.
@@ -87,6 +91,11 @@ struct KeyAnswer<'a> {
     key_type: Option<&'a str>,
     aliases: Map<String, Value>,
     expires: Option<String>,
+    auto_rotate: bool,
+    rotation_interval: Option<&'a str>,
+    rotation_count: u64,
+    last_rotation_at: Option<String>,
+    key_rotation_at: Option<String>,
     created_at: Option<String>,
     created_by: Option<&'a str>,
     updated_at: Option<String>,
@@ -132,6 +141,11 @@ impl<'a> KeyAnswer<'a> {
                 .cloned()
                 .unwrap_or_default(),
             expires: row.expires_at.and_then(iso),
+            auto_rotate: row.rotation.due_at.is_some(),
+            rotation_interval: row.rotation.interval.as_deref(),
+            rotation_count: row.rotation.count,
+            last_rotation_at: row.rotation.last_at.and_then(iso),
+            key_rotation_at: row.rotation.due_at.and_then(iso),
             created_at: iso(row.created_at),
             created_by: row.created_by.as_deref(),
             updated_at: iso(row.updated_at),

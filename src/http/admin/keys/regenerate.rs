@@ -5,7 +5,7 @@
 //! {"key": "sk-…", "grace_period": "24h", "duration": "90d"}
 //! ```
 //!
-//! Without a `grace_period` the old secret stops working at once. Beside it the members of `/key/update` may stand.
+//! Without a `grace_period`, or one for all (`LITELLM_KEY_ROTATION_GRACE_PERIOD`), the old secret stops working at once. Beside it the members of `/key/update` may stand.
 
 use actix_web::HttpResponse;
 use trunkline_actors::clock::UnixMs;
@@ -17,7 +17,7 @@ use super::super::terms;
 use super::generate::{Response, secret};
 use super::owner::check_changes;
 use super::update::change_checked;
-use super::{FIELDS, KeyAnswer, find, mark, spent};
+use super::{FIELDS, KeyAnswer, find, mark, rotation, spent};
 use crate::auth::{Identity, expiry, key};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Manage};
@@ -58,14 +58,16 @@ async fn regenerate(
     let now = UnixMs::now();
     let grace = fields.text("grace_period")?.set();
     let grace = grace.filter(|text| !text.is_empty());
+    let usual = call.app().config.general.rotation_grace;
     let until = match grace {
         Some(text) => Some(expiry("grace_period", &text, now)?),
-        None => None,
+        None => usual.map(|grace| now.after(grace)),
     };
     change_checked(call, &reach, identity, fields, &mut row, "/key/regenerate").await?;
     let secret = secret(fields, "new_key")?.unwrap_or_else(key::generate);
     row.key_name = key::short_name(secret.expose());
     mark(identity, &mut row.settings);
+    rotation::replaced(&mut row.rotation, now)?;
     let write = Write::RotateKey {
         row: Box::new(row.clone()),
         secret: key::id_of(secret.expose()),

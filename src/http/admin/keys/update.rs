@@ -14,7 +14,7 @@ use super::super::fields::{Change, Fields};
 use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::{Owner, check_changes, check_manages};
-use super::{FIELDS, KeyAnswer, change_metadata, change_settings, find, spent};
+use super::{FIELDS, KeyAnswer, change_metadata, change_settings, find, rotation, spent};
 use crate::auth::{Identity, expiry, terms as checks};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Manage};
@@ -89,6 +89,7 @@ pub(super) fn change(fields: &Fields, row: &mut KeyRow) -> Result<(), ApiError> 
     terms::change(fields, &mut row.terms)?;
     change_metadata(fields, &mut row.metadata)?;
     change_settings(fields, &mut row.settings)?;
+    rotation::change(fields, &mut row.rotation, now)?;
     row.updated_at = now;
     Ok(())
 }
