@@ -1,5 +1,8 @@
 //! Which models a list allows. Source: contract `auth-budgets-limits` §4.
 
+/// An entry that is no model's name: a list that holds it alone allows none (LiteLLM's word).
+pub(super) const NO_MODEL: &str = "no-default-models";
+
 /// Whose list it is. Each layer that has one must let a model through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
@@ -72,7 +75,7 @@ pub fn may_use_model(
 }
 
 /// `*` stands for any run of characters; everything else for itself.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|head| text.strip_prefix(head)) else {
         return false;

@@ -56,7 +56,8 @@ const TYPES: [(&str, Option<&str>); 4] = [
 /// See the module. Without rules everything is let through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyRules {
-    routes: Vec<String>,
+    /// Lists, each of which must hold a route.
+    routes: Vec<Vec<String>>,
     addresses: Vec<Network>,
     /// Something stands there that cannot be read as an address: nobody is let through by it.
     unreadable: bool,
@@ -92,12 +93,22 @@ impl KeyRules {
         {
             routes.extend(group_of(word).map(str::to_owned));
         }
+        let routes = if routes.is_empty() {
+            Vec::new()
+        } else {
+            vec![routes]
+        };
         let written: Vec<Option<Network>> = texts(ALLOWED_IPS).map(Network::read).collect();
         Self {
             routes,
             unreadable: written.iter().any(Option::is_none),
             addresses: written.into_iter().flatten().collect(),
         }
+    }
+
+    /// It is for the routes of one more list only; an empty one has none.
+    pub(super) fn limit_to(&mut self, routes: Vec<String>) {
+        self.routes.push(routes);
     }
 
     /// Whether it is for some routes only.
@@ -111,13 +122,13 @@ impl KeyRules {
     /// [`AuthError::RouteNotOfKey`].
     pub fn check_route(&self, permission: Permission, route: Route<'_>) -> Result<(), AuthError> {
         let fits = |allowed: &String| fits(allowed, permission, route);
-        if self.routes.is_empty() || self.routes.iter().any(fits) {
-            return Ok(());
+        match self.routes.iter().find(|list| !list.iter().any(fits)) {
+            None => Ok(()),
+            Some(list) => Err(AuthError::RouteNotOfKey {
+                allowed: list.join(", "),
+                route: route.path.to_owned(),
+            }),
         }
-        Err(AuthError::RouteNotOfKey {
-            allowed: self.routes.join(", "),
-            route: route.path.to_owned(),
-        })
     }
 
     /// Whether the key is for callers at that address.

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis, UnixMs};
 use trunkline_actors::ids::KeyId;
 
+use super::access::{Layer, ModelList};
 use super::credential::Credential;
 use super::error::AuthError;
 use super::freshness::Freshness;
@@ -363,11 +364,26 @@ impl KeyTable {
     ) -> Result<KeyEntry, AuthError> {
         let now = UnixMs::now();
         let named = tokens.read(text, now).await?;
-        let row = jwt::row(tokens, &named, id.clone(), &self.store, now).await?;
-        let mut entry = self.open(FoundKey { row, until: None }, forgotten).await?;
+        let found = jwt::open(tokens, &named, id.clone(), &self.store, now).await?;
+        if found.changed {
+            // Other keys of the user may be known with what it was before.
+            self.forget_all();
+        }
+        let key = FoundKey {
+            row: found.row,
+            until: None,
+        };
+        let mut entry = self.open(key, forgotten).await?;
         if named.is_admin {
             entry.role = Role::ProxyAdmin;
         }
+        for routes in named.permits.routes {
+            entry.rules.limit_to(routes);
+        }
+        let layer = Layer::Key;
+        let lists = named.permits.models.into_iter();
+        let lists = lists.map(|allowed| ModelList { layer, allowed });
+        entry.models.extend(lists);
         entry.token = Some(Token {
             customer: named.customer,
         });
@@ -443,7 +459,12 @@ impl Refusal {
         match self {
             Self::NoSuchKey => true,
             Self::Token(fault) => {
-                matches!(fault, TokenFault::UnknownUser | TokenFault::UnknownTeam)
+                matches!(
+                    fault,
+                    TokenFault::UnknownUser
+                        | TokenFault::UnknownTeam
+                        | TokenFault::UnknownOrganisation
+                )
             }
         }
     }

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::env::Env;
 use super::error::NoticeKind;
+use super::jwt_roles::{TokenRoles, roles};
 use super::raw::{RawGeneral, RawJwt};
 use super::report::Report;
 use super::section::{seconds_above_zero, seconds_or_zero};
@@ -14,6 +15,10 @@ use super::yaml::KeyPath;
 
 /// Whose tokens are believed, and what their claims mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the config, and none depends on another"
+)]
 pub struct JwtSettings {
     /// Where the keys are that tokens are signed with: key sets, or `OpenID` discovery documents.
     pub keys_at: Vec<Url>,
@@ -43,23 +48,41 @@ pub struct JwtSettings {
     pub email_domain: Option<String>,
     /// Users that are not known are made.
     pub makes_users: bool,
+    /// The team that a token names is made where it is not known.
+    pub makes_teams: bool,
+    /// Users become members of the team that their token is of.
+    pub adds_members: bool,
+    /// A user's role and teams are stored as its token says them.
+    pub syncs: bool,
+    /// A token needs a team.
+    pub needs_team: bool,
+    /// What tokens may by their roles and scopes.
+    pub roles: TokenRoles,
 }
 
 /// Names of claims, with dots between where one lies within another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimNames {
-    /// The user. Default `sub`.
+    /// The user. Default `sub`, without `role_mappings`.
     pub user: Option<String>,
     /// The user's address.
     pub email: Option<String>,
-    /// The user's roles.
+    /// The user's roles, one of which must be allowed.
     pub roles: Option<String>,
+    /// The roles that mappings translate.
+    pub mapped_roles: Option<String>,
+    /// The team or user, as a mapped role says.
+    pub object: Option<String>,
     /// The team.
     pub team: Option<String>,
+    /// The team's name.
+    pub team_alias: Option<String>,
     /// Several teams; the first that there is counts.
     pub teams: Option<String>,
     /// The organisation.
     pub organisation: Option<String>,
+    /// The organisation's name.
+    pub organisation_alias: Option<String>,
     /// The customer.
     pub customer: Option<String>,
 }
@@ -85,6 +108,11 @@ impl Default for JwtSettings {
             allowed_roles: Vec::new(),
             email_domain: None,
             makes_users: false,
+            makes_teams: false,
+            adds_members: false,
+            syncs: false,
+            needs_team: false,
+            roles: TokenRoles::default(),
         }
     }
 }
@@ -127,6 +155,7 @@ pub(super) fn jwt(raw: &RawGeneral, env: &dyn Env, report: &mut Report<'_>) -> O
     }
     let seconds = |value: Option<f64>, default| value.and_then(duration).unwrap_or(default);
     let default = JwtSettings::default();
+    let roles = roles(raw, &here, report);
     let said = said.clone();
     Some(JwtSettings {
         keys_at: keys_at(env, report),
@@ -143,17 +172,28 @@ pub(super) fn jwt(raw: &RawGeneral, env: &dyn Env, report: &mut Report<'_>) -> O
         allowed_roles: said.user_allowed_roles.unwrap_or(default.allowed_roles),
         email_domain: said.user_allowed_email_domain,
         makes_users: said.user_id_upsert.unwrap_or(default.makes_users),
+        makes_teams: said.team_id_upsert.unwrap_or_default(),
+        adds_members: said.upsert_sso_user_to_team.unwrap_or_default(),
+        syncs: said.sync_user_role_and_teams.unwrap_or_default(),
+        needs_team: said.enforce_team_based_model_access.unwrap_or_default(),
+        roles,
     })
 }
 
 fn claims(said: &RawJwt, default: ClaimNames) -> ClaimNames {
+    // Where roles say what a token is, not each of them is a user's.
+    let usual = default.user.filter(|_| said.role_mappings.is_empty());
     ClaimNames {
-        user: said.user_id_jwt_field.clone().or(default.user),
+        user: said.user_id_jwt_field.clone().or(usual),
         email: said.user_email_jwt_field.clone(),
         roles: said.user_roles_jwt_field.clone(),
+        mapped_roles: said.roles_jwt_field.clone(),
+        object: said.object_id_jwt_field.clone(),
         team: said.team_id_jwt_field.clone(),
+        team_alias: said.team_alias_jwt_field.clone(),
         teams: said.team_ids_jwt_field.clone(),
         organisation: said.org_id_jwt_field.clone(),
+        organisation_alias: said.org_alias_jwt_field.clone(),
         customer: said.end_user_id_jwt_field.clone(),
     }
 }

@@ -90,6 +90,7 @@ pub(super) struct RawGeneral {
     pub(super) cancel_on_disconnect: Option<bool>,
     pub(super) enable_jwt_auth: Option<bool>,
     pub(super) litellm_jwtauth: RawJwt,
+    pub(super) role_permissions: Vec<RawRolePermissions>,
     pub(super) dangerously_allow_mock_testing_request_params: Option<bool>,
     pub(super) log_level: Option<String>,
     pub(super) store_prompts_in_spend_logs: Option<bool>,
@@ -154,6 +155,53 @@ pub(super) struct RawJwt {
     pub(super) public_key_ttl: Option<f64>,
     pub(super) public_key_stale_ttl: Option<f64>,
     pub(super) leeway: Option<f64>,
+    pub(super) team_id_upsert: Option<bool>,
+    pub(super) team_alias_jwt_field: Option<String>,
+    pub(super) org_alias_jwt_field: Option<String>,
+    pub(super) upsert_sso_user_to_team: Option<bool>,
+    pub(super) sync_user_role_and_teams: Option<bool>,
+    pub(super) jwt_litellm_role_map: Vec<RawUserRole>,
+    pub(super) roles_jwt_field: Option<String>,
+    pub(super) role_mappings: Vec<RawRoleMapping>,
+    pub(super) object_id_jwt_field: Option<String>,
+    pub(super) scope_mappings: Vec<RawScopeMapping>,
+    pub(super) enforce_scope_based_access: Option<bool>,
+    pub(super) enforce_rbac: Option<bool>,
+    pub(super) enforce_team_based_model_access: Option<bool>,
+}
+
+/// One entry of `role_mappings`.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct RawRoleMapping {
+    pub(super) role: Option<String>,
+    pub(super) internal_role: Option<String>,
+}
+
+/// One entry of `jwt_litellm_role_map`.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct RawUserRole {
+    pub(super) jwt_role: Option<String>,
+    pub(super) litellm_role: Option<String>,
+}
+
+/// One entry of `scope_mappings`.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct RawScopeMapping {
+    pub(super) scope: Option<String>,
+    pub(super) models: Vec<String>,
+    pub(super) routes: Vec<String>,
+}
+
+/// One entry of `general_settings.role_permissions`.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct RawRolePermissions {
+    pub(super) role: Option<String>,
+    pub(super) models: Option<Vec<String>>,
+    pub(super) routes: Option<Vec<String>>,
 }
 
 /// The keys that both `router_settings` and `litellm_settings` may hold; the former wins.

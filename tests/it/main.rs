@@ -116,6 +116,8 @@ mod timers;
 #[cfg(test)]
 mod token_counter;
 #[cfg(test)]
+mod token_roles;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod transcripts;

@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use trunkline_actors::clock::UnixMs;
 
-use crate::support::config::{ConfigText, MASTER_KEY};
+use crate::support::config::{ConfigText, Deployment, MASTER_KEY};
 use crate::support::gateway::{Gateway, Home, chat_request, chat_request_body, stream_request};
 use crate::support::http::Request;
 use crate::support::reply::Reply;
@@ -51,19 +51,19 @@ fn private_key(name: &str) -> (Algorithm, EncodingKey) {
 }
 
 /// A token of `signer` that says it is signed by `named`.
-fn token_by(signer: &str, named: Option<&str>, claims: &Value) -> String {
+pub(crate) fn token_by(signer: &str, named: Option<&str>, claims: &Value) -> String {
     let (algorithm, key) = private_key(signer);
     let mut header = Header::new(algorithm);
     header.kid = named.map(str::to_owned);
     encode(&header, claims, &key).expect("a token is signed")
 }
 
-fn token(claims: &Value) -> String {
+pub(crate) fn token(claims: &Value) -> String {
     token_by("rsa-one", Some("rsa-one"), claims)
 }
 
 /// Claims of `user` for a minute, and `more`.
-fn claims(user: &str, more: &Value) -> Value {
+pub(crate) fn claims(user: &str, more: &Value) -> Value {
     let now = UnixMs::now().0 / 1000;
     let mut claims = json!({"sub": user, "aud": AUDIENCE, "iss": ISSUER, "exp": now + 60});
     let more = more.as_object().expect("an object").clone();
@@ -103,14 +103,19 @@ impl Provider {
     }
 }
 
-struct Scene {
+pub(crate) struct Scene {
     upstream: Upstream,
     _provider: Provider,
     _home: Home,
-    gateway: Gateway,
+    pub(crate) gateway: Gateway,
 }
 
-fn scene(jwtauth: &str) -> Scene {
+pub(crate) fn scene(jwtauth: &str) -> Scene {
+    scene_with(jwtauth, &[])
+}
+
+/// A gateway with `litellm_jwtauth` and more of `general_settings`, and the user `ann`.
+pub(crate) fn scene_with(jwtauth: &str, general: &[&str]) -> Scene {
     let upstream = Upstream::answering(|request| {
         if request.json()["stream"] == true {
             Reply::stream(&["hi"])
@@ -119,7 +124,7 @@ fn scene(jwtauth: &str) -> Scene {
         }
     });
     let provider = Provider::new(&["rsa-one", "ec", "ed25519"]);
-    let home = home(&upstream, &provider.address("/keys"), jwtauth);
+    let home = home_with(&upstream, &provider.address("/keys"), jwtauth, general);
     let gateway = home.start();
     let scene = Scene {
         upstream,
@@ -132,10 +137,18 @@ fn scene(jwtauth: &str) -> Scene {
 }
 
 fn home(upstream: &Upstream, keys_at: &str, jwtauth: &str) -> Home {
-    let config = ConfigText::one("m", upstream)
+    home_with(upstream, keys_at, jwtauth, &[])
+}
+
+fn home_with(upstream: &Upstream, keys_at: &str, jwtauth: &str, general: &[&str]) -> Home {
+    let mut config = ConfigText::one("m", upstream)
+        .deployment(Deployment::of("other", upstream))
         .general("enable_jwt_auth: true")
         .general(&format!("litellm_jwtauth: {{{jwtauth}}}"))
         .with_master_key();
+    for line in general {
+        config = config.general(line);
+    }
     Home::with(&config)
         .variable("JWT_PUBLIC_KEY_URL", keys_at)
         .variable("JWT_AUDIENCE", "others,trunkline")
@@ -143,7 +156,7 @@ fn home(upstream: &Upstream, keys_at: &str, jwtauth: &str) -> Home {
 }
 
 impl Scene {
-    fn admin(&self, path: &str, body: &Value) -> Value {
+    pub(crate) fn admin(&self, path: &str, body: &Value) -> Value {
         let answer = self
             .gateway
             .send(&Request::post(path, body).bearer(MASTER_KEY));
@@ -151,7 +164,7 @@ impl Scene {
         answer.json()
     }
 
-    fn status(&self, token: &str) -> u16 {
+    pub(crate) fn status(&self, token: &str) -> u16 {
         self.gateway.send(&chat_request("m").bearer(token)).status
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"sub": "ann", "email": "ann@example.com", "groups": ["search", "ads"], "realm": {"roles": ["engineer"]},
-//!  "scope": "openid litellm_proxy_admin", "exp": 1795390000}
+//!  "scope": "openid litellm_proxy_admin", "roles": ["gateway-team"], "exp": 1795390000}
 //! ```
 
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use trunkline_actors::clock::UnixMs;
 
 use super::TokenFault;
 use super::keys::SigningKeys;
+use super::permits::{Permits, fits_pattern, mapped};
 use super::verify::{Claims, texts, verify};
-use crate::config::JwtSettings;
+use crate::config::{JwtSettings, TokenRole};
 
 /// Teams of a token that are looked up, at most.
 const MOST_TEAMS: usize = 32;
@@ -34,9 +35,20 @@ pub(in crate::auth) struct Named {
     pub(in crate::auth) email: Option<String>,
     /// In the order of the token; the first that exists counts.
     pub(in crate::auth) teams: Vec<String>,
+    /// The team by name, where there is none by id.
+    pub(in crate::auth) team_alias: Option<String>,
+    /// The one team that is made where it is not known.
+    pub(in crate::auth) new_team: Option<String>,
+    /// The teams that the user is to be a member of; `None`: the token says nothing of that.
+    pub(in crate::auth) groups: Option<Vec<String>>,
+    /// The role that the user is to have.
+    pub(in crate::auth) given_role: Option<String>,
     pub(in crate::auth) organisation: Option<String>,
+    /// The organisation by name, where there is none by id.
+    pub(in crate::auth) organisation_alias: Option<String>,
     pub(in crate::auth) customer: Option<String>,
     pub(in crate::auth) is_admin: bool,
+    pub(in crate::auth) permits: Permits,
     pub(in crate::auth) expires_at: UnixMs,
 }
 
@@ -65,50 +77,89 @@ impl TokenCaller {
 
     fn named(&self, claims: &Claims) -> Result<Named, TokenFault> {
         let Claims { all, expires_at } = claims;
-        let names = &self.settings.claims;
+        let settings = &self.settings;
+        let names = &settings.claims;
         let claim = |name: &Option<String>| name.as_deref().and_then(|name| within(all, name));
-        let text = |name: &Option<String>| {
-            let text = texts(claim(name)).next()?;
-            (!text.is_empty() && text.len() <= MOST_NAME).then(|| text.to_owned())
-        };
+        let text = |name: &Option<String>| one(claim(name));
         let email = text(&names.email);
-        if let Some(domain) = &self.settings.email_domain {
-            let is_of = |email: &String| {
-                email
-                    .rsplit_once('@')
-                    .is_some_and(|(_, of)| of.eq_ignore_ascii_case(domain))
-            };
-            if !email.as_ref().is_some_and(is_of) {
-                return Err(TokenFault::Domain);
-            }
+        if let Some(domain) = &settings.email_domain
+            && !email.as_deref().is_some_and(|email| is_of(email, domain))
+        {
+            return Err(TokenFault::Domain);
         }
         let scopes = texts(all.get("scope")).flat_map(str::split_whitespace);
-        let is_admin = scopes
-            .into_iter()
-            .any(|scope| scope == self.settings.admin_scope);
-        let allowed = &self.settings.allowed_roles;
+        let scopes: Vec<&str> = scopes.collect();
+        let roles: Vec<&str> = texts(claim(&names.mapped_roles)).collect();
+        let whole = |wanted: &str, role: &str| wanted == role;
+        let role = mapped(&settings.roles.mappings, &roles, whole).copied();
+        let is_admin =
+            scopes.contains(&settings.admin_scope.as_str()) || role == Some(TokenRole::Admin);
+        let allowed = &settings.allowed_roles;
         if !is_admin && !allowed.is_empty() {
             let mut roles = texts(claim(&names.roles));
             if !roles.any(|role| allowed.iter().any(|one| one == role)) {
                 return Err(TokenFault::Roles);
             }
         }
-        let one_team = text(&names.team);
-        let teams = texts(claim(&names.teams)).map(str::to_owned);
-        let mut teams: Vec<String> = one_team.into_iter().chain(teams).take(MOST_TEAMS).collect();
-        if teams.is_empty() {
-            teams.extend(self.settings.default_team.clone());
+        let object = text(&names.object);
+        let (user, own_team) = match role {
+            // Such a token is nobody's in the team.
+            Some(TokenRole::Team) => (None, object.or_else(|| text(&names.team))),
+            Some(TokenRole::User) => (object.or_else(|| text(&names.user)), text(&names.team)),
+            Some(TokenRole::Admin) | None => (text(&names.user), text(&names.team)),
+        };
+        let groups: Vec<String> = texts(claim(&names.teams)).map(str::to_owned).collect();
+        let teams = own_team.clone().into_iter().chain(groups.iter().cloned());
+        let mut teams: Vec<String> = teams.take(MOST_TEAMS).collect();
+        let team_alias = text(&names.team_alias).filter(|_| teams.is_empty());
+        if teams.is_empty() && team_alias.is_none() {
+            teams.extend(settings.default_team.clone());
         }
+        let has_team = !teams.is_empty() || team_alias.is_some();
+        let role = if is_admin {
+            Some(TokenRole::Admin)
+        } else if has_team {
+            Some(TokenRole::Team)
+        } else {
+            user.as_ref().map(|_| TokenRole::User)
+        };
+        if role.is_none() && settings.roles.permissions.is_some() {
+            return Err(TokenFault::NoRole);
+        }
+        if settings.needs_team && !is_admin && !has_team {
+            return Err(TokenFault::NoTeam);
+        }
+        let given_role = mapped(&settings.roles.of_users, &roles, fits_pattern).cloned();
+        let organisation = text(&names.organisation);
         Ok(Named {
-            user: text(&names.user),
+            user,
             email,
+            new_team: own_team.filter(|_| settings.makes_teams),
             teams,
-            organisation: text(&names.organisation),
+            team_alias,
+            // Where the claim is not there, the token is no word about teams.
+            groups: claim(&names.teams).map(|_| groups),
+            given_role,
+            organisation_alias: text(&names.organisation_alias).filter(|_| organisation.is_none()),
+            organisation,
             customer: text(&names.customer),
             is_admin,
+            permits: Permits::of(&settings.roles, role, &scopes),
             expires_at: *expires_at,
         })
     }
+}
+
+/// The one name that a claim holds.
+fn one(claim: Option<&Value>) -> Option<String> {
+    let text = texts(claim).next()?;
+    (!text.is_empty() && text.len() <= MOST_NAME).then(|| text.to_owned())
+}
+
+fn is_of(email: &str, domain: &str) -> bool {
+    email
+        .rsplit_once('@')
+        .is_some_and(|(_, of)| of.eq_ignore_ascii_case(domain))
 }
 
 /// The claim at a path: one called just so, else one within another.
@@ -149,6 +200,7 @@ mod tests {
             teams: name("groups"),
             organisation: name("https://example.com/org"),
             customer: name("customer.id"),
+            ..ClaimNames::default()
         }
     }
 
@@ -167,9 +219,15 @@ mod tests {
             user: text("ann"),
             email: text("ann@example.com"),
             teams: ["first", "search", "ads"].map(str::to_owned).to_vec(),
+            team_alias: None,
+            new_team: None,
+            groups: Some(["search", "ads"].map(str::to_owned).to_vec()),
+            given_role: None,
             organisation: text("acme"),
+            organisation_alias: None,
             customer: text("c1"),
             is_admin: true,
+            permits: Permits::default(),
             expires_at: UnixMs(1),
         };
         assert_eq!(named(settings, &claims), Ok(want));

@@ -5,30 +5,45 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
 use super::caller::Named;
-use super::{TokenCaller, TokenFault};
+use super::{TokenCaller, TokenFault, sync};
 use crate::auth::error::AuthError;
 use crate::auth::key_rules::ALLOWED_ROUTES;
+use crate::config::JwtSettings;
 use crate::storage::{
-    AsRead, ChangedBy, KeyRow, Rotation, Store, TenantKind, TenantRow, Terms, Write,
+    AsRead, KeyRow, Rotation, Store, TenantFilter, TenantKind, TenantPage, TenantRow, Terms, Write,
 };
 
-/// Who makes users, in the log of changes.
-const MAKER: &str = "identity provider";
+/// A token's caller, as stored.
+#[derive(Debug)]
+pub(in crate::auth) struct Entry {
+    /// `id` is the token's, so that the same token is found again.
+    pub(in crate::auth) row: KeyRow,
+    /// Users or memberships that there were before were changed.
+    pub(in crate::auth) changed: bool,
+}
 
-/// The row for a caller; `id` is the token's, so that the same token is found again.
-pub(in crate::auth) async fn row(
+/// Finds whom the claims name, and makes them where the operator says so.
+pub(in crate::auth) async fn open(
     caller: &TokenCaller,
     named: &Named,
     id: KeyId,
     store: &Store,
     now: UnixMs,
-) -> Result<KeyRow, AuthError> {
-    let user = named.user.as_deref().map(UserId::new);
-    if let Some(user) = &user {
-        ensure_user(caller, named, user, store, now).await?;
-    }
-    let team = team(named, store).await?;
+) -> Result<Entry, AuthError> {
     let settings = &caller.settings;
+    let user = named.user.as_deref().map(UserId::new);
+    let mut changed = false;
+    let organisation = organisation(named, store).await?;
+    let team = team(named, store, now).await?;
+    if let Some(user) = &user {
+        let stored = ensure_user(settings, named, user, store, now).await?;
+        if let Some(stored) = stored.filter(|_| settings.syncs && !named.is_admin) {
+            changed |= sync::user(named, stored, store, now).await?;
+        }
+        if let Some(team) = team.as_ref().filter(|_| settings.adds_members) {
+            changed |= sync::join(user, team, store, now).await?;
+        }
+    }
     let routes = match (named.is_admin, &team) {
         (true, _) => Some(&settings.admin_routes),
         (false, Some(_)) => Some(&settings.team_routes),
@@ -39,13 +54,13 @@ pub(in crate::auth) async fn row(
         let routes = routes.iter().cloned().map(Value::String).collect();
         rules.insert(ALLOWED_ROUTES.to_owned(), routes);
     }
-    Ok(KeyRow {
+    let row = KeyRow {
         id,
         key_name: String::new(),
         alias: None,
         user,
         team,
-        organisation: named.organisation.as_deref().map(OrganisationId::new),
+        organisation,
         budget_id: None,
         models: Vec::new(),
         terms: Terms::default(),
@@ -58,38 +73,46 @@ pub(in crate::auth) async fn row(
         created_by: None,
         updated_at: now,
         as_read: AsRead::default(),
-    })
+    };
+    Ok(Entry { row, changed })
 }
 
 /// A user that is not known has no limits that anybody knows: it is made, where the operator says so, or refused.
 async fn ensure_user(
-    caller: &TokenCaller,
+    settings: &JwtSettings,
     named: &Named,
     user: &UserId,
     store: &Store,
     now: UnixMs,
-) -> Result<(), AuthError> {
+) -> Result<Option<TenantRow>, AuthError> {
     let known = store
         .tenants
         .by_id(TenantKind::User, user.as_str().to_owned());
-    if known.await?.is_some() || named.is_admin {
-        return Ok(());
+    let known = known.await?;
+    if known.is_some() || named.is_admin {
+        return Ok(known);
     }
-    if !caller.settings.makes_users {
+    if !settings.makes_users {
         return Err(TokenFault::UnknownUser.into());
     }
     let row = TenantRow {
         email: named.email.clone(),
         ..TenantRow::user(user, now)
     };
-    let made = Write::EnsureTenant(Box::new(row));
-    let by = ChangedBy::program(MAKER);
-    store.changes.apply(by, vec![made]).await?;
-    Ok(())
+    let made = Write::EnsureTenant(Box::new(row.clone()));
+    sync::write(store, vec![made]).await?;
+    Ok(Some(row))
 }
 
 /// The first of the token's teams that exists; a token that names teams is of one of them.
-async fn team(named: &Named, store: &Store) -> Result<Option<TeamId>, AuthError> {
+async fn team(named: &Named, store: &Store, now: UnixMs) -> Result<Option<TeamId>, AuthError> {
+    if let Some(alias) = &named.team_alias {
+        let found = by_alias(TenantKind::Team, alias, store).await?;
+        return match found {
+            None if !named.is_admin => Err(TokenFault::UnknownTeam.into()),
+            found => Ok(found.map(TeamId::new)),
+        };
+    }
     if named.teams.is_empty() {
         return Ok(None);
     }
@@ -102,5 +125,40 @@ async fn team(named: &Named, store: &Store) -> Result<Option<TeamId>, AuthError>
     if named.is_admin {
         return Ok(None);
     }
-    Err(TokenFault::UnknownTeam.into())
+    let Some(id) = &named.new_team else {
+        return Err(TokenFault::UnknownTeam.into());
+    };
+    let row = TenantRow::new(TenantKind::Team, id.as_str(), now);
+    sync::write(store, vec![Write::EnsureTenant(Box::new(row))]).await?;
+    Ok(Some(TeamId::new(id.as_str())))
+}
+
+async fn organisation(named: &Named, store: &Store) -> Result<Option<OrganisationId>, AuthError> {
+    if let Some(id) = &named.organisation {
+        return Ok(Some(OrganisationId::new(id.as_str())));
+    }
+    let Some(alias) = &named.organisation_alias else {
+        return Ok(None);
+    };
+    let found = by_alias(TenantKind::Organisation, alias, store).await?;
+    let found = found.ok_or(TokenFault::UnknownOrganisation)?;
+    Ok(Some(OrganisationId::new(found)))
+}
+
+/// The one with that name: where several have it, nobody knows who is meant.
+async fn by_alias(
+    kind: TenantKind,
+    alias: &str,
+    store: &Store,
+) -> Result<Option<String>, AuthError> {
+    let page = TenantPage {
+        filter: TenantFilter {
+            alias: Some(alias.to_owned()),
+            ..TenantFilter::default()
+        },
+        ..TenantPage::of(kind, 2)
+    };
+    let mut found = store.tenants.list(page).await?;
+    let last = found.pop();
+    Ok(last.filter(|_| found.is_empty()).map(|row| row.id))
 }

@@ -9,17 +9,21 @@
 //! | [`keys`] | which keys there are, and how fresh they are |
 //! | [`verify`] | whether a token holds |
 //! | [`caller`] | whom its claims name |
+//! | [`permits`] | what its roles and scopes allow |
 //! | [`entry`] | what that is here |
+//! | [`sync`] | what of it is stored |
 
 mod caller;
 mod entry;
 mod keys;
+mod permits;
+mod sync;
 mod verify;
 
 use thiserror::Error;
 
 pub(super) use self::caller::TokenCaller;
-pub(super) use self::entry::row;
+pub(super) use self::entry::open;
 pub use self::keys::{KeySet, SigningKeys};
 pub(super) use self::verify::looks_like_one;
 
@@ -63,6 +67,17 @@ pub enum TokenFault {
     /// None of the user's roles is enough.
     #[error("none of the token's roles is allowed here")]
     Roles,
+    /// It is neither an administrator's nor a team's nor a user's.
+    #[error("the token is of no administrator, team or user that this gateway knows by its claims")]
+    NoRole,
+    /// It names no team, and must.
+    #[error("the token names no team, and only teams are served here")]
+    NoTeam,
+    /// It names an organisation that there is not, or one of several.
+    #[error(
+        "the token names an organization that does not exist here, or several have that name; an administrator makes one with /organization/new"
+    )]
+    UnknownOrganisation,
     /// It names a user that there is not.
     #[error(
         "the token names a user that does not exist here; an administrator makes one with /user/new"

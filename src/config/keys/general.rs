@@ -574,7 +574,12 @@ pub(super) const GENERAL: Section = Section {
             "false",
             "tokens that are asked about",
         ),
-        planned(Access, "role_permissions", List, "", "what a role may"),
+        on(
+            "role_permissions",
+            List,
+            "",
+            "`models` and `routes` of tokens by `role`: `proxy_admin`, `team`, `internal_user`; with `litellm_jwtauth.enforce_rbac`",
+        ),
         planned(
             Access,
             "key_management_system",

@@ -3,7 +3,7 @@
 use super::Area::Access;
 use super::Kind::{Any, List, Seconds, Switch, Text, Texts};
 use super::general::NO_PYTHON;
-use super::{Others, Section, on, planned, refused};
+use super::{Others, Section, ignored, on, planned, refused};
 
 pub(super) const JWT: Section = Section {
     path: "general_settings.litellm_jwtauth",
@@ -91,90 +91,83 @@ pub(super) const JWT: Section = Section {
             "how much longer they are used while they cannot be fetched",
         ),
         on("leeway", Seconds, "0", "how far clocks may be apart"),
-        planned(
-            Access,
+        on(
             "team_id_upsert",
             Switch,
             "false",
-            "make teams that are not known",
+            "make the team of `team_id_jwt_field` where it is not known; else such tokens are refused",
         ),
-        planned(
-            Access,
+        on(
             "team_alias_jwt_field",
             Text,
             "",
-            "claim with a team's name",
+            "claim with a team's name, where it names no id",
         ),
-        planned(
-            Access,
+        on(
             "org_alias_jwt_field",
             Text,
             "",
-            "claim with an organisation's name",
+            "claim with an organisation's name, where it names no id",
         ),
-        planned(
-            Access,
+        on(
             "upsert_sso_user_to_team",
             Switch,
             "false",
-            "make the user a member",
+            "make the user a member of the team that its token is of",
         ),
-        planned(
-            Access,
+        on(
             "sync_user_role_and_teams",
             Switch,
             "false",
-            "store what tokens say",
+            "store the role that `jwt_litellm_role_map` gives, and make the user a member of the teams of `team_ids_jwt_field` and of no others; its keys of those are deleted. A token without that claim changes no membership",
         ),
-        planned(
-            Access,
+        on(
             "jwt_litellm_role_map",
             List,
             "",
-            "roles by their names here",
+            "`jwt_role`, which may hold `*`, and the `litellm_role` that the user gets: the first that fits, where `sync_user_role_and_teams` is on",
         ),
-        planned(
-            Access,
+        on(
             "roles_jwt_field",
             Text,
             "",
-            "claim with roles that `role_mappings` translates",
+            "claim with the roles that `role_mappings` and `jwt_litellm_role_map` translate",
         ),
-        planned(
-            Access,
+        on(
             "role_mappings",
             List,
             "",
-            "roles by their names here",
+            "`role` of a token and what makes it: `internal_role` `proxy_admin`, `team` or `internal_user`. With them `user_id_jwt_field` has no default",
         ),
-        planned(
-            Access,
+        on(
             "object_id_jwt_field",
             Text,
             "",
-            "claim with a user or team, by role",
+            "claim with the team or user, as the mapped role says",
         ),
-        planned(
-            Access,
+        on(
             "scope_mappings",
             List,
             "",
-            "models and routes by scope",
+            "`scope`, and the `models` and `routes` that it opens; without `routes` all",
         ),
-        planned(
-            Access,
+        on(
             "enforce_scope_based_access",
             Switch,
             "false",
-            "only by those",
+            "tokens have the models and routes of their scopes alone",
         ),
-        planned(Access, "enforce_rbac", Switch, "false", "only with a role"),
-        planned(
-            Access,
+        on(
+            "enforce_rbac",
+            Switch,
+            "false",
+            "tokens must be an administrator's, a team's or a user's, and may what `general_settings.role_permissions` says",
+        ),
+        on(
             "enforce_team_based_model_access",
             Switch,
             "false",
-            "only with a team",
+            "tokens must be of a team",
         ),
         planned(
             Access,
@@ -189,6 +182,74 @@ pub(super) const JWT: Section = Section {
             Any,
             "",
             "claims that are asked for",
+        ),
+        planned(
+            Access,
+            "virtual_key_mapping_cache_ttl",
+            Seconds,
+            "300",
+            "how long that is believed",
+        ),
+        planned(
+            Access,
+            "unregistered_jwt_client_behavior",
+            Text,
+            "`fallback_team_mapping`",
+            "what a token gets that names no stored key",
+        ),
+        planned(
+            Access,
+            "auto_register_map_existing_key",
+            Switch,
+            "false",
+            "a key that the user has, for such a token",
+        ),
+        planned(
+            Access,
+            "issuers",
+            List,
+            "",
+            "rules for each issuer; several addresses in `JWT_PUBLIC_KEY_URL` work",
+        ),
+        planned(
+            Access,
+            "routing_overrides",
+            List,
+            "",
+            "tokens that are asked about",
+        ),
+        planned(
+            Access,
+            "team_claim_fallback",
+            Switch,
+            "false",
+            "the user's own team where the token's is not known",
+        ),
+        planned(
+            Access,
+            "fallback_to_db_teams",
+            Switch,
+            "false",
+            "the user's own team where the token names none",
+        ),
+        planned(
+            Access,
+            "agent_id_jwt_field",
+            Text,
+            "",
+            "claim with an agent",
+        ),
+        planned(
+            Access,
+            "mcp_client_id_jwt_field",
+            Text,
+            "",
+            "claim with an MCP client",
+        ),
+        ignored(
+            "public_allowed_routes",
+            Texts,
+            "each route says itself whether it is open",
         ),
         refused("custom_validate", Any, NO_PYTHON),
     ],

@@ -21,7 +21,9 @@ impl From<AuthError> for ApiError {
     fn from(err: AuthError) -> Self {
         let code = match &err {
             AuthError::Token(TokenFault::NoKeys) => Code::IdentityProvider,
-            AuthError::Token(TokenFault::Domain | TokenFault::Roles) => Code::CallerDenied,
+            AuthError::Token(
+                TokenFault::Domain | TokenFault::Roles | TokenFault::NoRole | TokenFault::NoTeam,
+            ) => Code::CallerDenied,
             AuthError::NoKey
             | AuthError::Malformed
             | AuthError::NotVirtualKey { .. }
