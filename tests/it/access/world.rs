@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
+use trunkline_actors::clock::UnixMs;
 
 use crate::support::config::{ConfigText, MASTER_KEY};
-use crate::support::gateway::{Gateway, Home, chat_request, start};
+use crate::support::gateway::{Gateway, Home, chat_request};
 use crate::support::http::Request;
 use crate::support::reply::Reply;
 use crate::support::upstream::{Recorded, Upstream};
 use crate::support::wait::eventually;
+use crate::tokens::{Provider, claims, token, trusting};
 
 /// The kinds of caller, and what they are.
 pub(super) const CALLERS: &[(&str, &str)] = &[
@@ -42,6 +44,9 @@ pub(super) const CALLERS: &[(&str, &str)] = &[
     ("llm", "the owner's key of type llm_api"),
     ("reader", "the administrator's key of type read_only"),
     ("manager", "the owner's key of type management"),
+    ("usertoken", "token of an identity provider, of the owner"),
+    ("teamtoken", "token of the team zebra and of a member"),
+    ("toptoken", "token with the administrator's scope"),
 ];
 
 pub(super) struct World {
@@ -50,6 +55,7 @@ pub(super) struct World {
     numbers: AtomicU64,
     _home: Home,
     _upstream: Upstream,
+    _provider: Provider,
 }
 
 fn reply(request: &Recorded) -> Reply {
@@ -63,19 +69,25 @@ fn reply(request: &Recorded) -> Reply {
 impl World {
     pub(super) fn new() -> Self {
         let upstream = Upstream::answering(reply);
+        let provider = Provider::new(&["rsa-one"]);
         let config = ConfigText::one("m", &upstream)
-            .with_master_key()
-            .general("store_model_in_db: true");
-        let (home, gateway) = start(&config);
+            .general("enable_jwt_auth: true")
+            .general("litellm_jwtauth: {team_id_jwt_field: team}")
+            .general("store_model_in_db: true")
+            .with_master_key();
+        let home = trusting(&config, &provider.address("/keys"));
+        let gateway = home.start();
         let mut world = Self {
             gateway,
             keys: HashMap::new(),
             numbers: AtomicU64::new(0),
             _home: home,
             _upstream: upstream,
+            _provider: provider,
         };
         world.make_tenants();
         world.make_keys();
+        world.make_tokens();
         world.make_requests();
         let credential =
             json!({"credential_name": "everybodys", "credential_values": {"api_key": "k"}});
@@ -165,6 +177,23 @@ impl World {
         eventually("a key that lived a second", &401, || {
             self.gateway.send(&expired).status
         });
+    }
+
+    fn make_tokens(&mut self) {
+        let later = UnixMs::now().0 / 1000 + 3600;
+        for (caller, user, more) in [
+            ("usertoken", "owner-zebra", json!({})),
+            ("teamtoken", "member-zebra", json!({"team": "team-zebra"})),
+            (
+                "toptoken",
+                "root",
+                json!({"scope": "openid litellm_proxy_admin"}),
+            ),
+        ] {
+            let mut claims = claims(user, &more);
+            claims["exp"] = json!(later);
+            self.keys.insert(caller, token(&claims));
+        }
     }
 
     /// Spends something, as the owner and in the team: what strangers must not find.
