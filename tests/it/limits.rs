@@ -1,6 +1,10 @@
 //! Limits hold: requests, tokens and parallel slots a minute, and money.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::keys::generate_key;
 use crate::support::config::{ConfigText, MASTER_KEY};
@@ -94,6 +98,54 @@ fn requests_at_the_same_time_do_not_slip_past_the_limit() {
         "{statuses:?}"
     );
     assert_eq!(upstream.request_count(), 5);
+}
+
+#[test]
+fn a_thousand_requests_at_once_get_fifty_places_and_no_sixty_seconds_ever_see_more() {
+    const LIMIT: usize = 50;
+    const MINUTE: Duration = Duration::from_mins(1);
+    let (upstream, _home, gateway) =
+        start_with_key(Reply::chat("hi"), &json!({"rpm_limit": LIMIT}));
+    // When each served request was sent, and when it was known to be served: it was admitted in between.
+    let mut served = Vec::new();
+    let mut offer = |count: usize| {
+        let pending: Vec<_> = (0..count)
+            .map(|_| (Instant::now(), gateway.begin(&chat_request("m"))))
+            .collect();
+        for (sent, request) in pending {
+            let answer = request.answer();
+            if answer.status == 200 {
+                served.push((sent, Instant::now()));
+            } else {
+                assert_rate_limited(&answer, "requests", LIMIT as u64);
+            }
+        }
+        served.len()
+    };
+
+    let began = Instant::now();
+    assert_eq!(offer(1_000), LIMIT);
+    let first_took = began.elapsed();
+    assert_eq!(upstream.request_count(), LIMIT);
+    // Twenty times the limit goes on being offered, until all places came back once.
+    while began.elapsed() < MINUTE + first_took + Duration::from_secs(2) {
+        let so_far = offer(3);
+        assert!(
+            so_far == LIMIT || began.elapsed() > MINUTE,
+            "a place came back after {:?}",
+            began.elapsed()
+        );
+        sleep(Duration::from_millis(150));
+    }
+
+    assert_eq!(served.len(), 2 * LIMIT);
+    assert_eq!(upstream.request_count(), 2 * LIMIT);
+    for (from, _) in &served {
+        let within = served
+            .iter()
+            .filter(|(sent, done)| sent >= from && *done < *from + MINUTE);
+        assert!(within.count() <= LIMIT);
+    }
 }
 
 #[test]
