@@ -290,6 +290,7 @@ impl PayerReader {
         Limits {
             rpm: terms.rpm_limit,
             tpm: terms.tpm_limit,
+            tpd: terms.tpd_limit,
             max_parallel: terms.max_parallel_requests.map(slots).or(default),
         }
     }
@@ -374,7 +375,7 @@ impl PayerReader {
             let limits = Limits {
                 rpm: limits.rpm_limit,
                 tpm: limits.tpm_limit,
-                max_parallel: None,
+                ..Limits::default()
             };
             let subject = Subject::new(SubjectKind::Model, name);
             charges.model_limits.push((group.clone(), subject, limits));

@@ -33,6 +33,9 @@ pub(super) struct GenerateKeyArgs {
     /// Tokens a minute.
     #[arg(long = "tpm-limit", visible_alias = "tpm_limit")]
     tpm_limit: Option<u64>,
+    /// Tokens a day.
+    #[arg(long = "tpd-limit", visible_alias = "tpd_limit")]
+    tpd_limit: Option<u64>,
     /// Requests at the same time.
     #[arg(
         long = "max-parallel-requests",
@@ -57,6 +60,7 @@ impl GenerateKeyArgs {
             max_budget: None,
             rpm_limit: None,
             tpm_limit: None,
+            tpd_limit: None,
             max_parallel_requests: None,
             duration: None,
         }
@@ -78,6 +82,7 @@ pub(super) fn run(args: &GenerateKeyArgs, env: ProcessEnv) -> Result<(), anyhow:
                 .transpose()?,
             rpm_limit: limit("rpm_limit", args.rpm_limit)?,
             tpm_limit: limit("tpm_limit", args.tpm_limit)?,
+            tpd_limit: limit("tpd_limit", args.tpd_limit)?,
             max_parallel_requests: limit("max_parallel_requests", args.max_parallel_requests)?,
             ..Terms::default()
         },

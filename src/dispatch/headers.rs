@@ -35,12 +35,14 @@ pub(super) struct CallerLimits {
     pub(super) tightest: Option<Arc<Balance>>,
 }
 
-/// Limit and rest, of requests, tokens and parallel slots.
-const KEY_LIMITS: [HeaderName; 6] = [
+/// Limit and rest, of requests, tokens, the day's tokens and parallel slots.
+const KEY_LIMITS: [HeaderName; 8] = [
     HeaderName::from_static("x-ratelimit-api_key-limit-requests"),
     HeaderName::from_static("x-ratelimit-api_key-remaining-requests"),
     HeaderName::from_static("x-ratelimit-api_key-limit-tokens"),
     HeaderName::from_static("x-ratelimit-api_key-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-api_key-limit-tokens_per_day"),
+    HeaderName::from_static("x-ratelimit-api_key-remaining-tokens_per_day"),
     HeaderName::from_static("x-ratelimit-api_key-limit-max_parallel_requests"),
     HeaderName::from_static("x-ratelimit-api_key-remaining-max_parallel_requests"),
 ];
@@ -185,6 +187,7 @@ impl CallerLimits {
             let Limits {
                 rpm,
                 tpm,
+                tpd,
                 max_parallel,
             } = left.limits;
             let values = [
@@ -192,6 +195,8 @@ impl CallerLimits {
                 left.requests,
                 tpm,
                 left.tokens,
+                tpd,
+                left.day_tokens,
                 max_parallel.map(u64::from),
                 left.parallel.map(u64::from),
             ];

@@ -13,7 +13,7 @@ use trunkline_actors::clock::{Millis, UnixMs};
 use trunkline_actors::ids::{Subject, SubjectKind};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BudgetKey, BudgetName, SharedAsk, SharedRefusal};
-use trunkline_actors::rate_limiter::{LimitType, Limits, TakenIn, Window};
+use trunkline_actors::rate_limiter::{DayWindow, LimitType, Limits, TakenIn, Window};
 
 use super::amount::Amount;
 use super::connect::Server;
@@ -125,23 +125,23 @@ enum Step {
     GiveBack(usize),
 }
 
-/// The question, the second in Redis, the tokens, and both places in this process.
-type Taken = (Arc<Question>, u64, u64, (TakenIn, TakenIn));
+/// The question, the second in Redis, the tokens, and its places in this process.
+type Taken = (Arc<Question>, u64, u64, (TakenIn, TakenIn, TakenIn));
 
-fn steps() -> impl Strategy<Value = (u64, u64, Vec<(u64, Step)>)> {
+fn steps() -> impl Strategy<Value = (u64, u64, u64, Vec<(u64, Step)>)> {
     let step = prop_oneof![
         3 => (0_u64..60).prop_map(Step::Take),
         2 => (any::<usize>(), 0_u64..90).prop_map(|(which, tokens)| Step::Settle(which, tokens)),
         1 => any::<usize>().prop_map(Step::GiveBack),
     ];
-    // Mostly within a second, at times over the whole minute and beyond.
-    let pause = prop_oneof![6 => 0_u64..900, 2 => 0_u64..20_000, 1 => 50_000_u64..200_000];
+    // Mostly within a second, at times over the whole minute and beyond, or over the day.
+    let pause = prop_oneof![6 => 0_u64..900, 2 => 0_u64..20_000, 1 => 50_000_u64..200_000, 1 => 300_000_u64..40_000_000];
     let steps = prop::collection::vec((pause, step), 1..60);
-    (1_u64..8, 1_u64..150, steps)
+    (1_u64..8, 1_u64..150, 1_u64..400, steps)
 }
 
 #[test]
-fn the_minute_in_redis_is_the_minute_of_one_process() {
+fn minute_and_day_in_redis_are_those_of_one_process() {
     let scene = Scene::new();
     let number = Cell::new(0);
     let mut runner = TestRunner::new(Config {
@@ -149,15 +149,17 @@ fn the_minute_in_redis_is_the_minute_of_one_process() {
         failure_persistence: None,
         ..Config::default()
     });
-    let ran = runner.run(&steps(), |(rpm, tpm, steps)| {
+    let ran = runner.run(&steps(), |(rpm, tpm, tpd, steps)| {
         number.set(number.get() + 1);
         let limits = Limits {
             rpm: Some(rpm),
             tpm: Some(tpm),
+            tpd: Some(tpd),
             max_parallel: None,
         };
         let name = format!("subject-{}", number.get());
         let (mut requests, mut tokens) = (Window::default(), Window::default());
+        let mut day = DayWindow::default();
         let mut taken: Vec<Taken> = Vec::new();
         let mut now = 1_764_000_000_123;
         for (pause, step) in steps {
@@ -176,13 +178,21 @@ fn the_minute_in_redis_is_the_minute_of_one_process() {
                     } else if !tokens.fits(units, tpm, at) {
                         let wait = tokens.wait_for(units, tpm, at);
                         Err((LimitType::Tokens, tokens.used(at), wait))
+                    } else if !day.fits(units, tpd, at) {
+                        let wait = day.wait_for(units, tpd, at);
+                        Err((LimitType::TokensPerDay, day.used(at), wait))
                     } else {
-                        Ok((requests.take(1, at), tokens.take(units, at)))
+                        Ok((
+                            requests.take(1, at),
+                            tokens.take(units, at),
+                            day.take(units, at),
+                        ))
                     };
                     match (found, expected) {
                         (Answer::Taken { second, used, .. }, Ok(places)) => {
                             prop_assert_eq!(used[0].requests, requests.used(at));
                             prop_assert_eq!(used[0].tokens, tokens.used(at));
+                            prop_assert_eq!(used[0].day_tokens, day.used(at));
                             taken.push((question, second, units, places));
                         }
                         (
@@ -200,8 +210,9 @@ fn the_minute_in_redis_is_the_minute_of_one_process() {
                     }
                 }
                 Step::Settle(which, actual) if !taken.is_empty() => {
-                    let (question, second, units, (_, place)) = taken.remove(which % taken.len());
-                    tokens.settle(place, units, actual, at);
+                    let (question, second, units, places) = taken.remove(which % taken.len());
+                    tokens.settle(places.1, units, actual, at);
+                    day.settle(places.2, units, actual, at);
                     let used = Some((actual, Amount::default()));
                     let settlement = Settlement {
                         question,
@@ -214,6 +225,7 @@ fn the_minute_in_redis_is_the_minute_of_one_process() {
                     let (question, second, units, places) = taken.remove(which % taken.len());
                     requests.settle(places.0, 1, 0, at);
                     tokens.settle(places.1, units, 0, at);
+                    day.settle(places.2, units, 0, at);
                     let settlement = Settlement {
                         question,
                         second,
@@ -392,6 +404,7 @@ fn what_nobody_asks_for_any_more_is_forgotten() {
     let limits = Limits {
         rpm: Some(5),
         tpm: Some(5),
+        tpd: None,
         max_parallel: Some(5),
     };
     let question = scene.limits("k", limits, 1);

@@ -88,7 +88,7 @@ impl Question {
         }
         for (_, limits) in &self.ask.limits {
             let parallel = limits.max_parallel.map(u64::from);
-            for limit in [limits.rpm, limits.tpm, parallel] {
+            for limit in [limits.rpm, limits.tpm, limits.tpd, parallel] {
                 call.arg(or_empty(limit));
             }
         }
@@ -117,7 +117,7 @@ pub(super) fn settle(batch: &[Settlement], lane: &str, time: &str) -> ScriptInvo
             second,
             used,
         } = settlement;
-        let (tokens, cost) = used.unwrap_or_default();
+        let (used_tokens, cost) = used.unwrap_or_default();
         for (key, lanes) in &question.windows {
             call.key(key).key(lanes);
             call.arg("w")
@@ -125,18 +125,21 @@ pub(super) fn settle(batch: &[Settlement], lane: &str, time: &str) -> ScriptInvo
                 .arg(question.hold.low)
                 .arg(cost.high)
                 .arg(cost.low)
-                .arg("");
+                .arg(&["", "", ""]);
         }
         for ((key, lanes), (_, limits)) in question.subjects.iter().zip(&question.ask.limits) {
             call.key(key).key(lanes);
             let back = limits.rpm.filter(|_| used.is_none()).map(|_| 1);
-            let estimate = limits.tpm.map(|_| question.ask.tokens.min(MOST));
+            let tokens = |limit: Option<u64>| {
+                let was = limit.map(|_| question.ask.tokens.min(MOST));
+                [or_empty(was), or_empty(was.map(|_| used_tokens.min(MOST)))]
+            };
             let slots = limits.max_parallel.map(|_| 1);
             call.arg("l")
                 .arg(*second)
                 .arg(or_empty(back))
-                .arg(or_empty(estimate))
-                .arg(or_empty(estimate.map(|_| tokens.min(MOST))))
+                .arg(&tokens(limits.tpm))
+                .arg(&tokens(limits.tpd))
                 .arg(or_empty(slots));
         }
     }
@@ -168,7 +171,8 @@ pub(super) fn answer(question: &Question, values: &[Value]) -> Option<Answer> {
             limit_type: match at(1)? {
                 0 => LimitType::MaxParallelRequests,
                 1 => LimitType::Requests,
-                _ => LimitType::Tokens,
+                2 => LimitType::Tokens,
+                _ => LimitType::TokensPerDay,
             },
             used: count(2)?,
             retry_after: match at(1)? {
@@ -196,10 +200,11 @@ fn taken(question: &Question, rest: &[i64]) -> Option<Answer> {
         })
     });
     let count = |number: Option<&i64>| u64::try_from(*number?).ok();
-    let used = used.chunks_exact(2).map(|pair| {
+    let used = used.chunks_exact(3).map(|taken| {
         Some(SharedUse {
-            requests: count(pair.first())?,
-            tokens: count(pair.last())?,
+            requests: count(taken.first())?,
+            tokens: count(taken.get(1))?,
+            day_tokens: count(taken.last())?,
         })
     });
     let (spent, used) = (

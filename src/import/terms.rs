@@ -70,6 +70,7 @@ pub(super) fn read(row: &SourceRow<'_>, remarks: &mut BTreeSet<Remark>) -> Resul
         max_budget: row.usd("max_budget")?,
         rpm_limit: row.count("rpm_limit")?,
         tpm_limit: row.count("tpm_limit")?,
+        tpd_limit: row.count("tpd_limit")?,
         max_parallel_requests: row.count("max_parallel_requests")?,
         soft_budget: row.usd("soft_budget")?,
         budget_duration: readable(row.text("budget_duration")?, UNREADABLE, remarks),
@@ -86,9 +87,6 @@ pub(super) fn read(row: &SourceRow<'_>, remarks: &mut BTreeSet<Remark>) -> Resul
         // Not the moment of the import where LiteLLM does not say: a second one would be another row.
         since: row.time("created_at")?,
     };
-    if row.count("tpd_limit")?.is_some() {
-        remarks.insert(Remark::Lost("tpd_limit"));
-    }
     if !terms.model_max_budget.is_empty() {
         remarks.insert(Remark::Note(
             "what was spent of budgets for single models is not in LiteLLM's tables: they begin at nothing",

@@ -112,6 +112,7 @@ pub(super) fn global_limits(config: &Config) -> Limits {
         rpm: general.global_max_rpm,
         tpm: general.global_max_tpm,
         max_parallel: general.global_max_parallel_requests,
+        ..Limits::default()
     }
 }
 

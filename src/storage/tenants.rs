@@ -96,6 +96,9 @@ pub struct Terms {
     /// Requests at the same time.
     #[serde(skip)]
     pub max_parallel_requests: Option<u64>,
+    /// Tokens a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tpd_limit: Option<u64>,
     /// Spending more USD than this in one window is said in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soft_budget: Option<Usd>,
@@ -309,6 +312,7 @@ impl Terms {
             budget_duration,
             rpm_limit: self.rpm_limit.or(shared.rpm_limit),
             tpm_limit: self.tpm_limit.or(shared.tpm_limit),
+            tpd_limit: self.tpd_limit.or(shared.tpd_limit),
             max_parallel_requests: self.max_parallel_requests.or(shared.max_parallel_requests),
             soft_budget: self.soft_budget.or(shared.soft_budget),
             budget_limits: choose(self.budget_limits),

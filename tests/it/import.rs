@@ -191,7 +191,6 @@ fn check_taken(scene: &Scene) {
     assert_eq!(told(&report, "teams", "team_id holds a colon"), 1);
     assert_eq!(told(&report, "teams", "models is kept"), 0);
     assert_eq!(told(&report, "users", "user_role is not known"), 1);
-    assert_eq!(told(&report, "budgets", "tpd_limit has no counterpart"), 1);
     assert_eq!(told(&report, "customers", "default_model is kept"), 1);
 
     let gateway = scene.start();
@@ -292,6 +291,9 @@ fn check_answers(gateway: &Gateway) {
         ]
     );
     assert_eq!(team["team_info"]["members_with_roles"][0]["role"], "admin");
+    let budgets = gateway.post("/budget/info", &json!({"budgets": ["slow"]}));
+    budgets.assert_status(200);
+    assert_eq!(budgets.json()[0]["tpd_limit"], 500_000);
     let customer = gateway.get("/customer/info?end_user_id=customer-4");
     customer.assert_status(200);
     assert_eq!(customer.json()["alias"], "Customer 4");

@@ -44,6 +44,7 @@ fn actual(tokens: u64, cost: i64) -> Actual {
 const ALL: Limits = Limits {
     rpm: Some(10),
     tpm: Some(1000),
+    tpd: None,
     max_parallel: Some(5),
 };
 
@@ -308,7 +309,7 @@ proptest! {
         requests in prop::collection::vec((0_u64..300, 0_i64..300, ends()), 1..60),
     ) {
         let clock = Clock::start();
-        let wide = Limits { rpm: Some(1_000), tpm: Some(1_000_000), max_parallel: Some(1_000) };
+        let wide = Limits { rpm: Some(1_000), tpm: Some(1_000_000), tpd: Some(2_000_000), max_parallel: Some(1_000) };
         let (bucket, balance) = (bucket("k", wide), balance("k", 1_000_000));
         let (mut count, mut tokens, mut spent) = (0, 0, 0);
         let mut permits = Vec::new();
@@ -330,6 +331,7 @@ proptest! {
             }
         }
         prop_assert_eq!(left(&bucket, clock), (1_000 - count, 1_000_000 - tokens, 1_000));
+        prop_assert_eq!(bucket.remaining(clock.now()).day_tokens, Some(2_000_000 - tokens));
         let snapshot = balance.snapshot();
         prop_assert_eq!((snapshot.held, snapshot.live_holds), (Usd::ZERO, 0));
         prop_assert_eq!(snapshot.spent, Usd::from_pico(spent));

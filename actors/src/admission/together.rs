@@ -147,6 +147,7 @@ impl<'a> Asked<'a> {
                     let limit = match limit_type {
                         LimitType::Requests => limits.rpm,
                         LimitType::Tokens => limits.tpm,
+                        LimitType::TokensPerDay => limits.tpd,
                         LimitType::MaxParallelRequests => limits.max_parallel.map(u64::from),
                     };
                     let limit = limit.unwrap_or_default();

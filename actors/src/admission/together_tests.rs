@@ -150,6 +150,53 @@ async fn what_all_had_taken_is_left_out_for_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_all_had_taken_of_a_day_is_left_out_for_a_day() {
+    let limits = Limits {
+        tpd: Some(100),
+        ..Limits::default()
+    };
+    let used = SharedUse {
+        day_tokens: 60,
+        ..SharedUse::default()
+    };
+    let others = Arc::new(Others::default());
+    let take = SharedTake {
+        receipt: Box::new(Receipt::default()),
+        spent: vec![],
+        used: vec![used],
+    };
+    let answer = SharedAnswer::Taken(take);
+    others.answers.lock().unwrap().push_back(answer);
+    let buckets = [bucket(limits)];
+    let fleet = fleet(Some(others), 2, 0);
+    let clock = Clock::start();
+    let first = admit_together(&buckets, &[], ASK, clock, &fleet).await;
+    first.unwrap().in_flight().settle(Actual {
+        tokens: 10,
+        cost: None,
+    });
+    assert_eq!(buckets[0].remaining(clock.now()).day_tokens, Some(40));
+
+    // An hour later 40 are left, and 20 of them are this replica's.
+    tokio::time::advance(Duration::from_hours(1)).await;
+    let mut served = 0;
+    for _ in 0..9 {
+        let permit = admit_together(&buckets, &[], ASK, clock, &fleet).await;
+        served += usize::from(permit.map(|permit| drop(permit.in_flight())).is_ok());
+    }
+    assert_eq!(served, 2);
+    // Of a day that is over nothing is known: half of the limit is this replica's.
+    tokio::time::advance(Duration::from_hours(25)).await;
+    assert_eq!(buckets[0].remaining(clock.now()).day_tokens, Some(100));
+    let mut served = 0;
+    for _ in 0..9 {
+        let permit = admit_together(&buckets, &[], ASK, clock, &fleet).await;
+        served += usize::from(permit.map(|permit| drop(permit.in_flight())).is_ok());
+    }
+    assert_eq!(served, 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_larger_than_a_share_is_served_by_one_replica() {
     let limits = Limits {
         tpm: Some(1_000),

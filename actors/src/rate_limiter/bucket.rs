@@ -1,11 +1,11 @@
-//! What one subject may still take: requests and tokens of the last 60 s, and parallel slots.
+//! What one subject may still take: requests and tokens of the last 60 s, tokens of the last 24 h, and parallel slots.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::known::{Known, Seen, of_all, share_admits};
-use super::window::{TakenIn, Window};
+use super::counter::Counter;
+use super::window::TakenIn;
 use crate::clock::Millis;
 use crate::fleet::Share;
 use crate::ids::Subject;
@@ -21,6 +21,8 @@ pub struct Limits {
     pub rpm: Option<u64>,
     /// Tokens in any 60 s: estimated at admission, corrected at settlement.
     pub tpm: Option<u64>,
+    /// Tokens in any 24 h, likewise.
+    pub tpd: Option<u64>,
     /// Requests at the same time.
     pub max_parallel: Option<u32>,
 }
@@ -32,6 +34,8 @@ pub enum LimitType {
     Requests,
     /// Tokens per minute.
     Tokens,
+    /// Tokens per day.
+    TokensPerDay,
     /// Requests at the same time.
     MaxParallelRequests,
 }
@@ -54,6 +58,8 @@ pub struct Remaining {
     pub requests: Option<u64>,
     /// Tokens left; `None` without a limit, 0 while in debt.
     pub tokens: Option<u64>,
+    /// The same of the day's.
+    pub day_tokens: Option<u64>,
     /// Parallel slots left beside those that this replica's requests hold; `None` without a limit.
     pub parallel: Option<u32>,
 }
@@ -62,18 +68,22 @@ pub struct Remaining {
 #[derive(Debug, Default)]
 pub(crate) struct BucketState {
     limits: Limits,
-    requests: Window,
-    tokens: Window,
+    requests: Minute,
+    tokens: Minute,
+    /// Only where the day has a limit: it is large, and few have one.
+    day: Option<Box<Day>>,
     parallel: u32,
-    /// What all replicas had taken when one of them was last told; `None` where there are none.
-    known: Option<Known>,
 }
+
+type Minute = Counter<1_000, 61>;
+type Day = Counter<900_000, 97>;
 
 /// Proof of what was taken, to be given back or settled exactly once.
 #[derive(Debug)]
 pub(crate) struct BucketTake {
     requests: TakenIn,
     tokens: TakenIn,
+    day: Option<TakenIn>,
     estimate: u64,
 }
 
@@ -89,11 +99,12 @@ pub(crate) struct Short {
 // === impl LimitType ===
 
 impl LimitType {
-    /// The contract's word (auth-budgets-limits §6.1).
+    /// The contract's word (auth-budgets-limits §6.1); it has none for the day, whose limit LiteLLM keeps for batches alone.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Requests => "requests",
             Self::Tokens => "tokens",
+            Self::TokensPerDay => "tokens_per_day",
             Self::MaxParallelRequests => "max_parallel_requests",
         }
     }
@@ -109,12 +120,11 @@ impl fmt::Display for LimitType {
 
 impl Bucket {
     pub(crate) fn new(subject: Subject, limits: Limits) -> Self {
+        let mut state = BucketState::default();
+        state.resize(limits);
         Self {
             subject,
-            state: Mutex::new(BucketState {
-                limits,
-                ..BucketState::default()
-            }),
+            state: Mutex::new(state),
         }
     }
 
@@ -132,10 +142,13 @@ impl Bucket {
             limits,
             requests: limits
                 .rpm
-                .map(|rpm| rpm.saturating_sub(state.requests_of_all(now))),
+                .map(|rpm| rpm.saturating_sub(state.requests.used_by_all(now))),
             tokens: limits
                 .tpm
-                .map(|tpm| tpm.saturating_sub(state.tokens_of_all(now))),
+                .map(|tpm| tpm.saturating_sub(state.tokens.used_by_all(now))),
+            day_tokens: limits
+                .tpd
+                .map(|tpd| tpd.saturating_sub(state.day_tokens_of_all(now))),
             parallel: limits
                 .max_parallel
                 .map(|max| max.saturating_sub(state.parallel)),
@@ -149,13 +162,16 @@ impl Bucket {
 
     /// Changes the limits; what is taken stays taken.
     pub(crate) fn resize(&self, limits: Limits) {
-        self.lock().limits = limits;
+        self.lock().resize(limits);
     }
 
     /// Nothing is taken: the bucket can be forgotten and made anew without anybody noticing.
     pub(crate) fn is_idle(&self, now: Millis) -> bool {
         let mut state = self.lock();
-        state.parallel == 0 && state.requests.used(now) == 0 && state.tokens.used(now) == 0
+        state.parallel == 0
+            && state.requests.used(now) == 0
+            && state.tokens.used(now) == 0
+            && state.day.as_mut().is_none_or(|day| day.used(now) == 0)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, BucketState> {
@@ -167,6 +183,15 @@ impl Bucket {
 // === impl BucketState ===
 
 impl BucketState {
+    fn resize(&mut self, limits: Limits) {
+        self.limits = limits;
+        if limits.tpd.is_none() {
+            self.day = None;
+        } else if self.day.is_none() {
+            self.day = Some(Box::default());
+        }
+    }
+
     /// The first limit that one more request of that many tokens would exceed.
     pub(crate) fn check(&mut self, tokens: u64, now: Millis) -> Option<Short> {
         let limits = self.limits;
@@ -180,29 +205,20 @@ impl BucketState {
                 retry_after: PARALLEL_RETRY,
             });
         }
-        if let Some(rpm) = limits.rpm
-            && !self.requests.fits(1, rpm, now)
-        {
-            return Some(Short::of(
-                LimitType::Requests,
-                &mut self.requests,
-                1,
-                rpm,
-                now,
-            ));
+        if let Some(rpm) = limits.rpm {
+            let short = self.requests.check(LimitType::Requests, 1, rpm, now);
+            if short.is_some() {
+                return short;
+            }
         }
-        if let Some(tpm) = limits.tpm
-            && !self.tokens.fits(tokens, tpm, now)
-        {
-            return Some(Short::of(
-                LimitType::Tokens,
-                &mut self.tokens,
-                tokens,
-                tpm,
-                now,
-            ));
+        if let Some(tpm) = limits.tpm {
+            let short = self.tokens.check(LimitType::Tokens, tokens, tpm, now);
+            if short.is_some() {
+                return short;
+            }
         }
-        None
+        let (tpd, day) = (limits.tpd?, self.day.as_mut()?);
+        day.check(LimitType::TokensPerDay, tokens, tpd, now)
     }
 
     /// Takes one request, its tokens and a slot. Everything is counted, limited or not: a limit that is set a moment
@@ -212,44 +228,32 @@ impl BucketState {
         BucketTake {
             requests: self.requests.take(1, now),
             tokens: self.tokens.take(tokens, now),
+            day: self.day.as_mut().map(|day| day.take(tokens, now)),
             estimate: tokens,
         }
     }
 
     /// What all replicas have taken, as one of them was just told.
     pub(crate) fn learn(&mut self, used: SharedUse, now: Millis) {
-        self.known = Some(Known {
-            at: now,
-            requests: Seen {
-                all: used.requests,
-                own: self.requests.used(now),
-            },
-            tokens: Seen {
-                all: used.tokens,
-                own: self.tokens.used(now),
-            },
-        });
+        self.requests.learn(used.requests, 0, now);
+        self.tokens.learn(used.tokens, 0, now);
+        if let Some(day) = &mut self.day {
+            day.learn(used.day_tokens, 0, now);
+        }
     }
 
     /// The same of one limit alone, which refused what was just taken here and is about to be given back.
     pub(crate) fn learn_of(&mut self, limit_type: LimitType, used: u64, tokens: u64, now: Millis) {
-        let mut known = Known {
-            at: now,
-            requests: Seen {
-                all: self.requests_of_all(now).saturating_sub(1),
-                own: self.requests.used(now).saturating_sub(1),
-            },
-            tokens: Seen {
-                all: self.tokens_of_all(now).saturating_sub(tokens),
-                own: self.tokens.used(now).saturating_sub(tokens),
-            },
-        };
         match limit_type {
-            LimitType::Requests => known.requests.all = used,
-            LimitType::Tokens => known.tokens.all = used,
-            LimitType::MaxParallelRequests => return,
+            LimitType::Requests => self.requests.learn(used, 1, now),
+            LimitType::Tokens => self.tokens.learn(used, tokens, now),
+            LimitType::TokensPerDay => {
+                if let Some(day) = &mut self.day {
+                    day.learn(used, tokens, now);
+                }
+            }
+            LimitType::MaxParallelRequests => {}
         }
-        self.known = Some(known);
     }
 
     /// The first limit whose share, for one replica, does not admit what was just taken here. What all had taken when they were
@@ -266,59 +270,28 @@ impl BucketState {
                 retry_after: PARALLEL_RETRY,
             });
         }
-        let known = self.known(now);
-        if let Some(rpm) = limits.rpm
-            && !share_admits(
-                &mut self.requests,
-                known.map(|it| it.requests),
-                1,
-                rpm,
-                share,
-                now,
-            )
-        {
-            return Some(Short::of(
-                LimitType::Requests,
-                &mut self.requests,
-                1,
-                rpm,
-                now,
-            ));
+        if let Some(rpm) = limits.rpm {
+            let short = self
+                .requests
+                .check_share(LimitType::Requests, 1, rpm, share, now);
+            if short.is_some() {
+                return short;
+            }
         }
-        if let Some(tpm) = limits.tpm
-            && !share_admits(
-                &mut self.tokens,
-                known.map(|it| it.tokens),
-                tokens,
-                tpm,
-                share,
-                now,
-            )
-        {
-            return Some(Short::of(
-                LimitType::Tokens,
-                &mut self.tokens,
-                tokens,
-                tpm,
-                now,
-            ));
+        if let Some(tpm) = limits.tpm {
+            let short = self
+                .tokens
+                .check_share(LimitType::Tokens, tokens, tpm, share, now);
+            if short.is_some() {
+                return short;
+            }
         }
-        None
+        let (tpd, day) = (limits.tpd?, self.day.as_mut()?);
+        day.check_share(LimitType::TokensPerDay, tokens, tpd, share, now)
     }
 
-    fn requests_of_all(&mut self, now: Millis) -> u64 {
-        let own = self.requests.used(now);
-        of_all(self.known(now).map(|it| it.requests), own)
-    }
-
-    fn tokens_of_all(&mut self, now: Millis) -> u64 {
-        let own = self.tokens.used(now);
-        of_all(self.known(now).map(|it| it.tokens), own)
-    }
-
-    /// What was known a minute ago has come back since.
-    fn known(&self, now: Millis) -> Option<Known> {
-        self.known.filter(|known| known.counts_at(now))
+    fn day_tokens_of_all(&mut self, now: Millis) -> u64 {
+        self.day.as_mut().map_or(0, |day| day.used_by_all(now))
     }
 
     /// The request was never sent: as if it had not been.
@@ -330,19 +303,9 @@ impl BucketState {
     /// The request is over: its slot is free, its tokens are what they were.
     pub(crate) fn settle(&mut self, take: &BucketTake, actual: u64, now: Millis) {
         self.tokens.settle(take.tokens, take.estimate, actual, now);
-        self.parallel = self.parallel.saturating_sub(1);
-    }
-}
-
-// === impl Short ===
-
-impl Short {
-    fn of(limit_type: LimitType, window: &mut Window, units: u64, limit: u64, now: Millis) -> Self {
-        Self {
-            limit_type,
-            limit,
-            remaining: limit.saturating_sub(window.used(now)),
-            retry_after: window.wait_for(units, limit, now),
+        if let (Some(day), Some(taken)) = (&mut self.day, take.day) {
+            day.settle(taken, take.estimate, actual, now);
         }
+        self.parallel = self.parallel.saturating_sub(1);
     }
 }

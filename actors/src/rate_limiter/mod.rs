@@ -1,4 +1,4 @@
-//! Rate limits: requests and tokens per minute and parallel slots, per subject.
+//! Rate limits: requests and tokens per minute, tokens per day and parallel slots, per subject.
 //!
 //! Buckets are taken from through [`LimiterHandle`], on the worker's own thread, by [`admission`](crate::admission);
 //! the actor only sweeps buckets that nothing is taken from. The exchange with Redis for fleets will live here too.
@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::ids::Subject;
 
 mod bucket;
-mod known;
+mod counter;
 mod messages;
 #[cfg(test)]
 mod tests;
@@ -22,13 +22,13 @@ mod window;
 pub use bucket::{Bucket, LimitType, Limits, PARALLEL_RETRY, Remaining};
 pub(crate) use bucket::{BucketState, BucketTake, Short};
 pub use messages::{LimiterSnapshot, LimiterStatus};
-pub use window::{TakenIn, Window};
+pub use window::{DayWindow, TakenIn, Window};
 
 /// How the rate limiter runs.
 #[derive(Debug, Clone, Copy)]
 pub struct LimiterSettings {
     /// Buckets kept at most; beyond it, new subjects of a kind share one bucket, so that invented customer names
-    /// cannot fill the memory. About 3 KB each.
+    /// cannot fill the memory. About 3 KB each, with a limit of the day 6 KB.
     pub capacity: usize,
     /// How often idle buckets are swept.
     pub sweep_interval: Duration,

@@ -97,6 +97,32 @@ proptest! {
     }
 
     #[test]
+    fn a_day_never_admits_more_than_its_limit_in_any_twenty_four_hours(
+        limit in 1_u64..20,
+        steps in prop::collection::vec((0_u64..9_000_000, 1_u64..6), 1..200),
+    ) {
+        const DAY: u64 = 86_400_000;
+        const SLOT: u64 = 900_000;
+        let mut window = DayWindow::default();
+        let mut now = 0;
+        let mut admitted: VecDeque<(u64, u64)> = VecDeque::new();
+        for (pause, units) in steps {
+            now += pause;
+            let units = units.min(limit);
+            let fits = window.fits(units, limit, Millis(now));
+            admitted.retain(|(at, _)| at + DAY + SLOT > now);
+            let taken: u64 = admitted.iter().map(|(_, units)| units).sum();
+            prop_assert!(fits || taken + units > limit, "what was taken {DAY} ms ago did not come back");
+            if fits {
+                window.take(units, Millis(now));
+                admitted.push_back((now, units));
+            }
+            let recent: u64 = admitted.iter().filter(|(at, _)| at + DAY > now).map(|(_, units)| units).sum();
+            prop_assert!(recent <= limit, "{recent} of {limit} at {now}");
+        }
+    }
+
+    #[test]
     fn what_is_said_to_fit_after_a_wait_does_fit_and_not_much_earlier(
         limit in 1_u64..20,
         takes in prop::collection::vec((0_u64..5_000, 1_u64..6), 1..40),

@@ -1,4 +1,5 @@
-//! A sliding minute as a ring of one-second slots: what is taken comes back 60 s later, never earlier.
+//! A sliding window as a ring of slots: what is taken comes back a whole window later, never earlier. A minute has slots of a
+//! second, a day slots of a quarter of an hour.
 //!
 //! Plain data, no lock, no clock. The rejected alternative is a refilling bucket: its burst plus its refill admit
 //! twice the limit in the first minute.
@@ -7,23 +8,24 @@ use std::time::Duration;
 
 use crate::clock::Millis;
 
-/// How long a taken unit stays taken, in milliseconds.
-const WINDOW_MS: u64 = 60_000;
-/// Sixty whole seconds, and the one that is just being left: a unit taken late in its second must stay until late
-/// in the second sixty later, which by then has a slot of its own.
-const SLOTS: u64 = 61;
-const SLOT_COUNT: usize = 61;
-
 /// Units taken within the last 60 s.
+pub type Window = Ring<1_000, 61>;
+
+/// Units taken within the last 24 h.
+pub type DayWindow = Ring<900_000, 97>;
+
+/// Units taken within the last `SLOTS - 1` slots of `SLOT_MS` milliseconds.
 ///
-/// Units of one second come back together, 60 s after the last of them was taken; so never more than the limit is
-/// taken in any 60 s, and a unit comes back after 60 s, or at most one second more when others followed it closely.
+/// There is one slot more than the window has: a unit taken late in its slot must stay until late in the slot a window
+/// later, which by then has a place of its own. Units of one slot come back together, a window after the last of them was
+/// taken; so never more than the limit is taken in any window, and a unit comes back after the window, or at most one slot
+/// later when others followed it closely.
 #[derive(Debug, Clone)]
-pub struct Window {
-    slots: Box<[Slot; SLOT_COUNT]>,
+pub struct Ring<const SLOT_MS: u64, const SLOTS: usize> {
+    slots: Box<[Slot; SLOTS]>,
     /// Sum of all slots.
     used: u64,
-    /// The oldest second that may still hold units.
+    /// The oldest slot that may still hold units, counted from the beginning of time.
     tail: u64,
     /// The latest time seen; an earlier `now` counts as this, since callers read the clock before they get the lock.
     latest: Millis,
@@ -31,21 +33,21 @@ pub struct Window {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
-    second: u64,
+    number: u64,
     units: u64,
     last_taken: Millis,
 }
 
-/// Which second units were taken in: needed to correct them.
+/// Which slot units were taken in: needed to correct them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TakenIn(u64);
 
-// === impl Window ===
+// === impl Ring ===
 
-impl Default for Window {
+impl<const SLOT_MS: u64, const SLOTS: usize> Default for Ring<SLOT_MS, SLOTS> {
     fn default() -> Self {
         Self {
-            slots: Box::new([Slot::default(); SLOT_COUNT]),
+            slots: Box::new([Slot::default(); SLOTS]),
             used: 0,
             tail: 0,
             latest: Millis::ZERO,
@@ -53,7 +55,11 @@ impl Default for Window {
     }
 }
 
-impl Window {
+impl<const SLOT_MS: u64, const SLOTS: usize> Ring<SLOT_MS, SLOTS> {
+    const SLOTS: u64 = SLOTS as u64;
+    /// How long a taken unit stays taken, in milliseconds.
+    const WINDOW_MS: u64 = SLOT_MS * (Self::SLOTS - 1);
+
     /// Units that are taken at `now`.
     pub fn used(&mut self, now: Millis) -> u64 {
         self.advance(now);
@@ -75,18 +81,18 @@ impl Window {
     /// Takes `units`, whatever the limit.
     pub fn take(&mut self, units: u64, now: Millis) -> TakenIn {
         let now = self.advance(now);
-        let second = now.0 / 1000;
-        let slot = self.slot_mut(second);
-        if slot.second != second {
+        let number = now.0 / SLOT_MS;
+        let slot = self.slot_mut(number);
+        if slot.number != number {
             *slot = Slot {
-                second,
+                number,
                 ..Slot::default()
             };
         }
         slot.units = slot.units.saturating_add(units);
         slot.last_taken = now;
         self.used = self.used.saturating_add(units);
-        TakenIn(second)
+        TakenIn(number)
     }
 
     /// Corrects units taken earlier from `was` to `actual`, in the slot they were taken in.
@@ -95,9 +101,9 @@ impl Window {
     pub fn settle(&mut self, taken: TakenIn, was: u64, actual: u64, now: Millis) {
         self.advance(now);
         let slot = self.slot_mut(taken.0);
-        // An emptied slot still names its second: only units that are still taken may be corrected, or debt of a
-        // request that ran for minutes would be entered in a minute that is over.
-        if slot.second != taken.0 || taken.0 < self.tail {
+        // An emptied slot keeps its number: only units that are still taken may be corrected, or debt of a
+        // request that ran for long would be entered in a window that is over.
+        if slot.number != taken.0 || taken.0 < self.tail {
             return;
         }
         let slot = self.slot_mut(taken.0);
@@ -113,43 +119,43 @@ impl Window {
     pub fn wait_for(&mut self, units: u64, limit: u64, now: Millis) -> Duration {
         let now = self.advance(now);
         let mut left = self.used;
-        for second in self.tail..=now.0 / 1000 {
-            let slot = self.slot(second);
-            if slot.second != second || slot.units == 0 {
+        for number in self.tail..=now.0 / SLOT_MS {
+            let slot = self.slot(number);
+            if slot.number != number || slot.units == 0 {
                 continue;
             }
             left = left.saturating_sub(slot.units);
             if left == 0 || left.saturating_add(units) <= limit {
-                return Millis(slot.last_taken.0.saturating_add(WINDOW_MS)).since(now);
+                return Millis(slot.last_taken.0.saturating_add(Self::WINDOW_MS)).since(now);
             }
         }
-        Duration::from_millis(WINDOW_MS)
+        Duration::from_millis(Self::WINDOW_MS)
     }
 
     /// Lets units come back whose time is over; answers the time to go on with.
     fn advance(&mut self, now: Millis) -> Millis {
         let now = now.max(self.latest);
         self.latest = now;
-        let current = now.0 / 1000;
-        // Every slot older than the ring is over: skip the seconds of an idle hour in one step.
-        let oldest = current.saturating_sub(SLOTS - 1);
-        if self.tail + SLOTS <= oldest {
+        let current = now.0 / SLOT_MS;
+        // Every slot older than the ring is over: skip those of an idle hour in one step.
+        let oldest = current.saturating_sub(Self::SLOTS - 1);
+        if self.tail + Self::SLOTS <= oldest {
             self.used = 0;
             self.tail = oldest;
-            *self.slots = [Slot::default(); SLOT_COUNT];
+            *self.slots = [Slot::default(); SLOTS];
         }
         while self.tail < current {
             let tail = self.tail;
             let slot = self.slot_mut(tail);
-            if slot.second == tail && slot.units > 0 {
-                if now.0 < slot.last_taken.0.saturating_add(WINDOW_MS) {
+            if slot.number == tail && slot.units > 0 {
+                if now.0 < slot.last_taken.0.saturating_add(Self::WINDOW_MS) {
                     break;
                 }
                 let back = slot.units;
                 slot.units = 0;
                 self.used = self.used.saturating_sub(back);
-            } else if tail + SLOTS > current {
-                // Nothing there now, but a request taken in this second may yet be settled upwards.
+            } else if tail + Self::SLOTS > current {
+                // Nothing there now, but a request taken in this slot may yet be settled upwards.
                 break;
             }
             self.tail += 1;
@@ -161,15 +167,15 @@ impl Window {
         clippy::indexing_slicing,
         reason = "a remainder by the ring's size is a valid index of the ring"
     )]
-    fn slot(&self, second: u64) -> Slot {
-        self.slots[(second % SLOTS) as usize]
+    fn slot(&self, number: u64) -> Slot {
+        self.slots[(number % Self::SLOTS) as usize]
     }
 
     #[expect(
         clippy::indexing_slicing,
         reason = "a remainder by the ring's size is a valid index of the ring"
     )]
-    fn slot_mut(&mut self, second: u64) -> &mut Slot {
-        &mut self.slots[(second % SLOTS) as usize]
+    fn slot_mut(&mut self, number: u64) -> &mut Slot {
+        &mut self.slots[(number % Self::SLOTS) as usize]
     }
 }

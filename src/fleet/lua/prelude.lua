@@ -27,16 +27,18 @@ local function less(high, low, other_high, other_low)
   return high < other_high or (high == other_high and low < other_low)
 end
 
--- The minute, as `actors/src/rate_limiter/window.rs` has it, step by step: a test drives both with the same requests.
--- A ring is fields of one hash: the sum, the oldest second, the latest time seen, and a slot a second.
-local WINDOW = 60000
-local SLOTS = 61
+-- Minute and day, as `actors/src/rate_limiter/window.rs` has them, step by step: a test drives both with the same requests.
+-- A ring is fields of one hash: the sum, the oldest slot, the latest time seen, and the slots.
+local MINUTE = { window = 60000, slot = 1000, slots = 61 }
+local DAY = { window = 86400000, slot = 900000, slots = 97 }
+local SIZES = { r = MINUTE, t = MINUTE, d = DAY }
 
 local function open_ring(key, name)
   local head = redis.call('HMGET', key, name .. 'u', name .. 't', name .. 'n')
   return {
     key = key,
     name = name,
+    size = SIZES[name],
     used = tonumber(head[1]) or 0,
     tail = tonumber(head[2]) or 0,
     latest = tonumber(head[3]) or 0,
@@ -44,15 +46,15 @@ local function open_ring(key, name)
   }
 end
 
-local function slot_of(ring, second)
-  local place = second % SLOTS
+local function slot_of(ring, number)
+  local place = number % ring.size.slots
   local slot = ring.slots[place]
   if slot == nil then
-    slot = { second = 0, units = 0, last = 0 }
+    slot = { number = 0, units = 0, last = 0 }
     local kept = redis.call('HGET', ring.key, ring.name .. place)
     if kept then
       local at, units, last = string.match(kept, '^(%d+) (%d+) (%d+)$')
-      slot.second, slot.units, slot.last = tonumber(at), tonumber(units), tonumber(last)
+      slot.number, slot.units, slot.last = tonumber(at), tonumber(units), tonumber(last)
     end
     ring.slots[place] = slot
   end
@@ -63,22 +65,22 @@ end
 local function advance(ring, now)
   now = math.max(now, ring.latest)
   ring.latest = now
-  local current = math.floor(now / 1000)
-  local oldest = math.max(0, current - (SLOTS - 1))
-  if ring.tail + SLOTS <= oldest then
+  local current = math.floor(now / ring.size.slot)
+  local oldest = math.max(0, current - (ring.size.slots - 1))
+  if ring.tail + ring.size.slots <= oldest then
     ring.used = 0
     ring.tail = oldest
   end
   while ring.tail < current do
     local slot = slot_of(ring, ring.tail)
-    if slot.second == ring.tail and slot.units > 0 then
-      if now < slot.last + WINDOW then
+    if slot.number == ring.tail and slot.units > 0 then
+      if now < slot.last + ring.size.window then
         break
       end
       ring.used = math.max(0, ring.used - slot.units)
       slot.units = 0
       slot.changed = true
-    elseif ring.tail + SLOTS > current then
+    elseif ring.tail + ring.size.slots > current then
       break
     end
     ring.tail = ring.tail + 1
@@ -94,21 +96,21 @@ local function fits(ring, units, limit)
 end
 
 local function take_units(ring, units, now)
-  local second = math.floor(now / 1000)
-  local slot = slot_of(ring, second)
-  if slot.second ~= second then
-    slot.second, slot.units = second, 0
+  local number = math.floor(now / ring.size.slot)
+  local slot = slot_of(ring, number)
+  if slot.number ~= number then
+    slot.number, slot.units = number, 0
   end
   slot.units = slot.units + units
   slot.last = now
   slot.changed = true
   ring.used = ring.used + units
-  return second
+  return number
 end
 
-local function settle_units(ring, second, was, actual)
-  local slot = slot_of(ring, second)
-  if slot.second ~= second or second < ring.tail then
+local function settle_units(ring, number, was, actual)
+  local slot = slot_of(ring, number)
+  if slot.number ~= number or number < ring.tail then
     return
   end
   local before = slot.units
@@ -120,16 +122,16 @@ end
 -- Milliseconds until so many more would fit.
 local function wait_for(ring, units, limit, now)
   local left = ring.used
-  for second = ring.tail, math.floor(now / 1000) do
-    local slot = slot_of(ring, second)
-    if slot.second == second and slot.units > 0 then
+  for number = ring.tail, math.floor(now / ring.size.slot) do
+    local slot = slot_of(ring, number)
+    if slot.number == number and slot.units > 0 then
       left = math.max(0, left - slot.units)
       if left == 0 or left + units <= limit then
-        return math.max(0, slot.last + WINDOW - now)
+        return math.max(0, slot.last + ring.size.window - now)
       end
     end
   end
-  return WINDOW
+  return ring.size.window
 end
 
 local function keep_ring(ring)
@@ -141,7 +143,7 @@ local function keep_ring(ring)
   for place, slot in pairs(ring.slots) do
     if slot.changed then
       fields[#fields + 1] = ring.name .. place
-      fields[#fields + 1] = whole(slot.second) .. ' ' .. whole(slot.units) .. ' ' .. whole(slot.last)
+      fields[#fields + 1] = whole(slot.number) .. ' ' .. whole(slot.units) .. ' ' .. whole(slot.last)
     end
   end
   redis.call('HSET', ring.key, unpack(fields))
@@ -195,5 +197,6 @@ end
 
 -- A subject's rings are forgotten when they are empty, its lanes when no lease is left, a budget's window after an hour
 -- without a request: whoever needs it next seeds it from the books.
-local RING_LIFE = 62000
+local MINUTE_LIFE = 62000
+local DAY_LIFE = 87360000
 local WINDOW_LIFE = 3600000

@@ -1,9 +1,9 @@
 -- What requests of one lane took in the end.
 --
 -- KEYS: for each entry the two keys of its budget or subject.
--- ARGV: time ('' for the server's), lane, lease in ms; then for each entry six of
---   w  hold (high, low), cost (high, low), '': the hold ends, the cost is spent
---   l  second, requests to give back, tokens estimated, tokens used, slots: '' for what has no limit
+-- ARGV: time ('' for the server's), lane, lease in ms; then for each entry eight of
+--   w  hold (high, low), cost (high, low), '', '', '': the hold ends, the cost is spent
+--   l  second, requests to give back, tokens estimated, tokens used, the same two for the day, slots: '' for what has no limit
 -- Answers how many entries there were.
 
 local given = clock(ARGV[1])
@@ -13,14 +13,13 @@ local ends = given + tonumber(ARGV[3])
 local function settle_ring(key, name, second, was, actual)
   local ring = open_ring(key, name)
   advance(ring, given)
-  settle_units(ring, second, was, actual)
+  settle_units(ring, math.floor(second * 1000 / ring.size.slot), was, actual)
   keep_ring(ring)
-  redis.call('PEXPIRE', key, RING_LIFE)
 end
 
 for n = 1, #KEYS / 2 do
   local key, lanes = KEYS[2 * n - 1], KEYS[2 * n]
-  local at = 6 * n - 2
+  local at = 8 * n - 4
   local a, b, c, d = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
   if ARGV[at] == 'w' then
     add_to_lane(lanes, lane, ends, -1, -a, -b)
@@ -37,7 +36,14 @@ for n = 1, #KEYS / 2 do
     if c then
       settle_ring(key, 't', a, c, d)
     end
-    local slots = tonumber(ARGV[at + 5])
+    local day = tonumber(ARGV[at + 5])
+    if day then
+      settle_ring(key, 'd', a, day, tonumber(ARGV[at + 6]))
+    end
+    if b or c or day then
+      redis.call('PEXPIRE', key, day and DAY_LIFE or MINUTE_LIFE)
+    end
+    local slots = tonumber(ARGV[at + 7])
     if slots then
       add_to_lane(lanes, lane, ends, -slots, 0, 0)
     end

@@ -2,11 +2,11 @@
 --
 -- KEYS: for each budget its window and the window's lanes; then for each limited subject its rings and its lanes.
 -- ARGV: time ('' for the server's), lane, lease in ms, tokens, hold (high, low), number of budgets; for each budget its limit
--- (high, low); for each subject its rpm, tpm and parallel requests ('' for no limit).
+-- (high, low); for each subject its rpm, tpm, tpd and parallel requests ('' for no limit).
 --
--- Answers {0, time, spent (high, low) of each budget, requests and tokens taken of each subject}, or what stands against it:
--- {1, budget, spent}, {2, budget} for money that is held, {3, subject, 0 slots | 1 requests | 2 tokens, taken, ms to wait},
--- {4, budgets that are not seeded}. Budgets and subjects are counted from 1.
+-- Answers {0, time, spent (high, low) of each budget, requests, tokens and tokens of the day taken of each subject}, or what
+-- stands against it: {1, budget, spent}, {2, budget} for money that is held, {3, subject, 0 slots | 1 requests | 2 tokens |
+-- 3 tokens of the day, taken, ms to wait}, {4, budgets that are not seeded}. Budgets and subjects are counted from 1.
 
 local given = clock(ARGV[1])
 local lane = ARGV[2]
@@ -55,9 +55,9 @@ local rings = {}
 local slots = {}
 for n = 1, subjects do
   local key, lanes = KEYS[2 * (budgets + n) - 1], KEYS[2 * (budgets + n)]
-  local at = 7 + 2 * budgets + 3 * n
-  local rpm, tpm, most = tonumber(ARGV[at - 2]), tonumber(ARGV[at - 1]), tonumber(ARGV[at])
-  local taken = { 0, 0 }
+  local at = 7 + 2 * budgets + 4 * n
+  local rpm, tpm, tpd, most = tonumber(ARGV[at - 3]), tonumber(ARGV[at - 2]), tonumber(ARGV[at - 1]), tonumber(ARGV[at])
+  local taken = { 0, 0, 0 }
   if most then
     local count = held_by_all(lanes, lane, given)
     if count >= most then
@@ -65,7 +65,7 @@ for n = 1, subjects do
     end
     slots[#slots + 1] = lanes
   end
-  for which, asked in ipairs({ { 'r', rpm, 1 }, { 't', tpm, tokens } }) do
+  for which, asked in ipairs({ { 'r', rpm, 1 }, { 't', tpm, tokens }, { 'd', tpd, tokens } }) do
     local name, limit, units = asked[1], asked[2], asked[3]
     if limit then
       local ring = open_ring(key, name)
@@ -73,12 +73,12 @@ for n = 1, subjects do
       if not fits(ring, units, limit) then
         return {3, n, which, ring.used, wait_for(ring, units, limit, now)}
       end
-      ring.units, ring.now = units, now
+      ring.units, ring.now, ring.life = units, now, tpd and DAY_LIFE or MINUTE_LIFE
       rings[#rings + 1] = ring
       taken[which] = ring.used + units
     end
   end
-  for which = 1, 2 do
+  for which = 1, 3 do
     answer[#answer + 1] = taken[which]
   end
 end
@@ -95,6 +95,6 @@ end
 for _, ring in ipairs(rings) do
   take_units(ring, ring.units, ring.now)
   keep_ring(ring)
-  redis.call('PEXPIRE', ring.key, RING_LIFE)
+  redis.call('PEXPIRE', ring.key, ring.life)
 end
 return answer

@@ -34,6 +34,7 @@ pub(super) const FIELDS: &[&str] = &[
     "temp_budget_expiry",
     "rpm_limit",
     "tpm_limit",
+    "tpd_limit",
     "max_parallel_requests",
     "model_rpm_limit",
     "model_tpm_limit",
@@ -70,6 +71,7 @@ pub(super) struct Shown<'a> {
     temp_budget_expiry: Option<String>,
     rpm_limit: Option<u64>,
     tpm_limit: Option<u64>,
+    tpd_limit: Option<u64>,
     max_parallel_requests: Option<u64>,
     model_rpm_limit: BTreeMap<&'a str, u64>,
     model_tpm_limit: BTreeMap<&'a str, u64>,
@@ -104,6 +106,7 @@ pub(super) fn change(fields: &Fields, terms: &mut Terms) -> Result<(), ApiError>
     for (name, to) in [
         ("rpm_limit", &mut terms.rpm_limit),
         ("tpm_limit", &mut terms.tpm_limit),
+        ("tpd_limit", &mut terms.tpd_limit),
         ("max_parallel_requests", &mut terms.max_parallel_requests),
     ] {
         let value = fields.get(name, "a whole number")?;
@@ -310,6 +313,7 @@ impl<'a> Shown<'a> {
             temp_budget_expiry: terms.increase.and_then(|increase| iso(increase.until)),
             rpm_limit: terms.rpm_limit,
             tpm_limit: terms.tpm_limit,
+            tpd_limit: terms.tpd_limit,
             max_parallel_requests: terms.max_parallel_requests,
             model_rpm_limit: of_models(terms, |limits| limits.rpm_limit),
             model_tpm_limit: of_models(terms, |limits| limits.tpm_limit),

@@ -288,6 +288,7 @@ fn terms() -> Terms {
         max_budget: Some("12.5".parse().map(Usd::rounded).unwrap()),
         rpm_limit: Some(60),
         tpm_limit: None,
+        tpd_limit: Some(500_000),
         max_parallel_requests: Some(0),
         soft_budget: Some(pico(1)),
         budget_duration: Some("30d".to_owned()),
