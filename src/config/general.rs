@@ -6,7 +6,7 @@ use super::database_url::{DatabaseUrl, DatabaseUrlError};
 use super::env::Env;
 use super::env_refs::{self, Missing, missing_at};
 use super::error::NoticeKind;
-use super::model::GeneralSettings;
+use super::model::{CountedTokens, GeneralSettings};
 use super::raw::RawGeneral;
 use super::report::Report;
 use super::secret::Secret;
@@ -128,6 +128,7 @@ pub(super) fn general(
             .dangerously_allow_mock_testing_request_params
             .unwrap_or(false),
         fail_closed_limits: raw.fail_closed_rate_limit_enforcement.unwrap_or(false),
+        counted_tokens: counted_tokens(raw, &here.key("token_rate_limit_type"), report),
         global_max_rpm: raw.global_max_rpm,
         global_max_tpm: raw.global_max_tpm,
         global_max_parallel_requests: raw.global_max_parallel_requests,
@@ -136,6 +137,22 @@ pub(super) fn general(
         rotation_grace: rotation_grace(env, report),
         rotation_interval: rotation_interval(env, report),
         log_level: log_level(raw, &here.key("log_level"), env, report),
+    }
+}
+
+fn counted_tokens(raw: &RawGeneral, path: &KeyPath, report: &mut Report<'_>) -> CountedTokens {
+    match raw.token_rate_limit_type.as_deref() {
+        None | Some("total") => CountedTokens::Total,
+        Some("input") => CountedTokens::Input,
+        Some("output") => CountedTokens::Output,
+        Some(other) => {
+            report.problem(
+                path,
+                format!("`{other}` is no sort of tokens"),
+                "write `total`, `input` or `output`",
+            );
+            CountedTokens::Total
+        }
     }
 }
 

@@ -272,6 +272,8 @@ pub struct GeneralSettings {
     pub allow_mock_testing: bool,
     /// `fail_closed_rate_limit_enforcement`: 503 while the shared limits cannot be reached. Default false.
     pub fail_closed_limits: bool,
+    /// `token_rate_limit_type`: which tokens limits of tokens count. Default: all.
+    pub counted_tokens: CountedTokens,
     /// Requests a minute of all callers together.
     pub global_max_rpm: Option<u64>,
     /// Tokens a minute of all callers together.
@@ -547,6 +549,29 @@ impl Default for JournalSettings {
             fsync: Fsync::Interval(Duration::from_millis(100)),
             max_bytes: 1 << 30,
             when_full: WhenFull::Refuse,
+        }
+    }
+}
+
+/// Which tokens of a request limits of tokens count. What a provider reads from its cache counts for none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CountedTokens {
+    /// Prompt and completion.
+    #[default]
+    Total,
+    /// The prompt.
+    Input,
+    /// The completion.
+    Output,
+}
+
+impl CountedTokens {
+    /// How many of these count.
+    pub fn of(self, input: u64, output: u64) -> u64 {
+        match self {
+            Self::Total => input.saturating_add(output),
+            Self::Input => input,
+            Self::Output => output,
         }
     }
 }

@@ -98,6 +98,7 @@ pub(super) struct RawGeneral {
     pub(super) maximum_spend_logs_retention_interval: Option<String>,
     pub(super) fail_closed_rate_limit_enforcement: Option<bool>,
     pub(super) coordination_redis: Option<RawRedis>,
+    pub(super) token_rate_limit_type: Option<String>,
     pub(super) global_max_rpm: Option<u64>,
     pub(super) global_max_tpm: Option<u64>,
     pub(super) global_max_parallel_requests: Option<u32>,

@@ -19,6 +19,7 @@ use super::reach::Members;
 use super::settle::Settlement;
 use super::{Inbound, Shared, Targets, kinds, service};
 use crate::auth::{Asked, AuthError, Identity};
+use crate::config::CountedTokens;
 use crate::cost;
 
 /// English text has about four bytes a token in every current vocabulary; a learned ratio per model comes with limits.
@@ -124,7 +125,7 @@ pub(super) async fn admit(
 ) -> Result<Permit<Reserved>, DispatchError> {
     let buckets = buckets(shared, payers);
     let balances = &payers.asked.balances;
-    let ask = estimate.ask();
+    let ask = estimate.ask(shared.counted_tokens);
     let Some(fleet) = fleet else {
         return Ok(take(&buckets, balances, ask, shared.clock)?);
     };
@@ -215,9 +216,9 @@ impl Estimate {
         self.prompt_tokens.saturating_add(self.completion_tokens)
     }
 
-    fn ask(&self) -> Ask {
+    fn ask(&self, counted: CountedTokens) -> Ask {
         Ask {
-            tokens: self.tokens(),
+            tokens: counted.of(self.prompt_tokens, self.completion_tokens),
             hold: self.hold,
         }
     }

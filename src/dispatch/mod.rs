@@ -76,7 +76,9 @@ use self::headers::CallerLimits;
 use self::reach::{Members, Reach};
 use self::upstream::Upstream;
 use crate::auth::{AuthError, Identity, KeyEntry, LabelTable, ModelList, may_use_model};
-use crate::config::{ClientGone, LitellmSettings, Receipts, RouterSettings, Timeouts};
+use crate::config::{
+    ClientGone, CountedTokens, LitellmSettings, Receipts, RouterSettings, Timeouts,
+};
 use crate::cost::PriceBook;
 use crate::telemetry::metrics::Metrics;
 use crate::transcripts::Transcripts;
@@ -119,6 +121,8 @@ pub struct Shared {
     pub recording: Recording,
     /// Where what is asked and answered is left; `None` where nobody keeps it.
     pub transcripts: Option<Transcripts>,
+    /// Which tokens limits of tokens count.
+    pub counted_tokens: CountedTokens,
     /// Streams end with a usage chunk even for clients that did not ask.
     pub always_include_stream_usage: bool,
     /// `mock_testing_*` in bodies is acted on.

@@ -341,7 +341,12 @@ impl Settlement {
         // Before the record is written: from then on it may be shipped, and who reads the books in between would add the cost to
         // figures that have it already. A death in between is one before both: nobody but this thread tells others of it.
         open.permit.settle(Actual {
-            tokens: usage.total_tokens(),
+            tokens: self.shared.counted_tokens.of(
+                usage
+                    .prompt_tokens()
+                    .saturating_sub(usage.cache_read.unwrap_or(0)),
+                usage.completion_tokens(),
+            ),
             // An unknown price charges nothing: a budget cannot be kept for it, which the config check says.
             cost: Some(cost.unwrap_or(Usd::ZERO)),
         });

@@ -154,6 +154,7 @@ impl Process {
             timeouts: config.server.timeouts,
             router: config.router.clone(),
             litellm: config.litellm.clone(),
+            counted_tokens: config.general.counted_tokens,
             always_include_stream_usage: config.general.always_include_stream_usage,
             allow_mock_testing: config.general.allow_mock_testing,
             client_gone: config.server.client_gone,

@@ -14,7 +14,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 use trunkline::auth::Identity;
 use trunkline::auth::{BudgetRules, LabelTable, PayerReader};
-use trunkline::config::{CliOverrides, ConfigSource, MapEnv, load};
+use trunkline::config::{CliOverrides, ConfigSource, CountedTokens, MapEnv, load};
 use trunkline::dispatch::{
     DispatchError, Dispatcher, Draining, Inbound, Recording, Reply, Shared, TargetParts, Targets,
     routing_config, tls_config,
@@ -205,6 +205,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         timeouts: config.server.timeouts,
         router: config.router.clone(),
         litellm: config.litellm.clone(),
+        counted_tokens: CountedTokens::Total,
         always_include_stream_usage: false,
         allow_mock_testing: false,
         client_gone: config.server.client_gone,

@@ -11,7 +11,7 @@ use crate::support::gateway::{
     Gateway, Home, chat_request, chat_request_body, start, stream_request,
 };
 use crate::support::http::{Answer, Request};
-use crate::support::reply::{Gate, Reply};
+use crate::support::reply::{Gate, Reply, chat_body};
 use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
 
@@ -304,6 +304,36 @@ fn everybody_who_has_limits_may_have_one_of_tokens_a_day() {
         let error = refused.assert_error(429, "throttling_error");
         let message = error["message"].as_str().expect("a message");
         assert!(message.contains(&format!("for {whose}")), "{message}");
+    }
+}
+
+#[test]
+fn tokens_are_counted_of_the_sort_that_is_configured_and_none_from_a_cache() {
+    // 1,011 tokens of prompt, 1,000 of them from the provider's cache, and 7 of the answer.
+    let mut body = chat_body("hi");
+    body["usage"] = json!({"prompt_tokens": 1_011, "completion_tokens": 7, "total_tokens": 1_018,
+        "prompt_tokens_details": {"cached_tokens": 1_000}});
+    for (sort, counted) in [("input", 11), ("output", 7), ("total", 18)] {
+        let upstream = Upstream::always(Reply::json(200, &body));
+        let config = ConfigText::one("m", &upstream).with_master_key();
+        let config = config.general(&format!("token_rate_limit_type: {sort}"));
+        let (_home, gateway) = start(&config);
+        let key = generate_key(&gateway, &json!({"tpm_limit": 5_000}));
+        let left = |max_tokens: u64| {
+            let mut body = chat_request_body("m");
+            body["max_tokens"] = json!(max_tokens);
+            let request = Request::post("/v1/chat/completions", &body).bearer(&key);
+            let answer = gateway.send(&request);
+            answer.assert_status(200);
+            let left = answer.header("x-ratelimit-api_key-remaining-tokens");
+            left.and_then(|left| left.parse::<u64>().ok())
+                .expect("a number")
+        };
+        let first = left(100);
+        // Both figures of a maximum have three digits, so the prompts are equally long.
+        assert_eq!(first - left(100), counted, "{sort}");
+        let reserved = if sort == "input" { 0 } else { 400 };
+        assert_eq!(first - 2 * counted - left(500), reserved, "{sort}");
     }
 }
 

@@ -9,8 +9,8 @@ use super::Part;
 use crate::config::excerpt::scrub;
 use crate::config::health::{DeploymentChecks, HealthSettings};
 use crate::config::model::{
-    Budget, BudgetSettings, ByError, ClientGone, Config, DeploymentConfig, Fsync, JournalSettings,
-    UserConfig, WhenFull,
+    Budget, BudgetSettings, ByError, ClientGone, Config, CountedTokens, DeploymentConfig, Fsync,
+    JournalSettings, UserConfig, WhenFull,
 };
 use crate::config::secret::Secret;
 use crate::cost::PriceBook;
@@ -393,6 +393,12 @@ impl Facts {
         self.redis(&gateway, config.redis.as_ref());
         let closed = config.general.fail_closed_limits;
         self.say(&gateway, "fail_closed_rate_limit_enforcement", Some(closed));
+        let counted = match config.general.counted_tokens {
+            CountedTokens::Total => "total",
+            CountedTokens::Input => "input",
+            CountedTokens::Output => "output",
+        };
+        self.say(&gateway, "token_rate_limit_type", Some(counted));
         let cache = config.cache.as_ref();
         self.say(&gateway, "cache", cache.map(|cache| cache.kind.clone()));
         self.say(

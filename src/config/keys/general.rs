@@ -357,12 +357,11 @@ pub(super) const GENERAL: Section = Section {
             "false",
             "requests with a limit or a budget are answered 503 while the shared ones cannot be reached; else each replica keeps its share of them",
         ),
-        planned(
-            Limits,
+        on(
             "token_rate_limit_type",
             Text,
             "`total`",
-            "which tokens count: `input`, `output`, `total`",
+            "which tokens limits of tokens count: `input`, `output`, `total`; what a provider reads from its cache counts for none",
         ),
         on(
             "user_api_key_cache_ttl",
