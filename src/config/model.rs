@@ -468,6 +468,19 @@ pub struct ServerSettings {
     pub receipts: Receipts,
     /// The books on their way to the database.
     pub journal: JournalSettings,
+    /// Whether requests wait that a rate limit refuses. Default: they do not.
+    pub queue: Option<QueueSettings>,
+}
+
+/// How requests wait that a rate limit refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// How long at most.
+    pub max_wait: Duration,
+    /// How many at the same time. Default 1000.
+    pub max_waiting: usize,
+    /// How many for the limits of one key, team or whoever else has them. Default 100.
+    pub max_waiting_per_subject: usize,
 }
 
 /// How what is asked and answered is kept.

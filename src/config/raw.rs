@@ -411,6 +411,7 @@ pub(super) struct RawTrunkline {
     pub(super) transcripts: RawTranscripts,
     pub(super) health_checks: Option<String>,
     pub(super) fleet: RawFleet,
+    pub(super) queue: RawQueue,
 }
 
 /// `trunkline.fleet`.
@@ -419,6 +420,15 @@ pub(super) struct RawTrunkline {
 pub(super) struct RawFleet {
     pub(super) namespace: Option<String>,
     pub(super) deadline_secs: Option<f64>,
+}
+
+/// `trunkline.queue`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawQueue {
+    pub(super) max_wait_secs: Option<f64>,
+    pub(super) max_waiting: Option<u32>,
+    pub(super) max_waiting_per_subject: Option<u32>,
 }
 
 /// `trunkline.client_gone`.

@@ -9,11 +9,11 @@ use super::database_url::DatabaseUrl;
 use super::env::Env;
 use super::load::CliOverrides;
 use super::model::{
-    ClientGone, DrainBounds, Fsync, JournalSettings, LitellmSettings, Receipts, RouterSettings,
-    ServerSettings, Timeouts, WhenFull,
+    ClientGone, DrainBounds, Fsync, JournalSettings, LitellmSettings, QueueSettings, Receipts,
+    RouterSettings, ServerSettings, Timeouts, WhenFull,
 };
 use super::raw::{
-    ModelRef, RawClientGone, RawGeneral, RawJournal, RawLitellm, RawReceipts, RawRouter,
+    ModelRef, RawClientGone, RawGeneral, RawJournal, RawLitellm, RawQueue, RawReceipts, RawRouter,
     RawTimeouts, RawTrunkline,
 };
 use super::report::Report;
@@ -95,7 +95,34 @@ pub(super) fn server(
         ),
         receipts: receipts(&raw.receipts),
         journal: journal(&raw.journal, &here.key("journal"), report),
+        queue: queue(&raw.queue, &here.key("queue"), report),
     }
+}
+
+/// Without a time to wait there is no queue.
+fn queue(raw: &RawQueue, path: &KeyPath, report: &mut Report<'_>) -> Option<QueueSettings> {
+    seconds_or_zero(raw.max_wait_secs, &path.key("max_wait_secs"), report);
+    for (key, count) in [
+        ("max_waiting", raw.max_waiting),
+        ("max_waiting_per_subject", raw.max_waiting_per_subject),
+    ] {
+        if count == Some(0) {
+            report.problem(
+                &path.key(key),
+                "must be at least 1",
+                "write 1 or more, or `max_wait_secs: 0` for no queue",
+            );
+        }
+    }
+    let count = |count: Option<u32>, default| {
+        count.map_or(default, |count| usize::try_from(count).unwrap_or(default))
+    };
+    let max_wait = raw.max_wait_secs.and_then(duration)?;
+    (!max_wait.is_zero()).then_some(QueueSettings {
+        max_wait,
+        max_waiting: count(raw.max_waiting, 1_000),
+        max_waiting_per_subject: count(raw.max_waiting_per_subject, 100),
+    })
 }
 
 fn receipts(raw: &RawReceipts) -> Receipts {

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use trunkline_actors::admission::{
-    Ask, Permit, Reserved, admit as take, admit_together as take_together,
+    Ask, Permit, Queue, Refusal, Reserved, admit as take, admit_together as take_together,
 };
 use trunkline_actors::fleet::FleetHandle;
 use trunkline_actors::ids::{ModelGroup, RequestId};
@@ -126,16 +127,38 @@ pub(super) async fn admit(
     let buckets = buckets(shared, payers);
     let balances = &payers.asked.balances;
     let ask = estimate.ask(shared.counted_tokens);
-    let Some(fleet) = fleet else {
-        return Ok(take(&buckets, balances, ask, shared.clock)?);
+    // What is awaited is on the heap: who is alone, without a queue, does not carry it along.
+    let permit = match (&shared.queue, fleet) {
+        (None, None) => return Ok(take(&buckets, balances, ask, shared.clock)?),
+        (None, Some(fleet)) => {
+            Box::pin(take_together(&buckets, balances, ask, shared.clock, fleet)).await?
+        }
+        (Some(queue), _) => {
+            let attempt = async || match fleet {
+                None => take(&buckets, balances, ask, shared.clock),
+                Some(fleet) => take_together(&buckets, balances, ask, shared.clock, fleet).await,
+            };
+            Box::pin(in_turn(shared, queue, &buckets, attempt)).await?
+        }
     };
-    // On the heap: who is alone does not carry it along.
-    let taken = Box::pin(take_together(&buckets, balances, ask, shared.clock, fleet));
-    let permit = taken.await?;
     if permit.is_weakened() {
         shared.metrics.weakened_request();
     }
     Ok(permit)
+}
+
+/// Waits while a rate limit refuses, and tells how long requests waited.
+async fn in_turn(
+    shared: &Shared,
+    queue: &Queue,
+    buckets: &[Arc<Bucket>],
+    attempt: impl AsyncFnMut() -> Result<Permit<Reserved>, Refusal>,
+) -> Result<Permit<Reserved>, Refusal> {
+    let began = Instant::now();
+    let subjects = buckets.iter().map(|bucket| bucket.subject());
+    let admitted = queue.admit(subjects, attempt).await;
+    shared.metrics.waited(began.elapsed());
+    admitted
 }
 
 fn buckets(shared: &Shared, payers: &Payers) -> Vec<Arc<Bucket>> {

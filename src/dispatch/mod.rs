@@ -50,6 +50,7 @@ use bytes::Bytes;
 use log::error;
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout};
+use trunkline_actors::admission::Queue;
 use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::fleet::FleetHandle;
 use trunkline_actors::ports::JournalWriter;
@@ -121,6 +122,8 @@ pub struct Shared {
     pub recording: Recording,
     /// Where what is asked and answered is left; `None` where nobody keeps it.
     pub transcripts: Option<Transcripts>,
+    /// Where requests wait that a rate limit refuses; `None`: they do not.
+    pub queue: Option<Queue>,
     /// Which tokens limits of tokens count.
     pub counted_tokens: CountedTokens,
     /// Streams end with a usage chunk even for clients that did not ask.

@@ -26,6 +26,9 @@ pub(crate) async fn show(_caller: Caller<Public>, call: Call) -> Result<HttpResp
     app.shared.metrics.budgets_weakened(labels.is_weakened());
     let weakened = app.keeping() == Keeping::Weakened;
     app.shared.metrics.fleet(weakened, app.replicas());
+    if let Some(queue) = &app.shared.queue {
+        app.shared.metrics.waiting(queue.waiting());
+    }
     let journal = app.journal.status();
     app.shared.metrics.journal(journal.bytes, journal.max_bytes);
     let text = app.shared.metrics.render().map_err(|err| {

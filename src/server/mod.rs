@@ -49,7 +49,7 @@ use self::listen::{StopSignals, addresses, any_origin};
 pub(crate) use self::parts::pool_settings;
 use self::parts::{
     declare_users, global_limits, join_fleet, key_header, open_journal, publish, signing_keys,
-    start_supervisor, workers,
+    start_supervisor, waiting_queue, workers,
 };
 pub use self::parts::{open_store, schema_version};
 
@@ -154,6 +154,7 @@ impl Process {
             timeouts: config.server.timeouts,
             router: config.router.clone(),
             litellm: config.litellm.clone(),
+            queue: waiting_queue(&config),
             counted_tokens: config.general.counted_tokens,
             always_include_stream_usage: config.general.always_include_stream_usage,
             allow_mock_testing: config.general.allow_mock_testing,
@@ -277,6 +278,9 @@ impl Process {
             () = stop_asked_for.wait() => {
                 info!("stopping: no new requests, running ones may finish");
                 self.app.draining.store(true, Ordering::Relaxed);
+                if let Some(queue) = &self.app.shared.queue {
+                    queue.close();
+                }
                 server.stop(true).await;
                 Ok(())
             }

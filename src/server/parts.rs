@@ -7,6 +7,7 @@ use actix_rt::Arbiter;
 use actix_rt::task::spawn_blocking;
 use actix_web::http::header::HeaderName;
 use anyhow::{Context as _, ensure};
+use trunkline_actors::admission::{Queue, QueueSettings};
 use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::ids::{RequestId, UserId};
 use trunkline_actors::money::Usd;
@@ -103,6 +104,16 @@ pub(super) fn key_header(config: &Config) -> Result<Option<HeaderName>, anyhow::
     name.map(HeaderName::try_from)
         .transpose()
         .context("litellm_key_header_name is no header name")
+}
+
+/// Where requests wait that a rate limit refuses, if they do.
+pub(super) fn waiting_queue(config: &Config) -> Option<Queue> {
+    let settings = config.server.queue?;
+    Some(Queue::new(QueueSettings {
+        max_wait: settings.max_wait,
+        max_waiting: settings.max_waiting,
+        max_waiting_per_subject: settings.max_waiting_per_subject,
+    }))
 }
 
 /// What all callers together may ask for.

@@ -38,6 +38,8 @@ pub struct Metrics {
     retries: Family<GroupLabels, Counter>,
     fallbacks: Family<GroupLabels, Counter>,
     in_flight: Gauge,
+    waiting: Gauge,
+    waited: Histogram,
     refused: Family<RefusalLabels, Counter>,
     cooldowns: Family<DeploymentLabels, Counter>,
     keys_weakened: Gauge,
@@ -188,6 +190,8 @@ impl Metrics {
             retries: Family::default(),
             fallbacks: Family::default(),
             in_flight: Gauge::default(),
+            waiting: Gauge::default(),
+            waited: LatencyHistogram.new_metric(),
             refused: Family::default(),
             cooldowns: Family::default(),
             keys_weakened: Gauge::default(),
@@ -243,6 +247,16 @@ impl Metrics {
             "in_flight_requests",
             "Requests being served now",
             metrics.in_flight.clone(),
+        );
+        registry.register(
+            "queue_waiting_requests",
+            "Requests that wait for their turn because a rate limit refused them",
+            metrics.waiting.clone(),
+        );
+        registry.register(
+            "queue_seconds",
+            "Time from a request's arrival at its limits to its admission or refusal; only where there is a queue",
+            metrics.waited.clone(),
         );
         registry.register(
             "refused_requests",
@@ -374,6 +388,17 @@ impl Metrics {
         self.limits_weakened.set(weakened.into());
         self.replicas
             .set(i64::try_from(replicas).unwrap_or(i64::MAX));
+    }
+
+    /// Takes over how many requests wait for their turn.
+    pub fn waiting(&self, requests: usize) {
+        self.waiting
+            .set(i64::try_from(requests).unwrap_or(i64::MAX));
+    }
+
+    /// A request came to its limits, and was admitted or refused after that time.
+    pub fn waited(&self, time: Duration) {
+        self.waited.observe(time.as_secs_f64());
     }
 
     /// A request was admitted by a share of the limits.

@@ -205,6 +205,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         timeouts: config.server.timeouts,
         router: config.router.clone(),
         litellm: config.litellm.clone(),
+        queue: None,
         counted_tokens: CountedTokens::Total,
         always_include_stream_usage: false,
         allow_mock_testing: false,

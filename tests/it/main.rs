@@ -77,6 +77,7 @@ mod pre_call;
 mod prices;
 #[cfg(test)]
 mod provider_errors;
+mod queue;
 #[cfg(test)]
 mod receipts;
 #[cfg(test)]

@@ -26,12 +26,16 @@ use crate::rate_limiter::{Bucket, BucketTake, LimitType, Remaining, Short};
 use crate::spend_ledger::{Balance, Hold, NoMoney};
 
 mod locks;
+mod queue;
+#[cfg(test)]
+mod queue_tests;
 #[cfg(test)]
 mod tests;
 mod together;
 #[cfg(test)]
 mod together_tests;
 
+pub use queue::{Queue, QueueSettings};
 pub use together::admit_together;
 
 use locks::{Entry, Guard, Target, lock_all};

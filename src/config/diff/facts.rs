@@ -10,7 +10,7 @@ use crate::config::excerpt::scrub;
 use crate::config::health::{DeploymentChecks, HealthSettings};
 use crate::config::model::{
     Budget, BudgetSettings, ByError, ClientGone, Config, CountedTokens, DeploymentConfig, Fsync,
-    JournalSettings, UserConfig, WhenFull,
+    JournalSettings, QueueSettings, UserConfig, WhenFull,
 };
 use crate::config::secret::Secret;
 use crate::cost::PriceBook;
@@ -298,6 +298,16 @@ impl Facts {
         self.say(&here, "when_full", Some(when_full));
     }
 
+    fn queue(&mut self, queue: Option<QueueSettings>) {
+        let here = (Part::Gateway, "queue".to_owned());
+        let wait = queue.map_or(Duration::ZERO, |queue| queue.max_wait);
+        self.say(&here, "max_wait_secs", Some(shown(wait)));
+        let Some(queue) = queue else { return };
+        self.say(&here, "max_waiting", Some(queue.max_waiting));
+        let most = queue.max_waiting_per_subject;
+        self.say(&here, "max_waiting_per_subject", Some(most));
+    }
+
     /// How long what is kept.
     fn kept(&mut self, gateway: &Subject, config: &Config) {
         let general = &config.general;
@@ -389,6 +399,7 @@ impl Facts {
         self.say(&gateway, "workers", server.workers);
         self.say(&gateway, "data_dir", Some(server.data_dir.display()));
         self.journal(server.journal);
+        self.queue(server.queue);
         self.health(&config.health);
         self.redis(&gateway, config.redis.as_ref());
         let closed = config.general.fail_closed_limits;

@@ -165,6 +165,7 @@ pub const SECTIONS: &[Section] = &[
     own::JOURNAL,
     own::TRANSCRIPTS,
     own::FLEET,
+    own::QUEUE,
     tutorial::USERS,
     tutorial::RATE_LIMITS,
     tutorial::CACHE_SETTINGS,

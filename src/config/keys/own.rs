@@ -217,6 +217,37 @@ pub(super) const TRUNKLINE: Section = Section {
             "how deployments are checked in the background: `models` asks the provider for its list of models, which costs nothing; `call` calls the model with the shortest request, on the books",
         ),
         on("fleet", Map, "", "what replicas share"),
+        on(
+            "queue",
+            Map,
+            "",
+            "how requests wait that a rate limit refuses, in place of a 429 at once",
+        ),
+    ],
+};
+
+pub(super) const QUEUE: Section = Section {
+    path: "trunkline.queue",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "max_wait_secs",
+            Seconds,
+            "0",
+            "how long a request waits for its turn, in order of arrival, before the 429; 0: there is no queue. Who cannot be served in that time is refused at once",
+        ),
+        on(
+            "max_waiting",
+            Whole,
+            "1000",
+            "requests that wait at the same time; further ones are refused at once",
+        ),
+        on(
+            "max_waiting_per_subject",
+            Whole,
+            "100",
+            "the same for the limits of one key, team or whoever else has them",
+        ),
     ],
 };
 

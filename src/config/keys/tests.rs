@@ -13,8 +13,8 @@ use serde::forward_to_deserialize_any;
 
 use super::super::raw::{
     RawAllowedFails, RawCache, RawClientGone, RawEntry, RawFleet, RawGeneral, RawInfo, RawJournal,
-    RawJwt, RawLitellm, RawLogging, RawParams, RawRateLimits, RawReceipts, RawRedis, RawRetries,
-    RawRouter, RawStrategyArgs, RawTimeouts, RawTranscripts, RawTrunkline, RawUser,
+    RawJwt, RawLitellm, RawLogging, RawParams, RawQueue, RawRateLimits, RawReceipts, RawRedis,
+    RawRetries, RawRouter, RawStrategyArgs, RawTimeouts, RawTranscripts, RawTrunkline, RawUser,
 };
 use super::{Key, SECTIONS, Status, key, markdown, section};
 use crate::cost::Part;
@@ -139,6 +139,7 @@ fn the_table_and_the_structs_know_the_same_keys() {
         ("trunkline.journal", fields::<RawJournal>(), vec![]),
         ("trunkline.transcripts", fields::<RawTranscripts>(), vec![]),
         ("trunkline.fleet", fields::<RawFleet>(), vec![]),
+        ("trunkline.queue", fields::<RawQueue>(), vec![]),
         ("user_config", fields::<RawUser>(), vec![]),
         ("rate_limit_config", fields::<RawRateLimits>(), vec![]),
         ("cache_settings", fields::<RawCache>(), vec![]),
