@@ -164,6 +164,11 @@ impl Identity {
         self.key()?.aliases.get(alias).map(String::as_str)
     }
 
+    /// The priority of the caller's team, else its key's own: `priority` of the metadata.
+    pub fn priority(&self) -> Option<&str> {
+        self.key()?.charges.priority.as_deref()
+    }
+
     /// The customer that the caller's token names.
     pub fn customer(&self) -> Option<&str> {
         self.key()?.token.as_ref()?.customer.as_deref()

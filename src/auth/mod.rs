@@ -29,6 +29,6 @@ pub use jwt::{KeySet, SigningKeys, TokenFault};
 pub use key_rules::{KeyRules, Route};
 pub use labels::{Asked, LabelTable};
 pub use new_key::{MadeKey, NewKey, expiry};
-pub use payer::{BudgetState, Charges, PayerReader};
+pub use payer::{BudgetState, Charges, PRIORITY, PayerReader};
 pub use role::{Permission, Role};
 pub use table::{KeyTable, KeyTerms};

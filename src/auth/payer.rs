@@ -19,6 +19,11 @@ use super::error::AuthError;
 use super::key_rules::{ALIASES, MODEL_ALIASES};
 use crate::storage::{KeyRow, Store, TenantKind, TenantRow, Terms};
 
+/// Where a team's settings have its metadata.
+const METADATA: &str = "metadata";
+/// The member of a key's or team's metadata that says whose share of a model group its requests take.
+pub const PRIORITY: &str = "priority";
+
 /// See the module. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PayerReader {
@@ -61,6 +66,8 @@ pub struct Charges {
     pub limits: Vec<(Subject, Limits)>,
     /// Limits that count for requests of one model group.
     pub model_limits: Vec<(String, Subject, Limits)>,
+    /// Whose share of a model group its requests take.
+    pub priority: Option<String>,
 }
 
 /// How a budget stands.
@@ -121,6 +128,12 @@ impl PayerReader {
         if let (Some(id), None) = (&row.team, &team) {
             payers.missing = Some(format!("Team={id}"));
         }
+        let of_team = team.as_ref().and_then(|team| team.settings.get(METADATA));
+        payers.charges.priority = of_team
+            .and_then(|metadata| metadata.get(PRIORITY))
+            .or_else(|| row.metadata.get(PRIORITY))
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         if let (Some(id), Some(team)) = (&row.team, team) {
             payers.add_models(Layer::Team, &team.models);
             payers.aliases = aliases(&team.settings, MODEL_ALIASES);

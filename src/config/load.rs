@@ -21,7 +21,7 @@ use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
 use super::{
     budgets, cost_terms, credentials, environment, general, health, include, jwt, limits, planned,
-    price_list, redis, references, section, settings, transcripts, tree, users,
+    price_list, redis, references, section, settings, sharing, transcripts, tree, users,
 };
 
 /// No gateway serves so many deployments; checks between entries stay quick.
@@ -141,6 +141,7 @@ fn load_text(
     let router = settings::router(&router, &litellm, &mapping, &env, &mut report);
     let budgets = budgets::budgets(&litellm, &general_raw, &mut report);
     let litellm = settings::litellm(&litellm, &env, &mut report);
+    let sharing = sharing::sharing(&root, &mut report);
 
     validate::unique_ids(&mut deployments, &mut report);
     let elsewhere = Elsewhere {
@@ -166,6 +167,7 @@ fn load_text(
         general,
         router,
         litellm,
+        sharing,
         server,
         budgets,
         users,

@@ -42,6 +42,7 @@ pub mod schema;
 mod secret;
 mod section;
 mod settings;
+mod sharing;
 mod span;
 mod suggest;
 mod support;
@@ -75,3 +76,4 @@ pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model
 pub use redis::{RedisNode, RedisPlace, RedisSettings, RedisTls};
 pub use routing::StrategyArgs;
 pub use secret::Secret;
+pub use sharing::{Reserved, SharedBy, SharingSettings};

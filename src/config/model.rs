@@ -23,6 +23,7 @@ use super::providers::{Dialect, Provider};
 use super::redis::RedisSettings;
 use super::routing::StrategyArgs;
 use super::secret::Secret;
+use super::sharing::SharingSettings;
 use crate::cost::{Price, PriceBook};
 
 /// Prices that the operator set for one deployment; an absent part falls back to the price book.
@@ -37,6 +38,8 @@ pub struct Config {
     pub general: GeneralSettings,
     /// `router_settings`, completed from `litellm_settings`.
     pub router: RouterSettings,
+    /// How callers share what a model group grants; `None`: nobody is held to a share.
+    pub sharing: Option<SharingSettings>,
     /// `litellm_settings`.
     pub litellm: LitellmSettings,
     /// The process itself: address, workers, sizes, timers.

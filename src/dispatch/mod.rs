@@ -31,6 +31,7 @@ mod route;
 mod routing;
 mod service;
 mod settle;
+mod sharing;
 mod stream;
 mod target;
 mod targets;
@@ -66,6 +67,7 @@ pub use fetch::{FetchError, Fetcher};
 pub use priced::Priced;
 pub use recording::{Recording, RecordingState};
 pub use routing::routing_config;
+pub use sharing::Sharing;
 pub use stream::{EventStream, LateFailure};
 pub use target::Target;
 pub(crate) use target::dialect;
@@ -124,6 +126,8 @@ pub struct Shared {
     pub transcripts: Option<Transcripts>,
     /// Where requests wait that a rate limit refuses; `None`: they do not.
     pub queue: Option<Queue>,
+    /// How callers share what model groups grant; `None`: they do not.
+    pub sharing: Option<Sharing>,
     /// Which tokens limits of tokens count.
     pub counted_tokens: CountedTokens,
     /// Streams end with a usage chunk even for clients that did not ask.
@@ -335,6 +339,10 @@ impl Dispatcher {
             });
         }
 
+        if let Some(sharing) = &shared.sharing {
+            let limits = &mut payers.asked.limits;
+            sharing.add((&shared, &targets), identity, &resolved, limits);
+        }
         let estimate = admit::estimate(&inbound, &within_reach);
         // What is free is served whatever was spent (contract `auth-budgets-limits` §5.3).
         if kinds(&within_reach)

@@ -33,7 +33,7 @@ use crate::auth::{
 };
 use crate::catalogue;
 use crate::config::{Config, NoticeKind};
-use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared};
+use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared, Sharing};
 use crate::fleet::Keeper;
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
@@ -155,6 +155,7 @@ impl Process {
             router: config.router.clone(),
             litellm: config.litellm.clone(),
             queue: waiting_queue(&config),
+            sharing: config.sharing.clone().map(Sharing::new),
             counted_tokens: config.general.counted_tokens,
             always_include_stream_usage: config.general.always_include_stream_usage,
             allow_mock_testing: config.general.allow_mock_testing,

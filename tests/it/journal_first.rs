@@ -206,6 +206,7 @@ async fn dispatcher(upstream: &Upstream, journal: &Arc<Journal>) -> Rc<Dispatche
         router: config.router.clone(),
         litellm: config.litellm.clone(),
         queue: None,
+        sharing: None,
         counted_tokens: CountedTokens::Total,
         always_include_stream_usage: false,
         allow_mock_testing: false,

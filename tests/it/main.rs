@@ -89,6 +89,7 @@ mod scopes;
 #[cfg(test)]
 mod scripted_provider;
 #[cfg(test)]
+mod shares;
 mod shutdown;
 #[cfg(test)]
 mod spend;

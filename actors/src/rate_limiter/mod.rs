@@ -15,6 +15,7 @@ use crate::ids::Subject;
 mod bucket;
 mod counter;
 mod messages;
+mod sharers;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -22,6 +23,7 @@ mod window;
 pub use bucket::{Bucket, LimitType, Limits, PARALLEL_RETRY, Remaining};
 pub(crate) use bucket::{BucketState, BucketTake, Short};
 pub use messages::{LimiterSnapshot, LimiterStatus};
+pub use sharers::{Sharers, part_of};
 pub use window::{DayWindow, TakenIn, Window};
 
 /// How the rate limiter runs.

@@ -13,6 +13,7 @@ use crate::config::model::{
     JournalSettings, QueueSettings, UserConfig, WhenFull,
 };
 use crate::config::secret::Secret;
+use crate::config::sharing::{SharedBy, SharingSettings};
 use crate::cost::PriceBook;
 
 /// Part and name.
@@ -298,6 +299,20 @@ impl Facts {
         self.say(&here, "when_full", Some(when_full));
     }
 
+    fn sharing(&mut self, sharing: Option<&SharingSettings>) {
+        let here = (Part::Gateway, "shares".to_owned());
+        let Some(sharing) = sharing else { return };
+        let by = match sharing.by {
+            SharedBy::Keys => "keys",
+            SharedBy::Priorities => "priorities",
+        };
+        self.say(&here, "callbacks", Some(by));
+        let reserved = format!("{:?}", sharing.reserved);
+        self.say(&here, "priority_reservation", Some(reserved));
+        self.say(&here, "default_priority", Some(sharing.default_part));
+        self.say(&here, "saturation_threshold", Some(sharing.threshold));
+    }
+
     fn queue(&mut self, queue: Option<QueueSettings>) {
         let here = (Part::Gateway, "queue".to_owned());
         let wait = queue.map_or(Duration::ZERO, |queue| queue.max_wait);
@@ -400,6 +415,7 @@ impl Facts {
         self.say(&gateway, "data_dir", Some(server.data_dir.display()));
         self.journal(server.journal);
         self.queue(server.queue);
+        self.sharing(config.sharing.as_ref());
         self.health(&config.health);
         self.redis(&gateway, config.redis.as_ref());
         let closed = config.general.fail_closed_limits;

@@ -1,8 +1,6 @@
 //! `litellm_settings` and its `cache_params`.
 
-use super::Area::{
-    Access, Budgets, Caching, Fleet, Guardrails, Limits, Observability, Providers, Routing,
-};
+use super::Area::{Access, Budgets, Caching, Fleet, Guardrails, Observability, Providers, Routing};
 use super::Kind::{
     Any, List, Map, Number, Path, Seconds, Secret, Span, Switch, Text, TextOrTexts, Texts, Usd,
     Whole,
@@ -52,12 +50,11 @@ pub(super) const LITELLM: Section = Section {
             "as `router_settings.model_group_alias`, which wins",
         ),
         on("model_group_alias_map", Map, "", "another word for it"),
-        planned(
-            Observability,
+        on(
             "callbacks",
             TextOrTexts,
             "",
-            "where requests are reported",
+            "`dynamic_rate_limiter`: keys share what a model group's deployments grant (`rpm`, `tpm`) in equal parts; `dynamic_rate_limiter_v3`: priorities share it. Others, where requests are reported, have no effect yet",
         ),
         planned(
             Observability,
@@ -442,12 +439,17 @@ pub(super) const LITELLM: Section = Section {
             "",
             "checks of prompts and answers",
         ),
-        planned(
-            Limits,
+        on(
             "priority_reservation",
             Map,
             "",
-            "shares by priority",
+            "what is kept of each model group for each priority (`metadata.priority` of the team, else of the key): `prod: 0.75`, or `{type: rpm, value: 100}` (`percent`, `rpm`, `tpm`)",
+        ),
+        on(
+            "priority_reservation_settings",
+            Map,
+            "",
+            "how priorities share",
         ),
         planned(
             Guardrails,
@@ -455,6 +457,30 @@ pub(super) const LITELLM: Section = Section {
             Path,
             "",
             "stored prompts",
+        ),
+    ],
+};
+
+pub(super) const PRIORITY_SETTINGS: Section = Section {
+    path: "litellm_settings.priority_reservation_settings",
+    others: Others::Unknown,
+    keys: &[
+        on(
+            "default_priority",
+            Number,
+            "0.25",
+            "the part of all callers together that have no priority, or none that has anything reserved",
+        ),
+        on(
+            "saturation_threshold",
+            Number,
+            "0.5",
+            "from which use of a group on each priority is held to its part; below it they borrow from each other",
+        ),
+        ignored(
+            "saturation_check_cache_ttl",
+            Seconds,
+            "the use of the moment is known",
         ),
     ],
 };

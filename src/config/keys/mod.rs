@@ -154,6 +154,7 @@ pub const SECTIONS: &[Section] = &[
     router::ALLOWED_FAILS_POLICY,
     litellm::LITELLM,
     litellm::CACHE_PARAMS,
+    litellm::PRIORITY_SETTINGS,
     general::GENERAL,
     redis::COORDINATION_REDIS,
     jwt::JWT,

@@ -114,7 +114,13 @@ fn the_table_and_the_structs_know_the_same_keys() {
         (
             "litellm_settings",
             fields::<RawLitellm>(),
-            vec!["cost_discount_config", "cost_margin_config"],
+            vec![
+                "callbacks",
+                "cost_discount_config",
+                "cost_margin_config",
+                "priority_reservation",
+                "priority_reservation_settings",
+            ],
         ),
         (
             "litellm_settings.cache_params",

@@ -14,6 +14,7 @@
 //! A key of a team acts within that team alone because others hand it out: whoever manages a team could otherwise make a key
 //! for one of its members and act as that person everywhere.
 
+use serde_json::Value;
 use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
 
 use crate::auth::{Identity, Role};
@@ -110,6 +111,26 @@ impl Reach {
     /// Everything is within reach.
     pub(super) fn is_everything(&self) -> bool {
         self.ties.is_none()
+    }
+
+    /// Whether the caller may leave metadata with the priority `after` that had `before`: where priorities share what models
+    /// grant, an administrator says who has which.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn check_priority(
+        &self,
+        call: &Call,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) -> Result<(), ApiError> {
+        if self.is_everything() || before == after || call.app().config.sharing.is_none() {
+            return Ok(());
+        }
+        Err(others(
+            "metadata",
+            "'metadata.priority' is given by an administrator: leave it as it is.",
+        ))
     }
 
     /// The user that the caller acts for.

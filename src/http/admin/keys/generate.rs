@@ -17,7 +17,7 @@ use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::Owner;
 use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, mark, rotation};
-use crate::auth::{Identity, MadeKey, NewKey, key};
+use crate::auth::{Identity, MadeKey, NewKey, PRIORITY, key};
 use crate::config::Secret;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, Manage};
@@ -107,6 +107,7 @@ async fn make(
     };
     terms::change(fields, &mut new.terms)?;
     change_metadata(fields, &mut new.metadata)?;
+    reach.check_priority(call, None, new.metadata.get(PRIORITY))?;
     change_settings(fields, &mut new.settings)?;
     mark(identity, &mut new.settings);
     let now = UnixMs::now();

@@ -15,7 +15,7 @@ use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::{Owner, check_changes, check_manages};
 use super::{FIELDS, KeyAnswer, change_metadata, change_settings, find, rotation, spent};
-use crate::auth::{Identity, expiry, terms as checks};
+use crate::auth::{Identity, PRIORITY, expiry, terms as checks};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Manage};
 use crate::storage::{KeyRow, Write};
@@ -54,7 +54,9 @@ pub(super) async fn change_checked(
     route: &str,
 ) -> Result<(), ApiError> {
     let before = Owner::of(row);
+    let priority = row.metadata.get(PRIORITY).cloned();
     change(fields, row)?;
+    reach.check_priority(call, priority.as_ref(), row.metadata.get(PRIORITY))?;
     let after = Owner::of(row);
     if after != before {
         after.check(call, reach, identity, route).await?;

@@ -22,7 +22,7 @@ pub mod teams;
 pub mod users;
 
 use actix_web::HttpResponse;
-use serde_json::json;
+use serde_json::{Value, json};
 use trunkline_actors::clock::UnixMs;
 
 use self::answer::tenant_answer;
@@ -32,7 +32,7 @@ use super::change::apply;
 use super::fields::Fields;
 use super::reach::{Hold, Reach};
 use super::ship;
-use crate::auth::Identity;
+use crate::auth::{Identity, PRIORITY};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, View};
 use crate::storage::{TenantRow, Write};
@@ -50,6 +50,7 @@ pub(crate) async fn create(
     let row = family.new_row(&call, &fields, &identity, &[]).await?;
     let reach = Reach::of(&call, &identity).await?;
     access::check_makes(&call, &reach, &identity, &row, call.request.path()).await?;
+    reach.check_priority(&call, None, priority(&row))?;
     let write = Write::InsertTenant(Box::new(row.clone()));
     apply(&call, &identity, vec![write]).await?;
     Ok(HttpResponse::Ok().json(tenant_answer(&call, &reach, family, &row).await?))
@@ -70,10 +71,16 @@ pub(crate) async fn update(
     let before = row.clone();
     family.change(&call, &fields, &mut row).await?;
     access::check_moves(&reach, &before, &row)?;
+    reach.check_priority(&call, priority(&before), priority(&row))?;
     put(&call, &identity, row.clone()).await?;
     ship(&call).await;
     let data = tenant_answer(&call, &reach, family, &row).await?;
     Ok(HttpResponse::Ok().json(json!({family.id: row.id, "data": data})))
+}
+
+/// Whose share of a model group it takes.
+fn priority(row: &TenantRow) -> Option<&Value> {
+    row.settings.get("metadata")?.get(PRIORITY)
 }
 
 /// `GET /customer/info?end_user_id=`.
