@@ -29,6 +29,8 @@ pub use jwt::{KeySet, SigningKeys, TokenFault};
 pub use key_rules::{KeyRules, Route};
 pub use labels::{Asked, LabelTable};
 pub use new_key::{MadeKey, NewKey, expiry};
-pub use payer::{BudgetState, Charges, PRIORITY, PayerReader};
+pub use payer::{
+    BudgetState, Charges, Dynamic, PRIORITY, PayerReader, RPM_LIMIT_TYPE, TPM_LIMIT_TYPE,
+};
 pub use role::{Permission, Role};
 pub use table::{KeyTable, KeyTerms};

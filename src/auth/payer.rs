@@ -24,6 +24,11 @@ const METADATA: &str = "metadata";
 /// The member of a key's or team's metadata that says whose share of a model group its requests take.
 pub const PRIORITY: &str = "priority";
 
+/// Setting of a key: what its limit of requests promises, `dynamic` among others.
+pub const RPM_LIMIT_TYPE: &str = "rpm_limit_type";
+/// The same of its limit of tokens.
+pub const TPM_LIMIT_TYPE: &str = "tpm_limit_type";
+
 /// See the module. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PayerReader {
@@ -68,6 +73,17 @@ pub struct Charges {
     pub model_limits: Vec<(String, Subject, Limits)>,
     /// Whose share of a model group its requests take.
     pub priority: Option<String>,
+    /// Which of its own limits hold only while a model fails.
+    pub dynamic: Dynamic,
+}
+
+/// Which limits of a key hold only while a deployment of the model that is asked for fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dynamic {
+    /// Requests a minute.
+    pub rpm: bool,
+    /// Tokens a minute.
+    pub tpm: bool,
 }
 
 /// How a budget stands.
@@ -129,6 +145,7 @@ impl PayerReader {
             payers.missing = Some(format!("Team={id}"));
         }
         let of_team = team.as_ref().and_then(|team| team.settings.get(METADATA));
+        payers.charges.dynamic = Dynamic::of(&row.settings);
         payers.charges.priority = of_team
             .and_then(|metadata| metadata.get(PRIORITY))
             .or_else(|| row.metadata.get(PRIORITY))
@@ -399,6 +416,23 @@ impl PayerReader {
     async fn load(&self, terms: BudgetTerms) -> Result<Arc<Budget>, AuthError> {
         let budget = Budget::load(&self.ledger, terms, UnixMs::now()).await?;
         Ok(Arc::new(budget))
+    }
+}
+
+// === impl Dynamic ===
+
+impl Dynamic {
+    fn of(settings: &Map<String, Value>) -> Self {
+        let is = |name| settings.get(name).and_then(Value::as_str) == Some("dynamic");
+        Self {
+            rpm: is(RPM_LIMIT_TYPE),
+            tpm: is(TPM_LIMIT_TYPE),
+        }
+    }
+
+    /// Any of them does.
+    pub fn any(self) -> bool {
+        self.rpm || self.tpm
     }
 }
 

@@ -339,6 +339,16 @@ impl Dispatcher {
             });
         }
 
+        if let Some(key) = identity.key()
+            && key.charges.dynamic.any()
+        {
+            sharing::relax(
+                key.charges.dynamic,
+                &table,
+                &resolved,
+                &mut payers.asked.limits,
+            );
+        }
         if let Some(sharing) = &shared.sharing {
             let limits = &mut payers.asked.limits;
             sharing.add((&shared, &targets), identity, &resolved, limits);

@@ -4,6 +4,8 @@
 //! it, keys share it in equal parts, or priorities in those that are reserved for them. Priorities borrow from each other as
 //! long as the group is not used up to the threshold; their own use is counted all the while.
 //!
+//! A key's own limits may be `dynamic` (`rpm_limit_type`, `tpm_limit_type`): they hold only while a deployment of the group fails.
+//!
 //! Shares are limits like others: taken in one permit with those of the caller, and together with other replicas. Only who
 //! shares with whom is what this replica has seen.
 
@@ -12,10 +14,10 @@ use rust_decimal::Decimal;
 use trunkline_actors::clock::Millis;
 use trunkline_actors::ids::{Subject, SubjectKind};
 use trunkline_actors::rate_limiter::{LimiterHandle, Limits, Sharers, part_of};
-use trunkline_actors::supervisor::Resolved;
+use trunkline_actors::supervisor::{Resolved, RoutingTable};
 
 use super::{Shared, Targets};
-use crate::auth::Identity;
+use crate::auth::{Dynamic, Identity};
 use crate::config::{Reserved, SharedBy, SharingSettings};
 
 /// A limit that nobody reaches: what it counts is known when it is needed.
@@ -34,6 +36,34 @@ pub struct Sharing {
 struct Capacity {
     rpm: Option<u64>,
     tpm: Option<u64>,
+}
+
+/// Failures of one deployment within a minute that are no reason yet to hold keys to their limits (LiteLLM's number).
+const TOLERATED: u32 = 1;
+
+/// Takes limits of the key's own out that hold only while the group fails, unless it does. What is asked is counted all the same.
+pub(super) fn relax(
+    dynamic: Dynamic,
+    table: &RoutingTable,
+    resolved: &Resolved,
+    limits: &mut [(Subject, Limits)],
+) {
+    let fails = resolved.deployments().any(|(id, _)| {
+        let row = table
+            .deployment(id.as_str())
+            .map(|handle| handle.row().counts());
+        row.is_some_and(|counts| counts.failures > TOLERATED)
+    });
+    if fails {
+        return;
+    }
+    let own = limits
+        .iter_mut()
+        .filter(|(subject, _)| subject.kind == SubjectKind::Key);
+    for (_, limits) in own {
+        limits.rpm = limits.rpm.filter(|_| !dynamic.rpm);
+        limits.tpm = limits.tpm.filter(|_| !dynamic.tpm);
+    }
 }
 
 // === impl Sharing ===

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
 use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
 
 use super::row::SourceRow;
@@ -9,7 +10,7 @@ use super::tenants::{LITELLMS_PAGES, is_empty, kept, times};
 use super::terms;
 use super::{Context, Mapped, Refused, Remark};
 use crate::auth::key_rules::{ALIASES, ALLOWED_ROUTES, KEY_TYPE};
-use crate::auth::{key, terms as checks};
+use crate::auth::{RPM_LIMIT_TYPE, TPM_LIMIT_TYPE, key, terms as checks};
 use crate::storage::{AsRead, ImportedRow, KeyRow, Rotation};
 
 /// Columns that are kept as they are, as rules of the key.
@@ -39,9 +40,10 @@ const IDLE_METADATA: &[&str] = &[
     "end_user_budget_id",
     "logging",
     "cache",
-    "rpm_limit_type",
-    "tpm_limit_type",
 ];
+
+/// Members of the metadata that are settings of a key here.
+const SETTINGS_IN_METADATA: [&str; 2] = [RPM_LIMIT_TYPE, TPM_LIMIT_TYPE];
 
 /// Letters of a SHA-256.
 const HASH: usize = 64;
@@ -75,7 +77,11 @@ pub(super) fn map(row: &SourceRow<'_>, context: &Context<'_>) -> Result<Mapped, 
         }
         is_name
     });
-    let settings = kept(row, RULES, IDLE, &mut remarks)?;
+    let mut settings = kept(row, RULES, IDLE, &mut remarks)?;
+    for name in SETTINGS_IN_METADATA {
+        let word = metadata.remove(name).filter(Value::is_string);
+        settings.extend(word.map(|word| (name.to_owned(), word)));
+    }
     let rotation = rotation(row, context, &mut remarks)?;
     let row = KeyRow {
         id,

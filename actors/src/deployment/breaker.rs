@@ -181,6 +181,11 @@ impl Breaker {
 
     fn failure(&mut self, failure: &Failure, probe: bool, at: Millis) -> Verdict {
         if !self.rules.concerns(failure) {
+            // That nothing follows from them here is no reason not to tell of them.
+            if self.rules.disabled && failure.treatment().blame == Blame::Deployment {
+                self.counts.requests = self.counts.requests.saturating_add(1);
+                self.counts.failures = self.counts.failures.saturating_add(1);
+            }
             return match failure.treatment().blame {
                 Blame::Request => self.success(probe),
                 Blame::Deployment | Blame::Nobody => Verdict::Nothing,

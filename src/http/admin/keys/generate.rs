@@ -16,7 +16,9 @@ use super::super::fields::{Change, Fields};
 use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::Owner;
-use super::{FIELDS, KeyAnswer, Spent, change_metadata, change_settings, mark, rotation};
+use super::{
+    FIELDS, KeyAnswer, Spent, change_metadata, change_settings, mark, rotation, throughput,
+};
 use crate::auth::{Identity, MadeKey, NewKey, PRIORITY, key};
 use crate::config::Secret;
 use crate::http::error::{ApiError, Code};
@@ -113,6 +115,7 @@ async fn make(
     let now = UnixMs::now();
     rotation::change(fields, &mut new.rotation, now)?;
     let made = new.make(now)?;
+    throughput::check(call, &made.row).await?;
     apply(call, identity, made.writes()).await?;
     Ok(made)
 }

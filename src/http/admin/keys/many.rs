@@ -14,7 +14,7 @@ use super::super::query::{text, wrong};
 use super::super::ship;
 use super::super::terms;
 use super::update::{change, store};
-use super::{FIELDS, KeyAnswer, MOST_NAMED, find, find_any, spent_as_shipped};
+use super::{FIELDS, KeyAnswer, MOST_NAMED, find, find_any, spent_as_shipped, throughput};
 use crate::auth::Identity;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AdminOnly, Call, Caller, Own, View};
@@ -90,6 +90,7 @@ async fn update_one(
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     let mut row = find(call, named).await?;
     change(fields, &mut row)?;
+    throughput::check(call, &row).await?;
     store(call, identity, &row).await?;
     let spent = spent_as_shipped(call, &row).await?;
     Ok(json!(KeyAnswer::of(&row, &spent)))

@@ -21,6 +21,7 @@ mod owner;
 pub mod regenerate;
 pub mod reset_spend;
 mod rotation;
+mod throughput;
 pub mod update;
 
 pub(super) use self::owner::MEMBER_PERMISSIONS;
@@ -39,7 +40,7 @@ use crate::auth::key_rules::{
     check_type,
 };
 use crate::auth::terms::TermsError;
-use crate::auth::{Identity, key};
+use crate::auth::{Identity, RPM_LIMIT_TYPE, TPM_LIMIT_TYPE, key};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::Call;
 use crate::http::time::iso;
@@ -63,6 +64,8 @@ const FIELDS: &[&str] = &[
     ALIASES,
     rotation::AUTO_ROTATE,
     rotation::INTERVAL,
+    RPM_LIMIT_TYPE,
+    TPM_LIMIT_TYPE,
 ];
 
 /// Most keys that one call names.
@@ -90,6 +93,8 @@ struct KeyAnswer<'a> {
     allowed_ips: Vec<&'a str>,
     key_type: Option<&'a str>,
     aliases: Map<String, Value>,
+    rpm_limit_type: Option<&'a str>,
+    tpm_limit_type: Option<&'a str>,
     expires: Option<String>,
     auto_rotate: bool,
     rotation_interval: Option<&'a str>,
@@ -140,6 +145,8 @@ impl<'a> KeyAnswer<'a> {
                 .and_then(Value::as_object)
                 .cloned()
                 .unwrap_or_default(),
+            rpm_limit_type: row.settings.get(RPM_LIMIT_TYPE).and_then(Value::as_str),
+            tpm_limit_type: row.settings.get(TPM_LIMIT_TYPE).and_then(Value::as_str),
             expires: row.expires_at.and_then(iso),
             auto_rotate: row.rotation.due_at.is_some(),
             rotation_interval: row.rotation.interval.as_deref(),
@@ -236,6 +243,7 @@ fn change_settings(fields: &Fields, settings: &mut Map<String, Value>) -> Result
     let word = word.try_map(|word| check_type(&word).map(|()| Value::from(word)))?;
     word.put(settings, KEY_TYPE);
     model_aliases(fields, ALIASES)?.put(settings, ALIASES);
+    throughput::change(fields, settings)?;
     Ok(())
 }
 

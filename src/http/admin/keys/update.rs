@@ -14,7 +14,9 @@ use super::super::fields::{Change, Fields};
 use super::super::reach::Reach;
 use super::super::terms;
 use super::owner::{Owner, check_changes, check_manages};
-use super::{FIELDS, KeyAnswer, change_metadata, change_settings, find, rotation, spent};
+use super::{
+    FIELDS, KeyAnswer, change_metadata, change_settings, find, rotation, spent, throughput,
+};
 use crate::auth::{Identity, PRIORITY, expiry, terms as checks};
 use crate::http::error::ApiError;
 use crate::http::extract::{Call, Caller, Manage};
@@ -61,7 +63,7 @@ pub(super) async fn change_checked(
     if after != before {
         after.check(call, reach, identity, route).await?;
     }
-    Ok(())
+    throughput::check(call, row).await
 }
 
 /// Changes a row as the body says.
