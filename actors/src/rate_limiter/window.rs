@@ -165,6 +165,7 @@ impl<const SLOT_MS: u64, const SLOTS: usize> Ring<SLOT_MS, SLOTS> {
 
     #[expect(
         clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
         reason = "a remainder by the ring's size is a valid index of the ring"
     )]
     fn slot(&self, number: u64) -> Slot {
@@ -173,6 +174,7 @@ impl<const SLOT_MS: u64, const SLOTS: usize> Ring<SLOT_MS, SLOTS> {
 
     #[expect(
         clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
         reason = "a remainder by the ring's size is a valid index of the ring"
     )]
     fn slot_mut(&mut self, number: u64) -> &mut Slot {

@@ -47,6 +47,28 @@ impl Candidate {
 // === impl Lineup ===
 
 impl Lineup {
+    fn of(candidates: Box<[Candidate]>) -> Self {
+        let mut orders: SmallVec<[u32; 4]> = candidates.iter().map(Candidate::order).collect();
+        orders.sort_unstable();
+        orders.dedup();
+        let lowest = orders.first();
+        let places = candidates.iter().enumerate();
+        let places = places.filter(|(_, candidate)| Some(&candidate.order()) == lowest);
+        let draw = Draw::among(places.map(|(place, candidate)| (place, candidate.weighed())));
+        let is_running = |candidate: &&Candidate| !candidate.member.spec.blocked;
+        let are_all = candidates.iter().all(|candidate| is_running(&candidate));
+        let running = (!are_all).then(|| {
+            let running = candidates.iter().filter(is_running);
+            Arc::new(Self::of(running.cloned().collect()))
+        });
+        Self {
+            candidates,
+            orders,
+            draw,
+            running,
+        }
+    }
+
     /// Those that are not blocked; `None` where nobody is.
     pub(super) fn running(&self) -> Option<&Arc<Self>> {
         self.running.as_ref()
@@ -73,25 +95,6 @@ impl Deref for Lineup {
 
 impl FromIterator<Candidate> for Lineup {
     fn from_iter<I: IntoIterator<Item = Candidate>>(candidates: I) -> Self {
-        let candidates: Box<[Candidate]> = candidates.into_iter().collect();
-        let mut orders: SmallVec<[u32; 4]> = candidates.iter().map(Candidate::order).collect();
-        orders.sort_unstable();
-        orders.dedup();
-        let lowest = orders.first();
-        let places = candidates.iter().enumerate();
-        let places = places.filter(|(_, candidate)| Some(&candidate.order()) == lowest);
-        let draw = Draw::among(places.map(|(place, candidate)| (place, candidate.weighed())));
-        let is_running = |candidate: &&Candidate| !candidate.member.spec.blocked;
-        let are_all = candidates.iter().all(|candidate| is_running(&candidate));
-        let running = (!are_all).then(|| {
-            let running = candidates.iter().filter(is_running);
-            Arc::new(running.cloned().collect())
-        });
-        Self {
-            candidates,
-            orders,
-            draw,
-            running,
-        }
+        Self::of(candidates.into_iter().collect())
     }
 }
