@@ -6,6 +6,7 @@
 mod access;
 mod budgets;
 mod credential;
+mod days;
 mod error;
 mod freshness;
 mod identity;
@@ -23,6 +24,7 @@ pub mod terms;
 pub use access::{Layer, ModelList, may_use_model};
 pub use budgets::BudgetRules;
 pub use credential::{Credential, present};
+pub use days::Days;
 pub use error::AuthError;
 pub use identity::{DEFAULT_USER, Identity, KeyEntry, Token};
 pub use jwt::{KeySet, SigningKeys, TokenFault};

@@ -11,10 +11,11 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{OrganisationId, Subject, SubjectKind, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::rate_limiter::Limits;
-use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle};
+use trunkline_actors::spend_ledger::{Budget, BudgetTerms, LedgerHandle, SeedFailed};
 
 use super::access::{Layer, ModelList};
 use super::budgets::BudgetRules;
+use super::days::Days;
 use super::error::AuthError;
 use super::key_rules::{ALIASES, MODEL_ALIASES};
 use crate::storage::{KeyRow, Store, TenantKind, TenantRow, Terms};
@@ -36,6 +37,7 @@ pub struct PayerReader {
     ledger: LedgerHandle,
     rules: Arc<BudgetRules>,
     default_parallel: Option<u32>,
+    days: Option<Arc<Days>>,
 }
 
 /// Whom all requests of a key are charged to.
@@ -111,6 +113,16 @@ impl PayerReader {
             ledger,
             rules: Arc::new(rules),
             default_parallel,
+            days: None,
+        }
+    }
+
+    /// The same; limits of a day begin with what the books have of it.
+    #[must_use]
+    pub fn with_days(self, days: Days) -> Self {
+        Self {
+            days: Some(Arc::new(days)),
+            ..self
         }
     }
 
@@ -397,6 +409,9 @@ impl PayerReader {
             charges.model_budgets.push((group, self.load(terms).await?));
         }
         let limits = self.limits(subject, terms);
+        if limits.tpd.is_some() {
+            self.begin_day(subject, limits).await?;
+        }
         if limits != Limits::default() {
             charges.limits.push((subject.clone(), limits));
         }
@@ -409,6 +424,22 @@ impl PayerReader {
             };
             let subject = Subject::new(SubjectKind::Model, name);
             charges.model_limits.push((group.clone(), subject, limits));
+        }
+        Ok(())
+    }
+
+    async fn begin_day(&self, subject: &Subject, limits: Limits) -> Result<(), AuthError> {
+        let Some(days) = &self.days else {
+            return Ok(());
+        };
+        if days.lacks(subject).is_none() {
+            return Ok(());
+        }
+        self.ledger.flush().await.map_err(SeedFailed::from)?;
+        // Asked again: somebody may have begun it meanwhile, or taken of it.
+        if let Some(until) = days.lacks(subject) {
+            days.begin(&*self.store.spend, subject, limits, until)
+                .await?;
         }
         Ok(())
     }

@@ -107,7 +107,7 @@ impl Fleet {
     }
 
     /// Who is there.
-    pub fn standing(&self) -> &Standing {
+    pub fn standing(&self) -> &Arc<Standing> {
         &self.standing
     }
 

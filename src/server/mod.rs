@@ -29,7 +29,7 @@ use trunkline_actors::spend_ledger::{self, Drain, LedgerSettings};
 
 use crate::app::{App, ReloadConfig, Worker};
 use crate::auth::{
-    BudgetRules, Identity, KeyTable, KeyTerms, LabelTable, PayerReader, SigningKeys,
+    BudgetRules, Days, Identity, KeyTable, KeyTerms, LabelTable, PayerReader, SigningKeys,
 };
 use crate::catalogue;
 use crate::config::{Config, NoticeKind};
@@ -111,7 +111,7 @@ impl Process {
         declare_users(&config, &store).await?;
 
         let actors = Arbiter::new();
-        let clock = Clock::start();
+        let (clock, began) = (Clock::start(), UnixMs::now());
         let limiter = rate_limiter::start(&actors.handle(), LimiterSettings::default(), clock);
         let ledger = spend_ledger::start(
             &actors.handle(),
@@ -129,7 +129,13 @@ impl Process {
             ledger.clone(),
             BudgetRules::of(&config.budgets),
             config.general.max_parallel_requests,
-        );
+        )
+        .with_days(Days {
+            limiter: limiter.clone(),
+            counted: config.general.counted_tokens,
+            began,
+            standing: fleet.as_ref().map(|fleet| Arc::clone(fleet.standing())),
+        });
         let labels = LabelTable::new(
             payers.clone(),
             global_limits(&config),

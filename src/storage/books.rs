@@ -15,6 +15,8 @@ use trunkline_actors::ports::{BudgetKey, SpendRecord, SpendStatus, StoreError};
 
 use super::StorageError;
 
+/// Milliseconds of a quarter of an hour, which limits of a day are counted by.
+pub(super) const QUARTER_MS: u64 = 900_000;
 /// Milliseconds of one day.
 pub(super) const DAY_MS: u64 = 86_400_000;
 

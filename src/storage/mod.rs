@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use trunkline_actors::clock::UnixMs;
-use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
+use trunkline_actors::ids::{KeyId, OrganisationId, Subject, TeamId, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, SpendStore};
 
@@ -244,6 +244,29 @@ pub trait SpendQueries: Send + Sync {
     /// # Errors
     /// The database's.
     fn total_spend(&self, since: Option<UnixMs>) -> BoxFuture<'_, Result<Usd, StorageError>>;
+
+    /// The tokens of a subject's requests received at `since` or later and before `until`, by quarters of an hour, in order of
+    /// time. What providers read from their caches is not among them.
+    ///
+    /// # Errors
+    /// The database's.
+    fn tokens_between(
+        &self,
+        subject: Subject,
+        since: UnixMs,
+        until: UnixMs,
+    ) -> BoxFuture<'_, Result<Vec<SlotTokens>, StorageError>>;
+}
+
+/// Tokens of a quarter of an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotTokens {
+    /// When the last of its requests came.
+    pub last: UnixMs,
+    /// Of prompts.
+    pub input: u64,
+    /// Of answers.
+    pub output: u64,
 }
 
 /// Counts the replicas of the gateway that use the same database.

@@ -18,7 +18,7 @@ use crate::support::wait::eventually;
 /// Every canned answer costs 11 × 1e-6 + 7 × 2e-6 USD.
 const COST: f64 = 0.000_025;
 
-fn scene(reply: Reply) -> (Upstream, Home, Gateway) {
+pub(crate) fn scene(reply: Reply) -> (Upstream, Home, Gateway) {
     let upstream = Upstream::always(reply);
     let (home, gateway) = start(&ConfigText::one("m", &upstream).with_master_key());
     (upstream, home, gateway)
@@ -36,7 +36,7 @@ fn pause(time: Duration) {
 }
 
 #[track_caller]
-fn assert_rate_limited(answer: &Answer, limit_type: &str, limit: u64) {
+pub(crate) fn assert_rate_limited(answer: &Answer, limit_type: &str, limit: u64) {
     let error = answer.assert_error(429, "throttling_error");
     assert_eq!(error["param"], Value::Null);
     let message = error["message"].as_str().expect("a message");
@@ -186,125 +186,6 @@ fn the_gateways_own_limits_count_all_callers_together() {
     }
     assert_rate_limited(&ask(&ben).answer(), "requests", 4);
     assert_eq!(upstream.request_count(), 4);
-}
-
-#[test]
-fn tokens_over_the_limit_of_a_day_are_refused_and_those_not_used_come_back() {
-    // An answer has 18 tokens; a request reserves its prompt and 100.
-    let (upstream, _home, gateway) = scene(Reply::chat("hi"));
-    let gateway = gateway.with_master_key();
-    let key = generate_key(&gateway, &json!({"tpd_limit": 150}));
-    let mut body = chat_request_body("m");
-    body["max_tokens"] = json!(100);
-    let request = Request::post("/v1/chat/completions", &body).bearer(&key);
-    for served in 1..=2_u64 {
-        let answer = gateway.send(&request);
-        answer.assert_status(200);
-        assert_eq!(
-            answer.header("x-ratelimit-api_key-limit-tokens_per_day"),
-            Some("150")
-        );
-        let left: u64 = answer
-            .header("x-ratelimit-api_key-remaining-tokens_per_day")
-            .and_then(|left| left.parse().ok())
-            .expect("a number");
-        // What this one has reserved, and what the ones before have used.
-        assert!(left < 150 - 100 && left + 18 * served >= 18, "{left}");
-    }
-
-    let refused = gateway.send(&request);
-    let error = refused.assert_error(429, "throttling_error");
-    let message = error["message"].as_str().expect("a message");
-    assert!(message.contains("Limit type: tokens_per_day. Current limit: 150, Remaining: 114."));
-    assert_eq!(refused.header("rate_limit_type"), Some("tokens_per_day"));
-    let seconds = refused
-        .header("retry-after")
-        .and_then(|text| text.parse().ok());
-    assert!(seconds.is_some_and(|seconds: u64| (86_000..=86_400).contains(&seconds)));
-    assert_eq!(upstream.request_count(), 2);
-
-    // A limit that is raised counts what was taken before.
-    let change = json!({"key": key, "tpd_limit": 200});
-    gateway.post("/key/update", &change).assert_status(200);
-    let info = gateway.get(&format!("/key/info?key={key}")).json();
-    assert_eq!(info["info"]["tpd_limit"], 200);
-    for served in 2.. {
-        let answer = gateway.send(&request);
-        if answer.status == 200 {
-            continue;
-        }
-        assert!(served > 2);
-        let error = answer.assert_error(429, "throttling_error");
-        let left = format!("Current limit: 200, Remaining: {}.", 200 - 18 * served);
-        assert!(
-            error["message"]
-                .as_str()
-                .expect("a message")
-                .contains(&left),
-            "{error}"
-        );
-        break;
-    }
-    let bad = json!({"key": key, "tpd_limit": "many"});
-    let refused = gateway.post("/key/update", &bad);
-    assert_eq!(
-        refused.assert_error(400, "invalid_request_error")["param"],
-        "tpd_limit"
-    );
-}
-
-#[test]
-fn everybody_who_has_limits_may_have_one_of_tokens_a_day() {
-    let (_upstream, _home, gateway) = scene(Reply::chat("hi"));
-    let gateway = gateway.with_master_key();
-    let make = |path: &str, id: &str, name: &str| {
-        let body = json!({id: name, "tpd_limit": 20});
-        gateway.post(path, &body).assert_status(200);
-    };
-    make("/team/new", "team_id", "t");
-    make("/user/new", "user_id", "u");
-    make("/budget/new", "budget_id", "b");
-    make("/customer/new", "user_id", "c");
-    make("/tag/new", "name", "night");
-    let org = json!({"organization_id": "o", "organization_alias": "o", "tpd_limit": 20});
-    gateway.post("/organization/new", &org).assert_status(200);
-    let shown = gateway.get("/team/info?team_id=t").json();
-    assert_eq!(shown["team_info"]["tpd_limit"], 20);
-
-    for (whose, wishes, body) in [
-        ("team: t", json!({"team_id": "t"}), json!({})),
-        ("user: u", json!({"user_id": "u"}), json!({})),
-        (
-            "organization: o",
-            json!({"organization_id": "o"}),
-            json!({}),
-        ),
-        ("api_key: ", json!({"budget_id": "b"}), json!({})),
-        ("end_user: c", json!({}), json!({"user": "c"})),
-        (
-            "tag: night",
-            json!({}),
-            json!({"metadata": {"tags": ["night"]}}),
-        ),
-    ] {
-        let key = generate_key(&gateway, &wishes);
-        let mut asked = chat_request_body("m");
-        asked["max_tokens"] = json!(2);
-        for (name, value) in body.as_object().expect("an object") {
-            asked[name] = value.clone();
-        }
-        let request = Request::post("/v1/chat/completions", &asked).bearer(&key);
-        gateway.send(&request).assert_status(200);
-        let refused = gateway.send(&request);
-        assert_eq!(
-            refused.header("rate_limit_type"),
-            Some("tokens_per_day"),
-            "{whose}"
-        );
-        let error = refused.assert_error(429, "throttling_error");
-        let message = error["message"].as_str().expect("a message");
-        assert!(message.contains(&format!("for {whose}")), "{message}");
-    }
 }
 
 #[test]
@@ -604,76 +485,4 @@ fn a_request_that_is_refused_before_it_is_sent_takes_nothing() {
     gateway.chat("m").assert_status(200);
     gateway.chat("m").assert_status(200);
     gateway.chat("m").assert_status(429);
-}
-
-#[test]
-fn a_dynamic_limit_holds_only_while_the_model_fails() {
-    let (upstream, _home, gateway) = scene(Reply::chat("hi"));
-    let gateway = gateway.with_master_key();
-    let key = generate_key(
-        &gateway,
-        &json!({"rpm_limit": 2, "rpm_limit_type": "dynamic", "max_parallel_requests": 9}),
-    );
-    let info = gateway.get(&format!("/key/info?key={key}")).json();
-    assert_eq!(info["info"]["rpm_limit_type"], "dynamic");
-    assert_eq!(info["info"]["tpm_limit_type"], Value::Null);
-    let ask = || gateway.send(&chat_request("m").bearer(&key));
-
-    for _ in 0..5 {
-        ask().assert_status(200);
-    }
-    for _ in 0..12 {
-        upstream.push(Reply::error(500, "server_error", "oops"));
-    }
-    // Two failures, and the limit counts what was asked before.
-    eventually("the limit holds", &429, || ask().status);
-    assert_rate_limited(&ask(), "requests", 2);
-    // Without a word it holds always.
-    let change = json!({"key": key, "rpm_limit_type": "sometimes"});
-    let refused = gateway.post("/key/update", &change);
-    let error = refused.assert_error(400, "invalid_request_error");
-    assert_eq!(error["param"], "rpm_limit_type");
-}
-
-#[test]
-fn throughput_that_is_guaranteed_must_be_there() {
-    let (_upstream, _home, gateway) = scene(Reply::chat("hi"));
-    let gateway = gateway.with_master_key();
-    let make = |path: &str, body: Value| gateway.post(path, &body);
-    make("/team/new", json!({"team_id": "t", "rpm_limit": 100})).assert_status(200);
-    make("/budget/new", json!({"budget_id": "b", "tpm_limit": 1_000})).assert_status(200);
-    let org = json!({"organization_id": "o", "organization_alias": "o", "budget_id": "b"});
-    make("/organization/new", org).assert_status(200);
-    generate_key(&gateway, &json!({"team_id": "t", "rpm_limit": 30}));
-    let guaranteed = |rpm: u64| json!({"team_id": "t", "rpm_limit": rpm, "rpm_limit_type": "guaranteed_throughput"});
-
-    let refused = make("/key/generate", guaranteed(71));
-    let error = refused.assert_error(400, "invalid_request_error");
-    assert_eq!(error["param"], "rpm_limit");
-    let message = error["message"].as_str().expect("a message");
-    assert!(
-        message.contains("team t has 100") && message.contains("Write 70 or less"),
-        "{message}"
-    );
-    let key = generate_key(&gateway, &guaranteed(70));
-    let change = json!({"key": key, "rpm_limit": 71});
-    make("/key/update", change).assert_error(400, "invalid_request_error");
-    make("/key/update", json!({"key": key, "rpm_limit": 60})).assert_status(200);
-    let many = json!({"keys": [{"key": key, "rpm_limit": 99}]});
-    let told = make("/key/bulk_update", many).json();
-    assert_eq!(
-        told["failed_updates"].as_array().map(Vec::len),
-        Some(1),
-        "{told}"
-    );
-    // Best effort asks nobody.
-    generate_key(
-        &gateway,
-        &json!({"team_id": "t", "rpm_limit": 500, "rpm_limit_type": "best_effort_throughput"}),
-    );
-
-    let of_org = |tpm: u64| json!({"organization_id": "o", "tpm_limit": tpm, "tpm_limit_type": "guaranteed_throughput"});
-    make("/key/generate", of_org(1_001)).assert_error(400, "invalid_request_error");
-    generate_key(&gateway, &of_org(1_000));
-    make("/key/generate", of_org(1)).assert_error(400, "invalid_request_error");
 }

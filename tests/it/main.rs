@@ -112,11 +112,13 @@ mod stream;
 #[cfg(test)]
 mod tenants;
 #[cfg(test)]
-mod tidy;
+mod throughput;
 #[cfg(test)]
+mod tidy;
 mod timers;
 #[cfg(test)]
 mod token_counter;
+mod token_days;
 #[cfg(test)]
 mod token_roles;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::counter::Counter;
+use super::day::Day;
 use super::window::TakenIn;
 use crate::clock::Millis;
 use crate::fleet::Share;
@@ -76,7 +77,6 @@ pub(crate) struct BucketState {
 }
 
 type Minute = Counter<1_000, 61>;
-type Day = Counter<900_000, 97>;
 
 /// Proof of what was taken, to be given back or settled exactly once.
 #[derive(Debug)]
@@ -160,6 +160,21 @@ impl Bucket {
         self.lock().limits
     }
 
+    /// Whether what was taken of the day before this bucket was made is known; how much was taken since.
+    pub(crate) fn day(&self, now: Millis) -> Option<(bool, u64)> {
+        let mut state = self.lock();
+        let day = state.day.as_mut()?;
+        Some((day.is_begun(), day.used(now)))
+    }
+
+    /// Enters what was taken of the day before: how long ago, and how much, the oldest first. Once.
+    pub(crate) fn begin_day(&self, past: &[(Duration, u64)], now: Millis) {
+        let mut state = self.lock();
+        if let Some(day) = state.day.as_mut().filter(|day| !day.is_begun()) {
+            day.begin(past, now);
+        }
+    }
+
     /// Changes the limits; what is taken stays taken.
     pub(crate) fn resize(&self, limits: Limits) {
         self.lock().resize(limits);
@@ -218,7 +233,7 @@ impl BucketState {
             }
         }
         let (tpd, day) = (limits.tpd?, self.day.as_mut()?);
-        day.check(LimitType::TokensPerDay, tokens, tpd, now)
+        day.check(tokens, tpd, now)
     }
 
     /// Takes one request, its tokens and a slot. Everything is counted, limited or not: a limit that is set a moment
@@ -287,7 +302,7 @@ impl BucketState {
             }
         }
         let (tpd, day) = (limits.tpd?, self.day.as_mut()?);
-        day.check_share(LimitType::TokensPerDay, tokens, tpd, share, now)
+        day.check_share(tokens, tpd, share, now)
     }
 
     fn day_tokens_of_all(&mut self, now: Millis) -> u64 {

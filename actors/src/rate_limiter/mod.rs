@@ -9,11 +9,12 @@ use std::time::Duration;
 use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler};
 use dashmap::DashMap;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMs};
 use crate::ids::Subject;
 
 mod bucket;
 mod counter;
+mod day;
 mod messages;
 mod sharers;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub struct LimiterHandle {
     /// removed while nobody outside the map holds it.
     buckets: Arc<DashMap<Subject, Arc<Bucket>>>,
     capacity: usize,
+    clock: Clock,
     addr: Addr<RateLimiter>,
 }
 
@@ -70,6 +72,7 @@ pub fn start(arbiter: &ArbiterHandle, settings: LimiterSettings, clock: Clock) -
     LimiterHandle {
         buckets,
         capacity: settings.capacity,
+        clock,
         addr,
     }
 }
@@ -103,6 +106,26 @@ impl LimiterHandle {
         let entry = self.buckets.entry(subject.clone());
         let bucket = entry.or_insert_with(|| Arc::new(Bucket::new(subject, limits)));
         resized(&bucket, limits)
+    }
+
+    /// Until when the books are to be asked what a subject took of its day: until `now`, or until the process `began` if it took
+    /// some since, which nobody counts twice. `None`: it is known.
+    pub fn day_lacks(&self, subject: &Subject, began: UnixMs, now: UnixMs) -> Option<UnixMs> {
+        let bucket = self.buckets.get(subject).map(|bucket| Arc::clone(&bucket));
+        match bucket.and_then(|bucket| bucket.day(self.clock.now())) {
+            Some((true, _)) => None,
+            Some((false, used)) if used > 0 => Some(began),
+            Some(_) | None => Some(now),
+        }
+    }
+
+    /// Has a subject's day begin with what was taken of it before: how long ago, and how much, the oldest first.
+    pub fn begin_day(&self, subject: Subject, limits: Limits, past: &[(Duration, u64)]) {
+        let bucket = self.bucket(subject.clone(), limits);
+        // Where there are too many, several share one, which nobody's day is.
+        if *bucket.subject() == subject {
+            bucket.begin_day(past, self.clock.now());
+        }
     }
 
     /// Buckets that are kept now.

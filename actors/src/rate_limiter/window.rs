@@ -11,8 +11,12 @@ use crate::clock::Millis;
 /// Units taken within the last 60 s.
 pub type Window = Ring<1_000, 61>;
 
+/// A quarter of an hour.
+pub(super) const DAY_SLOT_MS: u64 = 900_000;
+pub(super) const DAY_SLOTS: usize = 97;
+
 /// Units taken within the last 24 h.
-pub type DayWindow = Ring<900_000, 97>;
+pub type DayWindow = Ring<DAY_SLOT_MS, DAY_SLOTS>;
 
 /// Units taken within the last `SLOTS - 1` slots of `SLOT_MS` milliseconds.
 ///

@@ -84,6 +84,7 @@ macro_rules! all_cases {
                 a_row_counts_once_however_often_it_is_inserted,
                 overlapping_batches_at_once_count_each_row_once,
                 spend_since_a_time_counts_from_that_millisecond,
+                tokens_are_told_by_quarters_of_an_hour_and_by_whose_they_are,
                 a_user_sees_spend_by_model_and_key,
                 an_unknown_cost_is_counted_and_not_summed,
                 an_adjustment_corrects_sums_and_balances_and_is_no_request,

@@ -65,6 +65,58 @@ pub(super) async fn spend_since_a_time_counts_from_that_millisecond(store: &Stor
     }
 }
 
+pub(super) async fn tokens_are_told_by_quarters_of_an_hour_and_by_whose_they_are(store: &Store) {
+    const MINUTE: u64 = 60_000;
+    let at = |minute: u64, n: u64| {
+        let mut row = row(NOON + minute * MINUTE, n, Some(1));
+        row.started_at = UnixMs(NOON + minute * MINUTE);
+        row
+    };
+    let mut cached = at(20, 3);
+    cached.usage.cache_read = 4;
+    let mut of_another = at(1, 4);
+    of_another.key = Some(KeyId::from("key-b"));
+    of_another.tags = Vec::new();
+    let rows = vec![at(0, 1), at(14, 2), cached, of_another, at(40, 5)];
+    store.ledger.insert(rows).await.unwrap();
+    let until = UnixMs(NOON + 40 * MINUTE);
+    let told = async |kind, id: &str, since: u64| {
+        let subject = Subject::new(kind, id);
+        let slots = store.spend.tokens_between(subject, UnixMs(since), until);
+        let slots = slots.await.unwrap().into_iter();
+        let minute = |at: UnixMs| (at.0 - NOON) / MINUTE;
+        slots
+            .map(|slot| (minute(slot.last), slot.input, slot.output))
+            .collect::<Vec<_>>()
+    };
+
+    for (kind, id) in [(SubjectKind::Key, "key-a"), (SubjectKind::Tag, "batch")] {
+        assert_eq!(
+            told(kind, id, NOON).await,
+            [(14, 20, 10), (20, 6, 5)],
+            "{kind}"
+        );
+    }
+    for (kind, id) in [
+        (SubjectKind::User, "user-a"),
+        (SubjectKind::Team, "team-a"),
+        (SubjectKind::TeamMember, "team-a:user-a"),
+        (SubjectKind::Organisation, "org-a"),
+        (SubjectKind::EndUser, "customer-a"),
+    ] {
+        assert_eq!(
+            told(kind, id, NOON).await,
+            [(14, 30, 15), (20, 6, 5)],
+            "{kind}"
+        );
+    }
+    assert_eq!(
+        told(SubjectKind::Key, "key-a", NOON + 15 * MINUTE).await,
+        [(20, 6, 5)]
+    );
+    assert_eq!(told(SubjectKind::Key, "key-c", NOON).await, []);
+}
+
 pub(super) async fn a_user_sees_spend_by_model_and_key(store: &Store) {
     insert_key(store, key("key-a", Some("mine"))).await.unwrap();
     insert_key(store, key("unused", None)).await.unwrap();

@@ -11,8 +11,13 @@ use super::Postgres;
 use super::convert::{date, money, name, subject};
 use super::import::openings;
 use super::pool::WorkError;
-use crate::storage::books::{DAY_MS, Sum, day, first_id_at, in_details, integer, rows_of};
-use crate::storage::{KeySpend, SpendQueries, StorageError, UserSpend};
+use crate::storage::books::{
+    DAY_MS, QUARTER_MS, Sum, day, first_id_at, in_details, integer, rows_of,
+};
+use crate::storage::{KeySpend, SlotTokens, SpendQueries, StorageError, UserSpend};
+
+/// Rows with the tag that is the parameter.
+const TAGGED: &str = "tags ? $1::text";
 
 /// What sums are cut to, in USD, so that a decimal holds them: unreadable books would hold up the rows behind them.
 const MOST_SUM: &str = "1000000000000000";
@@ -35,6 +40,51 @@ impl SpendQueries for Postgres {
     fn total_spend(&self, since: Option<UnixMs>) -> BoxFuture<'_, Result<Usd, StorageError>> {
         self.spend_of(Subject::global(), since.unwrap_or_default())
     }
+
+    fn tokens_between(
+        &self,
+        of: Subject,
+        since: UnixMs,
+        until: UnixMs,
+    ) -> BoxFuture<'_, Result<Vec<SlotTokens>, StorageError>> {
+        Box::pin(self.connections.read("sum tokens", move |client| {
+            Box::pin(async move { tokens_between(client, &subject(&of), since, until).await })
+        }))
+    }
+}
+
+async fn tokens_between(
+    client: &impl GenericClient,
+    subject: &Subject,
+    since: UnixMs,
+    until: UnixMs,
+) -> Result<Vec<SlotTokens>, WorkError> {
+    let of = rows_of(subject.kind, "$1::text").unwrap_or_else(|| TAGGED.to_owned());
+    let statement = client
+        .prepare_cached(&format!(
+            "SELECT max(started_at) AS last, sum(prompt_tokens - cache_read)::bigint AS input, \
+             sum(completion_tokens)::bigint AS output FROM trunkline.spend_logs \
+             WHERE {of} AND id >= $2::text AND id < $3::text AND day >= $4::text::date AND status <> 'adjustment' \
+             GROUP BY started_at / {QUARTER_MS} ORDER BY 1"
+        ))
+        .await?;
+    let first_day = date(day(since.0)).to_string();
+    let (first, end) = (first_id_at(since.0), first_id_at(until.0));
+    let rows = client
+        .query(&statement, &[&&*subject.id, &first, &end, &first_day])
+        .await?;
+    let count = |row: &Row, name| {
+        let number: i64 = row.try_get(name)?;
+        Ok::<u64, tokio_postgres::Error>(u64::try_from(number).unwrap_or_default())
+    };
+    let slots = rows.iter().map(|row| {
+        Ok(SlotTokens {
+            last: UnixMs(count(row, "last")?),
+            input: count(row, "input")?,
+            output: count(row, "output")?,
+        })
+    });
+    slots.collect()
 }
 
 impl Postgres {
@@ -107,7 +157,7 @@ async fn spend_since(
     model_group: Option<&str>,
     since: UnixMs,
 ) -> Result<Sum, WorkError> {
-    let of = rows_of(subject.kind, "$1::text").unwrap_or_else(|| "tags ? $1::text".to_owned());
+    let of = rows_of(subject.kind, "$1::text").unwrap_or_else(|| TAGGED.to_owned());
     let rows = format!(
         "SELECT cost AS spend, CASE WHEN cost IS NULL THEN 1 ELSE 0 END AS unpriced FROM trunkline.spend_logs \
          WHERE {of} AND id >= $2::text AND day >= $3::text::date \

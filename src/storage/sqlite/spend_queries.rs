@@ -7,8 +7,11 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BoxFuture;
 
 use super::Sqlite;
-use crate::storage::books::{DAY_MS, Sum, day, first_id_at, in_details, rows_of};
-use crate::storage::{KeySpend, SpendQueries, StorageError, UserSpend};
+use crate::storage::books::{DAY_MS, QUARTER_MS, Sum, day, first_id_at, in_details, rows_of};
+use crate::storage::{KeySpend, SlotTokens, SpendQueries, StorageError, UserSpend};
+
+/// Rows with the tag that is the parameter.
+const TAGGED: &str = "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?1)";
 
 impl SpendQueries for Sqlite {
     fn user_spend(&self, user: UserId) -> BoxFuture<'_, Result<UserSpend, StorageError>> {
@@ -28,6 +31,37 @@ impl SpendQueries for Sqlite {
 
     fn total_spend(&self, since: Option<UnixMs>) -> BoxFuture<'_, Result<Usd, StorageError>> {
         self.spend_of(Subject::global(), since.unwrap_or_default())
+    }
+
+    fn tokens_between(
+        &self,
+        subject: Subject,
+        since: UnixMs,
+        until: UnixMs,
+    ) -> BoxFuture<'_, Result<Vec<SlotTokens>, StorageError>> {
+        Box::pin(self.connections.read("sum tokens", move |connection| {
+            let of = rows_of(subject.kind, "?1").unwrap_or_else(|| TAGGED.to_owned());
+            let sql = format!(
+                "SELECT max(started_at), sum(prompt_tokens - cache_read), sum(completion_tokens) FROM spend_logs \
+                 WHERE {of} AND id >= ?2 AND id < ?3 AND status <> 'adjustment' \
+                 GROUP BY started_at / {QUARTER_MS} ORDER BY 1"
+            );
+            let count = |number: i64| u64::try_from(number).unwrap_or_default();
+            let slots = connection
+                .prepare_cached(&sql)?
+                .query_map(
+                    params![subject.id, first_id_at(since.0), first_id_at(until.0)],
+                    |row| {
+                        Ok(SlotTokens {
+                            last: UnixMs(count(row.get(0)?)),
+                            input: count(row.get(1)?),
+                            output: count(row.get(2)?),
+                        })
+                    },
+                )?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(slots)
+        }))
     }
 }
 
@@ -95,8 +129,7 @@ pub(super) fn spend_since(
     model_group: Option<&str>,
     since: UnixMs,
 ) -> rusqlite::Result<Sum> {
-    let of = rows_of(subject.kind, "?1")
-        .unwrap_or_else(|| "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?1)".to_owned());
+    let of = rows_of(subject.kind, "?1").unwrap_or_else(|| TAGGED.to_owned());
     let rows = |until: Option<u64>| {
         let ids = [Some(since.0), until].map(|at| at.map(first_id_at));
         sum(
