@@ -141,14 +141,15 @@ fn start(
 ) -> Rc<RefCell<Seen>> {
     let seen = Rc::new(RefCell::new(Seen::default()));
     let (model, streamed, expects) = (clients.model, clients.streamed, clients.expects);
-    for number in 0..clients.count {
+    let (clients, every) = (clients.count, clients.every);
+    for number in 0..clients {
         let (server, keys, seen) = (Rc::clone(server), Rc::clone(keys), Rc::clone(&seen));
-        let every = clients.every;
         spawn_local(async move {
             let mut connection = None;
             let mut ticks = interval(every);
-            // A walk over all keys, another one for each client.
-            let mut at = (sort * 1009 + number * 7919) % keys.len();
+            // A walk over all keys, begun far from where the other clients are: so all keys are used within minutes, and what
+            // each of them takes does not look like growth.
+            let mut at = (sort * 1009 + number * 7919 * (keys.len() / clients)) % keys.len();
             while Instant::now() < until {
                 ticks.tick().await;
                 at = (at + 7919) % keys.len();

@@ -431,11 +431,11 @@ impl Dispatcher {
         if lists.is_empty() {
             return Ok(());
         }
-        let named = inbound.peek.fallbacks.iter().flatten();
-        let named = named.map(|fallback| (fallback.as_str(), table.resolve(fallback)));
+        let fallbacks = inbound.peek.fallbacks.iter().flatten();
+        let fallbacks = fallbacks.map(|fallback| (fallback.as_str(), table.resolve(fallback)));
         let asked = (inbound.model.as_str(), Some(resolved.clone()));
         let names: Vec<_> = iter::once(asked)
-            .chain(named)
+            .chain(fallbacks)
             .map(|(name, resolved)| {
                 let members = resolved
                     .as_ref()

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
+use rusqlite::types::Null;
 use rusqlite::{Connection, params, params_from_iter};
 use tempfile::TempDir;
 use tokio::runtime::Builder;
@@ -53,7 +54,7 @@ async fn a_row_of_the_books_is_inserted_without_a_table_of_its_own() {
     let mut plan = connection
         .prepare(&format!("EXPLAIN {INSERT_ROW}"))
         .unwrap();
-    let unbound = vec![rusqlite::types::Null; plan.parameter_count()];
+    let unbound = vec![Null; plan.parameter_count()];
     let steps: Vec<String> = plan
         .query_map(params_from_iter(unbound), |step| step.get("opcode"))
         .unwrap()
