@@ -37,13 +37,13 @@ const HUSH: &[&str] = &[
     "sk-import-unhashed-1",
 ];
 
-struct Scene {
+pub(crate) struct Scene {
     server: Postgres,
     _upstream: Upstream,
     home: Home,
 }
 
-fn litellm() -> Postgres {
+pub(crate) fn litellm() -> Postgres {
     let server = Postgres::start();
     server.database("litellm");
     server.sql("litellm", TABLES);
@@ -56,7 +56,7 @@ fn scene() -> Scene {
     scene_on(litellm(), None)
 }
 
-fn scene_on(server: Postgres, books: Option<&str>) -> Scene {
+pub(crate) fn scene_on(server: Postgres, books: Option<&str>) -> Scene {
     let upstream = Upstream::always(Reply::chat("hi"));
     let mut config = ConfigText::one("m", &upstream).with_master_key();
     if let Some(books) = books {
@@ -87,7 +87,7 @@ impl Scene {
 
     /// The report, and what the exit code was.
     #[track_caller]
-    fn report(&self, more: &[&str]) -> (Value, Option<i32>) {
+    pub(crate) fn report(&self, more: &[&str]) -> (Value, Option<i32>) {
         let mut arguments = vec!["--json"];
         arguments.extend(more);
         let output = self.import(&arguments);

@@ -46,6 +46,8 @@ mod health_checks;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod import_bench;
+#[cfg(test)]
 mod journal_first;
 #[cfg(test)]
 mod journal_room;

@@ -107,11 +107,13 @@ pub(super) async fn write_lines(
         return Ok(());
     }
     let now = UnixMs::now();
+    let mut records = Vec::with_capacity(lines.len());
     for line in lines {
         let record = line.record(&head, by, now);
-        append(transaction, &record).await?;
         head = record.head();
+        records.push(record);
     }
+    append(transaction, &records).await?;
     let statement = transaction
         .prepare_cached("UPDATE trunkline.audit_head SET seq = $1, hash = $2 WHERE one = 1")
         .await?;
@@ -346,28 +348,37 @@ async fn head(client: &impl GenericClient, lock: &'static str) -> Result<ChangeH
     })
 }
 
-async fn append(transaction: &Transaction<'_>, record: &ChangeRecord) -> Result<(), WorkError> {
+/// In one statement: an import brings hundreds at once.
+async fn append(transaction: &Transaction<'_>, records: &[ChangeRecord]) -> Result<(), WorkError> {
+    let numbers = |of: fn(&ChangeRecord) -> u64| -> Vec<i64> {
+        records.iter().map(|record| integer(of(record))).collect()
+    };
+    let texts = |of: fn(&ChangeRecord) -> Option<&str>| -> Vec<Option<&str>> {
+        records.iter().map(of).collect()
+    };
     let statement = transaction
         .prepare_cached(
             "INSERT INTO trunkline.audit_log (seq, id, updated_at, changed_by, changed_by_key, action, table_name, \
-             object_id, before_value, updated_values, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             object_id, before_value, updated_values, hash) \
+             SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], \
+             $8::text[], $9::text[], $10::text[], $11::text[])",
         )
         .await?;
     transaction
         .execute(
             &statement,
             &[
-                &integer(record.seq),
-                &record.id,
-                &integer(record.updated_at.0),
-                &record.changed_by,
-                &record.changed_by_key,
-                &record.action,
-                &record.table_name,
-                &record.object_id,
-                &record.before_value,
-                &record.updated_values,
-                &record.hash,
+                &numbers(|record| record.seq),
+                &texts(|record| Some(&record.id)),
+                &numbers(|record| record.updated_at.0),
+                &texts(|record| record.changed_by.as_deref()),
+                &texts(|record| record.changed_by_key.as_deref()),
+                &texts(|record| Some(&record.action)),
+                &texts(|record| Some(&record.table_name)),
+                &texts(|record| Some(&record.object_id)),
+                &texts(|record| record.before_value.as_deref()),
+                &texts(|record| record.updated_values.as_deref()),
+                &texts(|record| Some(&record.hash)),
             ],
         )
         .await?;
