@@ -10,10 +10,10 @@ use trunkline_actors::fleet::Keeping;
 use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::SupervisorHandle;
 
-use crate::auth::{KeyTable, PayerReader};
+use crate::auth::{Attempts, KeyTable, PayerReader, Sessions};
 use crate::catalogue::Catalogue;
 use crate::config::{Config, ConfigErrors};
-use crate::dispatch::{Dispatcher, Shared};
+use crate::dispatch::{Dispatcher, Fetcher, Shared};
 use crate::fleet::Fleet;
 use crate::health::CheckBoard;
 use crate::journal::Journal;
@@ -28,6 +28,10 @@ pub struct App {
     pub shared: Arc<Shared>,
     /// Who may call.
     pub keys: KeyTable,
+    /// Makes and checks sessions of people who sign in; `None` without a master key, which they are signed by.
+    pub sessions: Option<Arc<Sessions>>,
+    /// Who failed to sign in.
+    pub attempts: Attempts,
     /// Reads the configuration anew, for its prices.
     pub reload: ReloadConfig,
     /// Reads and resets budgets.
@@ -64,6 +68,8 @@ pub struct Worker {
     pub app: Arc<App>,
     /// This worker's request path.
     pub dispatcher: Rc<Dispatcher>,
+    /// Asks the identity provider that people sign in with; `None`: there is none.
+    pub fetcher: Option<Rc<Fetcher>>,
 }
 
 impl fmt::Debug for ReloadConfig {

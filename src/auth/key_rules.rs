@@ -30,6 +30,9 @@ pub const MODEL_ALIASES: &str = "model_aliases";
 /// The member of a key's settings that says that others than its user may hold it.
 pub const IN_OTHER_HANDS: &str = "in_other_hands";
 
+/// The group of all routes that call no model.
+pub(super) const MANAGEMENT: &str = "management_routes";
+
 /// Most entries of either list: each is looked at with every request.
 const MOST: usize = 64;
 

@@ -4,6 +4,7 @@
 //! [`KeyTable::identify`] and then [`Identity::authorise`].
 
 mod access;
+mod attempts;
 mod budgets;
 mod credential;
 mod days;
@@ -18,16 +19,18 @@ mod new_key;
 mod outage;
 mod payer;
 mod role;
+mod session;
 mod table;
 pub mod terms;
 
 pub use access::{Layer, ModelList, may_use_model};
+pub use attempts::Attempts;
 pub use budgets::BudgetRules;
 pub use credential::{Credential, present};
 pub use days::Days;
 pub use error::AuthError;
 pub use identity::{DEFAULT_USER, Identity, KeyEntry, Token};
-pub use jwt::{KeySet, SigningKeys, TokenFault};
+pub use jwt::{KeySet, SigningKeys, TokenFault, claim_texts};
 pub use key_rules::{KeyRules, Route};
 pub use labels::{Asked, LabelTable};
 pub use new_key::{MadeKey, NewKey, expiry};
@@ -35,4 +38,5 @@ pub use payer::{
     BudgetState, Charges, Dynamic, PRIORITY, PayerReader, RPM_LIMIT_TYPE, TPM_LIMIT_TYPE,
 };
 pub use role::{Permission, Role};
+pub use session::Sessions;
 pub use table::{KeyTable, KeyTerms};

@@ -17,7 +17,7 @@ use dashmap::DashMap;
 use jiff::Timestamp;
 use tokio::time::timeout;
 use trunkline_actors::clock::{Clock, Millis, UnixMs};
-use trunkline_actors::ids::KeyId;
+use trunkline_actors::ids::{KeyId, UserId};
 
 use super::access::{Layer, ModelList};
 use super::credential::Credential;
@@ -26,13 +26,14 @@ use super::freshness::Freshness;
 use super::identity::{Identity, KeyEntry, Token};
 use super::jwt::{self, SigningKeys, TokenCaller, TokenFault, looks_like_one};
 use super::key::{self, KeyDigest};
-use super::key_rules::{IN_OTHER_HANDS, KeyRules};
+use super::key_rules::{IN_OTHER_HANDS, KeyRules, MANAGEMENT};
 use super::outage::{DATABASE_IS_BACK, Outage};
 use super::payer::PayerReader;
 use super::role::Role;
+use super::session::Sessions;
 use crate::config::{JwtSettings, Secret};
 use crate::loading::Loading;
-use crate::storage::{FoundKey, KeyRow, Store};
+use crate::storage::{FoundKey, KeyRow, Store, TenantKind};
 
 /// How long a request with a known key waits for a store that may be failing.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -65,6 +66,7 @@ pub struct KeyTable {
     token_outage: Outage,
     store: Store,
     payers: PayerReader,
+    sessions: Option<Arc<Sessions>>,
     clock: Clock,
     /// By what was shown: a key's secret of the moment is its id, former ones are not.
     known: DashMap<KeyId, Arc<KeyEntry>>,
@@ -116,6 +118,7 @@ impl KeyTable {
             ),
             store,
             payers,
+            sessions: None,
             clock,
             known: DashMap::new(),
             other_secrets: DashMap::new(),
@@ -123,6 +126,13 @@ impl KeyTable {
             loading: Loading::default(),
             forgotten: AtomicU64::new(0),
         }
+    }
+
+    /// Takes sessions of people who signed in besides keys.
+    #[must_use]
+    pub fn with_sessions(mut self, sessions: Option<Arc<Sessions>>) -> Self {
+        self.sessions = sessions;
+        self
     }
 
     /// Whether the gateway asks for keys at all.
@@ -146,14 +156,21 @@ impl KeyTable {
     pub async fn identify(&self, credential: &Credential) -> Result<Identity, AuthError> {
         match self.find(credential)? {
             Found::Done(identity) => Ok(identity),
-            Found::Nothing { text, id, tokens } => {
+            Found::Nothing { text, id, by } => {
                 // On the heap: what follows hands them on from future to future, and each would hold a copy.
-                let loaded = if let Some(tokens) = tokens {
-                    let reading = Box::pin(self.read_token(tokens, text, &id));
-                    self.load_or_keep(&id, reading, &self.token_outage).await?
-                } else {
-                    let reading = Box::pin(self.read_key(&id));
-                    self.load_or_keep(&id, reading, &self.outage).await?
+                let loaded = match by {
+                    By::Token(tokens) => {
+                        let reading = Box::pin(self.read_token(tokens, text, &id));
+                        self.load_or_keep(&id, reading, &self.token_outage).await?
+                    }
+                    By::Session(sessions) => {
+                        let reading = Box::pin(self.read_session(sessions, text, &id));
+                        self.load_or_keep(&id, reading, &self.outage).await?
+                    }
+                    By::Key => {
+                        let reading = Box::pin(self.read_key(&id));
+                        self.load_or_keep(&id, reading, &self.outage).await?
+                    }
                 };
                 match loaded {
                     Ok(entry) => admit(entry),
@@ -220,8 +237,7 @@ impl KeyTable {
         if self.master.is_some_and(|master| master.same(&digest)) {
             return Ok(Found::Done(Identity::Master));
         }
-        let tokens = self.tokens.as_ref().filter(|_| looks_like_one(text));
-        if tokens.is_none() && !text.starts_with(key::PREFIX) {
+        let Some(by) = self.by(text) else {
             return if self.has_master_key() {
                 Err(AuthError::NotVirtualKey {
                     received: key::masked(text),
@@ -229,28 +245,41 @@ impl KeyTable {
             } else {
                 Ok(Found::Done(Identity::Open))
             };
-        }
+        };
         let id = digest.id();
         let now = self.clock.now();
         let known = self.known.get(&id).map(|entry| Arc::clone(&entry));
         if let Some(entry) = known.filter(|entry| entry.is_current()) {
             let age = now.since(entry.loaded_at);
             let is_fresh = self.freshness.is_fresh(entry.loaded_at, now);
-            let pauses =
-                self.outage.pauses(now) || (tokens.is_some() && self.token_outage.pauses(now));
+            let is_token = matches!(by, By::Token(_));
+            let pauses = self.outage.pauses(now) || (is_token && self.token_outage.pauses(now));
             let will_do = is_fresh || (self.may_keep(age) && pauses);
             if will_do {
                 return admit(entry).map(Found::Done);
             }
-            return Ok(Found::Nothing { text, id, tokens });
+            return Ok(Found::Nothing { text, id, by });
         }
         let unknown = self.unknown.get(&id).map(|unknown| unknown.clone());
         match unknown {
             Some((refusal, at)) if now.since(at) < UNKNOWN_TTL => {
                 self.refused(refusal, text, &id).map(Found::Done)
             }
-            _ => Ok(Found::Nothing { text, id, tokens }),
+            _ => Ok(Found::Nothing { text, id, by }),
         }
+    }
+
+    /// What a text is read as; `None`: it is nothing that lets anybody in.
+    fn by(&self, text: &str) -> Option<By<'_>> {
+        if text.starts_with(key::PREFIX) {
+            return Some(By::Key);
+        }
+        let sessions = self.sessions.as_deref();
+        if let Some(sessions) = sessions.filter(|sessions| sessions.is_one(text)) {
+            return Some(By::Session(sessions));
+        }
+        let tokens = self.tokens.as_ref().filter(|_| looks_like_one(text));
+        tokens.map(By::Token)
     }
 
     fn refused(&self, refusal: Refusal, text: &str, id: &KeyId) -> Result<Identity, AuthError> {
@@ -355,6 +384,37 @@ impl KeyTable {
         Ok((loaded, forgotten))
     }
 
+    /// Checks a session, and opens its user.
+    async fn read_session(
+        &self,
+        sessions: &Sessions,
+        text: &str,
+        id: &KeyId,
+    ) -> Result<Read, AuthError> {
+        let forgotten = self.forgotten.load(Ordering::Acquire);
+        let now = UnixMs::now();
+        let session = match sessions.read(text, now) {
+            Ok(session) => session,
+            Err(fault) => return Ok((Err(Refusal::Token(fault)), forgotten)),
+        };
+        let user = session.user;
+        let known = self.store.tenants.by_id(TenantKind::User, user.clone());
+        if !session.is_admin && known.await?.is_none() {
+            return Ok((Err(Refusal::Token(TokenFault::UnknownUser)), forgotten));
+        }
+        let mut row = jwt::nowhere(id.clone(), session.expires_at, now);
+        row.user = Some(UserId::new(user));
+        let mut entry = self.open(FoundKey { row, until: None }, forgotten).await?;
+        if session.is_admin {
+            entry.role = Role::ProxyAdmin;
+        }
+        // Who signs in manages; models are called by keys.
+        entry.rules.limit_to(vec![MANAGEMENT.to_owned()]);
+        entry.token = Some(Token::default());
+        self.outage.over();
+        Ok((Ok(Arc::new(entry)), forgotten))
+    }
+
     async fn open_token(
         &self,
         tokens: &TokenCaller,
@@ -443,12 +503,20 @@ impl KeyTable {
 
 enum Found<'c> {
     Done(Identity),
-    /// It is to be read: by `tokens`, if it may be one.
+    /// It is to be read.
     Nothing {
         text: &'c str,
         id: KeyId,
-        tokens: Option<&'c TokenCaller>,
+        by: By<'c>,
     },
+}
+
+/// What a text is read as.
+#[derive(Clone, Copy)]
+enum By<'t> {
+    Key,
+    Token(&'t TokenCaller),
+    Session(&'t Sessions),
 }
 
 // === impl Refusal ===

@@ -21,7 +21,7 @@ use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
 use super::{
     budgets, cost_terms, credentials, environment, general, health, include, jwt, limits, planned,
-    price_list, redis, references, section, settings, sharing, transcripts, tree, users,
+    price_list, redis, references, section, settings, sharing, sign_in, transcripts, tree, users,
 };
 
 /// No gateway serves so many deployments; checks between entries stay quick.
@@ -134,6 +134,7 @@ fn load_text(
     let transcripts =
         transcripts::transcripts(&own.transcripts, &general_raw, &litellm, &env, &mut report);
     let jwt = jwt::jwt(&general_raw, &env, &mut report);
+    let sign_in = sign_in::sign_in(&litellm, &env, &mut report);
     let redis = redis::redis(&root, &general_raw, &router, &own, &env, &mut report);
     let cache = planned::cache(&root, &litellm, &mut report);
     let log_exports = planned::log_exports(&root, &mut report);
@@ -173,6 +174,7 @@ fn load_text(
         users,
         redis,
         jwt,
+        sign_in,
         cache,
         transcripts,
         health,

@@ -24,6 +24,7 @@ use super::redis::RedisSettings;
 use super::routing::StrategyArgs;
 use super::secret::Secret;
 use super::sharing::SharingSettings;
+use super::sign_in::SignInSettings;
 use crate::cost::{Price, PriceBook};
 
 /// Prices that the operator set for one deployment; an absent part falls back to the price book.
@@ -56,6 +57,8 @@ pub struct Config {
     pub transcripts: Option<TranscriptSettings>,
     /// Whose tokens are believed. Default: nobody's.
     pub jwt: Option<JwtSettings>,
+    /// How people sign in.
+    pub sign_in: SignInSettings,
     /// How deployments are checked.
     pub health: HealthSettings,
     /// `logging`: where requests are to be reported; not acted on yet.

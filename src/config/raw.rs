@@ -171,6 +171,16 @@ pub(super) struct RawJwt {
     pub(super) enforce_team_based_model_access: Option<bool>,
 }
 
+/// `litellm_settings.default_internal_user_params`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawNewUsers {
+    pub(super) user_role: Option<String>,
+    pub(super) max_budget: Option<String>,
+    pub(super) budget_duration: Option<String>,
+    pub(super) models: Vec<String>,
+}
+
 /// One entry of `role_mappings`.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default)]
@@ -326,6 +336,7 @@ pub(super) struct RawLitellm {
     pub(super) budget_rollover: Option<bool>,
     pub(super) timezone: Option<String>,
     pub(super) budget_reset_time: Option<String>,
+    pub(super) default_internal_user_params: RawNewUsers,
     pub(super) max_internal_user_budget: Option<String>,
     pub(super) internal_user_budget_duration: Option<String>,
     pub(super) max_end_user_budget: Option<String>,

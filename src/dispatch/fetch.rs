@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use awc::http::Uri;
+use awc::http::header::HeaderValue;
 use bytes::Bytes;
 use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::time::timeout;
 use url::Url;
+
+use crate::config::Secret;
 
 use super::upstream::{BodyError, Response, SendError, Upstream};
 
@@ -55,12 +58,37 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError`].
     pub async fn get(&self, url: &Url, limit: usize) -> Result<Bytes, FetchError> {
+        self.ask(url, None, None, limit).await
+    }
+
+    /// The same for whoever shows that proof, an `Authorization` header; with a form where there is one.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn ask(
+        &self,
+        url: &Url,
+        proof: Option<&Secret>,
+        form: Option<&Secret>,
+        limit: usize,
+    ) -> Result<Bytes, FetchError> {
+        let proof = match proof {
+            None => None,
+            Some(proof) => {
+                let header = HeaderValue::from_str(proof.expose());
+                let mut header = header.map_err(|_no_header| FetchError::Address)?;
+                header.set_sensitive(true);
+                Some(header)
+            }
+        };
+        let form = form.map(|form| Bytes::copy_from_slice(form.expose().as_bytes()));
         let uri: Uri = url
             .as_str()
             .parse()
             .map_err(|_no_uri| FetchError::Address)?;
         let all = async {
-            let Response { status, mut body } = self.0.get_document(&uri).await?;
+            let Response { status, mut body } =
+                self.0.get_document(&uri, proof.as_ref(), form).await?;
             if !status.is_success() {
                 return Err(FetchError::Status(status.as_u16()));
             }

@@ -26,8 +26,8 @@ use actix_tls::connect::{
 };
 use awc::error::{ConnectError as PoolConnectError, SendRequestError};
 use awc::http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
-    TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    HeaderMap, HeaderValue, TRANSFER_ENCODING,
 };
 use awc::http::{StatusCode, Uri, Version};
 use awc::{Client, ClientBuilder, ClientRequest, ClientResponse, Connector};
@@ -178,13 +178,31 @@ impl Upstream {
         self.send(request, None).await
     }
 
-    /// Asks for a document that is no provider's, with nobody's key.
-    pub(super) async fn get_document(&self, uri: &Uri) -> Result<Response, SendError> {
+    /// Asks for a document that is no provider's, with that proof of who asks, or nobody's; with a form where there is one.
+    pub(super) async fn get_document(
+        &self,
+        uri: &Uri,
+        proof: Option<&HeaderValue>,
+        form: Option<Bytes>,
+    ) -> Result<Response, SendError> {
         let request = |client: &Client| {
             let plain = (ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-            client.get(uri).no_decompress().insert_header(plain)
+            let mut request = if form.is_some() {
+                let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+                client.post(uri).insert_header((CONTENT_TYPE, form))
+            } else {
+                client.get(uri)
+            };
+            if let Some(proof) = proof {
+                request = request.insert_header((AUTHORIZATION, proof.clone()));
+            }
+            let json = (ACCEPT, HeaderValue::from_static("application/json"));
+            request
+                .no_decompress()
+                .insert_header(plain)
+                .insert_header(json)
         };
-        self.send(request, None).await
+        self.send(request, form.clone()).await
     }
 
     async fn send(

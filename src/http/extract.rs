@@ -16,8 +16,11 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, LocalBoxFuture};
 
 use super::error::{ApiError, Code};
+use super::origin::is_own_page;
+use super::sign_in::cookie;
 use crate::app::{App, Worker};
 use crate::auth::{AuthError, Credential, Identity, Permission, Route, present};
+use crate::config::Secret;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -229,7 +232,19 @@ fn credential(request: &HttpRequest, app: &App) -> Result<Credential, AuthError>
             present(request.headers(), app.key_header.as_ref()).unwrap_or(Credential::Absent)
         );
     }
-    present(request.headers(), app.key_header.as_ref())
+    Ok(match present(request.headers(), app.key_header.as_ref())? {
+        Credential::Absent => session(request, app).unwrap_or(Credential::Absent),
+        shown @ Credential::Key(_) => shown,
+    })
+}
+
+/// The session that a browser keeps, for requests of own pages: it goes along with those of any page.
+fn session(request: &HttpRequest, app: &App) -> Option<Credential> {
+    let sessions = app.sessions.as_ref()?;
+    let held = cookie::held(request.headers())?;
+    let base = app.config.sign_in.base_url.as_ref();
+    let counts = sessions.is_one(held) && is_own_page(request.method(), request.headers(), base);
+    counts.then(|| Credential::Key(Secret::new(held)))
 }
 
 /// Whether the request comes from this machine and not from a web page that a browser on it shows. The Host header must

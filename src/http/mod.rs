@@ -13,8 +13,10 @@ pub mod metrics;
 mod middleware;
 pub mod model_call;
 pub mod openai;
+mod origin;
 pub mod routes;
 mod served;
+pub mod sign_in;
 mod time;
 pub mod utils;
 

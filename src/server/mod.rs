@@ -28,9 +28,7 @@ use trunkline_actors::rate_limiter::{self, LimiterSettings};
 use trunkline_actors::spend_ledger::{self, Drain, LedgerSettings};
 
 use crate::app::{App, ReloadConfig, Worker};
-use crate::auth::{
-    BudgetRules, Days, Identity, KeyTable, KeyTerms, LabelTable, PayerReader, SigningKeys,
-};
+use crate::auth::{Attempts, BudgetRules, Days, Identity, LabelTable, PayerReader, SigningKeys};
 use crate::catalogue;
 use crate::config::{Config, NoticeKind};
 use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared, Sharing};
@@ -48,8 +46,8 @@ use crate::transcripts::{Queue, Transcripts, Writer};
 use self::listen::{StopSignals, addresses, any_origin};
 pub(crate) use self::parts::pool_settings;
 use self::parts::{
-    declare_users, global_limits, join_fleet, key_header, open_journal, publish, signing_keys,
-    start_supervisor, waiting_queue, workers,
+    declare_users, global_limits, join_fleet, key_header, key_table, open_journal, publish,
+    sessions, signing_keys, start_supervisor, waiting_queue, workers,
 };
 pub use self::parts::{open_store, schema_version};
 
@@ -173,17 +171,9 @@ impl Process {
             late_error: model_call::late_error,
         });
         let signing_keys = signing_keys(&config, clock);
-        let keys = KeyTable::new(
-            config.general.master_key.as_ref(),
-            config.jwt.clone().zip(signing_keys.clone()),
-            KeyTerms {
-                ttl: config.general.user_api_key_cache_ttl,
-                stale: config.server.stale_keys,
-            },
-            store.clone(),
-            payers.clone(),
-            clock,
-        );
+        let sessions = sessions(&config);
+        let known = (signing_keys.clone(), sessions.clone());
+        let keys = key_table(&config, known, &store, &payers, clock);
         let key_header = key_header(&config)?;
         let checks = config
             .health
@@ -196,6 +186,8 @@ impl Process {
                 config,
                 shared,
                 keys,
+                sessions,
+                attempts: Attempts::default(),
                 payers,
                 reload,
                 store,
@@ -230,6 +222,12 @@ impl Process {
                     Dispatcher::new(Arc::clone(&app.shared), &worker_tls, journal.writer())
                         .among(app.fleet.as_ref().map(|fleet| fleet.handle())),
                 ),
+                fetcher: app
+                    .config
+                    .sign_in
+                    .provider
+                    .is_some()
+                    .then(|| Rc::new(Fetcher::new(&worker_tls))),
             };
             WebApp::new()
                 .app_data(web::Data::new(worker))

@@ -16,7 +16,7 @@ use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::{self, SupervisorHandle, SupervisorSettings};
 
-use crate::auth::SigningKeys;
+use crate::auth::{KeyTable, KeyTerms, PayerReader, Sessions, SigningKeys};
 use crate::catalogue::{self, Catalogue, CatalogueParts};
 use crate::config::{Config, DatabaseUrl, Fsync};
 use crate::dispatch::Shared;
@@ -133,6 +133,35 @@ pub(super) fn signing_keys(config: &Config, clock: Clock) -> Option<Arc<SigningK
     let life = jwt.keys_ttl.saturating_add(jwt.keys_stale);
     let keys = SigningKeys::new(jwt.keys_at.len(), life, clock);
     Some(Arc::new(keys))
+}
+
+/// What sessions of people are signed with, if there is a master key.
+pub(super) fn sessions(config: &Config) -> Option<Arc<Sessions>> {
+    let master = config.general.master_key.as_ref()?;
+    let life = config.sign_in.session_life;
+    Some(Arc::new(Sessions::new(master, life)))
+}
+
+/// Who may call: by keys, and by what is checked with those.
+pub(super) fn key_table(
+    config: &Config,
+    (tokens, sessions): (Option<Arc<SigningKeys>>, Option<Arc<Sessions>>),
+    store: &Store,
+    payers: &PayerReader,
+    clock: Clock,
+) -> KeyTable {
+    KeyTable::new(
+        config.general.master_key.as_ref(),
+        config.jwt.clone().zip(tokens),
+        KeyTerms {
+            ttl: config.general.user_api_key_cache_ttl,
+            stale: config.server.stale_keys,
+        },
+        store.clone(),
+        payers.clone(),
+        clock,
+    )
+    .with_sessions(sessions)
 }
 
 /// Starts routing, with nothing to route to yet.

@@ -94,6 +94,8 @@ mod scripted_provider;
 mod shares;
 mod shutdown;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod spend;
 #[cfg(test)]
 mod spend_bench;

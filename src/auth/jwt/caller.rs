@@ -162,6 +162,14 @@ fn is_of(email: &str, domain: &str) -> bool {
         .is_some_and(|(_, of)| of.eq_ignore_ascii_case(domain))
 }
 
+/// The texts of the claim at a path, such as `realm.roles`.
+pub fn claim_texts<'c>(
+    claims: &'c Map<String, Value>,
+    path: &str,
+) -> impl Iterator<Item = &'c str> {
+    texts(within(claims, path))
+}
+
 /// The claim at a path: one called just so, else one within another.
 fn within<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'c Value> {
     if let Some(value) = claims.get(path) {

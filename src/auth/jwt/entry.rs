@@ -55,26 +55,37 @@ pub(in crate::auth) async fn open(
         rules.insert(ALLOWED_ROUTES.to_owned(), routes);
     }
     let row = KeyRow {
-        id,
-        key_name: String::new(),
-        alias: None,
         user,
         team,
         organisation,
+        settings: rules,
+        ..nowhere(id, named.expires_at, now)
+    };
+    Ok(Entry { row, changed })
+}
+
+/// The row of somebody who has no key.
+pub(in crate::auth) fn nowhere(id: KeyId, expires_at: UnixMs, now: UnixMs) -> KeyRow {
+    KeyRow {
+        id,
+        key_name: String::new(),
+        alias: None,
+        user: None,
+        team: None,
+        organisation: None,
         budget_id: None,
         models: Vec::new(),
         terms: Terms::default(),
-        expires_at: Some(named.expires_at),
+        expires_at: Some(expires_at),
         rotation: Rotation::default(),
         blocked: false,
         metadata: Map::new(),
-        settings: rules,
+        settings: Map::new(),
         created_at: now,
         created_by: None,
         updated_at: now,
         as_read: AsRead::default(),
-    };
-    Ok(Entry { row, changed })
+    }
 }
 
 /// A user that is not known has no limits that anybody knows: it is made, where the operator says so, or refused.

@@ -181,12 +181,11 @@ pub(super) const LITELLM: Section = Section {
             "",
             "who may make keys",
         ),
-        planned(
-            Access,
+        on(
             "default_internal_user_params",
             Map,
             "",
-            "fields of new users",
+            "`user_role` (`internal_user_viewer`), `max_budget`, `budget_duration` and `models` of users that sign in for the first time",
         ),
         on(
             "max_internal_user_budget",

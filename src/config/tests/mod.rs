@@ -5,6 +5,7 @@ mod endurance;
 mod files;
 mod include;
 mod refusals;
+mod sign_in;
 mod tutorial;
 
 use super::{CliOverrides, Config, ConfigErrors, ConfigSource, MapEnv, NoticeKind, load};
@@ -31,7 +32,11 @@ fn with(text: &str, env: &MapEnv) -> Result<Config, ConfigErrors> {
 }
 
 fn loaded(text: &str) -> Config {
-    with(text, &env()).unwrap_or_else(|err| panic!("{err}"))
+    loaded_with(text, &env())
+}
+
+fn loaded_with(text: &str, env: &MapEnv) -> Config {
+    with(text, env).unwrap_or_else(|err| panic!("{err}"))
 }
 
 fn refused(text: &str) -> String {

@@ -6,6 +6,7 @@
 mod gateway;
 mod keys;
 mod models;
+mod sign_in;
 mod spend;
 mod tenants;
 
@@ -48,6 +49,7 @@ pub fn table() -> Vec<Entry> {
         keys::entries(),
         tenants::entries(),
         spend::entries(),
+        sign_in::entries(),
         gateway::entries(),
     ]
     .into_iter()
@@ -171,6 +173,11 @@ mod tests {
         assert_eq!(
             public,
             [
+                "/sso/key/generate",
+                "/sso/callback",
+                "/login",
+                "/v2/login",
+                "/logout",
                 "/health",
                 "/health/liveliness",
                 "/health/readiness",

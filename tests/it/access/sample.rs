@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::World;
+use crate::support::config::MASTER_KEY;
 use crate::support::gateway::chat_request_body;
 use crate::support::http::Request;
 
@@ -32,6 +33,12 @@ pub(super) fn request(world: &World, method: &str, path: &str) -> (Request, bool
         body["prompt"] = json!("hi");
         return (Request::post(&path, &body), false);
     }
+    if path == "/login" {
+        let form = format!("username=admin&password={MASTER_KEY}");
+        let kind = "application/x-www-form-urlencoded";
+        let request = Request::post_bytes(path, form).header("content-type", kind);
+        return (request, false);
+    }
     let (path, body) = match path {
         "/team/{team_id}/member/{user_id}/reset_spend"
         | "/team/{team_id}/member/{user_id}/reset_budget" => {
@@ -56,6 +63,9 @@ pub(super) fn request(world: &World, method: &str, path: &str) -> (Request, bool
         "/spend/calculate",
         "/cost/estimate",
         "/key/health",
+        // They change nothing but what the browser keeps.
+        "/v2/login",
+        "/logout",
     ]
     .contains(&path.as_str());
     let mut request = Request::new(method, &path);
@@ -91,6 +101,7 @@ fn query(path: &str) -> String {
 
 fn body(world: &World, path: &str) -> Value {
     match path {
+        "/v2/login" => json!({"username": "admin", "password": MASTER_KEY}),
         "/key/generate" => json!({"user_id": "member-zebra", "team_id": "team-zebra"}),
         "/key/service-account/generate" => json!({"team_id": "team-zebra"}),
         "/key/update" => json!({"key": world.key(), "max_budget": 5}),

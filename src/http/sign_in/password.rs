@@ -1,0 +1,125 @@
+//! The administrator's name and password: `UI_USERNAME` and `UI_PASSWORD`, else `admin` and the master key.
+//!
+//! ```text
+//! POST /login      username=admin&password=…                       303 to the first page, with a cookie
+//! POST /v2/login   {"username": "admin", "password": "…"}          {"redirect_url": "/", "token": "eyJ…"}
+//! ```
+
+use std::net::IpAddr;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, SET_COOKIE};
+use log::{info, warn};
+use serde::Deserialize;
+use serde_json::json;
+use trunkline_actors::clock::UnixMs;
+use url::form_urlencoded;
+
+use super::{cookie, first_page, sessions, welcome};
+use crate::auth::DEFAULT_USER;
+use crate::auth::key::KeyDigest;
+use crate::config::Secret;
+use crate::http::error::{ApiError, Code};
+use crate::http::extract::{Call, Caller, Public};
+use crate::http::origin::is_own_page;
+
+/// What somebody typed.
+#[derive(Deserialize)]
+struct Typed {
+    username: String,
+    password: String,
+}
+
+/// By the form of a page.
+pub(crate) async fn by_form(
+    _caller: Caller<Public>,
+    mut call: Call,
+) -> Result<HttpResponse, ApiError> {
+    let body = call.json_body().await?;
+    let mut typed = Typed {
+        username: String::new(),
+        password: String::new(),
+    };
+    for (name, value) in form_urlencoded::parse(&body) {
+        match &*name {
+            "username" => typed.username = value.into_owned(),
+            "password" => typed.password = value.into_owned(),
+            _ => {}
+        }
+    }
+    let session = signed_in(&call, &typed)?;
+    Ok(welcome(call.app(), &session))
+}
+
+/// By JSON.
+pub(crate) async fn by_json(
+    _caller: Caller<Public>,
+    mut call: Call,
+) -> Result<HttpResponse, ApiError> {
+    let body = call.json_body().await?;
+    let typed: Typed = serde_json::from_slice(&body).map_err(|_wrong| {
+        ApiError::new(
+            Code::BadRequest,
+            "Send {\"username\": \"…\", \"password\": \"…\"}.",
+        )
+        .param("request_body")
+    })?;
+    let session = signed_in(&call, &typed)?;
+    let app = call.app();
+    Ok(HttpResponse::Ok()
+        .insert_header((SET_COOKIE, cookie::session(app, &session)))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(json!({"redirect_url": first_page(app), "token": session.expose()})))
+}
+
+/// The administrator's session, if name and password are its.
+fn signed_in(call: &Call, typed: &Typed) -> Result<Secret, ApiError> {
+    let app = call.app();
+    let sessions = sessions(app)?;
+    let settings = &app.config.sign_in;
+    let request = &call.request;
+    // Another site must not sign somebody in as whom it likes. Programs that are no browser send none of these headers.
+    let is_page = ["origin", "sec-fetch-site"]
+        .iter()
+        .any(|name| request.headers().contains_key(*name));
+    let base = settings.base_url.as_ref();
+    if is_page && !is_own_page(request.method(), request.headers(), base) {
+        return Err(ApiError::new(
+            Code::OthersData,
+            "People sign in on this gateway's own pages. Set PROXY_BASE_URL if this is one.",
+        ));
+    }
+    let address = request.peer_addr().map(|peer| peer.ip());
+    let now = app.shared.clock.now();
+    if let Err(wait) = app.attempts.check(address, now) {
+        return Err(ApiError::new(
+            Code::RateLimited,
+            "Too many sign-ins failed from this address. Wait, or use the master key as a bearer.",
+        )
+        .retry_after(wait));
+    }
+    let password = settings.password.as_ref();
+    let password = password.or(app.config.general.master_key.as_ref());
+    let same = |typed: &str, wanted: &str| KeyDigest::of(typed).same(&KeyDigest::of(wanted));
+    // Both are always compared: the time tells nothing.
+    let is_name = same(&typed.username, &settings.username);
+    let is_password = password.is_some_and(|password| same(&typed.password, password.expose()));
+    if !(is_name & is_password) {
+        app.attempts.failed(address, now);
+        return Err(refused(address));
+    }
+    let user = settings.admin_user.as_deref().unwrap_or(DEFAULT_USER);
+    info!(user; "an administrator signed in by the form");
+    Ok(sessions.issue(user, true, UnixMs::now()))
+}
+
+fn refused(address: Option<IpAddr>) -> ApiError {
+    let address = address.map(|address| address.to_string());
+    warn!(address = address.unwrap_or_default().as_str(); "a sign-in by the form failed");
+    ApiError::new(
+        Code::Auth,
+        "Invalid credentials. Check UI_USERNAME and UI_PASSWORD; without UI_PASSWORD the password is the master key.",
+    )
+    .status(StatusCode::UNAUTHORIZED)
+}
