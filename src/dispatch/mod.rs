@@ -339,20 +339,8 @@ impl Dispatcher {
             });
         }
 
-        if let Some(key) = identity.key()
-            && key.charges.dynamic.any()
-        {
-            sharing::relax(
-                key.charges.dynamic,
-                &table,
-                &resolved,
-                &mut payers.asked.limits,
-            );
-        }
-        if let Some(sharing) = &shared.sharing {
-            let limits = &mut payers.asked.limits;
-            sharing.add((&shared, &targets), identity, &resolved, limits);
-        }
+        let place = (&*shared, &*table, &*targets);
+        sharing::apply(place, identity, &resolved, &mut payers.asked.limits);
         let estimate = admit::estimate(&inbound, &within_reach);
         // What is free is served whatever was spent (contract `auth-budgets-limits` §5.3).
         if kinds(&within_reach)

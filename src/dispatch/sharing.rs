@@ -42,7 +42,7 @@ struct Capacity {
 const TOLERATED: u32 = 1;
 
 /// Takes limits of the key's own out that hold only while the group fails, unless it does. What is asked is counted all the same.
-pub(super) fn relax(
+fn relax(
     dynamic: Dynamic,
     table: &RoutingTable,
     resolved: &Resolved,
@@ -66,6 +66,24 @@ pub(super) fn relax(
     }
 }
 
+/// Adds to the limits of a request what its caller shares with others, and takes from them what gives way while nobody is
+/// hurt by it.
+pub(super) fn apply(
+    (shared, table, targets): (&Shared, &RoutingTable, &Targets),
+    identity: &Identity,
+    resolved: &Resolved,
+    limits: &mut Vec<(Subject, Limits)>,
+) {
+    if let Some(key) = identity.key()
+        && key.charges.dynamic.any()
+    {
+        relax(key.charges.dynamic, table, resolved, limits);
+    }
+    if let Some(sharing) = &shared.sharing {
+        sharing.add((shared, targets), identity, resolved, limits);
+    }
+}
+
 // === impl Sharing ===
 
 impl Sharing {
@@ -78,7 +96,7 @@ impl Sharing {
     }
 
     /// Adds to `limits` those of the group that a request asks for, and of its caller's share.
-    pub(super) fn add(
+    fn add(
         &self,
         (shared, targets): (&Shared, &Targets),
         identity: &Identity,

@@ -21,8 +21,10 @@ const WORDS: [&str; 3] = [GUARANTEED, "best_effort_throughput", "dynamic"];
 /// Keys that are read at once.
 const PAGE: u32 = 1_000;
 
+type LimitOf = fn(&Terms) -> Option<u64>;
+
 /// The limits that may be guaranteed: the type's name, the limit's, and where it stands.
-const LIMITS: [(&str, &str, fn(&Terms) -> Option<u64>); 2] = [
+const LIMITS: [(&str, &str, LimitOf); 2] = [
     (RPM_LIMIT_TYPE, "rpm_limit", |terms| terms.rpm_limit),
     (TPM_LIMIT_TYPE, "tpm_limit", |terms| terms.tpm_limit),
 ];
