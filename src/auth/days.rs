@@ -57,7 +57,7 @@ impl Days {
             (ago, share.of(self.counted.of(input, output)))
         });
         let past: Vec<_> = past.collect();
-        self.limiter.begin_day(subject.clone(), limits, &past);
+        self.limiter.begin_day(subject, limits, &past);
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use trunkline_actors::rate_limiter::{LimiterHandle, Limits, Sharers, part_of};
 use trunkline_actors::supervisor::{Resolved, RoutingTable};
 
 use super::{Shared, Targets};
-use crate::auth::{Dynamic, Identity};
+use crate::auth::Identity;
 use crate::config::{Reserved, SharedBy, SharingSettings};
 
 /// A limit that nobody reaches: what it counts is known when it is needed.
@@ -43,11 +43,15 @@ const TOLERATED: u32 = 1;
 
 /// Takes limits of the key's own out that hold only while the group fails, unless it does. What is asked is counted all the same.
 fn relax(
-    dynamic: Dynamic,
+    identity: &Identity,
     table: &RoutingTable,
     resolved: &Resolved,
     limits: &mut [(Subject, Limits)],
 ) {
+    let dynamic = identity.key().map(|key| key.charges.dynamic);
+    let Some(dynamic) = dynamic.filter(|dynamic| dynamic.any()) else {
+        return;
+    };
     let fails = resolved.deployments().any(|(id, _)| {
         let row = table
             .deployment(id.as_str())
@@ -74,11 +78,7 @@ pub(super) fn apply(
     resolved: &Resolved,
     limits: &mut Vec<(Subject, Limits)>,
 ) {
-    if let Some(key) = identity.key()
-        && key.charges.dynamic.any()
-    {
-        relax(key.charges.dynamic, table, resolved, limits);
-    }
+    relax(identity, table, resolved, limits);
     if let Some(sharing) = &shared.sharing {
         sharing.add((shared, targets), identity, resolved, limits);
     }

@@ -28,7 +28,7 @@ use trunkline_actors::rate_limiter::{self, LimiterSettings};
 use trunkline_actors::spend_ledger::{self, Drain, LedgerSettings};
 
 use crate::app::{App, ReloadConfig, Worker};
-use crate::auth::{Attempts, BudgetRules, Days, Identity, LabelTable, PayerReader, SigningKeys};
+use crate::auth::{Attempts, Identity, LabelTable, SigningKeys};
 use crate::catalogue;
 use crate::config::{Config, NoticeKind};
 use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared, Sharing};
@@ -46,7 +46,7 @@ use crate::transcripts::{Queue, Transcripts, Writer};
 use self::listen::{StopSignals, addresses, any_origin};
 pub(crate) use self::parts::pool_settings;
 use self::parts::{
-    declare_users, global_limits, join_fleet, key_header, key_table, open_journal, publish,
+    declare_users, global_limits, join_fleet, key_header, key_table, open_journal, payers, publish,
     sessions, signing_keys, start_supervisor, waiting_queue, workers,
 };
 pub use self::parts::{open_store, schema_version};
@@ -122,18 +122,7 @@ impl Process {
         let fleet = join_fleet(&config, &store, &ledger)?;
         let supervisor = start_supervisor(fleet.as_deref(), &actors, clock);
 
-        let payers = PayerReader::new(
-            store.clone(),
-            ledger.clone(),
-            BudgetRules::of(&config.budgets),
-            config.general.max_parallel_requests,
-        )
-        .with_days(Days {
-            limiter: limiter.clone(),
-            counted: config.general.counted_tokens,
-            began,
-            standing: fleet.as_ref().map(|fleet| Arc::clone(fleet.standing())),
-        });
+        let payers = payers(&config, &store, &ledger, &limiter, fleet.as_deref(), began);
         let labels = LabelTable::new(
             payers.clone(),
             global_limits(&config),

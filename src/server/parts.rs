@@ -12,11 +12,11 @@ use trunkline_actors::clock::{Clock, UnixMs};
 use trunkline_actors::ids::{RequestId, UserId};
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{CooldownExchange, NoReplicas};
-use trunkline_actors::rate_limiter::Limits;
+use trunkline_actors::rate_limiter::{LimiterHandle, Limits};
 use trunkline_actors::spend_ledger::LedgerHandle;
 use trunkline_actors::supervisor::{self, SupervisorHandle, SupervisorSettings};
 
-use crate::auth::{KeyTable, KeyTerms, PayerReader, Sessions, SigningKeys};
+use crate::auth::{BudgetRules, Days, KeyTable, KeyTerms, PayerReader, Sessions, SigningKeys};
 use crate::catalogue::{self, Catalogue, CatalogueParts};
 use crate::config::{Config, DatabaseUrl, Fsync};
 use crate::dispatch::Shared;
@@ -114,6 +114,29 @@ pub(super) fn waiting_queue(config: &Config) -> Option<Queue> {
         max_waiting: settings.max_waiting,
         max_waiting_per_subject: settings.max_waiting_per_subject,
     }))
+}
+
+/// Reads whom requests are charged to. `began`: when this process did.
+pub(super) fn payers(
+    config: &Config,
+    store: &Store,
+    ledger: &LedgerHandle,
+    limiter: &LimiterHandle,
+    fleet: Option<&Fleet>,
+    began: UnixMs,
+) -> PayerReader {
+    let payers = PayerReader::new(
+        store.clone(),
+        ledger.clone(),
+        BudgetRules::of(&config.budgets),
+        config.general.max_parallel_requests,
+    );
+    payers.with_days(Days {
+        limiter: limiter.clone(),
+        counted: config.general.counted_tokens,
+        began,
+        standing: fleet.map(|fleet| Arc::clone(fleet.standing())),
+    })
 }
 
 /// What all callers together may ask for.

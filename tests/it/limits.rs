@@ -1,5 +1,6 @@
 //! Limits hold: requests, tokens and parallel slots a minute, and money.
 
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ fn start_with_key(reply: Reply, wishes: &Value) -> (Upstream, Home, Gateway) {
 
 #[expect(clippy::disallowed_methods, reason = "a test's thread blocks nobody")]
 fn pause(time: Duration) {
-    std::thread::sleep(time);
+    thread::sleep(time);
 }
 
 #[track_caller]

@@ -79,6 +79,7 @@ mod pre_call;
 mod prices;
 #[cfg(test)]
 mod provider_errors;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod receipts;
@@ -92,6 +93,7 @@ mod scopes;
 mod scripted_provider;
 #[cfg(test)]
 mod shares;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod sign_in;
@@ -119,9 +121,11 @@ mod tenants;
 mod throughput;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
 mod timers;
 #[cfg(test)]
 mod token_counter;
+#[cfg(test)]
 mod token_days;
 #[cfg(test)]
 mod token_roles;

@@ -27,7 +27,9 @@ fn key_of_one_slot(gateway: &Gateway) -> String {
 /// A request that can be told from others.
 fn numbered(key: &str, number: usize) -> Request {
     let mut body = chat_request_body("m");
-    body["seed"] = json!(number);
+    if let Some(members) = body.as_object_mut() {
+        members.insert("seed".to_owned(), json!(number));
+    }
     Request::post("/v1/chat/completions", &body).bearer(key)
 }
 

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use proptest::prelude::*;
-use tokio::task::{LocalSet, spawn_local};
-use tokio::time::Instant;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::time::{Instant, sleep};
 
 use super::queue::{Lines, Queue, QueueSettings};
 use super::*;
@@ -61,7 +61,7 @@ async fn requests_wait_for_the_minute_and_are_served_in_the_order_in_which_they_
     for number in 0..5 {
         let (queue, served, buckets) = (Rc::clone(&queue), Rc::clone(&served), buckets.clone());
         local.spawn_local(async move {
-            tokio::time::sleep(Duration::from_millis(number)).await;
+            sleep(Duration::from_millis(number)).await;
             let permit = take(&queue, &buckets, ASK, clock).await;
             let outcome = permit.map(|permit| drop(permit.in_flight())).is_ok();
             let after = began.elapsed().as_secs();
@@ -117,7 +117,7 @@ async fn a_slot_that_comes_back_is_seen_soon_and_a_deadline_is_kept() {
                 let (queue, buckets) = (Rc::clone(&queue), buckets.clone());
                 spawn_local(async move { take(&queue, &buckets, ASK, clock).await })
             };
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            sleep(Duration::from_millis(700)).await;
             assert_eq!(queue.waiting(), 1);
             drop(running.in_flight());
             let second = waiting.await.unwrap().unwrap();
@@ -161,9 +161,9 @@ async fn who_leaves_frees_its_place_and_the_next_one_goes_on() {
                 spawn_local(async move { take(&queue, &buckets, ask(tokens), clock).await })
             };
             let large = wait(70);
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(1)).await;
             let small = wait(30);
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
             // It would fit, and does not overtake.
             assert!(!small.is_finished());
             assert_eq!(queue.waiting(), 2);
@@ -192,10 +192,9 @@ async fn a_line_and_the_queue_are_bounded_and_a_closed_one_refuses_all() {
             };
             let waiting: Vec<_> = (0..7).map(|_| wait(&one)).collect();
             let more: Vec<_> = (0..3).map(|_| wait(&other)).collect();
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let refused = |waiting: &[tokio::task::JoinHandle<_>]| {
-                waiting.iter().filter(|one| one.is_finished()).count()
-            };
+            sleep(Duration::from_secs(1)).await;
+            let refused =
+                |waiting: &[JoinHandle<_>]| waiting.iter().filter(|one| one.is_finished()).count();
             // Six of one subject, eight of all.
             assert_eq!(
                 (refused(&waiting), refused(&more), queue.waiting()),
@@ -223,7 +222,7 @@ async fn a_request_of_two_limits_waits_for_one_after_the_other() {
             .unwrap()
             .in_flight(),
     );
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    sleep(Duration::from_secs(20)).await;
     drop(
         take(&queue, &[Arc::clone(&full)], ASK, clock)
             .await

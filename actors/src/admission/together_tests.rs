@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::time::advance;
+
 use super::*;
 use crate::clock::{Clock, UnixMs};
 use crate::fleet::{FleetHandle, Standing, Touched};
@@ -178,7 +180,7 @@ async fn what_all_had_taken_of_a_day_is_left_out_for_a_day() {
     assert_eq!(buckets[0].remaining(clock.now()).day_tokens, Some(40));
 
     // An hour later 40 are left, and 20 of them are this replica's.
-    tokio::time::advance(Duration::from_hours(1)).await;
+    advance(Duration::from_hours(1)).await;
     let mut served = 0;
     for _ in 0..9 {
         let permit = admit_together(&buckets, &[], ASK, clock, &fleet).await;
@@ -186,7 +188,7 @@ async fn what_all_had_taken_of_a_day_is_left_out_for_a_day() {
     }
     assert_eq!(served, 2);
     // Of a day that is over nothing is known: half of the limit is this replica's.
-    tokio::time::advance(Duration::from_hours(25)).await;
+    advance(Duration::from_hours(25)).await;
     assert_eq!(buckets[0].remaining(clock.now()).day_tokens, Some(100));
     let mut served = 0;
     for _ in 0..9 {

@@ -120,10 +120,10 @@ impl LimiterHandle {
     }
 
     /// Has a subject's day begin with what was taken of it before: how long ago, and how much, the oldest first.
-    pub fn begin_day(&self, subject: Subject, limits: Limits, past: &[(Duration, u64)]) {
+    pub fn begin_day(&self, subject: &Subject, limits: Limits, past: &[(Duration, u64)]) {
         let bucket = self.bucket(subject.clone(), limits);
         // Where there are too many, several share one, which nobody's day is.
-        if *bucket.subject() == subject {
+        if bucket.subject() == subject {
             bucket.begin_day(past, self.clock.now());
         }
     }

@@ -21,10 +21,11 @@ const WORDS: [&str; 3] = [GUARANTEED, "best_effort_throughput", "dynamic"];
 /// Keys that are read at once.
 const PAGE: u32 = 1_000;
 
-type LimitOf = fn(&Terms) -> Option<u64>;
+/// One of a key's or somebody else's limits.
+type Limit = fn(&Terms) -> Option<u64>;
 
 /// The limits that may be guaranteed: the type's name, the limit's, and where it stands.
-const LIMITS: [(&str, &str, LimitOf); 2] = [
+const LIMITS: [(&str, &str, Limit); 2] = [
     (RPM_LIMIT_TYPE, "rpm_limit", |terms| terms.rpm_limit),
     (TPM_LIMIT_TYPE, "tpm_limit", |terms| terms.tpm_limit),
 ];
@@ -100,7 +101,7 @@ async fn limit_of(
     call: &Call,
     kind: TenantKind,
     id: &str,
-    limit: fn(&Terms) -> Option<u64>,
+    limit: Limit,
 ) -> Result<Option<u64>, ApiError> {
     let tenants = &call.app().store.tenants;
     let Some(row) = tenants.by_id(kind, id.to_owned()).await? else {
@@ -118,7 +119,7 @@ async fn given_to_others(
     call: &Call,
     filter: KeyFilter,
     row: &KeyRow,
-    limit: fn(&Terms) -> Option<u64>,
+    limit: Limit,
 ) -> Result<u64, ApiError> {
     let mut given = 0_u64;
     let mut after = None;
