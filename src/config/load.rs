@@ -16,6 +16,7 @@ use super::model::Config;
 use super::raw::{ModelRef, RawGeneral, RawLitellm, RawRouter, RawTrunkline};
 use super::references::Elsewhere;
 use super::report::{Report, Source};
+use super::shown::ShownSettings;
 use super::support::{self, Within};
 use super::validate::{self, Placed};
 use super::yaml::{self, KeyPath, Node};
@@ -184,6 +185,7 @@ fn load_text(
             .filter_map(|index| written.at(&KeyPath::of(&["model_list"]).index(*index)))
             .map(Node::to_json)
             .collect(),
+        shown: ShownSettings::new(&root, &written, &env),
         entries: Entries::new(&written, Arc::clone(&price_book)),
         price_book,
         warnings: report.notices,

@@ -24,6 +24,7 @@ use super::redis::RedisSettings;
 use super::routing::StrategyArgs;
 use super::secret::Secret;
 use super::sharing::SharingSettings;
+use super::shown::ShownSettings;
 use super::sign_in::SignInSettings;
 use crate::cost::{Price, PriceBook};
 
@@ -66,6 +67,8 @@ pub struct Config {
     /// Entries of `model_list` as written that name a credential which the file does not have: they are served when the
     /// database has it. Only where deployments are stored there.
     pub waiting: Vec<Value>,
+    /// The settings as written, without secrets.
+    pub shown: ShownSettings,
     /// Reads entries of `model_list` that are stored in the database.
     pub entries: Entries,
     /// The price list, with the operator's own entries.

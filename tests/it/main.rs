@@ -30,6 +30,8 @@ mod client_leaves;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod configured;
+#[cfg(test)]
 mod connections;
 #[cfg(test)]
 mod deletions;

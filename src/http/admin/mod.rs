@@ -13,6 +13,7 @@ pub mod provider_budgets;
 mod query;
 mod reach;
 pub mod router_state;
+pub mod settings;
 pub mod spend;
 pub mod tenants;
 mod terms;

@@ -57,6 +57,26 @@ fn about_the_gateway() -> Vec<Entry> {
 fn operation() -> Vec<Entry> {
     vec![
         get(
+            &["/config/list"],
+            "Settings with their values, secrets removed",
+            admin::settings::list,
+        ),
+        get(
+            &["/config/field/info"],
+            "One setting, secrets removed",
+            admin::settings::field,
+        ),
+        get(
+            &["/get/config/callbacks"],
+            "Where requests are to be reported, and how routing is set",
+            admin::settings::callbacks,
+        ),
+        get(
+            &["/router/settings"],
+            "Settings of routing with the values that count",
+            admin::settings::router,
+        ),
+        get(
             &["/provider/budgets"],
             "What each provider may cost and has cost in the running period",
             admin::provider_budgets::list,

@@ -91,6 +91,8 @@ fn query(path: &str) -> String {
         "/user/spend/report" => format!("{DATES}&user_id=owner-zebra"),
         "/team/spend/report" => format!("{DATES}&team_id=team-zebra"),
         "/organization/spend/report" => format!("{DATES}&organization_id=org-zebra"),
+        "/config/list" => "config_type=general_settings".to_owned(),
+        "/config/field/info" => "field_name=master_key".to_owned(),
         "/health/services" => "service=database".to_owned(),
         "/utils/supported_openai_params" => "model=m".to_owned(),
         path if path.contains("spend") || path.contains("activity") => DATES.to_owned(),

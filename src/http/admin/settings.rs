@@ -1,0 +1,294 @@
+//! What is configured, told to administrators and their viewers: which settings there are, from the table of keys, and what the
+//! running config says of them, secrets removed. Contract: LiteLLM 1.106.2's `/config/list`, `/config/field/info`,
+//! `/get/config/callbacks` and `/router/settings`. Nothing is changed here: `editable` is never true.
+//!
+//! ```json
+//! [{"field_name":"max_parallel_requests","field_type":"Integer","field_description":"…","field_value":10,"stored_in_db":false,
+//!   "field_default_value":null,"premium_field":false,"nested_fields":null,"source":"config","editable":false}]
+//! {"field_name":"max_parallel_requests","field_value":10,"source":"config","editable":false}
+//! ```
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use serde_json::{Map, Value, json};
+use trunkline_actors::supervisor::RoutingTable;
+
+use crate::app::App;
+use crate::config::keys::{self, Key, Kind, Status};
+use crate::config::{RouterSettings, ShownSettings};
+use crate::http::error::{ApiError, Code};
+use crate::http::extract::{Call, Caller, View};
+
+const GENERAL: &str = "general_settings";
+const ROUTER: &str = "router_settings";
+const LITELLM: &str = "litellm_settings";
+
+/// The strategies, with what each does.
+const STRATEGIES: &[(&str, &str)] = &[
+    ("simple-shuffle", "At random, by weight, rpm or tpm."),
+    ("least-busy", "The fewest requests in flight."),
+    ("latency-based-routing", "The quickest of late."),
+    (
+        "usage-based-routing",
+        "The fewest tokens of the last minute.",
+    ),
+    (
+        "usage-based-routing-v2",
+        "The most head-room in rpm and tpm.",
+    ),
+    ("cost-based-routing", "The cheapest."),
+    ("power-of-two-choices", "The less loaded of two at random."),
+];
+
+/// `GET /config/list`.
+pub(crate) async fn list(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
+    if call.query("config_type").as_deref() != Some(GENERAL) {
+        return Err(ApiError::new(
+            Code::Unprocessable,
+            "'config_type' must be 'general_settings'. Send ?config_type=general_settings.",
+        )
+        .param("config_type"));
+    }
+    let shown = &call.app().config.shown;
+    let fields: Vec<Value> = settings(GENERAL)
+        .map(|key| {
+            let (value, source) = found(shown, GENERAL, key);
+            json!({
+                "field_name": key.name,
+                "field_type": field_type(key.kind),
+                "field_description": key.meaning,
+                "field_value": value,
+                "stored_in_db": (source == "config").then_some(false),
+                "field_default_value": default_of(key),
+                "premium_field": false,
+                "nested_fields": null,
+                "field_options": null,
+                "field_tab": null,
+                "source": source,
+                "editable": false,
+            })
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(fields))
+}
+
+/// `GET /config/field/info`.
+pub(crate) async fn field(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
+    let wrong = |message: String| ApiError::new(Code::BadRequest, message).param("field_name");
+    let name = call.query("field_name").unwrap_or_default();
+    let key = settings(GENERAL)
+        .find(|key| key.name == name)
+        .ok_or_else(|| {
+            wrong(format!("Invalid field={name} passed in. GET /config/list?config_type=general_settings names them."))
+        })?;
+    let (value, source) = found(&call.app().config.shown, GENERAL, key);
+    if value.is_null() {
+        return Err(wrong(format!(
+            "Field name={name} is not set. Its default counts: {}.",
+            default_of(key)
+        )));
+    }
+    Ok(HttpResponse::Ok().json(json!({
+        "field_name": name,
+        "field_value": value,
+        "source": source,
+        "editable": false,
+    })))
+}
+
+/// `GET /get/config/callbacks`. `acted_on` says whether this version reports anything there.
+pub(crate) async fn callbacks(_caller: Caller<View>, call: Call) -> HttpResponse {
+    let app = call.app();
+    let mut callbacks = Vec::new();
+    for (name, kind) in [
+        ("success_callback", "success"),
+        ("failure_callback", "failure"),
+        ("callbacks", "success_and_failure"),
+    ] {
+        let is_acted_on = is_supported(LITELLM, name);
+        for callback in texts(app.config.shown.written(LITELLM, name)) {
+            callbacks.push(
+                json!({"name": callback, "variables": {}, "type": kind, "acted_on": is_acted_on}),
+            );
+        }
+    }
+    let alerting = texts(app.config.shown.written(GENERAL, "alerting"));
+    let is_acted_on = is_supported(GENERAL, "alerting");
+    let alerts: Vec<Value> = alerting
+        .iter()
+        .map(|name| json!({"name": name, "variables": {}, "acted_on": is_acted_on}))
+        .collect();
+    HttpResponse::Ok().json(json!({
+        "status": "success",
+        "callbacks": callbacks,
+        "alerts": alerts,
+        "active_alerting_destinations": if is_acted_on { alerting } else { Vec::new() },
+        "router_settings": current(app),
+        "available_callbacks": {},
+    }))
+}
+
+/// `GET /router/settings`.
+pub(crate) async fn router(_caller: Caller<View>, call: Call) -> HttpResponse {
+    let app = call.app();
+    let current = current(app);
+    let shown = &app.config.shown;
+    let mut sources = Map::new();
+    let fields: Vec<Value> = settings(ROUTER)
+        .map(|key| {
+            let (written, source) = found(shown, ROUTER, key);
+            let value = current.get(key.name).cloned().unwrap_or(written);
+            if current.contains_key(key.name) {
+                sources.insert(key.name.to_owned(), source.into());
+            }
+            let is_strategy = key.name == "routing_strategy";
+            let options = is_strategy.then(|| names().collect::<Vec<_>>());
+            json!({
+                "field_name": key.name,
+                "field_type": field_type(key.kind),
+                "field_value": value,
+                "field_description": key.meaning,
+                "field_default": default_of(key),
+                "options": options,
+                "ui_field_name": title(key.name),
+                "link": null,
+            })
+        })
+        .collect();
+    let descriptions: Map<String, Value> = STRATEGIES
+        .iter()
+        .map(|(name, what)| ((*name).to_owned(), Value::from(*what)))
+        .collect();
+    HttpResponse::Ok().json(json!({
+        "fields": fields,
+        "current_values": current,
+        "routing_strategy_descriptions": descriptions,
+        "routing_group_strategies": names().collect::<Vec<_>>(),
+        "source": sources,
+    }))
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    STRATEGIES.iter().map(|(name, _)| *name)
+}
+
+/// The keys of a section that do something.
+fn settings(section: &str) -> impl Iterator<Item = &'static Key> + use<> {
+    let keys = keys::section(section).map_or(&[][..], |section| section.keys);
+    keys.iter()
+        .filter(|key| key.status == Status::Supported && !key.name.contains('*'))
+}
+
+fn is_supported(section: &str, name: &str) -> bool {
+    settings(section).any(|key| key.name == name)
+}
+
+/// What is said of a key, and where.
+fn found(shown: &ShownSettings, section: &str, key: &Key) -> (Value, &'static str) {
+    if let Some(value) = shown.written(section, key.name) {
+        return (value.clone(), "config");
+    }
+    let by_variable = shown.by_variable(key.name).filter(|_| section == GENERAL);
+    match by_variable {
+        Some(value) => (value.clone(), "env"),
+        None if default_of(key).is_null() => (Value::Null, "unset"),
+        None => (Value::Null, "default"),
+    }
+}
+
+/// As a value where it is one; else in words.
+fn default_of(key: &Key) -> Value {
+    if key.default.is_empty() {
+        return Value::Null;
+    }
+    let as_value = serde_json::from_str(key.default);
+    as_value.unwrap_or_else(|_words| key.default.trim_matches('`').into())
+}
+
+fn field_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Switch => "Boolean",
+        Kind::Whole | Kind::PerMinute | Kind::Tokens | Kind::Bytes => "Integer",
+        Kind::Number | Kind::Seconds | Kind::Megabytes | Kind::Usd | Kind::UsdPerToken => "Float",
+        Kind::List | Kind::Texts | Kind::TextOrTexts => "List",
+        Kind::Map => "TypedDictionary",
+        Kind::Any | Kind::Path | Kind::Secret | Kind::Span | Kind::Text | Kind::Url => "String",
+    }
+}
+
+/// `num_retries` as `Num Retries`.
+fn title(name: &str) -> String {
+    let words = name.split('_').map(|word| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// One text or several.
+fn texts(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(items)) => {
+            let texts = items.iter().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What routing goes by.
+fn current(app: &App) -> Map<String, Value> {
+    values(&app.config.router, &app.shared.routing.load())
+}
+
+fn values(router: &RouterSettings, table: &RoutingTable) -> Map<String, Value> {
+    let lists = |lists: &[(String, Vec<String>)]| -> Value {
+        lists
+            .iter()
+            .map(|(group, targets)| json!({ group.as_str(): targets }))
+            .collect()
+    };
+    let aliases: Map<String, Value> = router
+        .model_group_alias
+        .iter()
+        .map(|(alias, group)| (alias.clone(), json!(group)))
+        .collect();
+    let budgets: Map<String, Value> = router
+        .provider_budgets
+        .iter()
+        .map(|(provider, budget)| {
+            let limit = budget.limit.normalize().to_string();
+            let told = json!({"budget_limit": limit, "time_period": budget.written_period});
+            (provider.clone(), told)
+        })
+        .collect();
+    let secs = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+    let values = json!({
+        "routing_strategy": table.strategy().as_str(),
+        "num_retries": router.num_retries,
+        "retry_after": router.retry_after.as_secs_f64(),
+        "timeout": secs(router.timeout),
+        "stream_timeout": secs(router.stream_timeout),
+        "fallbacks": lists(&router.fallbacks),
+        "context_window_fallbacks": router.context_window_fallbacks.as_deref().map(lists),
+        "content_policy_fallbacks": router.content_policy_fallbacks.as_deref().map(lists),
+        "default_fallbacks": router.default_fallbacks,
+        "max_fallbacks": router.max_fallbacks,
+        "allowed_fails": router.allowed_fails,
+        "cooldown_time": router.cooldown_time.as_secs_f64(),
+        "disable_cooldowns": router.disable_cooldowns,
+        "model_group_alias": aliases,
+        "enable_tag_filtering": router.enable_tag_filtering,
+        "tag_filtering_match_any": router.tag_filtering_match_any,
+        "enable_pre_call_checks": router.enable_pre_call_checks,
+        "default_max_parallel_requests": router.default_max_parallel_requests,
+        "provider_budget_config": budgets,
+    });
+    match values {
+        Value::Object(values) => values,
+        _ => Map::new(),
+    }
+}
