@@ -82,7 +82,8 @@ pub fn start(arbiter: &ArbiterHandle, settings: LimiterSettings, clock: Clock) -
 impl Default for LimiterSettings {
     fn default() -> Self {
         Self {
-            capacity: 100_000,
+            // More than the keys that are known at a time, with whom they belong to: these must not share.
+            capacity: 250_000,
             sweep_interval: Duration::from_mins(1),
             mailbox_capacity: 64,
         }
