@@ -290,7 +290,7 @@ async fn actors() -> Actors {
     let limits = Limits {
         rpm: Some(1_000_000),
         tpm: Some(1_000_000_000),
-        max_parallel: None,
+        ..Limits::default()
     };
     let bucket = [limiter.bucket(key, limits)];
     let balance = [ledger.open_balance(window.clone(), Usd::from_pico(i64::MAX), Usd::ZERO)];
