@@ -2,14 +2,13 @@
 
 use std::fmt::Display;
 
-use crate::json::Raw;
 use serde_json::{Map, Value, json};
 
 use super::types::{Answer, Block};
 use super::{JSON_TOOL, error, finish, usage};
 use crate::chat::{ChatResponse, Choice, Content, FunctionCall, Message, ToolCall};
 use crate::event::FinishReason;
-use crate::json::Object;
+use crate::json::{Object, Raw};
 use crate::{UpstreamError, broken};
 
 /// Where the blocks of an answer go.

@@ -1,9 +1,8 @@
 //! What a block, or a piece of one, delivers to the client; all of it borrowed.
 
-use crate::json::Raw;
 use serde::Deserialize;
 
-use crate::json::{filled, spelled_bytes};
+use crate::json::{Raw, filled, spelled_bytes};
 
 /// A content block or a `delta`; every member raw, because an odd type in one must not hide the others.
 #[derive(Debug, Default, Deserialize)]

@@ -7,10 +7,9 @@
 //! The type says more than the status, but for the two that cover everything else; a stream's error event has no status.
 //! Source: Anthropic API reference, "Errors", 2026-11-23.
 
-use crate::json::Raw;
-
 use crate::error::body::{self, Fields};
 use crate::error::phrases;
+use crate::json::Raw;
 use crate::{UpstreamError, UpstreamErrorKind};
 
 /// The status of each `error.type`.

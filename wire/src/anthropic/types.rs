@@ -4,8 +4,9 @@
 
 use std::borrow::Cow;
 
-use crate::json::Raw;
 use serde::Deserialize;
+
+use crate::json::Raw;
 
 /// A whole answer: `{"id", "type": "message", "role", "model", "content": […], "stop_reason", "stop_sequence", "usage"}`.
 #[derive(Debug, Deserialize)]

@@ -12,10 +12,10 @@
 //! `server_tool_use` counts requests, not tokens, and has no place in the vector.
 //! Source: Anthropic API reference, "Messages", `usage`, and "Streaming messages", `message_delta`, 2026-11-23.
 
-use crate::json::Raw;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::json::Raw;
 use crate::openai::usage::count;
 use crate::usage::{Served, Usage};
 

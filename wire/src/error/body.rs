@@ -6,10 +6,8 @@
 
 use std::str;
 
-use crate::json::Raw;
-
 use super::{MAX_MESSAGE_BYTES, UpstreamError, UpstreamErrorKind, capped};
-use crate::json::Object;
+use crate::json::{Object, Raw};
 
 /// The members of an error body.
 #[derive(Debug, Default)]

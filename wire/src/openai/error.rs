@@ -3,10 +3,9 @@
 //! Bodies are read by [`crate::error`]'s shared reader; here is what their types, codes and phrases mean.
 //! Source: `OpenAI` API reference, "Error codes", 2026-11-22, and the contract, `auth-budgets-limits.md` §7.1.
 
-use crate::json::Raw;
-
 use crate::error::body::{self, Fields};
 use crate::error::phrases;
+use crate::json::Raw;
 use crate::{UpstreamError, UpstreamErrorKind};
 
 /// Classifies an answer whose status is not a success.

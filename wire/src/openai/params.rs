@@ -5,7 +5,6 @@
 //! Source: `OpenAI` guides "Reasoning models" and "Using GPT-5", 2026-11-22.
 
 use crate::json::Raw;
-
 use crate::{Endpoint, overrides};
 
 /// Members that, in this dialect, are for the gateway too: `metadata` holds its tags, `thinking` is Anthropic's.

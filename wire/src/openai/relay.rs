@@ -7,7 +7,6 @@
 
 use std::fmt;
 
-use crate::json::Raw;
 use bytes::Bytes;
 
 use super::choices::Choices;
@@ -15,7 +14,7 @@ use super::types::{Choice, Delivered};
 use super::{error, usage};
 use crate::error::UpstreamErrorKind;
 use crate::exchange::AnswerOptions;
-use crate::json::{Object, Splice, filled, quoted, string};
+use crate::json::{Object, Raw, Splice, filled, quoted, string};
 use crate::relay::{Frame, FrameKind};
 use crate::sse::{SseDecoder, SseEvent};
 use crate::{Endpoint, UpstreamError, Usage, broken};

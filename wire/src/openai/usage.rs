@@ -4,11 +4,11 @@
 //! `completion_tokens`. Some servers (xAI, Gemini's compatible endpoint) report reasoning beside `completion_tokens`;
 //! `total_tokens` tells which. Source: `OpenAI` API reference, "The chat completion object", `usage`, 2026-11-22.
 
-use crate::json::Raw;
 use serde::Deserialize;
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value};
 
+use crate::json::Raw;
 use crate::usage::{Served, Usage};
 
 #[derive(Debug, Deserialize)]

@@ -9,9 +9,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use crate::json::Raw;
-
-use crate::json::{JsonError, Object};
+use crate::json::{JsonError, Object, Raw};
 
 /// The most choices one request may ask for (`OpenAI`, "Create chat completion", `n`).
 pub const MAX_CHOICES: u64 = 128;

@@ -1,10 +1,9 @@
 //! Reading single members of a body. `null` always means absent.
 
-use crate::json::Raw;
 use serde::Deserialize;
 
 use super::{BadRequest, MAX_CHOICES};
-use crate::json::Object;
+use crate::json::{Object, Raw};
 
 /// Reads `value`, when it has the shape of `T`.
 fn shaped<'a, T: Deserialize<'a>>(value: Raw<'a>) -> Option<T> {

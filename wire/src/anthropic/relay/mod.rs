@@ -10,14 +10,13 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 
-use crate::json::Raw;
 use bytes::Bytes;
 
 use super::delivered::Delivered;
 use super::{error, usage};
 use crate::error::UpstreamErrorKind;
 use crate::exchange::AnswerOptions;
-use crate::json::{Object, Splice, filled, restamped, string};
+use crate::json::{Object, Raw, Splice, filled, restamped, string};
 use crate::relay::{Frame, FrameKind};
 use crate::sse::{SseDecoder, SseEvent};
 use crate::{UpstreamError, Usage, broken};

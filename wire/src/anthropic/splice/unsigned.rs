@@ -5,11 +5,10 @@
 
 use std::borrow::Cow;
 
-use crate::json::Raw;
 use memchr::memmem;
 use serde::Deserialize;
 
-use crate::json::{Object, Splice};
+use crate::json::{Object, Raw, Splice};
 
 #[derive(Deserialize)]
 struct Block<'a> {

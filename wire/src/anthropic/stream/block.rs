@@ -2,13 +2,13 @@
 
 use std::mem;
 
-use crate::json::Raw;
 use serde_json::Value;
 
 use super::{CHOICE, StreamDecoder};
 use crate::anthropic::types::Block;
 use crate::anthropic::{JSON_TOOL, decode};
 use crate::event::ChatEvent;
+use crate::json::Raw;
 use crate::sse::MAX_EVENT_BYTES;
 use crate::{UpstreamError, broken};
 

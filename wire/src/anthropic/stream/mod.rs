@@ -14,7 +14,6 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 
-use crate::json::Raw;
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -23,7 +22,7 @@ use super::types::{Delta, Event, Started};
 use super::usage::Counters;
 use super::{decode, error, finish};
 use crate::event::{ChatEvent, FinishReason};
-use crate::json::Object;
+use crate::json::{Object, Raw};
 use crate::sse::{SseDecoder, SseEvent};
 use crate::{UpstreamError, UpstreamErrorKind, broken};
 

@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 
-use crate::json::Raw;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::calls::{Ordered, Piece};
 use crate::UpstreamError;
 use crate::event::ChatEvent;
-use crate::json::string;
+use crate::json::{Raw, string};
 
 /// `delta`; every member raw, because a server's odd type in one must not hide the others.
 #[derive(Debug, Default, Deserialize)]

@@ -11,7 +11,6 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use crate::json::Raw;
 use bytes::Bytes;
 
 use self::calls::Ordered;
@@ -21,7 +20,7 @@ use super::types::Choice;
 use super::{error, usage};
 use crate::error::UpstreamErrorKind;
 use crate::event::{ChatEvent, FinishReason};
-use crate::json::{Object, filled, string};
+use crate::json::{Object, Raw, filled, string};
 use crate::request::MAX_CHOICES;
 use crate::sse::{SseDecoder, SseEvent};
 use crate::{UpstreamError, broken};

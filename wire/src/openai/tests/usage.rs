@@ -1,8 +1,8 @@
-use crate::json::Raw;
 use proptest::prelude::*;
 use serde_json::json;
 
 use crate::Usage;
+use crate::json::Raw;
 use crate::openai::usage;
 
 fn used(text: &str) -> Option<Usage> {
