@@ -1,7 +1,6 @@
 //! What a store of many virtual keys costs: the start, memory, and a request with a key that must be read from the store or is
 //! known already. Each key has a budget and both limits, so what is measured holds those of all of them too.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
-use crate::load::{self, Request, Seen};
+use crate::load::{self, Request};
 use crate::procs::{Home, Server};
 use crate::run::{MODELS, generate_key, once};
 
@@ -88,7 +87,7 @@ pub async fn measure(
     for _ in 0..STARTS {
         let began = Instant::now();
         let server = home.start()?.ready(Duration::from_secs(60))?;
-        let request = chat(server.address, &first[0]);
+        let request = load::chat(server.address, &first[0], "chat", false);
         let answer = once(&server, &request.bytes).await?;
         if !answer.starts_with("HTTP/1.1 200") {
             return Err(io::Error::other(format!("no success: {answer}")));
@@ -100,7 +99,9 @@ pub async fn measure(
     let server = home.start()?.ready(Duration::from_secs(60))?;
     sleep(Duration::from_secs(1)).await;
     let idle_mib = server.rss_kib() / 1024.0;
-    let requests: Vec<Request> = keys.iter().map(|key| chat(server.address, key)).collect();
+    let requests = keys.iter();
+    let requests = requests.map(|key| load::chat(server.address, key, "chat", false));
+    let requests: Vec<Request> = requests.collect();
     let (alone, together) = requests.split_at(ALONE.min(requests.len() / 2));
     let cold = Cost::of(&server, alone, together).await;
     let used_mib = server.rss_kib() / 1024.0;
@@ -116,55 +117,14 @@ pub async fn measure(
     })
 }
 
-fn chat(to: SocketAddr, key: &str) -> Request {
-    let body = r#"{"model":"chat","max_tokens":64,"messages":[{"role":"user","content":"Tell me about the weather in Paris."}]}"#;
-    Request {
-        to,
-        bytes: Rc::new(load::request(to, "/v1/chat/completions", key, body)),
-        streamed: false,
-        ends_with: "[DONE]",
-    }
-}
-
-/// Sends each of the requests once.
-async fn each_once(requests: &[Request], connections: usize) -> Seen {
-    let seen = Rc::new(RefCell::new(Seen::default()));
-    let (requests, next) = (Rc::new(requests.to_vec()), Rc::new(Cell::new(0)));
-    let clients: Vec<_> = (0..connections)
-        .map(|_| {
-            let (requests, next, seen) = (Rc::clone(&requests), Rc::clone(&next), Rc::clone(&seen));
-            spawn_local(async move {
-                let mut connection = None;
-                loop {
-                    let at = next.get();
-                    let Some(request) = requests.get(at) else {
-                        return;
-                    };
-                    next.set(at + 1);
-                    if let Err(err) = load::exchange(&mut connection, request, &seen).await {
-                        connection = None;
-                        let mut seen = seen.borrow_mut();
-                        seen.errors += 1;
-                        seen.example.get_or_insert_with(|| err.to_string());
-                    }
-                }
-            })
-        })
-        .collect();
-    for client in clients {
-        client.await.ok();
-    }
-    std::mem::take(&mut seen.borrow_mut())
-}
-
 // === impl Cost ===
 
 impl Cost {
     /// Time from some requests one after the other, CPU from many at once.
     async fn of(server: &Server, alone: &[Request], together: &[Request]) -> Self {
-        let one = each_once(alone, 1).await;
+        let one = load::each_once(alone, 1).await;
         let before = server.cpu_micros();
-        let many = each_once(together, CONNECTIONS).await;
+        let many = load::each_once(together, CONNECTIONS).await;
         let cpu = server.cpu_micros() - before;
         for example in [&one.example, &many.example].into_iter().flatten() {
             eprintln!(

@@ -47,7 +47,7 @@ impl Seen {
             .unwrap_or(f64::NAN)
     }
 
-    fn fail(&mut self, why: impl ToString) {
+    pub fn fail(&mut self, why: impl ToString) {
         self.errors += 1;
         self.example.get_or_insert_with(|| why.to_string());
     }
@@ -62,19 +62,56 @@ pub fn request(to: SocketAddr, path: &str, key: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A small chat for a gateway.
+pub fn chat(to: SocketAddr, key: &str, model: &str, streamed: bool) -> Request {
+    chat_at(to, "/v1/chat/completions", key, model, streamed)
+}
+
+/// The same for a path.
+pub fn chat_at(to: SocketAddr, path: &str, key: &str, model: &str, streamed: bool) -> Request {
+    let stream = if streamed { "\"stream\":true," } else { "" };
+    let body = format!(
+        "{{\"model\":\"{model}\",{stream}\"max_tokens\":64,\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me about the weather in Paris.\"}}]}}"
+    );
+    Request {
+        to,
+        bytes: Rc::new(request(to, path, key, &body)),
+        streamed,
+        ends_with: "[DONE]",
+    }
+}
+
 /// Keeps `connections` busy for `time` with the requests, one after the other; answers under way at the end are read.
 pub async fn run(requests: &[Request], connections: usize, time: Duration) -> Seen {
+    let (until, all) = (Instant::now() + time, requests.len());
+    let next = move |sent: usize| (Instant::now() < until).then(|| sent % all);
+    drive(requests, connections, next).await
+}
+
+/// Sends each of the requests once.
+pub async fn each_once(requests: &[Request], connections: usize) -> Seen {
+    let all = requests.len();
+    drive(requests, connections, move |sent| {
+        (sent < all).then_some(sent)
+    })
+    .await
+}
+
+/// Sends those whose place `next` says, told how many were sent, until it says none.
+async fn drive(
+    requests: &[Request],
+    connections: usize,
+    next: impl Fn(usize) -> Option<usize> + Copy + 'static,
+) -> Seen {
     let seen = Rc::new(RefCell::new(Seen::default()));
-    let (requests, next) = (Rc::new(requests.to_vec()), Rc::new(Cell::new(0)));
-    let until = Instant::now() + time;
+    let (requests, sent) = (Rc::new(requests.to_vec()), Rc::new(Cell::new(0)));
     let clients: Vec<_> = (0..connections)
         .map(|_| {
-            let (requests, next, seen) = (Rc::clone(&requests), Rc::clone(&next), Rc::clone(&seen));
+            let (requests, sent, seen) = (Rc::clone(&requests), Rc::clone(&sent), Rc::clone(&seen));
             spawn_local(async move {
                 let mut connection = None;
-                while Instant::now() < until {
-                    let at = next.get();
-                    next.set((at + 1) % requests.len());
+                while let Some(at) = next(sent.get()) {
+                    sent.set(sent.get() + 1);
                     if let Err(err) = exchange(&mut connection, &requests[at], &seen).await {
                         connection = None;
                         seen.borrow_mut().fail(err);

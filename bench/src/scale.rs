@@ -6,12 +6,11 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::load::{self, Request};
+use crate::load::{self, Request, chat, chat_at};
 use crate::procs::{self, Model, Server};
 use crate::report::median;
 use crate::run::{Options, generate_key};
@@ -167,23 +166,6 @@ async fn streams(
         .collect();
     let title = "A chunk of a stream, by the number of open streams";
     Ok(Curve::of(title, "streams", &points, true).await)
-}
-
-fn chat(to: SocketAddr, key: &str, model: &str, streamed: bool) -> Request {
-    chat_at(to, "/v1/chat/completions", key, model, streamed)
-}
-
-fn chat_at(to: SocketAddr, path: &str, key: &str, model: &str, streamed: bool) -> Request {
-    let stream = if streamed { "\"stream\":true," } else { "" };
-    let body = format!(
-        "{{\"model\":\"{model}\",{stream}\"max_tokens\":64,\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me about the weather in Paris.\"}}]}}"
-    );
-    Request {
-        to,
-        bytes: Rc::new(load::request(to, path, key, &body)),
-        streamed,
-        ends_with: "[DONE]",
-    }
 }
 
 /// Replaces what lies between the marks of a file.

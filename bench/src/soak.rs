@@ -153,14 +153,12 @@ fn start(
             while Instant::now() < until {
                 ticks.tick().await;
                 at = (at + 7919) % keys.len();
-                let request = request(&server, model, &keys[at], streamed);
+                let request = load::chat(server.address, &keys[at], model, streamed);
                 if expects == Expects::Nothing {
                     leave(&request).await.ok();
                 } else if let Err(err) = load::exchange(&mut connection, &request, &seen).await {
                     connection = None;
-                    let mut seen = seen.borrow_mut();
-                    seen.errors += 1;
-                    seen.example.get_or_insert_with(|| err.to_string());
+                    seen.borrow_mut().fail(err);
                 }
                 // Half an hour of latencies would be what grows.
                 seen.borrow_mut().latencies.truncate(1);
@@ -168,24 +166,6 @@ fn start(
         });
     }
     seen
-}
-
-fn request(server: &Server, model: &str, key: &str, streamed: bool) -> Request {
-    let stream = if streamed { "\"stream\":true," } else { "" };
-    let body = format!(
-        "{{\"model\":\"{model}\",{stream}\"max_tokens\":64,\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me about the weather in Paris.\"}}]}}"
-    );
-    Request {
-        to: server.address,
-        bytes: Rc::new(load::request(
-            server.address,
-            "/v1/chat/completions",
-            key,
-            &body,
-        )),
-        streamed,
-        ends_with: "[DONE]",
-    }
 }
 
 async fn leave(request: &Request) -> io::Result<()> {
