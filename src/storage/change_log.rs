@@ -133,15 +133,8 @@ impl Change {
     pub(super) fn of_key(before: Option<&KeyRow>, after: Option<&KeyRow>) -> Option<Self> {
         let object = before.or(after)?.id.as_str().to_owned();
         let blocked = [before, after].map(|row| row.map(|row| row.blocked));
-        let [before, after] = [before, after].map(|row| row.map(key_value));
-        let action = action(before.as_ref(), after.as_ref(), blocked)?;
-        Some(Self {
-            action,
-            table: KEYS,
-            object,
-            before,
-            after,
-        })
+        let values = [before, after].map(|row| row.map(key_value));
+        Self::between(values, blocked, KEYS, object)
     }
 
     /// Of a key's secret, and perhaps more of it.
@@ -158,24 +151,26 @@ impl Change {
     /// Of a tenant. `None` where nothing changed.
     pub(super) fn of_tenant(before: Option<&TenantRow>, after: Option<&TenantRow>) -> Option<Self> {
         let row = before.or(after)?;
-        let (table, object) = (table_name(row.kind), row.id.clone());
         let blocked = [before, after].map(|row| row.map(|row| row.blocked));
-        let [before, after] = [before, after].map(|row| row.map(tenant_value));
-        Some(Self {
-            action: action(before.as_ref(), after.as_ref(), blocked)?,
-            table,
-            object,
-            before,
-            after,
-        })
+        let values = [before, after].map(|row| row.map(tenant_value));
+        Self::between(values, blocked, table_name(row.kind), row.id.clone())
     }
 
     /// Of a deployment or credential. `None` where nothing changed.
     pub(super) fn of_entry(before: Option<&EntryRow>, after: Option<&EntryRow>) -> Option<Self> {
         let row = before.or(after)?;
-        let (table, object) = (entry_table(row.kind), row.id.clone());
         let blocked = [before, after].map(|row| row.map(|row| row.blocked));
-        let [before, after] = [before, after].map(|row| row.map(entry_value));
+        let values = [before, after].map(|row| row.map(entry_value));
+        Self::between(values, blocked, entry_table(row.kind), row.id.clone())
+    }
+
+    /// From one state of a row to the next; `None` where they are the same.
+    fn between(
+        [before, after]: [Option<Value>; 2],
+        blocked: [Option<bool>; 2],
+        table: &'static str,
+        object: String,
+    ) -> Option<Self> {
         Some(Self {
             action: action(before.as_ref(), after.as_ref(), blocked)?,
             table,
