@@ -60,19 +60,20 @@ pub fn table() -> Vec<Entry> {
 /// Registers the table.
 pub fn configure(service: &mut web::ServiceConfig) {
     let table = table();
-    // They are compared one after the other: fixed paths as text, patterns as regular expressions. So the fixed ones come
-    // first, and of them those that are called all the time.
-    let mut paths: Vec<(bool, bool, &'static str)> = table
+    let mut paths: Vec<&'static str> = table
         .iter()
-        .flat_map(|entry| {
-            let is_rare = entry.permission != Permission::Models;
-            let paths = entry.paths.iter();
-            paths.map(move |path| (path.contains('{'), is_rare, *path))
-        })
+        .flat_map(|entry| entry.paths.iter().copied())
         .collect();
     paths.sort_unstable();
-    paths.dedup_by_key(|(_, _, path)| *path);
-    for (_, _, path) in paths {
+    paths.dedup();
+    let calls_models = |path: &&str| {
+        let mut entries = table.iter().filter(|entry| entry.paths.contains(path));
+        entries.any(|entry| entry.permission == Permission::Models)
+    };
+    // They are compared one after the other: fixed paths as text, patterns as regular expressions. So the fixed ones come
+    // first, and of them those that are called all the time.
+    paths.sort_by_key(|path| (path.contains('{'), !calls_models(path)));
+    for path in paths {
         let mut resource = web::resource(path);
         for entry in table.iter().filter(|entry| entry.paths.contains(&path)) {
             resource = resource.route((entry.route)());
