@@ -225,16 +225,10 @@ mod tests {
     use crate::storage::ModelBudget;
 
     fn rules() -> BudgetRules {
-        BudgetRules {
-            calendar: Calendar::default(),
+        BudgetRules::of(&BudgetSettings {
             carries_over: true,
-            global: None,
-            default_user: None,
-            default_end_user: None,
-            default_end_user_id: None,
-            tags: BTreeMap::new(),
-            users_on_team_keys: false,
-        }
+            ..BudgetSettings::default()
+        })
     }
 
     #[test]

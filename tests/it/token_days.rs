@@ -8,15 +8,21 @@ use crate::support::gateway::{Gateway, chat_request_body};
 use crate::support::http::Request;
 use crate::support::reply::Reply;
 
+/// A key with a limit of 150 a day, and its request that reserves its prompt and 100.
+fn limited(gateway: &Gateway) -> (String, Request) {
+    let key = generate_key(gateway, &json!({"tpd_limit": 150}));
+    let mut body = chat_request_body("m");
+    body["max_tokens"] = json!(100);
+    let request = Request::post("/v1/chat/completions", &body).bearer(&key);
+    (key, request)
+}
+
 #[test]
 fn tokens_over_the_limit_of_a_day_are_refused_and_those_not_used_come_back() {
     // An answer has 18 tokens; a request reserves its prompt and 100.
     let (upstream, _home, gateway) = scene(Reply::chat("hi"));
     let gateway = gateway.with_master_key();
-    let key = generate_key(&gateway, &json!({"tpd_limit": 150}));
-    let mut body = chat_request_body("m");
-    body["max_tokens"] = json!(100);
-    let request = Request::post("/v1/chat/completions", &body).bearer(&key);
+    let (key, request) = limited(&gateway);
     for served in 1..=2_u64 {
         let answer = gateway.send(&request);
         answer.assert_status(200);
@@ -77,30 +83,26 @@ fn tokens_over_the_limit_of_a_day_are_refused_and_those_not_used_come_back() {
 fn a_limit_of_a_day_outlives_the_process() {
     let (_upstream, home, gateway) = scene(Reply::chat("hi"));
     let gateway = gateway.with_master_key();
-    let key = generate_key(&gateway, &json!({"tpd_limit": 150}));
-    let mut body = chat_request_body("m");
-    body["max_tokens"] = json!(100);
-    let request = Request::post("/v1/chat/completions", &body).bearer(&key);
+    let (_key, request) = limited(&gateway);
     for _ in 0..2 {
         gateway.send(&request).assert_status(200);
     }
-    let remaining = "Remaining: 114.";
-    let check = |gateway: &Gateway| {
-        let error = gateway.send(&request).assert_error(429, "throttling_error");
+    let check = |gateway: &Gateway, request: &Request| {
+        let error = gateway.send(request).assert_error(429, "throttling_error");
         assert!(
             error["message"]
                 .as_str()
                 .expect("a message")
-                .contains(remaining),
+                .contains("Remaining: 114."),
             "{error}"
         );
     };
-    check(&gateway);
+    check(&gateway, &request);
     // Killed, so that the journal is what it knows it by.
     gateway.kill();
 
     let gateway = home.start().with_master_key();
-    check(&gateway);
+    check(&gateway, &request);
     // A limit that somebody is given later counts what was taken before.
     let late = generate_key(&gateway, &json!({}));
     let request = request.bearer(&late);
@@ -109,14 +111,7 @@ fn a_limit_of_a_day_outlives_the_process() {
     }
     let change = json!({"key": late, "tpd_limit": 150});
     gateway.post("/key/update", &change).assert_status(200);
-    let error = gateway.send(&request).assert_error(429, "throttling_error");
-    assert!(
-        error["message"]
-            .as_str()
-            .expect("a message")
-            .contains(remaining),
-        "{error}"
-    );
+    check(&gateway, &request);
 }
 
 #[test]
