@@ -121,8 +121,13 @@ impl Left {
                 return;
             }
             let (payload, behind) = rest.split_at(len);
-            // A kill cannot tear a record: the write was done or it was not.
-            let record: Value = serde_json::from_slice(&payload[1..]).expect("a whole record");
+            // A kill stops a write at a page's end, so the last record may be torn; behind it nothing was written.
+            let Ok(record) = serde_json::from_slice::<Value>(&payload[1..]) else {
+                let torn = payload.iter().position(|&byte| byte == 0);
+                let unwritten = &payload[torn.expect("a record is whole or torn")..];
+                assert!(unwritten.iter().chain(behind).all(|&byte| byte == 0));
+                return;
+            };
             let id = record["id"].as_str().expect("an id").to_owned();
             if payload[0] == 2 {
                 self.settled.insert(id);
