@@ -231,7 +231,8 @@ impl Catalogue {
         credentials: &Credentials,
     ) -> Result<ReadEntry, ConfigErrors> {
         let entries = self.entries.load();
-        entries.read(entry, origin, &credentials.named(), &ProcessEnv)
+        let credential = credentials.of_entry(entry);
+        entries.read(entry, origin, credential, &ProcessEnv)
     }
 
     /// The config's credentials.

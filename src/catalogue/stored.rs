@@ -1,5 +1,6 @@
 //! From stored rows to deployments.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde_json::{Map, Value, json};
@@ -13,8 +14,8 @@ use crate::storage::{EntryKind, EntryRow, StorageError};
 const OTHER_KEY: &str = "cannot be decrypted: LITELLM_SALT_KEY (or the master key, where that is not set) is not the key that it was stored with";
 
 /// Stored credentials in the clear, by name. Not to be shown.
-#[derive(Default)]
-pub struct Credentials(Vec<(String, Map<String, Value>)>);
+#[derive(Clone, Default)]
+pub struct Credentials(HashMap<String, Map<String, Value>>);
 
 /// An entry that is left out, and why.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,31 +40,22 @@ impl Credentials {
         rows: &[EntryRow],
         open: impl Fn(&EntryRow) -> Result<Map<String, Value>, Locked>,
     ) -> (Self, Vec<LeftOut>) {
-        let (mut known, mut left_out) = (Vec::new(), Vec::new());
+        let (mut known, mut left_out) = (HashMap::new(), Vec::new());
         for row in rows.iter().filter(|row| row.kind == EntryKind::Credential) {
             match open(row) {
-                Ok(values) => known.push((row.id.clone(), values)),
+                Ok(values) => {
+                    known.insert(row.id.clone(), values);
+                }
                 Err(Locked) => left_out.push(LeftOut::of(row, OTHER_KEY.to_owned())),
             }
         }
         (Self(known), left_out)
     }
 
-    /// Whether there is one of that name.
-    fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
-    }
-
-    /// The values of one, from now on.
-    fn set(&mut self, name: &str, values: Map<String, Value>) {
-        self.0.retain(|(known, _)| known != name);
-        self.0.push((name.to_owned(), values));
-    }
-
-    pub(super) fn named(&self) -> Vec<NamedValues<'_>> {
-        let named = |(name, values)| NamedValues { name, values };
-        let pairs = self.0.iter().map(|(name, values)| (name.as_str(), values));
-        pairs.map(named).collect()
+    /// The one that an entry names.
+    pub(super) fn of_entry(&self, entry: &Value) -> Option<NamedValues<'_>> {
+        let (name, values) = self.0.get_key_value(named_by(entry))?;
+        Some(NamedValues { name, values })
     }
 }
 
@@ -95,7 +87,7 @@ impl Catalogue {
     pub(super) fn deployments(&self, rows: &[EntryRow]) -> (Vec<DeploymentConfig>, Vec<LeftOut>) {
         let (credentials, mut left_out) = Credentials::of(rows, |row| self.opened(row));
         let mut found = Vec::new();
-        let known = |entry: &&Value| credentials.has(named_by(entry));
+        let known = |entry: &&Value| credentials.of_entry(entry).is_some();
         for entry in self.waiting.iter().filter(known) {
             match self.read_entry(entry, Origin::File, &credentials) {
                 Ok(read) => found.extend(read.deployments),
@@ -156,8 +148,8 @@ impl Catalogue {
     ) -> Result<Option<(String, String)>, StorageError> {
         let rows = self.store.entries.all().await?;
         let (before, _) = Credentials::of(&rows, |row| self.opened(row));
-        let (mut after, _) = Credentials::of(&rows, |row| self.opened(row));
-        after.set(credential, values.clone());
+        let mut after = before.clone();
+        after.0.insert(credential.to_owned(), values.clone());
         let mut naming = self.entries_naming(&rows, credential).into_iter();
         Ok(naming.find_map(|one| {
             self.read_entry(&one.entry, one.origin, &before).ok()?;

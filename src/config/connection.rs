@@ -277,7 +277,7 @@ fn headers(
 }
 
 /// Visible ASCII, spaces and tabs.
-fn is_header_value(value: &str) -> bool {
+pub(super) fn is_header_value(value: &str) -> bool {
     value
         .bytes()
         .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::env::Env;
 use super::env_refs;
 use super::error::NoticeKind;
@@ -12,7 +14,7 @@ use super::report::Report;
 use super::support::{self, Within};
 use super::yaml::{KeyPath, Mapping, Node};
 
-const NAME: &str = "litellm_credential_name";
+pub(super) const NAME: &str = "litellm_credential_name";
 
 /// Fills the parameters of each deployment from the credential it names; what it says itself wins, as in LiteLLM. With
 /// `stored`, others may be in the database: the places of entries that name one are answered.
@@ -66,6 +68,19 @@ pub(super) fn apply(
         }
     }
     waiting
+}
+
+/// The entry at `index` as it is written, but for the credential's name, which may be a variable's value.
+pub(super) fn waiting_entry(index: usize, written: &Node, resolved: &Node) -> Option<Value> {
+    let path = KeyPath::of(&["model_list"]).index(index);
+    let mut entry = written.at(&path)?.to_json();
+    let params = path.key("litellm_params");
+    let name = resolved.at(&params.key(NAME))?.to_json();
+    entry
+        .get_mut("litellm_params")?
+        .as_object_mut()?
+        .insert(NAME.to_owned(), name);
+    Some(entry)
 }
 
 fn credentials(root: &Node, env: &dyn Env, report: &mut Report<'_>) -> BTreeMap<String, Mapping> {

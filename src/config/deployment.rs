@@ -86,6 +86,7 @@ pub(super) fn read(
         return Vec::new();
     };
     check_numbers(&params, &params_path, report);
+    check_organizations(&params, &params_path, report);
     section::seconds_above_zero(
         info.health_check_timeout,
         &info_path.key("health_check_timeout"),
@@ -266,6 +267,18 @@ fn required(
             None
         }
         Some(text) => Some(text.to_owned()),
+    }
+}
+
+fn check_organizations(params: &RawParams, path: &KeyPath, report: &mut Report<'_>) {
+    for name in &params.organization.0 {
+        if !connection::is_header_value(name) {
+            report.problem(
+                &path.key("organization"),
+                "holds a character that no header can carry",
+                "write the organisation's id, such as `org-…`",
+            );
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Entries of `model_list` that stand in no file: deployments that are stored in the database, checked as a file's are.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,16 +27,30 @@ const SETTINGS: &[&str] = &[
 const OWN_SECRETS: &[&str] = &[
     "LITELLM_MASTER_KEY",
     "LITELLM_SALT_KEY",
+    "UI_PASSWORD",
     "DATABASE_URL",
     "DATABASE_PASSWORD",
     "REDIS_URL",
     "REDIS_PASSWORD",
+    "REDIS_SENTINEL_PASSWORD",
+];
+/// Settings whose variables are secrets of the gateway, whatever they are called.
+const OWN_SETTINGS: &[&[&str]] = &[
+    &["general_settings", "master_key"],
+    &["general_settings", "database_url"],
+    &["router_settings", "redis_url"],
+    &["router_settings", "redis_password"],
+    &["router_settings", "redis_sentinel_password"],
+    &["litellm_settings", "cache_params"],
+    &["trunkline"],
 ];
 
 /// Reads entries as those of the file would be read.
 #[derive(Clone)]
 pub struct Entries {
     settings: Mapping,
+    /// Variables that no stored entry may name.
+    own_secrets: BTreeSet<String>,
     book: Arc<PriceBook>,
 }
 
@@ -110,7 +125,17 @@ impl Entries {
                 settings.set(key, value.clone());
             }
         }
-        Self { settings, book }
+        let mut own_secrets = OWN_SECRETS.iter().map(|&name| name.to_owned()).collect();
+        for path in OWN_SETTINGS {
+            if let Some(value) = written.at(&KeyPath::of(path)) {
+                variables(value, &mut own_secrets);
+            }
+        }
+        Self {
+            settings,
+            own_secrets,
+            book,
+        }
     }
 
     /// Whether the file has a credential of that name.
@@ -145,8 +170,8 @@ impl Entries {
         named.collect()
     }
 
-    /// Reads one entry, an object with `model_name`, `litellm_params` and `model_info`. It may name a credential of the file
-    /// or one of `credentials`; the file's goes first.
+    /// Reads one entry, an object with `model_name`, `litellm_params` and `model_info`. It may name a credential of the file,
+    /// or that of the database which is given as `credential`; the file's goes first.
     ///
     /// # Errors
     /// Everything that is wrong with it, each with its key (`litellm_params.rpm`). What would leave an entry of a file out is
@@ -155,18 +180,25 @@ impl Entries {
         &self,
         entry: &Value,
         origin: Origin,
-        credentials: &[NamedValues<'_>],
+        credential: Option<NamedValues<'_>>,
         env: &dyn Env,
     ) -> Result<ReadEntry, ConfigErrors> {
         let mut report = Report::new(None);
         let list = KeyPath::of(&["model_list"]);
         let path = list.index(0);
         let entry = Node::from_json(entry);
+        let params = path.key("litellm_params");
+        let credential = credential.filter(|one| !self.has_credential(one.name));
         if origin == Origin::Database {
-            own_secrets(&entry, &path, &mut report);
+            self.check_secrets(&entry, &path, &mut report);
             team(&entry, &path, &mut report);
+            named_credential(&entry, &params, &mut report);
         }
-        let mut root = Node::Map(self.with(credentials, entry));
+        let credential = credential.map(|one| (one.name, mapping(one.values)));
+        if let Some((_, values)) = &credential {
+            self.check_secrets(&Node::Map(values.clone()), &params, &mut report);
+        }
+        let mut root = Node::Map(self.with(credential, entry));
         let written = root.clone();
 
         let env = FileEnv::new(&written, env, &mut report);
@@ -199,29 +231,68 @@ impl Entries {
         finished(placed, report, &path)
     }
 
-    fn with(&self, credentials: &[NamedValues<'_>], entry: Node) -> Mapping {
+    fn with(&self, credential: Option<(&str, Mapping)>, entry: Node) -> Mapping {
         let mut root = self.settings.clone();
-        let mut known = match root.get("credential_list") {
-            Some(Node::List(known)) => known.clone(),
-            _ => Vec::new(),
-        };
-        for credential in credentials {
-            if self.has_credential(credential.name) {
-                continue;
-            }
+        if let Some((name, values)) = credential {
+            let mut known = match root.get("credential_list") {
+                Some(Node::List(known)) => known.clone(),
+                _ => Vec::new(),
+            };
             let mut node = Mapping::default();
-            node.set("credential_name", Node::Text(credential.name.to_owned()));
-            let values = credential.values.iter();
-            let mut members = Mapping::default();
-            for (name, value) in values {
-                members.set(name, Node::from_json(value));
-            }
-            node.set("credential_values", Node::Map(members));
+            node.set("credential_name", Node::Text(name.to_owned()));
+            node.set("credential_values", Node::Map(values));
             known.push(Node::Map(node));
+            root.set("credential_list", Node::List(known));
         }
-        root.set("credential_list", Node::List(known));
         root.set("model_list", Node::List(vec![entry]));
         root
+    }
+
+    /// Nothing of the database may name a secret of the gateway.
+    fn check_secrets(&self, node: &Node, path: &KeyPath, report: &mut Report<'_>) {
+        match node {
+            Node::Text(text) => {
+                if let Some(name) = variable(text).filter(|name| self.own_secrets.contains(*name)) {
+                    report.problem(
+                        path,
+                        format!("{name} is a secret of the gateway itself"),
+                        "name another variable, or write the value",
+                    );
+                }
+            }
+            Node::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.check_secrets(item, &path.index(index), report);
+                }
+            }
+            Node::Map(map) => {
+                for entry in &map.0 {
+                    self.check_secrets(&entry.value, &path.key(&entry.key), report);
+                }
+            }
+            Node::Null | Node::Bool(_) | Node::Number(_) => {}
+        }
+    }
+}
+
+fn mapping(members: &Map<String, Value>) -> Mapping {
+    let mut mapping = Mapping::default();
+    for (name, value) in members {
+        mapping.set(name, Node::from_json(value));
+    }
+    mapping
+}
+
+/// The names of all variables that are referred to.
+fn variables(node: &Node, found: &mut BTreeSet<String>) {
+    match node {
+        Node::Text(text) => found.extend(variable(text).map(str::to_owned)),
+        Node::List(items) => items.iter().for_each(|item| variables(item, found)),
+        Node::Map(map) => map
+            .0
+            .iter()
+            .for_each(|entry| variables(&entry.value, found)),
+        Node::Null | Node::Bool(_) | Node::Number(_) => {}
     }
 }
 
@@ -259,28 +330,18 @@ fn finished(
     Err(ConfigErrors { problems, notices })
 }
 
-fn own_secrets(node: &Node, path: &KeyPath, report: &mut Report<'_>) {
-    match node {
-        Node::Text(text) => {
-            if let Some(name) = variable(text).filter(|name| OWN_SECRETS.contains(name)) {
-                report.problem(
-                    path,
-                    format!("{name} is a secret of the gateway itself"),
-                    "name another variable, or write the value",
-                );
-            }
-        }
-        Node::List(items) => {
-            for (index, item) in items.iter().enumerate() {
-                own_secrets(item, &path.index(index), report);
-            }
-        }
-        Node::Map(map) => {
-            for entry in &map.0 {
-                own_secrets(&entry.value, &path.key(&entry.key), report);
-            }
-        }
-        Node::Null | Node::Bool(_) | Node::Number(_) => {}
+/// Who asks which deployments name a credential must find all of them.
+fn named_credential(entry: &Node, params: &KeyPath, report: &mut Report<'_>) {
+    let named = entry.get("litellm_params");
+    let name = named.and_then(|params| params.get(credentials::NAME));
+    if let Some(Node::Text(name)) = name
+        && variable(name).is_some()
+    {
+        report.problem(
+            &params.key(credentials::NAME),
+            "names a variable",
+            "write the name of the credential itself",
+        );
     }
 }
 
@@ -309,11 +370,15 @@ mod tests {
             ("OPENAI_API_KEY", "sk-env"),
             ("OWN_KEY", "sk-own"),
             ("LITELLM_MASTER_KEY", "sk-master-0123456789"),
+            ("MY_MASTER_KEY", "sk-master-9876543210"),
+            ("UI_PASSWORD", "hush-0123456789"),
+            ("CREDENTIAL", "file"),
         ])
     }
 
-    fn read(entry: &Value, credentials: &[NamedValues<'_>]) -> Result<ReadEntry, ConfigErrors> {
-        let text = "model_list: [{model_name: a, litellm_params: {model: openai/gpt-4o}}]\n\
+    fn read(entry: &Value, credential: Option<NamedValues<'_>>) -> Result<ReadEntry, ConfigErrors> {
+        let text = "general_settings: {master_key: os.environ/MY_MASTER_KEY}\n\
+                    model_list: [{model_name: a, litellm_params: {model: openai/gpt-4o}}]\n\
                     credential_list: [{credential_name: file, credential_values: {api_key: sk-file}}]\n\
                     litellm_settings: {cost_discount_config: {openai: 0.5}}\n";
         let source = ConfigSource::Text {
@@ -323,7 +388,7 @@ mod tests {
         let config = load(source, &CliOverrides::default(), &env()).unwrap();
         config
             .entries
-            .read(entry, Origin::Database, credentials, &env())
+            .read(entry, Origin::Database, credential, &env())
     }
 
     fn key(read: &ReadEntry) -> &str {
@@ -335,7 +400,7 @@ mod tests {
     fn a_stored_entry_is_what_the_same_one_of_a_file_would_be() {
         let entry = json!({"model_name": "b", "litellm_params": {"model": "openai/gpt-4o", "api_key": "os.environ/OWN_KEY",
             "rpm": 5, "input_cost_per_token": 1e-6, "output_cost_per_token": 0}, "model_info": {"id": "mine", "mode": "chat"}});
-        let read = read(&entry, &[]).unwrap();
+        let read = read(&entry, None).unwrap();
         assert_eq!(read.deployments.len(), 1);
         let one = &read.deployments[0];
         assert_eq!((one.id.as_str(), one.rpm), ("mine", Some(5)));
@@ -355,17 +420,36 @@ mod tests {
     fn credentials_of_the_file_and_of_the_database_are_found_by_name() {
         let named = |name: &str| json!({"model_name": "b", "litellm_params": {"model": "openai/gpt-4o", "litellm_credential_name": name}});
         let values = json!({"api_key": "sk-stored"});
-        let stored = [NamedValues {
-            name: "stored",
+        let stored = |name| NamedValues {
+            name,
             values: values.as_object().unwrap(),
-        }];
-        assert_eq!(key(&read(&named("file"), &stored).unwrap()), "sk-file");
-        assert_eq!(key(&read(&named("stored"), &stored).unwrap()), "sk-stored");
-        let err = read(&named("other"), &stored).unwrap_err();
-        assert_eq!(
-            err.problems[0].path,
-            "litellm_params.litellm_credential_name"
-        );
+        };
+        let of_file = read(&named("file"), Some(stored("file"))).unwrap();
+        assert_eq!(key(&of_file), "sk-file");
+        let of_database = read(&named("stored"), Some(stored("stored"))).unwrap();
+        assert_eq!(key(&of_database), "sk-stored");
+        for name in ["other", "os.environ/CREDENTIAL"] {
+            let err = read(&named(name), None).unwrap_err();
+            assert_eq!(
+                err.problems[0].path,
+                "litellm_params.litellm_credential_name"
+            );
+        }
+    }
+
+    #[test]
+    fn no_stored_credential_brings_a_secret_of_the_gateway_in() {
+        let entry = json!({"model_name": "b", "litellm_params": {"model": "openai/gpt-4o", "litellm_credential_name": "stored"}});
+        for variable in ["LITELLM_MASTER_KEY", "UI_PASSWORD", "MY_MASTER_KEY"] {
+            let values = json!({"api_key": format!("os.environ/{variable}")});
+            let stored = NamedValues {
+                name: "stored",
+                values: values.as_object().unwrap(),
+            };
+            let err = read(&entry, Some(stored)).expect_err("is read");
+            assert_eq!(err.problems[0].path, "litellm_params.api_key", "{err}");
+            assert!(err.to_string().contains(variable), "{err}");
+        }
     }
 
     #[test]
@@ -401,6 +485,10 @@ mod tests {
                 "litellm_params.extra_headers.x",
             ),
             (
+                params(json!({"model": "openai/gpt-4o", "organization": ["org-1", "org\n2"]})),
+                "litellm_params.organization",
+            ),
+            (
                 json!({"model_name": "b", "litellm_params": {"model": "openai/gpt-4o"}, "model_info": {"team_id": "t"}}),
                 "model_info.team_id",
             ),
@@ -409,7 +497,7 @@ mod tests {
                 "model_info.max_tokens",
             ),
         ] {
-            let err = read(&entry, &[]).expect_err("is read");
+            let err = read(&entry, None).expect_err("is read");
             assert_eq!(err.problems[0].path, path, "{err}");
         }
     }

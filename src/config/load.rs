@@ -182,8 +182,7 @@ fn load_text(
         log_exports,
         waiting: waiting
             .iter()
-            .filter_map(|index| written.at(&KeyPath::of(&["model_list"]).index(*index)))
-            .map(Node::to_json)
+            .filter_map(|index| credentials::waiting_entry(*index, &written, &root))
             .collect(),
         shown: ShownSettings::new(&root, &written, &env),
         entries: Entries::new(&written, Arc::clone(&price_book)),
