@@ -15,7 +15,7 @@ use super::stored::LeftOut;
 use super::{Ask, Catalogue, RefreshError};
 use crate::config::Config;
 use crate::dispatch::{TargetParts, Targets, routing_config};
-use crate::storage::EntryRow;
+use crate::storage::{EntryKind, EntryRow};
 
 /// After a failure.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -27,6 +27,8 @@ pub struct Keeper {
     asks: Receiver<Ask>,
     /// What was published last; `None` before the first time.
     published: Option<Vec<EntryRow>>,
+    /// What is published has other prices, or terms, than the config has by now.
+    is_stale: bool,
     /// What the log knows of.
     said: Vec<LeftOut>,
 }
@@ -54,6 +56,7 @@ impl Keeper {
             catalogue,
             asks,
             published: None,
+            is_stale: false,
             said: Vec::new(),
         }
     }
@@ -93,12 +96,15 @@ impl Keeper {
                 Ask::Reprice(config, tell) => repriced.push((config, tell)),
             }
         }
-        for (config, tell) in repriced {
-            // Whoever does not wait any more has its prices all the same.
-            tell.send(self.reprice(&config).await).ok();
-        }
+        let repriced: Vec<_> = repriced
+            .into_iter()
+            .map(|(config, tell)| (self.reprice(&config), tell))
+            .collect();
         let Err(err) = self.publish().await else {
             answer(waiting, || Ok(()));
+            for (count, tell) in repriced {
+                tell.send(Ok(count)).ok();
+            }
             return false;
         };
         if !was_failed {
@@ -106,6 +112,9 @@ impl Keeper {
         }
         let again = err.to_string();
         answer(waiting, || Err(RefreshError::Again(again.clone())));
+        for (_, tell) in repriced {
+            tell.send(Err(RefreshError::Again(again.clone()))).ok();
+        }
         true
     }
 
@@ -120,7 +129,7 @@ impl Keeper {
         } else {
             Vec::new()
         };
-        if self.published.as_ref() == Some(&rows) {
+        if !self.is_stale && self.published.as_ref() == Some(&rows) {
             return Ok(());
         }
         let (stored, mut left_out) = catalogue.deployments(&rows);
@@ -137,10 +146,16 @@ impl Keeper {
         };
         let (targets, refused) = Targets::after(&shared.targets(), &deployments, parts).await?;
         for (id, why) in refused {
-            match rows.iter().find(|row| row.id == id) {
-                Some(row) => left_out.push(LeftOut::of(row, why)),
-                None => return Err(RefreshError::Deployment { id, why }),
+            if catalogue.configured.iter().any(|one| one.id == id) {
+                return Err(RefreshError::Deployment { id, why });
             }
+            let deployment = deployments.iter().find(|one| one.id == id);
+            left_out.push(LeftOut {
+                kind: EntryKind::Model,
+                name: deployment.map(|one| one.model_name.clone()),
+                id,
+                why,
+            });
         }
         let targets = Arc::new(targets);
         let applied = catalogue
@@ -159,6 +174,7 @@ impl Keeper {
         }
         self.say(left_out);
         self.published = Some(rows);
+        self.is_stale = false;
         Ok(())
     }
 
@@ -175,20 +191,19 @@ impl Keeper {
         self.said = left_out;
     }
 
-    /// Takes over the prices of a config, and answers for how many deployments.
-    async fn reprice(&mut self, config: &Config) -> Result<usize, RefreshError> {
-        let catalogue = Arc::clone(&self.catalogue);
+    /// Takes over the prices of a config, and answers for how many deployments. Stored ones are to be published again: they
+    /// are read with the new list and terms.
+    fn reprice(&mut self, config: &Config) -> usize {
+        let catalogue = &self.catalogue;
         let book = &config.price_book;
         catalogue.entries.store(Arc::new(config.entries.clone()));
         catalogue.shared.prices.store(Arc::clone(book));
         let targets = catalogue.shared.targets();
         let repriced = targets.reprice(&config.deployments, book);
-        // Stored ones are read with the new list and terms.
-        let rows = self.published.take().unwrap_or_default();
-        let (stored, _left_out) = catalogue.deployments(&rows);
-        let stored = targets.reprice(&stored, book);
-        self.publish().await?;
-        Ok(repriced + stored)
+        let rows = self.published.as_deref().unwrap_or_default();
+        let (stored, _left_out) = catalogue.deployments(rows);
+        self.is_stale = true;
+        repriced + targets.reprice(&stored, book)
     }
 }
 
