@@ -149,6 +149,22 @@ fn shown_value(value: &Value, is_plain: bool) -> Value {
     }
 }
 
+/// The first parameter that holds what an answer shows instead of a secret, however deep it lies.
+pub(crate) fn placeholder(members: &Map<String, Value>) -> Option<&str> {
+    let mut members = members.iter();
+    let (name, _) = members.find(|(_, value)| is_placeholder(value))?;
+    Some(name)
+}
+
+fn is_placeholder(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == MASK || text.starts_with(SEALED),
+        Value::Array(items) => items.iter().any(is_placeholder),
+        Value::Object(members) => placeholder(members).is_some(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 fn seal(text: &str, salt: &Secret) -> Option<String> {
     let nonce: [u8; NONCE_LEN] = rand::random();
     let mut sealed = text.as_bytes().to_vec();

@@ -20,7 +20,9 @@ fn with_credentials(config: &ConfigText, waiting: &str) -> Home {
         "credential_list:\n  - credential_name: of-file\n    credential_values: {{api_key: {OF_FILE}}}\n    credential_info: {{note: mine}}\n"
     );
     let text = text.replacen("model_list:\n", &format!("model_list:\n{waiting}"), 1);
-    Home::with_text(&format!("{text}\n{list}")).variable("LITELLM_SALT_KEY", "sk-a-salt-that-stays")
+    Home::with_text(&format!("{text}\n{list}"))
+        .variable("LITELLM_SALT_KEY", "sk-a-salt-that-stays")
+        .variable("WHICH_CREDENTIAL", "later")
 }
 
 fn scene() -> (Upstream, Home, Gateway) {
@@ -86,6 +88,17 @@ fn a_deployment_takes_over_what_its_credential_says_and_follows_its_changes() {
         json!({"credential_name": "shared", "display_name": "Shared", "credential_values": {"api_key": "[REDACTED]"},
             "credential_info": {"note": "kept"}, "source": "db"})
     );
+    // What was shown is sent back.
+    let values = json!({"api_key": "[REDACTED]", "api_base": upstream.base_url()});
+    let back = json!({"credential_values": values});
+    send(&gateway, "PATCH", "shared", &back).assert_status(200);
+    gateway.chat("new").assert_status(200);
+    assert_eq!(sent_key(&upstream), again);
+    let other = json!({"credential_values": {"organization": "[REDACTED]"}});
+    let err = send(&gateway, "PATCH", "shared", &other);
+    let err = err.assert_error(400, "invalid_request_error");
+    assert_eq!(err["param"], "credential_values.organization");
+
     patch(
         &gateway,
         "new-1",
@@ -140,6 +153,14 @@ fn what_is_wrong_is_refused_by_name_and_nothing_in_use_is_broken() {
         (
             json!({"credential_name": "x", "credential_values": {"api_key": "k"}, "speed": 1}),
             "speed",
+        ),
+        (
+            json!({"credential_name": "x", "credential_values": {"api_key": "[REDACTED]"}}),
+            "credential_values.api_key",
+        ),
+        (
+            json!({"credential_name": "x", "credential_values": {"api_key": "k"}, "model_id": "m"}),
+            "model_id",
         ),
         (
             json!({"credential_name": "x", "credential_values": {"api_key": "k"}, "display_name": " "}),
@@ -204,7 +225,7 @@ fn the_values_of_a_deployment_become_a_credential_and_no_secret_is_told() {
 fn a_deployment_of_the_config_is_served_when_the_database_has_its_credential() {
     let upstream = Upstream::always(Reply::chat("hi"));
     let waiting = format!(
-        "  - model_name: waits\n    litellm_params: {{model: openai/x, api_base: \"{}\", litellm_credential_name: later}}\n",
+        "  - model_name: waits\n    litellm_params: {{model: openai/x, api_base: \"{}\", litellm_credential_name: os.environ/WHICH_CREDENTIAL}}\n",
         upstream.base_url()
     );
     let server = Postgres::start();

@@ -154,6 +154,39 @@ fn an_update_changes_what_it_names_and_null_removes_it() {
 }
 
 #[test]
+fn an_answer_that_is_sent_back_changes_no_secret_and_what_it_shows_instead_is_none() {
+    let (upstream, _home, gateway) = scene();
+    let mut body = model("new", "new-1", &upstream);
+    body["litellm_params"]["extra_headers"] = json!({"x-one": "hush-1", "x-two": "hush-2"});
+    let mut row = store(&gateway, &body);
+    row["litellm_params"]["rpm"] = json!(7);
+    let mut back = row.clone();
+    let members = back.as_object_mut().unwrap();
+    members.retain(|name, _| ["model_name", "litellm_params", "model_info"].contains(&&**name));
+    let changed = patch(&gateway, "new-1", &back);
+    changed.assert_status(200);
+    assert_eq!(changed.json()["litellm_params"], row["litellm_params"]);
+    gateway.chat("new").assert_status(200);
+    let request = upstream.only_request();
+    let key = format!("Bearer {SECRET}");
+    assert_eq!(request.header("authorization"), Some(key.as_str()));
+    assert_eq!(request.header("x-two"), Some("hush-2"));
+
+    // A secret among others that change.
+    back["litellm_params"]["extra_headers"]["x-one"] = json!("hush-3");
+    let err = patch(&gateway, "new-1", &back).assert_error(400, "invalid_request_error");
+    assert_eq!(err["param"], "litellm_params.extra_headers", "{err}");
+    let shown = json!({"litellm_params": {"api_key": "[REDACTED]"}});
+    let err = patch(&gateway, "new-1", &shown).assert_error(400, "invalid_request_error");
+    assert_eq!(err["param"], "litellm_params.api_key", "{err}");
+    back["model_info"]["id"] = json!("new-2");
+    let err = gateway
+        .post("/model/new", &back)
+        .assert_error(400, "invalid_request_error");
+    assert_eq!(err["param"], "litellm_params.api_key", "{err}");
+}
+
+#[test]
 fn a_blocked_model_is_refused_until_it_is_unblocked_and_its_counters_stay() {
     let (upstream, _home, gateway) = scene();
     store(&gateway, &model("new", "new-1", &upstream));

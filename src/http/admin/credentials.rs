@@ -15,10 +15,12 @@ use serde_json::{Map, Value, json};
 use trunkline_actors::clock::UnixMs;
 
 use super::fields::{Change, Fields};
-use super::models::{merge, must_store, object, stored_and_served, touched, write_params};
+use super::models::{
+    merge, must_store, no_placeholder, object, room_for_one, stored_and_served, touched,
+    write_params,
+};
 use crate::app::App;
 use crate::auth::terms::name as check_name;
-use crate::catalogue::MOST_STORED;
 use crate::config::Secret;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AdminOnly, Call, Caller};
@@ -46,6 +48,7 @@ pub(crate) async fn create(
     }
     let mut values = values(app, &fields)?;
     values.retain(|_, value| !value.is_null());
+    no_placeholder("credential_values", &values)?;
     if values.is_empty() {
         return Err(ApiError::new(
             Code::BadRequest,
@@ -54,12 +57,9 @@ pub(crate) async fn create(
         .param("credential_values"));
     }
     let rows = app.store.entries.all().await?;
-    let known = rows.iter().filter(|row| row.kind == EntryKind::Credential);
-    if known.clone().count() >= MOST_STORED {
-        let message = format!("{MOST_STORED} credentials are stored already. Remove one first.");
-        return Err(ApiError::new(Code::BadRequest, message));
-    }
-    if known.into_iter().any(|row| row.id == name) {
+    room_for_one(&rows, EntryKind::Credential, "credentials")?;
+    let mut known = rows.iter().filter(|row| row.kind == EntryKind::Credential);
+    if known.any(|row| row.id == name) {
         return Err(ApiError::new(
             Code::BadRequest,
             format!("Credential '{name}' already exists. Update it with PATCH /credentials/{name}, or delete it first."),
@@ -129,6 +129,10 @@ pub(crate) async fn update(
     let info = object(&fields, "credential_info")?.set();
     merge(&mut row.info, info.unwrap_or_default());
     let mut changes = values(app, &fields)?;
+    // An answer that is sent back: its secrets are those that are stored.
+    let before = shown(&row.params);
+    changes.retain(|name, value| before.get(name) != Some(value));
+    no_placeholder("credential_values", &changes)?;
     for gone in fields.texts(TO_DELETE)?.set().unwrap_or_default() {
         if changes.insert(gone.clone(), Value::Null).is_some() {
             return Err(ApiError::new(
@@ -190,10 +194,17 @@ const WRITTEN: &[&str] = &[
 
 /// The values that are sent, or those of a deployment.
 fn values(app: &App, fields: &Fields) -> Result<Map<String, Value>, ApiError> {
+    let sent = object(fields, "credential_values")?.set();
     let Change::Set(id) = fields.text(MODEL_ID)? else {
-        let sent = object(fields, "credential_values")?;
-        return Ok(sent.set().unwrap_or_default());
+        return Ok(sent.unwrap_or_default());
     };
+    if sent.is_some_and(|sent| !sent.is_empty()) {
+        return Err(ApiError::new(
+            Code::BadRequest,
+            format!("'{MODEL_ID}' and 'credential_values' are both sent. Send one of them."),
+        )
+        .param(MODEL_ID));
+    }
     let targets = app.shared.targets();
     let target = targets.get(&id).ok_or_else(|| {
         let message = format!("Model {id} not found on proxy. GET /model/info lists the ids.");

@@ -27,6 +27,7 @@ use crate::http::error::{ApiError, Code};
 use crate::http::extract::{AdminOnly, Call, Caller};
 use crate::http::model_call::new_id;
 use crate::http::time::iso;
+use crate::sealed::placeholder;
 use crate::storage::{AsRead, EntryKind, EntryRow, Write};
 
 /// Members of `model_info` that the gateway says itself: who sends an answer back does not change them.
@@ -70,14 +71,8 @@ pub(crate) async fn create(
         )
         .param("model_info.id"));
     }
-    let stored = app.shared.targets();
-    let stored = stored.configs().filter(|one| one.stored_as.is_some());
-    if stored.count() >= MOST_STORED {
-        return Err(ApiError::new(
-            Code::BadRequest,
-            format!("{MOST_STORED} deployments are stored already. Remove one first."),
-        ));
-    }
+    let rows = app.store.entries.all().await?;
+    room_for_one(&rows, EntryKind::Model, "deployments")?;
     let blocked = blocked(&fields, &mut info)?.unwrap_or(false);
     info.retain(|name, value| !OWN_INFO.contains(&name.as_str()) && !value.is_null());
     let now = UnixMs::now();
@@ -95,6 +90,7 @@ pub(crate) async fn create(
         updated_by: by,
         as_read: AsRead::default(),
     };
+    no_placeholder("litellm_params", &params)?;
     checked(&app.catalogue, &row, &params).await?;
     write_params(&app.catalogue, &mut row, &params)?;
     stored_and_served(
@@ -219,7 +215,10 @@ async fn change_one(
     row.blocked = blocked(fields, &mut said)?.unwrap_or(row.blocked);
     said.retain(|name, _| !OWN_INFO.contains(&name.as_str()));
     merge(&mut row.info, said);
-    let changes = object(fields, "litellm_params")?.set().unwrap_or_default();
+    let mut changes = object(fields, "litellm_params")?.set().unwrap_or_default();
+    // An answer that is sent back: its secrets are those that are stored.
+    changes.retain(|name, value| row.params.get(name) != Some(value));
+    no_placeholder("litellm_params", &changes)?;
     let mut params = app.catalogue.opened(&row).map_err(|_locked| {
         ApiError::new(
             Code::BadRequest,
@@ -249,6 +248,17 @@ pub(super) fn must_store(app: &App) -> Result<(), ApiError> {
         Code::BadRequest,
         "Set STORE_MODEL_IN_DB='True' in the environment of the gateway, or general_settings.store_model_in_db: true, to store deployments and credentials.",
     ))
+}
+
+/// # Errors
+/// 400 where so many are stored that there is no room for another.
+pub(super) fn room_for_one(rows: &[EntryRow], kind: EntryKind, what: &str) -> Result<(), ApiError> {
+    let stored = rows.iter().filter(|row| row.kind == kind);
+    if stored.count() < MOST_STORED {
+        return Ok(());
+    }
+    let message = format!("{MOST_STORED} {what} are stored already. Remove one first.");
+    Err(ApiError::new(Code::BadRequest, message))
 }
 
 /// Stores it, and has requests routed by it.
@@ -286,6 +296,24 @@ pub(super) fn write_params(
     })?;
     merge(&mut row.params, sealed);
     Ok(())
+}
+
+/// What an answer shows instead of a secret is no secret.
+///
+/// # Errors
+/// 400, for the first of them.
+pub(super) fn no_placeholder(
+    field: &'static str,
+    values: &Map<String, Value>,
+) -> Result<(), ApiError> {
+    let Some(name) = placeholder(values) else {
+        return Ok(());
+    };
+    let param = format!("{field}.{name}");
+    let message = format!(
+        "'{param}' holds what an answer shows instead of a secret. Send the value itself, or leave '{name}' out to keep it."
+    );
+    Err(ApiError::new(Code::BadRequest, message).param(param))
 }
 
 /// Null removes a member.
