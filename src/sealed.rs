@@ -10,6 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use crypto_secretbox::aead::Aead as _;
 use crypto_secretbox::{KeyInit as _, Nonce, XSalsa20Poly1305};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce as GcmNonce, UnboundKey};
+use ring::hmac;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -93,31 +94,86 @@ fn open_value(value: &mut Value, salt: Option<&Secret>) -> Result<(), Locked> {
 /// Encrypts every text that may be secret, however deep it lies. References to variables stay as they are. `None`: the cipher
 /// failed, and nothing may be stored.
 pub(crate) fn seal_all(members: &Map<String, Value>, salt: &Secret) -> Option<Map<String, Value>> {
-    let sealed = members.iter().map(|(name, value)| {
-        let is_plain = PLAIN.contains(&name.as_str());
-        Some((name.clone(), seal_value(value, is_plain, salt)?))
-    });
-    sealed.collect()
+    Sealer { salt, place: None }.members(members)
 }
 
-fn seal_value(value: &Value, is_plain: bool, salt: &Secret) -> Option<Value> {
-    Some(match value {
-        Value::String(text) => {
-            let stays = !may_be_secret(text, is_plain);
-            // What would be read as encrypted is encrypted, or it could not be read at all.
-            if stays && open(text, None) == Opened::Plain {
-                value.clone()
-            } else {
-                Value::String(seal(text, salt)?)
+/// The same, but a text is encrypted alike whenever it stands at the same place, so that sealing it once more changes nothing.
+/// `place` is unique: two places with the same text do not look equal.
+pub(crate) fn seal_all_at(
+    place: &str,
+    members: &Map<String, Value>,
+    salt: &Secret,
+) -> Option<Map<String, Value>> {
+    let place = Some(place);
+    Sealer { salt, place }.members(members)
+}
+
+#[derive(Clone, Copy)]
+struct Sealer<'a> {
+    salt: &'a Secret,
+    /// Nonces follow from where a text stands and what it says; else from chance.
+    place: Option<&'a str>,
+}
+
+// === impl Sealer ===
+
+impl Sealer<'_> {
+    fn members(self, members: &Map<String, Value>) -> Option<Map<String, Value>> {
+        let sealed = members.iter().map(|(name, value)| {
+            let is_plain = PLAIN.contains(&name.as_str());
+            Some((name.clone(), self.value(name, value, is_plain)?))
+        });
+        sealed.collect()
+    }
+
+    fn value(self, name: &str, value: &Value, is_plain: bool) -> Option<Value> {
+        Some(match value {
+            Value::String(text) => {
+                let stays = !may_be_secret(text, is_plain);
+                // What would be read as encrypted is encrypted, or it could not be read at all.
+                if stays && open(text, None) == Opened::Plain {
+                    value.clone()
+                } else {
+                    Value::String(self.text(name, text)?)
+                }
             }
+            Value::Array(items) => {
+                let items = items.iter().map(|item| self.value(name, item, is_plain));
+                Value::Array(items.collect::<Option<_>>()?)
+            }
+            Value::Object(members) => Value::Object(self.members(members)?),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        })
+    }
+
+    fn text(self, name: &str, text: &str) -> Option<String> {
+        let nonce = self.nonce(name, text)?;
+        let mut sealed = text.as_bytes().to_vec();
+        gcm(&key_of(self.salt))?
+            .seal_in_place_append_tag(
+                GcmNonce::assume_unique_for_key(nonce),
+                Aad::empty(),
+                &mut sealed,
+            )
+            .ok()?;
+        let whole = [nonce.as_slice(), &sealed].concat();
+        Some(format!("{SEALED}{}", URL_SAFE.encode(whole)))
+    }
+
+    /// A nonce that is made of the text and its place comes twice for the same text at the same place only, as the synthetic one
+    /// of RFC 5297.
+    fn nonce(self, name: &str, text: &str) -> Option<[u8; NONCE_LEN]> {
+        let Some(place) = self.place else {
+            return Some(rand::random());
+        };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key_of(self.salt));
+        let mut context = hmac::Context::with_key(&key);
+        for part in ["trunkline nonces, first version", place, name, text] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
         }
-        Value::Array(items) => {
-            let items = items.iter().map(|item| seal_value(item, is_plain, salt));
-            Value::Array(items.collect::<Option<_>>()?)
-        }
-        Value::Object(members) => Value::Object(seal_all(members, salt)?),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    })
+        context.sign().as_ref().first_chunk().copied()
+    }
 }
 
 /// A text of a parameter that is known to be plain, or not.
@@ -163,20 +219,6 @@ fn is_placeholder(value: &Value) -> bool {
         Value::Object(members) => placeholder(members).is_some(),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
-}
-
-fn seal(text: &str, salt: &Secret) -> Option<String> {
-    let nonce: [u8; NONCE_LEN] = rand::random();
-    let mut sealed = text.as_bytes().to_vec();
-    gcm(&key_of(salt))?
-        .seal_in_place_append_tag(
-            GcmNonce::assume_unique_for_key(nonce),
-            Aad::empty(),
-            &mut sealed,
-        )
-        .ok()?;
-    let whole = [nonce.as_slice(), &sealed].concat();
-    Some(format!("{SEALED}{}", URL_SAFE.encode(whole)))
 }
 
 fn key_of(salt: &Secret) -> [u8; 32] {
@@ -297,6 +339,27 @@ mod tests {
             again["api_key"], sealed["api_key"],
             "equal secrets do not look equal"
         );
+    }
+
+    #[test]
+    fn what_stands_at_a_place_is_sealed_alike_and_nowhere_else() {
+        let params = object(json!({"api_key": "hush", "extra_headers": {"x-key": "hush"}}));
+        let salt = salt("sk-salt");
+        let sealed = seal_all_at("model 1", &params, &salt).unwrap();
+        assert_eq!(seal_all_at("model 1", &params, &salt), Some(sealed.clone()));
+        let elsewhere = seal_all_at("model 2", &params, &salt).unwrap();
+        let mut texts = [
+            &sealed["api_key"],
+            &sealed["extra_headers"]["x-key"],
+            &elsewhere["api_key"],
+            &elsewhere["extra_headers"]["x-key"],
+        ]
+        .map(Value::to_string);
+        texts.sort();
+        assert!(texts.windows(2).all(|two| two[0] != two[1]), "{texts:?}");
+        let mut opened = sealed;
+        assert_eq!(open_all(&mut opened, Some(&salt)), Ok(()));
+        assert_eq!(opened, params);
     }
 
     #[test]

@@ -19,7 +19,9 @@ use crate::auth::BudgetRules;
 use crate::config::{
     CliOverrides, DatabaseUrl, Env as _, PostgresUrl, ProcessEnv, Secret, variable,
 };
-use crate::import::{Import, KindReport, ModelFiles, Report, Tally, run as run_import};
+use crate::import::{
+    EntryTarget, Import, KindReport, ModelFiles, Report, Tally, run as run_import,
+};
 use crate::server::open_store;
 use crate::storage::read_litellm;
 
@@ -36,7 +38,7 @@ pub(super) struct ImportArgs {
     /// LiteLLM's salt key, or `os.environ/NAME` [env: `LITELLM_SALT_KEY`] [default: the master key].
     #[arg(long = "salt-key", value_name = "KEY", value_parser = secret)]
     salt_key: Option<Secret>,
-    /// Write the models and credentials of the database here, as a piece of a config file without secrets.
+    /// Write the models and credentials of the database here, as a piece of a config file without secrets, and store none.
     #[arg(long = "models-to", value_name = "FILE")]
     models_to: Option<PathBuf>,
     /// Write the secrets that this piece wants here, as variables; readable by you alone.
@@ -61,6 +63,13 @@ pub(super) fn run(args: &ImportArgs, env: ProcessEnv) -> Result<ExitCode, anyhow
         Some(key) => Some(named(key, env)?),
         None => config.general.salt_key.clone(),
     };
+    // Those who ask for a file mean to serve what a file says.
+    let is_stored = config.general.store_model_in_db && args.models_to.is_none();
+    let own_salt = config.general.salt_key.as_ref().filter(|_| is_stored);
+    let entries = own_salt.map(|salt| EntryTarget {
+        entries: &config.entries,
+        salt,
+    });
     let (report, files) = System::new().block_on(async {
         // A dry run makes no database and brings none up to date.
         let target = if args.dry_run {
@@ -74,6 +83,7 @@ pub(super) fn run(args: &ImportArgs, env: ProcessEnv) -> Result<ExitCode, anyhow
                 target: target.as_ref(),
                 rules: &BudgetRules::of(&config.budgets),
                 salt: salt.as_ref(),
+                entries,
                 overwrite: args.overwrite,
                 dry_run: args.dry_run,
                 now: UnixMs::now(),
@@ -226,7 +236,7 @@ fn kind_text(text: &mut String, kind: &KindReport) {
     let parts = [
         sum(
             kind.new,
-            if kind.is_for_a_file() {
+            if kind.is_for_a_file {
                 "for a config file"
             } else {
                 "new"
@@ -281,7 +291,7 @@ fn files_text(args: &ImportArgs, files: &ModelFiles, written: &[String]) -> Stri
     if files.config.is_some() && args.models_to.is_none() {
         writeln!(
             text,
-            "models and credentials become a piece of a config file: say where with --models-to"
+            "models and credentials become a piece of a config file: say where with --models-to, or set general_settings.store_model_in_db to have them stored"
         )
         .ok();
     }

@@ -86,7 +86,6 @@ pub(super) fn read(
         return Vec::new();
     };
     check_numbers(&params, &params_path, report);
-    check_organizations(&params, &params_path, report);
     section::seconds_above_zero(
         info.health_check_timeout,
         &info_path.key("health_check_timeout"),
@@ -110,11 +109,7 @@ pub(super) fn read(
         report,
     );
     let single = targets.len() == 1;
-    let organisations: Vec<Option<String>> = if params.organization.0.is_empty() {
-        vec![None]
-    } else {
-        params.organization.0.iter().cloned().map(Some).collect()
-    };
+    let organisations = organisations(&params, &params_path, report);
     let extra_body = extra_body(params_node, &params_path, report);
     let routing_hint = match info.mode.as_deref().map(str::trim) {
         Some("fallback") => Some(RoutingHint::Fallback),
@@ -270,16 +265,24 @@ fn required(
     }
 }
 
-fn check_organizations(params: &RawParams, path: &KeyPath, report: &mut Report<'_>) {
-    for name in &params.organization.0 {
-        if !connection::is_header_value(name) {
-            report.problem(
-                &path.key("organization"),
-                "holds a character that no header can carry",
-                "write the organisation's id, such as `org-…`",
-            );
-        }
+/// One deployment each.
+fn organisations(
+    params: &RawParams,
+    path: &KeyPath,
+    report: &mut Report<'_>,
+) -> Vec<Option<String>> {
+    let names = &params.organization.0;
+    if names.iter().any(|name| !connection::is_header_value(name)) {
+        report.problem(
+            &path.key("organization"),
+            "holds a character that no header can carry",
+            "write the organisation's id, such as `org-…`",
+        );
     }
+    if names.is_empty() {
+        return vec![None];
+    }
+    names.iter().cloned().map(Some).collect()
 }
 
 fn check_numbers(params: &RawParams, path: &KeyPath, report: &mut Report<'_>) {

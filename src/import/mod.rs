@@ -10,9 +10,11 @@
 //! | `row` | a row of LiteLLM's, column by column |
 //! | `terms` | budgets, limits, and what was spent |
 //! | `tenants`, `keys` | rows as they are stored here |
-//! | `models` | deployments as a piece of a config file |
+//! | `entries` | deployments and credentials as they are stored here |
+//! | `models` | the same as a piece of a config file |
 //! | `report` | what was taken and what was not |
 
+mod entries;
 mod keys;
 mod models;
 mod report;
@@ -29,6 +31,8 @@ use trunkline_actors::clock::UnixMs;
 use trunkline_actors::money::Usd;
 use trunkline_actors::ports::BudgetKey;
 
+use self::entries::EntryMapper;
+pub use self::entries::EntryTarget;
 pub use self::models::ModelFiles;
 use self::models::Models;
 pub use self::report::{KindReport, Report, Tally};
@@ -37,7 +41,7 @@ use crate::auth::BudgetRules;
 use crate::auth::terms::TermsError;
 use crate::config::Secret;
 use crate::storage::{
-    Arrival, Arrivals, ImportedRow, LitellmEvent, LitellmReader, LitellmTable, Outcome,
+    Arrival, Arrivals, EntryKind, ImportedRow, LitellmEvent, LitellmReader, LitellmTable, Outcome,
     StorageError, Store, Taken, TenantKind, Terms,
 };
 
@@ -53,6 +57,8 @@ pub struct Import<'a> {
     pub rules: &'a BudgetRules,
     /// Opens encrypted parameters.
     pub salt: Option<&'a Secret>,
+    /// Deployments and credentials are stored; else they become a piece of a config file.
+    pub entries: Option<EntryTarget<'a>>,
     /// What was changed here is overwritten.
     pub overwrite: bool,
     /// Nothing is written.
@@ -70,13 +76,21 @@ struct Context<'a> {
     now: UnixMs,
 }
 
+/// What earlier rows say about later ones.
+struct SoFar<'a, 'b> {
+    entries: Option<&'a mut EntryMapper<'b>>,
+    customers_budget: &'a mut Option<Terms>,
+}
+
 /// Something about rows that were taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Remark {
     /// A column or member that is stored and changes nothing.
     Idle(&'static str),
     /// A column or member that has no place here.
     Lost(&'static str),
+    /// A deployment that is stored and cannot be served as it is: why.
+    Unserved(String),
     /// Something else.
     Note(&'static str),
 }
@@ -106,8 +120,11 @@ pub async fn run(
     import: &Import<'_>,
     reader: &mut LitellmReader,
 ) -> Result<(Report, ModelFiles), StorageError> {
-    let mut report = Report::default();
+    let mut report = Report::new(import.entries.is_none());
     let mut models = Models::new(import.salt);
+    let mut entries = import
+        .entries
+        .map(|target| EntryMapper::new(target, import.salt));
     let mut current = None;
     let mut customers_budget = import.customers_budget().await?;
     while let Some(event) = reader.next().await {
@@ -122,14 +139,17 @@ pub async fn run(
             }
             LitellmEvent::Rows(rows) => {
                 let Some(table) = current else { continue };
-                match table {
-                    LitellmTable::Credentials => models.credentials(&rows, report.of(table)),
-                    LitellmTable::Models => models.models(&rows, report.of(table)),
-                    _ => {
-                        let report = &mut report;
-                        import
-                            .take(table, &rows, report, &mut customers_budget)
-                            .await?;
+                match (table, &mut entries) {
+                    (LitellmTable::Credentials, None) => {
+                        models.credentials(&rows, report.of(table));
+                    }
+                    (LitellmTable::Models, None) => models.models(&rows, report.of(table)),
+                    (_, entries) => {
+                        let so_far = SoFar {
+                            entries: entries.as_mut(),
+                            customers_budget: &mut customers_budget,
+                        };
+                        import.take(table, &rows, report.of(table), so_far).await?;
                     }
                 }
             }
@@ -155,15 +175,18 @@ impl Import<'_> {
         &self,
         table: LitellmTable,
         rows: &[String],
-        report: &mut Report,
-        customers_budget: &mut Option<Terms>,
+        kind: &mut KindReport,
+        so_far: SoFar<'_, '_>,
     ) -> Result<(), StorageError> {
+        let SoFar {
+            mut entries,
+            customers_budget,
+        } = so_far;
         let context = Context {
             rules: self.rules,
             customers_budget: customers_budget.clone(),
             now: self.now,
         };
-        let kind = report.of(table);
         for batch in rows.chunks(BATCH) {
             let mut arrivals = Vec::with_capacity(batch.len());
             let mut told = Vec::with_capacity(batch.len());
@@ -176,8 +199,14 @@ impl Import<'_> {
                         continue;
                     }
                 };
-                let mapped = match table {
-                    LitellmTable::Keys => keys::map(&row, &context),
+                let mapped = match (table, &mut entries) {
+                    (LitellmTable::Keys, _) => keys::map(&row, &context),
+                    (LitellmTable::Credentials, Some(entries)) => {
+                        entries.map(EntryKind::Credential, &row, self.now)
+                    }
+                    (LitellmTable::Models, Some(entries)) => {
+                        entries.map(EntryKind::Model, &row, self.now)
+                    }
                     _ => tenants::map(table, &row, &context),
                 };
                 match mapped {
@@ -233,6 +262,10 @@ fn label(row: &ImportedRow) -> String {
             None => key.key_name.clone(),
         },
         ImportedRow::Tenant(row) => row.id.clone(),
+        ImportedRow::Entry(row) => match (row.kind, &row.name) {
+            (EntryKind::Model, Some(name)) => name.clone(),
+            _ => row.id.clone(),
+        },
     }
 }
 
@@ -251,6 +284,8 @@ fn refused_label(table: LitellmTable, row: &SourceRow<'_>) -> String {
         LitellmTable::Organisations => text("organization_id"),
         LitellmTable::Teams => text("team_id"),
         LitellmTable::Tags => text("tag_name"),
+        LitellmTable::Credentials => text("credential_name"),
+        LitellmTable::Models => text("model_name"),
         _ => text("user_id"),
     };
     label.unwrap_or_else(|| "?".to_owned())
@@ -273,6 +308,7 @@ impl fmt::Display for Remark {
         match self {
             Self::Idle(name) => write!(f, "{name} is kept and changes nothing in this version"),
             Self::Lost(name) => write!(f, "{name} has no counterpart and was left behind"),
+            Self::Unserved(why) => write!(f, "is stored, and cannot be served as it is: {why}"),
             Self::Note(text) => f.write_str(text),
         }
     }

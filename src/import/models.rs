@@ -1,5 +1,5 @@
-//! Deployments and credentials that were made through LiteLLM's API, as a piece of a config file. Here they are no rows: a
-//! config file says what is served.
+//! Deployments and credentials that were made through LiteLLM's API, as a piece of a config file: for gateways that are to serve
+//! what a file says.
 //!
 //! Whatever may be secret becomes a variable, `os.environ/NAME`, so that the piece can be shown around; the values go into a
 //! file of their own, if one is wanted at all. Both are texts here, and written by the command.
@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::Refused;
+use super::entries::{info_of, opened};
 use super::report::KindReport;
 use super::row::SourceRow;
-use super::{Refused, tenants};
 use crate::config::{Secret, VARIABLE, looks_secret, names_secret};
-use crate::sealed::{Locked, open_all};
 
 /// Longest name of a variable that is made from a model's name.
 const LONGEST_NAME: usize = 100;
@@ -77,19 +77,9 @@ impl<'a> Models<'a> {
         if row.get("blocked")?.unwrap_or_default() {
             return Err(Refused::LeftOut("is blocked"));
         }
-        let params = self.opened(&row, "litellm_params")?;
+        let params = opened(&row, "litellm_params", self.salt)?;
         let params = self.without_secrets(&name, params);
-        let mut info = row.object("model_info")?;
-        info.retain(|_, value| !tenants::is_empty(value));
-        for own in [
-            "db_model",
-            "created_at",
-            "created_by",
-            "updated_at",
-            "updated_by",
-        ] {
-            info.remove(own);
-        }
+        let mut info = info_of(&row)?;
         if let Some(id) = row.text("model_id")? {
             info.insert("id".to_owned(), id.into());
         }
@@ -99,28 +89,9 @@ impl<'a> Models<'a> {
     fn credential(&mut self, text: &str) -> Result<Value, Refused> {
         let row = SourceRow::parse(text)?;
         let name = row.id("credential_name")?;
-        let values = self.opened(&row, "credential_values")?;
+        let values = opened(&row, "credential_values", self.salt)?;
         let values = self.without_secrets(&name, values);
         Ok(json!({"credential_name": name, "credential_values": values}))
-    }
-
-    /// The members, every text opened.
-    fn opened(
-        &self,
-        row: &SourceRow<'_>,
-        column: &'static str,
-    ) -> Result<Map<String, Value>, Refused> {
-        let mut members = row.object(column)?;
-        members.retain(|_, value| !value.is_null());
-        open_all(&mut members, self.salt).map_err(|Locked| {
-            let why = if self.salt.is_none() {
-                "is encrypted: give LiteLLM's salt key with --salt-key or LITELLM_SALT_KEY"
-            } else {
-                "cannot be decrypted: this is not the salt key it was stored with"
-            };
-            Refused::Because(why.to_owned())
-        })?;
-        Ok(members)
     }
 
     fn without_secrets(
@@ -251,7 +222,7 @@ mod tests {
     #[test]
     fn secrets_become_variables_and_equal_ones_one_variable() {
         let mut models = Models::new(None);
-        let mut reports = super::super::Report::default();
+        let mut reports = super::super::Report::new(true);
         let rows = [
             json!({"model_id": "1", "model_name": "gpt-4o", "litellm_params": {"model": "openai/gpt-4o", "api_key": "k'1",
                 "rpm": 5, "timeout": null, "extra_headers": {"Authorization": "Bearer k2"}}, "model_info": {"mode": "chat"}}),

@@ -16,10 +16,12 @@ const REASONS: usize = 50;
 const LABEL: usize = 80;
 
 /// The whole of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
     /// By what was read, in that order.
     pub kinds: BTreeMap<LitellmTable, KindReport>,
+    /// Deployments and credentials are not stored.
+    entries_in_a_file: bool,
 }
 
 /// One kind of row.
@@ -29,6 +31,8 @@ pub struct KindReport {
     pub table: LitellmTable,
     /// The table is not there.
     pub absent: bool,
+    /// Not for the database: for a piece of a config file.
+    pub is_for_a_file: bool,
     /// Columns that this version of LiteLLM does not have.
     pub missing: Vec<String>,
     /// Rows that were read.
@@ -63,6 +67,13 @@ pub struct Tally {
 // === impl Report ===
 
 impl Report {
+    pub(super) fn new(entries_in_a_file: bool) -> Self {
+        Self {
+            kinds: BTreeMap::new(),
+            entries_in_a_file,
+        }
+    }
+
     pub(super) fn begin(&mut self, table: LitellmTable, absent: bool, missing: Vec<String>) {
         let kind = self.of(table);
         kind.absent = absent;
@@ -71,9 +82,11 @@ impl Report {
 
     /// The report of that table.
     pub(super) fn of(&mut self, table: LitellmTable) -> &mut KindReport {
+        let is_entry = matches!(table, LitellmTable::Models | LitellmTable::Credentials);
+        let is_for_a_file = self.entries_in_a_file && is_entry;
         self.kinds
             .entry(table)
-            .or_insert_with(|| KindReport::of(table))
+            .or_insert_with(|| KindReport::of(table, is_for_a_file))
     }
 
     /// Whether every row that is not LiteLLM's own was taken, now or before.
@@ -83,7 +96,7 @@ impl Report {
 
     /// Whether anything was changed here.
     pub fn changed(&self) -> bool {
-        let mut rows = self.kinds.values().filter(|kind| !kind.is_for_a_file());
+        let mut rows = self.kinds.values().filter(|kind| !kind.is_for_a_file);
         rows.any(|kind| kind.new + kind.updated > 0 || !kind.spent.is_zero())
     }
 
@@ -98,10 +111,11 @@ impl Report {
 // === impl KindReport ===
 
 impl KindReport {
-    fn of(table: LitellmTable) -> Self {
+    fn of(table: LitellmTable, is_for_a_file: bool) -> Self {
         Self {
             table,
             absent: false,
+            is_for_a_file,
             missing: Vec::new(),
             found: 0,
             new: 0,
@@ -113,11 +127,6 @@ impl KindReport {
             remarks: BTreeMap::new(),
             spent: Usd::ZERO,
         }
-    }
-
-    /// Not for the database: for a piece of a config file.
-    pub fn is_for_a_file(&self) -> bool {
-        matches!(self.table, LitellmTable::Models | LitellmTable::Credentials)
     }
 
     pub(super) fn refused(&mut self, refused: &Refused, label: &str) {

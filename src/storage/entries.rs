@@ -66,6 +66,21 @@ pub trait EntryStore: Send + Sync {
     fn all(&self) -> BoxFuture<'_, Result<Vec<EntryRow>, StorageError>>;
 }
 
+// === impl EntryRow ===
+
+impl EntryRow {
+    /// Members of a deployment's `model_info` that the row says itself: they are not stored in `info`, and who sends an answer
+    /// back does not change them.
+    pub const OWN_INFO: &[&str] = &[
+        "id",
+        "db_model",
+        "created_at",
+        "created_by",
+        "updated_at",
+        "updated_by",
+    ];
+}
+
 // === impl EntryKind ===
 
 impl EntryKind {

@@ -150,8 +150,12 @@ impl LitellmTable {
                  created_at created_by updated_at auto_rotate rotation_interval rotation_count \
                  last_rotation_at key_rotation_at budget_limits"
             }
-            Self::Credentials => "credential_name credential_values",
-            Self::Models => "model_id model_name litellm_params model_info blocked",
+            Self::Credentials => {
+                "credential_name display_name credential_values credential_info created_at created_by updated_at updated_by"
+            }
+            Self::Models => {
+                "model_id model_name litellm_params model_info blocked created_at created_by updated_at updated_by"
+            }
         };
         columns.split_whitespace()
     }

@@ -1,17 +1,10 @@
 //! `trunkline import-litellm`: a real LiteLLM database of hundreds of rows goes into SQLite and into PostgreSQL, and the gateway
 //! is started on what came out.
 
-use std::array;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
-use crypto_secretbox::aead::Aead as _;
-use crypto_secretbox::{KeyInit as _, XSalsa20Poly1305};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::spend::pico;
 use crate::support::config::{ConfigText, MASTER_KEY};
@@ -24,7 +17,7 @@ use crate::support::upstream::Upstream;
 const TABLES: &str = include_str!("../fixtures/import/tables.sql");
 const ROWS: &str = include_str!("../fixtures/import/rows.sql");
 /// What the models' parameters are encrypted with.
-const SALT: &str = "sk-hush-salt-key";
+pub(crate) const SALT: &str = "sk-hush-salt-key";
 
 /// What no output may hold.
 const HUSH: &[&str] = &[
@@ -38,9 +31,9 @@ const HUSH: &[&str] = &[
 ];
 
 pub(crate) struct Scene {
-    server: Postgres,
-    _upstream: Upstream,
-    home: Home,
+    pub(crate) server: Postgres,
+    pub(crate) upstream: Upstream,
+    pub(crate) home: Home,
 }
 
 pub(crate) fn litellm() -> Postgres {
@@ -52,13 +45,22 @@ pub(crate) fn litellm() -> Postgres {
 }
 
 /// A LiteLLM database, and a home whose books are not there yet.
-fn scene() -> Scene {
+pub(crate) fn scene() -> Scene {
     scene_on(litellm(), None)
 }
 
 pub(crate) fn scene_on(server: Postgres, books: Option<&str>) -> Scene {
     let upstream = Upstream::always(Reply::chat("hi"));
-    let mut config = ConfigText::one("m", &upstream).with_master_key();
+    let config = ConfigText::one("m", &upstream).with_master_key();
+    scene_with(server, books, upstream, config)
+}
+
+pub(crate) fn scene_with(
+    server: Postgres,
+    books: Option<&str>,
+    upstream: Upstream,
+    mut config: ConfigText,
+) -> Scene {
     if let Some(books) = books {
         config = config.database(&server.database(books));
     }
@@ -66,14 +68,14 @@ pub(crate) fn scene_on(server: Postgres, books: Option<&str>) -> Scene {
         .variable("SOURCE", &server.url("litellm"))
         .variable("SALT", SALT);
     Scene {
-        home,
-        _upstream: upstream,
         server,
+        upstream,
+        home,
     }
 }
 
 impl Scene {
-    fn import(&self, more: &[&str]) -> Output {
+    pub(crate) fn import(&self, more: &[&str]) -> Output {
         let from = "os.environ/SOURCE";
         let mut arguments = vec!["import-litellm", "--config", "config.yaml", "--from", from];
         arguments.extend(more);
@@ -97,7 +99,7 @@ impl Scene {
         (report, output.status.code())
     }
 
-    fn start(&self) -> Gateway {
+    pub(crate) fn start(&self) -> Gateway {
         let mut gateway = self.home.start();
         for hush in HUSH {
             gateway.keeps_secret(hush);
@@ -107,7 +109,7 @@ impl Scene {
 }
 
 #[track_caller]
-fn kind<'a>(report: &'a Value, name: &str) -> &'a Value {
+pub(crate) fn kind<'a>(report: &'a Value, name: &str) -> &'a Value {
     let kinds = report["kinds"].as_array().expect("kinds");
     let found = kinds.iter().find(|kind| kind["name"] == name);
     found.unwrap_or_else(|| panic!("no {name} in {report:#}"))
@@ -115,7 +117,7 @@ fn kind<'a>(report: &'a Value, name: &str) -> &'a Value {
 
 /// found, new, updated, unchanged, kept, not taken, left out
 #[track_caller]
-fn counts(report: &Value, name: &str) -> [u64; 7] {
+pub(crate) fn counts(report: &Value, name: &str) -> [u64; 7] {
     let kind = kind(report, name);
     [
         "found",
@@ -130,7 +132,7 @@ fn counts(report: &Value, name: &str) -> [u64; 7] {
 }
 
 /// Rows of one remark or reason.
-fn told(report: &Value, name: &str, begins: &str) -> u64 {
+pub(crate) fn told(report: &Value, name: &str, begins: &str) -> u64 {
     let kind = kind(report, name);
     let reasons = &kind["reasons"];
     let lists = [
@@ -497,139 +499,4 @@ fn a_database_that_is_not_litellms_is_refused_with_the_reason() {
         assert!(said.contains(reason), "{said}");
         assert!(!said.contains(DATABASE_PASSWORD), "{said}");
     }
-}
-
-/// As LiteLLM stores a text: sealed by the SHA-256 of its salt key.
-fn sealed(text: &str) -> String {
-    let key: [u8; 32] = Sha256::digest(SALT.as_bytes()).into();
-    let nonce: [u8; 24] = array::from_fn(|n| u8::try_from(n).unwrap_or_default());
-    let cipher = XSalsa20Poly1305::new((&key).into());
-    let sealed = cipher.encrypt((&nonce).into(), text.as_bytes()).unwrap();
-    URL_SAFE.encode([&nonce[..], &sealed].concat())
-}
-
-/// Two models that share a key, one of which belongs to a credential, and a blocked one.
-fn with_models(scene: &Scene, base: &str) {
-    let sql = |table: &str, columns: &str, values: &str| {
-        scene.server.sql(
-            "litellm",
-            &format!("INSERT INTO \"{table}\" ({columns}, created_by, updated_by) VALUES ({values}, 'admin', 'admin')"),
-        );
-    };
-    for (id, name, blocked) in [
-        ("1", "stored", false),
-        ("2", "stored too", false),
-        ("3", "gone", true),
-    ] {
-        let params = json!({"model": sealed("openai/gpt-4o"), "api_base": sealed(base),
-            "api_key": sealed("hush-provider-key-1"), "rpm": 100});
-        let values =
-            format!("'id-{id}', '{name}', '{params}', '{{\"mode\": \"chat\"}}', {blocked}");
-        sql(
-            "LiteLLM_ProxyModelTable",
-            "model_id, model_name, litellm_params, model_info, blocked",
-            &values,
-        );
-    }
-    let values = json!({"api_key": sealed("hush-provider-key-2"), "api_base": sealed(base)});
-    sql(
-        "LiteLLM_CredentialsTable",
-        "credential_id, credential_name, credential_values",
-        &format!("'c', 'main', '{values}'"),
-    );
-    let params =
-        json!({"model": sealed("openai/gpt-4o"), "litellm_credential_name": sealed("main")});
-    sql(
-        "LiteLLM_ProxyModelTable",
-        "model_id, model_name, litellm_params",
-        &format!("'id-4', 'by credential', '{params}'"),
-    );
-}
-
-#[test]
-fn stored_models_become_a_config_file_that_serves_them() {
-    let scene = scene();
-    let upstream = Upstream::always(Reply::chat("hi"));
-    with_models(&scene, &upstream.base_url());
-    let files = ["--models-to", "models.yaml", "--secrets-to", "models.env"];
-
-    let mut dry = vec!["--salt-key", SALT, "--dry-run"];
-    dry.extend(files);
-    let (report, _) = scene.report(&dry);
-    assert_eq!(counts(&report, "models"), [4, 3, 0, 0, 0, 0, 1]);
-    assert!(!scene.home.path().join("models.yaml").exists());
-
-    let mut real = vec!["--salt-key", "os.environ/SALT"];
-    real.extend(files);
-    let (report, _) = scene.report(&real);
-    assert_eq!(report["files"], json!(["models.yaml", "models.env"]));
-    assert_eq!(
-        report["variables"],
-        json!(["MAIN_API_KEY", "STORED_API_KEY"])
-    );
-    let private_file = |name: &str| {
-        let path = scene.home.path().join(name);
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{name}");
-        fs::read_to_string(path).unwrap()
-    };
-    let config = private_file("models.yaml");
-    assert!(!config.contains("hush"), "{config}");
-    assert_eq!(
-        private_file("models.env"),
-        "MAIN_API_KEY='hush-provider-key-2'\nSTORED_API_KEY='hush-provider-key-1'\n"
-    );
-
-    // Said once more, nothing is to be written; said differently, files are not overwritten unasked.
-    let (report, _) = scene.report(&real);
-    assert_eq!(report["files"], json!([]));
-    fs::write(scene.home.path().join("models.yaml"), "mine: 1").unwrap();
-    let refused = scene.import(&real);
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("models.yaml is there"));
-
-    let home = Home::with_text(&config)
-        .variable("MAIN_API_KEY", "hush-provider-key-2")
-        .variable("STORED_API_KEY", "hush-provider-key-1");
-    let gateway = home.start();
-    for (model, key) in [
-        ("stored", "hush-provider-key-1"),
-        ("stored too", "hush-provider-key-1"),
-        ("by credential", "hush-provider-key-2"),
-    ] {
-        gateway.send(&chat_request(model)).assert_status(200);
-        let sent = upstream.requests().pop().unwrap();
-        assert_eq!(
-            sent.header("authorization"),
-            Some(format!("Bearer {key}").as_str())
-        );
-    }
-}
-
-#[test]
-fn a_wrong_salt_key_is_said_for_each_model_and_takes_nothing_else_away() {
-    let scene = scene();
-    with_models(&scene, "http://127.0.0.1:9/v1");
-    let wrong = [
-        "--salt-key",
-        "sk-some-other-salt",
-        "--models-to",
-        "models.yaml",
-    ];
-
-    let (report, code) = scene.report(&wrong);
-
-    assert_eq!(code, Some(1));
-    assert_eq!(counts(&report, "models"), [4, 0, 0, 0, 0, 3, 1]);
-    assert_eq!(told(&report, "models", "cannot be decrypted"), 3);
-    let reasons = kind(&report, "models")["reasons"]["not_taken"].to_string();
-    assert!(reasons.contains("stored too"), "{reasons}");
-    assert_eq!(counts(&report, "credentials")[5], 1);
-    assert_eq!(counts(&report, "keys")[..2], [1527, 1524]);
-    assert!(!scene.home.path().join("models.yaml").exists());
-
-    // LiteLLM takes the master key where no salt key is set; here it is another one.
-    let told_text = scene.import(&[]);
-    let said = String::from_utf8_lossy(&told_text.stdout).into_owned();
-    assert!(said.contains("not taken: cannot be decrypted"), "{said}");
 }

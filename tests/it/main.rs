@@ -50,6 +50,8 @@ mod import;
 #[cfg(test)]
 mod import_bench;
 #[cfg(test)]
+mod import_models;
+#[cfg(test)]
 mod journal_first;
 #[cfg(test)]
 mod journal_room;

@@ -30,15 +30,6 @@ use crate::http::time::iso;
 use crate::sealed::placeholder;
 use crate::storage::{AsRead, EntryKind, EntryRow, Write};
 
-/// Members of `model_info` that the gateway says itself: who sends an answer back does not change them.
-const OWN_INFO: &[&str] = &[
-    "id",
-    "db_model",
-    "created_at",
-    "created_by",
-    "updated_at",
-    "updated_by",
-];
 /// What a body may say.
 const WRITTEN: &[&str] = &["model_name", "litellm_params", "model_info", "blocked"];
 
@@ -74,7 +65,7 @@ pub(crate) async fn create(
     let rows = app.store.entries.all().await?;
     room_for_one(&rows, EntryKind::Model, "deployments")?;
     let blocked = blocked(&fields, &mut info)?.unwrap_or(false);
-    info.retain(|name, value| !OWN_INFO.contains(&name.as_str()) && !value.is_null());
+    info.retain(|name, value| !EntryRow::OWN_INFO.contains(&name.as_str()) && !value.is_null());
     let now = UnixMs::now();
     let by = caller.identity.user_name().map(str::to_owned);
     let mut row = EntryRow {
@@ -213,7 +204,7 @@ async fn change_one(
     }
     let mut said = object(fields, "model_info")?.set().unwrap_or_default();
     row.blocked = blocked(fields, &mut said)?.unwrap_or(row.blocked);
-    said.retain(|name, _| !OWN_INFO.contains(&name.as_str()));
+    said.retain(|name, _| !EntryRow::OWN_INFO.contains(&name.as_str()));
     merge(&mut row.info, said);
     let mut changes = object(fields, "litellm_params")?.set().unwrap_or_default();
     // An answer that is sent back: its secrets are those that are stored.

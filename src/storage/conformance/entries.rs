@@ -21,7 +21,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-fn entry(kind: EntryKind, id: &str) -> EntryRow {
+pub(in crate::storage) fn entry(kind: EntryKind, id: &str) -> EntryRow {
     EntryRow {
         kind,
         id: id.to_owned(),

@@ -19,6 +19,7 @@ use trunkline_actors::ports::{
     BudgetKey, BudgetName, SpendRecord, SpendStatus, StartedRecord, UsageParts,
 };
 
+pub(super) use self::entries::entry;
 use super::import::conformance as imports;
 use super::reports::conformance as reports;
 use super::transcripts::conformance as transcripts;

@@ -3,8 +3,10 @@
 use trunkline_actors::ids::{KeyId, Subject};
 
 use super::*;
-use crate::storage::conformance::{NOON, delete_tenant, insert_key, key, row, update_key, window};
-use crate::storage::{Store, TenantKind};
+use crate::storage::conformance::{
+    NOON, delete_tenant, entry, insert_key, key, row, update_key, window,
+};
+use crate::storage::{EntryKind, Store, TenantKind};
 
 fn arrival(spent: i64, alias: &str) -> Arrival {
     let mut row = key("key-a", Some(alias));
@@ -76,11 +78,17 @@ pub(in crate::storage) async fn an_import_takes_all_kinds_of_a_batch(store: &Sto
             openings: Vec::new(),
         })
         .chain([arrival(0, "a")])
+        .chain(
+            [EntryKind::Model, EntryKind::Credential].map(|kind| Arrival {
+                row: ImportedRow::Entry(Box::new(entry(kind, "x"))),
+                openings: Vec::new(),
+            }),
+        )
         .collect();
     let said = take(store, rows.clone(), false).await;
-    assert_eq!(said, [(Taken::New, 0); 4]);
+    assert_eq!(said, [(Taken::New, 0); 6]);
     let said = take(store, rows, false).await;
-    assert_eq!(said, [(Taken::Same, 0); 4]);
+    assert_eq!(said, [(Taken::Same, 0); 6]);
 
     delete_tenant(store, TenantKind::User, "x").await.unwrap();
     let user = TenantRow::new(TenantKind::User, "x", UnixMs(NOON));

@@ -1,4 +1,4 @@
-//! What an import brings: keys and tenants, each with what was spent in its windows elsewhere. It may be brought again and
+//! What an import brings: keys, tenants, deployments and credentials, each with what was spent in its windows elsewhere. It may be brought again and
 //! again; what was changed here since is left alone, unless the operator says otherwise.
 //!
 //! A digest of each row as it was brought tells one that was changed here from one that changed there. What was spent
@@ -20,18 +20,20 @@ use trunkline_actors::money::Usd;
 use trunkline_actors::ports::{BoxFuture, BudgetKey};
 
 use super::change_log::Change;
-use super::{ChangedBy, KeyRow, StorageError, TenantRow, Terms};
+use super::{ChangedBy, EntryRow, KeyRow, StorageError, TenantRow, Terms};
 
 /// The word for keys in the column `kind`, where tenants have theirs.
 const KEY: &str = "virtual_key";
 
-/// A key or a tenant.
+/// What an import stores.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ImportedRow {
     /// A key.
     Key(Box<KeyRow>),
-    /// Anybody else.
+    /// Anybody else that has terms.
     Tenant(Box<TenantRow>),
+    /// A deployment or a credential.
+    Entry(Box<EntryRow>),
 }
 
 /// A row that comes, with what was spent elsewhere.
@@ -144,6 +146,10 @@ fn change(row: &ImportedRow, before: Option<&ImportedRow>) -> Option<Change> {
             Change::of_tenant(Some(before), Some(row))
         }
         (ImportedRow::Tenant(row), _) => Change::of_tenant(None, Some(row)),
+        (ImportedRow::Entry(row), Some(ImportedRow::Entry(before))) => {
+            Change::of_entry(Some(before), Some(row))
+        }
+        (ImportedRow::Entry(row), _) => Change::of_entry(None, Some(row)),
     }
 }
 
@@ -193,7 +199,7 @@ fn steps(arrivals: Arrivals, known: &Known) -> Vec<Step> {
         let Arrival { mut row, openings } = arrival;
         let alias_lost = match &mut row {
             ImportedRow::Key(key) => loses_alias(key, known, &mut given),
-            ImportedRow::Tenant(_) => false,
+            ImportedRow::Tenant(_) | ImportedRow::Entry(_) => false,
         };
         let place = (row.kind(), row.id().to_owned());
         let stored = known.rows.get(&place);
@@ -215,8 +221,11 @@ fn steps(arrivals: Arrivals, known: &Known) -> Vec<Step> {
             }
         };
         // A reset by hand is no change of the row, and stays.
-        let reset_at = stored.map_or(0, |stored| stored.terms().reset_at);
-        row.terms_mut().reset_at = reset_at;
+        let terms = stored.and_then(ImportedRow::terms);
+        let reset_at = terms.map_or(0, |terms| terms.reset_at);
+        if let Some(terms) = row.terms_mut() {
+            terms.reset_at = reset_at;
+        }
         let is_taken = matches!(taken, Taken::New | Taken::Updated | Taken::Same);
         Step {
             place,
@@ -272,6 +281,7 @@ impl ImportedRow {
         match self {
             Self::Key(_) => KEY,
             Self::Tenant(row) => row.kind.as_str(),
+            Self::Entry(row) => row.kind.as_str(),
         }
     }
 
@@ -280,37 +290,41 @@ impl ImportedRow {
         match self {
             Self::Key(row) => row.id.as_str(),
             Self::Tenant(row) => &row.id,
+            Self::Entry(row) => &row.id,
         }
     }
 
-    fn terms(&self) -> &Terms {
+    fn terms(&self) -> Option<&Terms> {
         match self {
-            Self::Key(row) => &row.terms,
-            Self::Tenant(row) => &row.terms,
+            Self::Key(row) => Some(&row.terms),
+            Self::Tenant(row) => Some(&row.terms),
+            Self::Entry(_) => None,
         }
     }
 
-    fn terms_mut(&mut self) -> &mut Terms {
+    fn terms_mut(&mut self) -> Option<&mut Terms> {
         match self {
-            Self::Key(row) => &mut row.terms,
-            Self::Tenant(row) => &mut row.terms,
+            Self::Key(row) => Some(&mut row.terms),
+            Self::Tenant(row) => Some(&mut row.terms),
+            Self::Entry(_) => None,
         }
     }
 
     /// A digest of all that an operator sets: not of who made it and when, nor of resets.
     fn digest(&self) -> String {
-        let terms = self.terms();
-        let rest = Terms {
-            reset_at: 0,
-            ..terms.clone()
-        };
-        let terms = json!([
-            rest,
-            terms.max_budget,
-            terms.rpm_limit,
-            terms.tpm_limit,
-            terms.max_parallel_requests,
-        ]);
+        let terms = self.terms().map(|terms| {
+            let rest = Terms {
+                reset_at: 0,
+                ..terms.clone()
+            };
+            json!([
+                rest,
+                terms.max_budget,
+                terms.rpm_limit,
+                terms.tpm_limit,
+                terms.max_parallel_requests,
+            ])
+        });
         let row = match self {
             Self::Key(row) => json!([
                 row.key_name,
@@ -335,6 +349,12 @@ impl ImportedRow {
                 row.blocked,
                 row.settings,
             ]),
+            Self::Entry(row) => {
+                // The databases keep members in orders of their own.
+                let mut row = json!([row.name, row.params, row.info, row.blocked]);
+                row.sort_all_objects();
+                row
+            }
         };
         let text = json!([self.kind(), self.id(), row, terms]).to_string();
         hex::encode(Sha256::digest(text.as_bytes()))

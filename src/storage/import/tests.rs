@@ -61,10 +61,10 @@ fn what_was_changed_here_is_left_alone_unless_it_is_to_be_overwritten() {
 fn a_reset_by_hand_is_no_change_and_outlives_an_import() {
     let (old, new) = (team(&["a"]), team(&["b"]));
     let mut reset = old.clone();
-    reset.terms_mut().reset_at = 7;
+    reset.terms_mut().unwrap().reset_at = 7;
     let step = step(new, &known(Some(reset), Some(&old)), false);
     assert_eq!(step.outcome.taken, Taken::Updated);
-    assert_eq!(step.row.unwrap().terms().reset_at, 7);
+    assert_eq!(step.row.unwrap().terms().unwrap().reset_at, 7);
 }
 
 #[test]

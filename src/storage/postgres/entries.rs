@@ -47,13 +47,21 @@ pub(super) async fn by_id(
     kind: EntryKind,
     id: &str,
 ) -> Result<Option<EntryRow>, WorkError> {
+    Ok(by_ids(client, kind, &[id]).await?.pop())
+}
+
+pub(super) async fn by_ids(
+    client: &impl GenericClient,
+    kind: EntryKind,
+    ids: &[&str],
+) -> Result<Vec<EntryRow>, WorkError> {
     let statement = client
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM trunkline.entries WHERE kind = $1 AND id = $2"
+            "SELECT {COLUMNS} FROM trunkline.entries WHERE kind = $1 AND id = ANY($2)"
         ))
         .await?;
-    let found = client.query_opt(&statement, &[&kind.as_str(), &id]).await?;
-    Ok(found.as_ref().map(read).transpose()?)
+    let rows = client.query(&statement, &[&kind.as_str(), &ids]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
 }
 
 /// False: there is one of that id, and it stays.

@@ -13,12 +13,12 @@ use super::changes::{lock_head, write_lines};
 use super::convert::{Windows, window};
 use super::pool::WorkError;
 use super::spend_insert::SEEDS_LOCK;
-use super::{keys, tenants};
+use super::{entries, keys, tenants};
 use crate::storage::change_log::ChangeHead;
 use crate::storage::import::{
     Arrivals, Changes, ImportStore, ImportedRow, Known, Outcome, by, settle,
 };
-use crate::storage::{StorageError, TenantKind};
+use crate::storage::{EntryKind, StorageError, TenantKind};
 
 impl ImportStore for Postgres {
     fn take(&self, arrivals: Arrivals) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>> {
@@ -116,6 +116,7 @@ async fn put(transaction: &Transaction<'_>, row: &ImportedRow) -> Result<(), Wor
     match row {
         ImportedRow::Key(row) => keys::put(transaction, row).await,
         ImportedRow::Tenant(row) => tenants::put(transaction, row).await,
+        ImportedRow::Entry(row) => entries::put(transaction, row).await,
     }
 }
 
@@ -124,6 +125,7 @@ async fn known(transaction: &Transaction<'_>, arrivals: &Arrivals) -> Result<Kno
     let mut keys_asked: Vec<&str> = Vec::new();
     let mut aliases: Vec<&str> = Vec::new();
     let mut tenants_asked: BTreeMap<TenantKind, Vec<&str>> = BTreeMap::new();
+    let mut entries_asked: BTreeMap<EntryKind, Vec<&str>> = BTreeMap::new();
     for arrival in &arrivals.rows {
         match &arrival.row {
             ImportedRow::Key(row) => {
@@ -131,6 +133,7 @@ async fn known(transaction: &Transaction<'_>, arrivals: &Arrivals) -> Result<Kno
                 aliases.extend(row.alias.as_deref());
             }
             ImportedRow::Tenant(row) => tenants_asked.entry(row.kind).or_default().push(&row.id),
+            ImportedRow::Entry(row) => entries_asked.entry(row.kind).or_default().push(&row.id),
         }
     }
     if !keys_asked.is_empty() {
@@ -148,6 +151,12 @@ async fn known(transaction: &Transaction<'_>, arrivals: &Arrivals) -> Result<Kno
     for (kind, ids) in &tenants_asked {
         for row in tenants::by_ids(transaction, *kind, ids).await? {
             let row = ImportedRow::Tenant(Box::new(row));
+            known.rows.insert((row.kind(), row.id().to_owned()), row);
+        }
+    }
+    for (kind, ids) in &entries_asked {
+        for row in entries::by_ids(transaction, *kind, ids).await? {
+            let row = ImportedRow::Entry(Box::new(row));
             known.rows.insert((row.kind(), row.id().to_owned()), row);
         }
     }

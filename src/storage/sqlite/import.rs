@@ -10,7 +10,7 @@ use super::Sqlite;
 use super::changes::write_lines;
 use super::convert::{pico, window};
 use super::pool::WorkError;
-use super::{keys, tenants};
+use super::{entries, keys, tenants};
 use crate::storage::StorageError;
 use crate::storage::import::{
     Arrivals, Changes, ImportStore, ImportedRow, Known, Outcome, by, settle,
@@ -46,6 +46,7 @@ fn write(transaction: &Transaction<'_>, changes: Changes) -> Result<(), WorkErro
         match row {
             ImportedRow::Key(row) => keys::put(transaction, row)?,
             ImportedRow::Tenant(row) => tenants::put(transaction, row)?,
+            ImportedRow::Entry(row) => entries::put(transaction, row)?,
         }
     }
     write_lines(transaction, &by(), changes.lines)?;
@@ -84,6 +85,10 @@ fn known(connection: &Connection, arrivals: &Arrivals) -> Result<Known, WorkErro
             ImportedRow::Tenant(row) => {
                 let stored = tenants::by_id(connection, row.kind, &row.id)?;
                 stored.map(|row| ImportedRow::Tenant(Box::new(row)))
+            }
+            ImportedRow::Entry(row) => {
+                let stored = entries::by_id(connection, row.kind, &row.id)?;
+                stored.map(|row| ImportedRow::Entry(Box::new(row)))
             }
         };
         let digest = connection
