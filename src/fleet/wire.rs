@@ -200,11 +200,14 @@ fn taken(question: &Question, rest: &[i64]) -> Option<Answer> {
         })
     });
     let count = |number: Option<&i64>| u64::try_from(*number?).ok();
-    let used = used.chunks_exact(3).map(|taken| {
+    let used = used.chunks_exact(3).zip(&question.ask.limits);
+    let used = used.map(|(taken, (_, limits))| {
+        // The script says 0 where it was asked of no limit: that is not what was taken.
+        let asked = |count: u64, limit: Option<u64>| limit.map(|_| count);
         Some(SharedUse {
-            requests: count(taken.first())?,
-            tokens: count(taken.get(1))?,
-            day_tokens: count(taken.last())?,
+            requests: asked(count(taken.first())?, limits.rpm),
+            tokens: asked(count(taken.get(1))?, limits.tpm),
+            day_tokens: asked(count(taken.last())?, limits.tpd),
         })
     });
     let (spent, used) = (

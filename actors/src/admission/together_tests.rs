@@ -131,7 +131,7 @@ async fn the_shares_of_replicas_that_do_not_hear_of_each_other_are_the_limit() {
 #[tokio::test(start_paused = true)]
 async fn what_all_had_taken_is_left_out_for_a_minute() {
     let used = SharedUse {
-        requests: 80,
+        requests: Some(80),
         ..SharedUse::default()
     };
     let others = Arc::new(Others::default());
@@ -158,7 +158,7 @@ async fn what_all_had_taken_of_a_day_is_left_out_for_a_day() {
         ..Limits::default()
     };
     let used = SharedUse {
-        day_tokens: 60,
+        day_tokens: Some(60),
         ..SharedUse::default()
     };
     let others = Arc::new(Others::default());

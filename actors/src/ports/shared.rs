@@ -48,16 +48,16 @@ pub struct SharedTake {
     pub used: Vec<SharedUse>,
 }
 
-/// What all replicas have taken of one subject's minute and day; 0 where there is no limit. Slots are not in it: they come and go with
+/// What all replicas have taken of one subject's minute and day; `None` where the question had no limit. Slots are not in it: they come and go with
 /// every request, so that the figure would be wrong by the time it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SharedUse {
     /// Requests of the last 60 s.
-    pub requests: u64,
+    pub requests: Option<u64>,
     /// Tokens of the last 60 s.
-    pub tokens: u64,
+    pub tokens: Option<u64>,
     /// Tokens of the last 24 h.
-    pub day_tokens: u64,
+    pub day_tokens: Option<u64>,
 }
 
 /// What stands against a [`SharedAsk`]; the place is that in the question.

@@ -71,7 +71,7 @@ pub(crate) struct BucketState {
     limits: Limits,
     requests: Minute,
     tokens: Minute,
-    /// Only where the day has a limit: it is large, and few have one.
+    /// Only where the day has, or had, a limit: it is large, and few have one.
     day: Option<Box<Day>>,
     parallel: u32,
 }
@@ -200,9 +200,8 @@ impl Bucket {
 impl BucketState {
     fn resize(&mut self, limits: Limits) {
         self.limits = limits;
-        if limits.tpd.is_none() {
-            self.day = None;
-        } else if self.day.is_none() {
+        // Kept when its limit is gone: a request that still has the terms of before may be the next to set it again.
+        if limits.tpd.is_some() && self.day.is_none() {
             self.day = Some(Box::default());
         }
     }
@@ -250,10 +249,14 @@ impl BucketState {
 
     /// What all replicas have taken, as one of them was just told.
     pub(crate) fn learn(&mut self, used: SharedUse, now: Millis) {
-        self.requests.learn(used.requests, 0, now);
-        self.tokens.learn(used.tokens, 0, now);
-        if let Some(day) = &mut self.day {
-            day.learn(used.day_tokens, 0, now);
+        if let Some(requests) = used.requests {
+            self.requests.learn(requests, 0, now);
+        }
+        if let Some(tokens) = used.tokens {
+            self.tokens.learn(tokens, 0, now);
+        }
+        if let (Some(day), Some(tokens)) = (&mut self.day, used.day_tokens) {
+            day.learn(tokens, 0, now);
         }
     }
 

@@ -193,6 +193,26 @@ fn idle_buckets_are_swept_and_held_ones_are_kept() {
 }
 
 #[test]
+fn terms_of_another_version_give_no_second_day() {
+    let limits = |tpd| Limits {
+        tpd,
+        ..Limits::default()
+    };
+    let bucket = Bucket::new(Subject::new(SubjectKind::Key, "k"), limits(Some(100)));
+    let now = Millis(1_000);
+    bucket.begin_day(&[(Duration::from_hours(2), 60)], now);
+    let taken = bucket.lock().take(40, now);
+    // Two requests at a change of the terms: one of before the limit, then one of after it.
+    bucket.resize(limits(None));
+    assert!(bucket.lock().check(1, now).is_none());
+    bucket.lock().settle(&taken, 40, now);
+    bucket.resize(limits(Some(100)));
+    let short = bucket.lock().check(1, now).expect("the day is used up");
+    assert_eq!(short.limit_type, LimitType::TokensPerDay);
+    assert_eq!(bucket.day(now), Some((true, 100)));
+}
+
+#[test]
 fn newcomers_beyond_the_capacity_share_one_bucket() {
     System::new().block_on(async {
         let settings = LimiterSettings {
