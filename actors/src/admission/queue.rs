@@ -202,7 +202,10 @@ impl Queue {
 fn wait(refusal: &Refusal, deadline: Instant) -> Result<Duration, Refusal> {
     let left = deadline.saturating_duration_since(Instant::now());
     match refusal {
-        // These come back with time alone: who cannot have them in time need not wait for it.
+        // A limit of nothing admits nobody, whatever comes back.
+        Refusal::Rate { limit: 0, .. } => Err(refusal.clone()),
+        // Requests come back with time alone. Of a day's tokens some may when a request ends, but who waits for hours would keep
+        // a place from others: who cannot have these in time need not wait for it.
         Refusal::Rate {
             limit_type: LimitType::Requests | LimitType::TokensPerDay,
             retry_after,

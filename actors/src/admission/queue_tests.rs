@@ -97,6 +97,28 @@ async fn who_would_wait_in_vain_is_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_limit_of_nothing() {
+    let queue = Queue::new(SETTINGS);
+    let clock = Clock::start();
+    let (zero, none) = (Some(0), Limits::default());
+    let all = [
+        Limits { rpm: zero, ..none },
+        Limits { tpm: zero, ..none },
+        Limits { tpd: zero, ..none },
+        Limits {
+            max_parallel: Some(0),
+            ..none
+        },
+    ];
+    let began = Instant::now();
+    for limits in all {
+        let refused = take(&queue, &[bucket("k", limits)], ASK, clock).await;
+        assert!(matches!(refused, Err(Refusal::Rate { limit: 0, .. })));
+        assert_eq!(began.elapsed(), Duration::ZERO, "{limits:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slot_that_comes_back_is_seen_soon_and_a_deadline_is_kept() {
     let queue = Rc::new(Queue::new(QueueSettings {
         max_wait: Duration::from_secs(2),
