@@ -428,6 +428,45 @@ fn what_nobody_asks_for_any_more_is_forgotten() {
 }
 
 #[test]
+fn a_day_outlives_requests_that_know_of_no_limit_of_it() {
+    const HOUR: u64 = 3_600_000;
+    let scene = Scene::new();
+    let limits = |tpd| Limits {
+        rpm: Some(9),
+        tpd,
+        ..Limits::default()
+    };
+    let (with_day, without) = (
+        scene.limits("k", limits(Some(100)), 100),
+        scene.limits("k", limits(None), 1),
+    );
+    let rings = scene.keys.rings(&Subject::new(SubjectKind::Key, "k"));
+    let lives = || -> u64 {
+        let left = scene.server.command(&["PTTL", &rings]);
+        left.trim_start_matches(':').parse().expect("a number")
+    };
+    let now = UnixMs::now().0;
+    let take = |question| match scene.take(question, "a", now) {
+        Answer::Taken { second, .. } => second,
+        other => panic!("{other:?}"),
+    };
+    take(&with_day);
+    assert!(lives() > 24 * HOUR, "{}", lives());
+    // A replica that has not heard of the limit yet, or that has heard before that it is gone.
+    let second = take(&without);
+    assert!(lives() > 24 * HOUR, "{}", lives());
+    let settlement = Settlement {
+        question: without,
+        second,
+        used: None,
+    };
+    scene.settle(&[settlement], "a", now);
+    assert!(lives() > 24 * HOUR, "{}", lives());
+    let refused = scene.take(&with_day, "a", now + 2 * HOUR);
+    assert!(matches!(refused, Answer::Refused(_)), "{refused:?}");
+}
+
+#[test]
 fn a_server_that_is_gone_is_no_connection_and_no_long_wait() {
     let mut redis = Redis::start();
     let settings = RedisSettings {

@@ -200,3 +200,10 @@ end
 local MINUTE_LIFE = 62000
 local DAY_LIFE = 87360000
 local WINDOW_LIFE = 3600000
+
+-- Keeps a subject's rings for as long as any of them may hold something: a request that asks for no limit of the day, because its
+-- replica has the terms of before, must not shorten the day of the others.
+local function live_on(key)
+  local has_day = redis.call('HEXISTS', key, 'du') == 1
+  redis.call('PEXPIRE', key, has_day and DAY_LIFE or MINUTE_LIFE)
+end

@@ -1,9 +1,10 @@
 -- What requests of one lane took in the end.
 --
 -- KEYS: for each entry the two keys of its budget or subject.
--- ARGV: time ('' for the server's), lane, lease in ms; then for each entry eight of
---   w  hold (high, low), cost (high, low), '', '', '': the hold ends, the cost is spent
---   l  second, requests to give back, tokens estimated, tokens used, the same two for the day, slots: '' for what has no limit
+-- ARGV: time ('' for the server's), lane, lease in ms; then for each entry eight, of which the first says what it is:
+--   w, hold (high, low), cost (high, low), '', '', '': the hold ends, the cost is spent
+--   l, second, requests to give back, tokens estimated, tokens used, the same two of the day, slots to give back: '' for what is
+--   not limited, and for requests where none is given back
 -- Answers how many entries there were.
 
 local given = clock(ARGV[1])
@@ -41,7 +42,7 @@ for n = 1, #KEYS / 2 do
       settle_ring(key, 'd', a, day, tonumber(ARGV[at + 6]))
     end
     if b or c or day then
-      redis.call('PEXPIRE', key, day and DAY_LIFE or MINUTE_LIFE)
+      live_on(key)
     end
     local slots = tonumber(ARGV[at + 7])
     if slots then

@@ -73,7 +73,7 @@ for n = 1, subjects do
       if not fits(ring, units, limit) then
         return {3, n, which, ring.used, wait_for(ring, units, limit, now)}
       end
-      ring.units, ring.now, ring.life = units, now, tpd and DAY_LIFE or MINUTE_LIFE
+      ring.units, ring.now = units, now
       rings[#rings + 1] = ring
       taken[which] = ring.used + units
     end
@@ -95,6 +95,6 @@ end
 for _, ring in ipairs(rings) do
   take_units(ring, ring.units, ring.now)
   keep_ring(ring)
-  redis.call('PEXPIRE', ring.key, ring.life)
+  live_on(ring.key)
 end
 return answer
