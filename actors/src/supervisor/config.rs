@@ -149,11 +149,20 @@ impl Default for RoutingConfig {
 }
 
 impl RoutingConfig {
-    /// The breaker's rules for that deployment.
-    pub(super) fn rules(&self, spec: &DeploymentSpec) -> Rules {
-        let in_group = |other: &&DeploymentSpec| {
-            other.group == spec.group && (!other.blocked || other.id == spec.id)
-        };
+    /// The breakers' rules, in the order of the deployments.
+    pub(super) fn rules(&self) -> impl Iterator<Item = Rules> {
+        // Counted once: of thousands of deployments each would look through all others.
+        let mut answering: HashMap<&ModelGroup, usize> = HashMap::new();
+        for spec in self.deployments.iter().filter(|spec| !spec.blocked) {
+            *answering.entry(&spec.group).or_default() += 1;
+        }
+        self.deployments.iter().map(move |spec| {
+            let in_group = answering.get(&spec.group).copied().unwrap_or_default();
+            self.rules_of(spec, in_group > usize::from(!spec.blocked))
+        })
+    }
+
+    fn rules_of(&self, spec: &DeploymentSpec, has_siblings: bool) -> Rules {
         Rules {
             // The catch-all's names are the client's invention: the contract never cools it down.
             disabled: self.disable_cooldowns || spec.group.as_str() == "*",
@@ -165,7 +174,7 @@ impl RoutingConfig {
             },
             own_cooldown: spec.cooldown_time,
             cooldown: self.cooldown_time,
-            has_siblings: self.deployments.iter().filter(in_group).count() > 1,
+            has_siblings,
             wildcard: spec.group.as_str().contains('*'),
         }
     }
@@ -203,5 +212,32 @@ impl DeploymentSpec {
             rpm: self.rpm,
             tpm: self.tpm,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn siblings_are_those_of_the_group_that_may_answer() {
+        let spec = |id: &str, group: &str, blocked| DeploymentSpec {
+            blocked,
+            ..DeploymentSpec::new(id, group, "m")
+        };
+        let config = RoutingConfig {
+            deployments: vec![
+                spec("one", "two together", false),
+                spec("alone", "alone", false),
+                spec("other", "two together", false),
+                spec("left", "one of them blocked", false),
+                spec("paused", "one of them blocked", true),
+                spec("nobody", "all blocked", true),
+                spec("nobody either", "all blocked", true),
+            ],
+            ..RoutingConfig::default()
+        };
+        let found: Vec<bool> = config.rules().map(|rules| rules.has_siblings).collect();
+        assert_eq!(found, [true, false, true, false, true, false, false]);
     }
 }

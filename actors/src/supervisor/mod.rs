@@ -194,8 +194,7 @@ impl Supervisor {
     fn apply(&mut self, config: RoutingConfig) -> Applied {
         let mut applied = Applied::default();
         let mut before = mem::take(&mut self.deployments);
-        for spec in &config.deployments {
-            let rules = config.rules(spec);
+        for (spec, rules) in config.deployments.iter().zip(config.rules()) {
             let kept = before.remove(&spec.id);
             let running = if let Some((handle, addr)) = kept {
                 handle.set_rules(rules);

@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 use super::*;
 use crate::board::Row;
 use crate::clock::Millis;
-use crate::deployment::{Failure, FailureKind, Outcome};
+use crate::deployment::{Failure, FailureKind, Outcome, Rules};
 
 pub(super) fn config(deployments: &[(&str, &str)]) -> RoutingConfig {
     RoutingConfig {
@@ -33,15 +33,15 @@ fn fallbacks(entries: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
 
 /// The table that the supervisor would publish, without any actor behind its handles.
 pub(super) fn table(config: RoutingConfig) -> Arc<RoutingTable> {
-    let handle = |spec: &DeploymentSpec| {
+    let handle = |(spec, rules): (&DeploymentSpec, Rules)| {
         let row = Arc::new(Row::default());
-        let rules = config.rules(spec);
         (
             spec.id.clone(),
             DeploymentHandle::new(spec.id.clone(), row, rules),
         )
     };
-    let handles = config.deployments.iter().map(handle).collect();
+    let specs = config.deployments.iter();
+    let handles = specs.zip(config.rules()).map(handle).collect();
     Arc::new(RoutingTable::new(config, &handles))
 }
 
