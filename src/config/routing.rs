@@ -176,6 +176,19 @@ impl RoutingStrategy {
             Self::PowerOfTwoChoices => "power-of-two-choices",
         }
     }
+
+    /// Whom it picks, in one line.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::SimpleShuffle => "At random, by weight, rpm or tpm.",
+            Self::LeastBusy => "The fewest requests in flight.",
+            Self::LatencyBased => "The quickest of late.",
+            Self::UsageBased => "The fewest tokens of the last minute.",
+            Self::UsageBasedV2 => "The most head-room in rpm and tpm.",
+            Self::CostBased => "The cheapest.",
+            Self::PowerOfTwoChoices => "The less loaded of two at random.",
+        }
+    }
 }
 
 impl fmt::Display for RoutingStrategy {

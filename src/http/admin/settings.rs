@@ -16,30 +16,13 @@ use trunkline_actors::supervisor::RoutingTable;
 
 use crate::app::App;
 use crate::config::keys::{self, Key, Kind, Status};
-use crate::config::{RouterSettings, ShownSettings};
+use crate::config::{RouterSettings, RoutingStrategy, ShownSettings};
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, View};
 
 const GENERAL: &str = "general_settings";
 const ROUTER: &str = "router_settings";
 const LITELLM: &str = "litellm_settings";
-
-/// The strategies, with what each does.
-const STRATEGIES: &[(&str, &str)] = &[
-    ("simple-shuffle", "At random, by weight, rpm or tpm."),
-    ("least-busy", "The fewest requests in flight."),
-    ("latency-based-routing", "The quickest of late."),
-    (
-        "usage-based-routing",
-        "The fewest tokens of the last minute.",
-    ),
-    (
-        "usage-based-routing-v2",
-        "The most head-room in rpm and tpm.",
-    ),
-    ("cost-based-routing", "The cheapest."),
-    ("power-of-two-choices", "The less loaded of two at random."),
-];
 
 /// `GET /config/list`.
 pub(crate) async fn list(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
@@ -134,6 +117,7 @@ pub(crate) async fn router(_caller: Caller<View>, call: Call) -> HttpResponse {
     let app = call.app();
     let current = current(app);
     let shown = &app.config.shown;
+    let strategies = RoutingStrategy::ALL.map(RoutingStrategy::as_str);
     let mut sources = Map::new();
     let fields: Vec<Value> = settings(ROUTER)
         .map(|key| {
@@ -143,7 +127,7 @@ pub(crate) async fn router(_caller: Caller<View>, call: Call) -> HttpResponse {
                 sources.insert(key.name.to_owned(), source.into());
             }
             let is_strategy = key.name == "routing_strategy";
-            let options = is_strategy.then(|| names().collect::<Vec<_>>());
+            let options = is_strategy.then_some(strategies);
             json!({
                 "field_name": key.name,
                 "field_type": field_type(key.kind),
@@ -156,21 +140,17 @@ pub(crate) async fn router(_caller: Caller<View>, call: Call) -> HttpResponse {
             })
         })
         .collect();
-    let descriptions: Map<String, Value> = STRATEGIES
+    let descriptions: Map<String, Value> = RoutingStrategy::ALL
         .iter()
-        .map(|(name, what)| ((*name).to_owned(), Value::from(*what)))
+        .map(|strategy| (strategy.to_string(), Value::from(strategy.meaning())))
         .collect();
     HttpResponse::Ok().json(json!({
         "fields": fields,
         "current_values": current,
         "routing_strategy_descriptions": descriptions,
-        "routing_group_strategies": names().collect::<Vec<_>>(),
+        "routing_group_strategies": strategies,
         "source": sources,
     }))
-}
-
-fn names() -> impl Iterator<Item = &'static str> {
-    STRATEGIES.iter().map(|(name, _)| *name)
 }
 
 /// The keys of a section that do something.
