@@ -58,8 +58,8 @@ impl Dispatcher {
             .resolve_or_default(&inbound.model)
             .ok_or_else(unknown)?;
         let lists = identity.model_lists().iter();
-        self.check_access(lists, &inbound, (&table, &targets), &resolved)?;
         let members = self.reach.of(&targets, &resolved);
+        self.check_access(lists, &inbound, (&table, &targets), (&resolved, &members))?;
         let estimate = admit::estimate(&inbound, &[members]);
         let ask = PlanAsk {
             // Another group's model has another vocabulary: its count would be wrong.

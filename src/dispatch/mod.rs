@@ -319,11 +319,13 @@ impl Dispatcher {
             }
         })?;
         let resolved = inbound.calling(resolved);
-        let mut within_reach = vec![self.reach.of(&targets, &resolved)];
+        let members = self.reach.of(&targets, &resolved);
         let mut payers = Payers::of(&shared, identity, &inbound, &resolved).await?;
         let lists = identity.model_lists().iter();
         let lists = lists.chain(payers.asked.customer_models());
-        self.check_access(lists, &inbound, (&table, &targets), &resolved)?;
+        let asked = (&resolved, &members);
+        self.check_access(lists, &inbound, (&table, &targets), asked)?;
+        let mut within_reach = vec![Rc::clone(&members)];
         // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
         let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
         let must_know = refuses_unpriced || !payers.asked.balances.is_empty();
@@ -332,15 +334,13 @@ impl Dispatcher {
             let fallbacks = fallbacks.iter();
             within_reach.extend(fallbacks.map(|group| self.reach.of(&targets, group)));
         }
-        let mut prices = kinds(&within_reach).map(|(_, price)| price);
-        if refuses_unpriced && prices.any(Option::is_none) {
+        if refuses_unpriced && kinds(&within_reach).any(|(_, price)| price.is_none()) {
             return Err(DispatchError::NoPrice {
                 model: inbound.model,
             });
         }
 
-        let place = (&*shared, &*table, &*targets);
-        sharing::apply(place, identity, &resolved, &mut payers.asked.limits);
+        sharing::apply((&shared, &table), identity, asked, &mut payers.asked.limits);
         let estimate = admit::estimate(&inbound, &within_reach);
         // What is free is served whatever was spent (contract `auth-budgets-limits` §5.3).
         if kinds(&within_reach)
@@ -413,24 +413,26 @@ impl Dispatcher {
         lists: impl Iterator<Item = &'l ModelList>,
         inbound: &Inbound,
         (table, targets): (&RoutingTable, &Targets),
-        resolved: &Resolved,
+        (resolved, members): (&Resolved, &Rc<Members>),
     ) -> Result<(), AuthError> {
         let lists: Vec<_> = lists.collect();
         if lists.is_empty() {
             return Ok(());
         }
         let fallbacks = inbound.peek.fallbacks.iter().flatten();
-        let fallbacks = fallbacks.map(|fallback| (fallback.as_str(), table.resolve(fallback)));
-        let asked = (inbound.model.as_str(), Some(resolved.clone()));
-        let names: Vec<_> = iter::once(asked)
-            .chain(fallbacks)
-            .map(|(name, resolved)| {
-                let members = resolved
-                    .as_ref()
-                    .map(|resolved| self.reach.of(targets, resolved));
-                (name, resolved, members.unwrap_or_default())
-            })
-            .collect();
+        let fallbacks = fallbacks.map(|fallback| {
+            let resolved = table.resolve(fallback);
+            let members = resolved
+                .as_ref()
+                .map(|resolved| self.reach.of(targets, resolved));
+            (fallback.as_str(), resolved, members.unwrap_or_default())
+        });
+        let asked = (
+            inbound.model.as_str(),
+            Some(resolved.clone()),
+            Rc::clone(members),
+        );
+        let names: Vec<_> = iter::once(asked).chain(fallbacks).collect();
         for list in lists {
             for (name, resolved, members) in &names {
                 check_model_access(list, name, resolved.as_ref(), members)?;

@@ -7,11 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use trunkline_actors::ids::ModelGroup;
+use trunkline_actors::rate_limiter::Limits;
 use trunkline_actors::supervisor::Resolved;
 
 use super::priced::Priced;
 use super::target::Target;
 use super::targets::Targets;
+use crate::config::DeploymentConfig;
 
 /// Groups that are remembered. They are the operator's, but may come and go.
 const MOST_GROUPS: usize = 4096;
@@ -25,6 +27,14 @@ pub(super) struct Members {
     all: Vec<Candidate>,
     /// Places of the first of each kind: what it costs to call these is what it costs to call any.
     kinds: Vec<usize>,
+    capacity: Capacity,
+}
+
+/// What they grant together in a minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Capacity {
+    pub(super) rpm: Option<u64>,
+    pub(super) tpm: Option<u64>,
 }
 
 /// One worker's memory of groups.
@@ -62,7 +72,12 @@ impl Members {
                 kinds.push(place);
             }
         }
-        Self { all, kinds }
+        let capacity = Capacity::of(all.iter().map(|(target, _)| &target.config));
+        Self {
+            all,
+            kinds,
+            capacity,
+        }
     }
 
     /// All of them.
@@ -73,6 +88,41 @@ impl Members {
     /// One of each kind by price and service.
     pub(super) fn kinds(&self) -> impl Iterator<Item = &Candidate> {
         self.kinds.iter().filter_map(|place| self.all.get(*place))
+    }
+
+    /// What they grant together.
+    pub(super) fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+}
+
+// === impl Capacity ===
+
+impl Capacity {
+    fn of<'c>(deployments: impl Iterator<Item = &'c DeploymentConfig>) -> Self {
+        let sum = |sum: Option<u64>, one: Option<u64>| match (sum, one) {
+            (Some(sum), Some(one)) => Some(sum.saturating_add(one)),
+            (sum, one) => sum.or(one),
+        };
+        deployments.fold(Self::default(), |all, one| Self {
+            rpm: sum(all.rpm, one.rpm),
+            tpm: sum(all.tpm, one.tpm),
+        })
+    }
+
+    pub(super) fn map(self, limit: impl Fn(u64) -> u64) -> Self {
+        Self {
+            rpm: self.rpm.map(&limit),
+            tpm: self.tpm.map(&limit),
+        }
+    }
+
+    pub(super) fn limits(self) -> Limits {
+        Limits {
+            rpm: self.rpm,
+            tpm: self.tpm,
+            ..Limits::default()
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 //! Shares are limits like others: taken in one permit with those of the caller, and together with other replicas. Only who
 //! shares with whom is what this replica has seen.
 
+use std::rc::Rc;
+
 use dashmap::DashMap;
 use rust_decimal::Decimal;
 use trunkline_actors::clock::Millis;
@@ -16,7 +18,8 @@ use trunkline_actors::ids::{Subject, SubjectKind};
 use trunkline_actors::rate_limiter::{LimiterHandle, Limits, Sharers, part_of};
 use trunkline_actors::supervisor::{Resolved, RoutingTable};
 
-use super::{Shared, Targets};
+use super::Shared;
+use super::reach::{Capacity, Members};
 use crate::auth::Identity;
 use crate::config::{Reserved, SharedBy, SharingSettings};
 
@@ -29,13 +32,6 @@ pub struct Sharing {
     settings: SharingSettings,
     /// By model group. Whoever asks writes, under its group's lock; the config has so many groups.
     sharers: DashMap<String, Sharers>,
-}
-
-/// What a group grants in a minute.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Capacity {
-    rpm: Option<u64>,
-    tpm: Option<u64>,
 }
 
 /// Failures of one deployment within a minute that are no reason yet to hold keys to their limits (LiteLLM's number).
@@ -73,14 +69,15 @@ fn relax(
 /// Adds to the limits of a request what its caller shares with others, and takes from them what gives way while nobody is
 /// hurt by it.
 pub(super) fn apply(
-    (shared, table, targets): (&Shared, &RoutingTable, &Targets),
+    (shared, table): (&Shared, &RoutingTable),
     identity: &Identity,
-    resolved: &Resolved,
+    (resolved, members): (&Resolved, &Rc<Members>),
     limits: &mut Vec<(Subject, Limits)>,
 ) {
     relax(identity, table, resolved, limits);
     if let Some(sharing) = &shared.sharing {
-        sharing.add((shared, targets), identity, resolved, limits);
+        let group = (resolved.entry.as_str(), members.capacity());
+        sharing.add(shared, identity, group, limits);
     }
 }
 
@@ -98,16 +95,14 @@ impl Sharing {
     /// Adds to `limits` those of the group that a request asks for, and of its caller's share.
     fn add(
         &self,
-        (shared, targets): (&Shared, &Targets),
+        shared: &Shared,
         identity: &Identity,
-        resolved: &Resolved,
+        (group, capacity): (&str, Capacity),
         limits: &mut Vec<(Subject, Limits)>,
     ) {
-        let capacity = Capacity::of(targets, resolved);
         if capacity == Capacity::default() {
             return;
         }
-        let group = resolved.entry.as_str();
         let now = shared.clock.now();
         limits.push((Subject::new(SubjectKind::Model, group), capacity.limits()));
         limits.push(match self.settings.by {
@@ -213,43 +208,5 @@ fn part(reserved: Reserved, capacity: Capacity) -> Decimal {
         // Where the group has no such limit there is nothing to reserve of it.
         Reserved::Requests(count) => of(count, capacity.rpm).unwrap_or(Decimal::ONE),
         Reserved::Tokens(count) => of(count, capacity.tpm).unwrap_or(Decimal::ONE),
-    }
-}
-
-// === impl Capacity ===
-
-impl Capacity {
-    fn of(targets: &Targets, resolved: &Resolved) -> Self {
-        let mut capacity = Self::default();
-        for (id, _) in resolved.deployments() {
-            let Some(target) = targets.get(id.as_str()) else {
-                continue;
-            };
-            for (sum, one) in [
-                (&mut capacity.rpm, target.config.rpm),
-                (&mut capacity.tpm, target.config.tpm),
-            ] {
-                *sum = match (*sum, one) {
-                    (Some(sum), Some(one)) => Some(sum.saturating_add(one)),
-                    (sum, one) => sum.or(one),
-                };
-            }
-        }
-        capacity
-    }
-
-    fn map(self, limit: impl Fn(u64) -> u64) -> Self {
-        Self {
-            rpm: self.rpm.map(&limit),
-            tpm: self.tpm.map(&limit),
-        }
-    }
-
-    fn limits(self) -> Limits {
-        Limits {
-            rpm: self.rpm,
-            tpm: self.tpm,
-            ..Limits::default()
-        }
     }
 }
