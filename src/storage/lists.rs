@@ -6,10 +6,10 @@
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
-use super::TenantKind;
 use super::books::integer;
 use super::change_log::ChangeFilter;
 use super::reports::statement::{Arg, Dialect, Statement};
+use super::{KeyRow, TenantKind, TenantRow};
 
 /// Which keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -126,6 +126,17 @@ impl KeyPage {
         }
     }
 
+    /// The one behind it, when these are its keys; `None` where it was the last.
+    #[must_use]
+    pub fn next(self, keys: &[KeyRow]) -> Option<Self> {
+        let last = keys.last().filter(|_| is_full(keys, self.limit))?;
+        Some(Self {
+            after: Some(last.id.clone()),
+            skip: 0,
+            ..self
+        })
+    }
+
     /// The statement that reads it.
     pub(super) fn statement(&self, dialect: Dialect, columns: &str) -> Statement {
         let mut out = Statement::new(dialect);
@@ -237,6 +248,17 @@ impl TenantPage {
         }
     }
 
+    /// The one behind it, when these are its tenants; `None` where it was the last.
+    #[must_use]
+    pub fn next(self, tenants: &[TenantRow]) -> Option<Self> {
+        let last = tenants.last().filter(|_| is_full(tenants, self.limit))?;
+        Some(Self {
+            after: Some(last.id.clone()),
+            skip: 0,
+            ..self
+        })
+    }
+
     /// The statement that reads it.
     pub(super) fn statement(&self, dialect: Dialect, columns: &str) -> Statement {
         let mut out = Statement::new(dialect);
@@ -297,6 +319,11 @@ impl TenantFilter {
         }
         all
     }
+}
+
+/// A page with fewer rows than it may have is the last one.
+fn is_full<T>(rows: &[T], limit: u32) -> bool {
+    u32::try_from(rows.len()).is_ok_and(|rows| rows >= limit)
 }
 
 /// The team's organisation, else the key's.

@@ -64,6 +64,18 @@ pub(super) async fn keys_are_listed_page_by_page(store: &Store) {
         let ids: Vec<&str> = listed.iter().map(|row| row.id.as_str()).collect();
         assert_eq!(ids, expected, "{user:?} {after:?}");
     }
+    // From page to page, whether the last one is full or not, comes every key once.
+    for limit in 1..=6 {
+        let mut all = Vec::new();
+        let mut next = Some(KeyPage::of(KeyFilter::default(), limit));
+        while let Some(page) = next {
+            let rows = store.keys.list(page.clone()).await.unwrap();
+            next = page.next(&rows);
+            all.extend(rows.into_iter().map(|row| row.id.as_str().to_owned()));
+        }
+        let expected: Vec<String> = (0..5).map(|n| format!("key-{n}")).collect();
+        assert_eq!(all, expected, "{limit} a page");
+    }
 }
 
 pub(super) async fn a_key_is_changed_but_for_its_beginning(store: &Store) {

@@ -166,20 +166,14 @@ pub(super) async fn delete_keys(
     filter: KeyFilter,
     writes: &mut Vec<Write>,
 ) -> Result<(), ApiError> {
-    let mut after = None;
-    loop {
-        let page = KeyPage {
-            after: after.take(),
-            ..KeyPage::of(filter.clone(), PAGE)
-        };
-        let rows = call.app().store.keys.list(page).await?;
-        let Some(last) = rows.last() else {
-            return Ok(());
-        };
-        after = Some(last.id.clone());
+    let mut next = Some(KeyPage::of(filter, PAGE));
+    while let Some(page) = next {
+        let rows = call.app().store.keys.list(page.clone()).await?;
+        next = page.next(&rows);
         writes.extend(rows.into_iter().map(|row| Write::DeleteKey(row.id)));
         check_number(writes)?;
     }
+    Ok(())
 }
 
 /// Every member of a team or organisation.
@@ -203,19 +197,18 @@ async fn all_of(
     all(call, page).await
 }
 
-async fn all(call: &Call, mut page: TenantPage) -> Result<Vec<TenantRow>, ApiError> {
+async fn all(call: &Call, first: TenantPage) -> Result<Vec<TenantRow>, ApiError> {
     let mut rows: Vec<TenantRow> = Vec::new();
-    loop {
+    let mut next = Some(first);
+    while let Some(page) = next {
         let more = call.app().store.tenants.list(page.clone()).await?;
-        let Some(last) = more.last() else {
-            return Ok(rows);
-        };
-        page.after = Some(last.id.clone());
+        next = page.next(&more);
         rows.extend(more);
         if rows.len() > MOST {
             return Err(too_many());
         }
     }
+    Ok(rows)
 }
 
 fn check_number(writes: &[Write]) -> Result<(), ApiError> {

@@ -88,15 +88,10 @@ pub(crate) async fn everything(
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let app = call.app();
-    let mut after = None;
-    loop {
-        let page = KeyPage {
-            after: after.take(),
-            ..KeyPage::of(KeyFilter::default(), PAGE)
-        };
-        let rows = app.store.keys.list(page).await?;
-        let Some(last) = rows.last() else { break };
-        after = Some(last.id.clone());
+    let mut next = Some(KeyPage::of(KeyFilter::default(), PAGE));
+    while let Some(page) = next {
+        let rows = app.store.keys.list(page.clone()).await?;
+        next = page.next(&rows);
         let mut writes = Vec::with_capacity(rows.len());
         for mut row in rows {
             let subject = Subject::from(&row.id);
@@ -116,17 +111,10 @@ pub(crate) async fn everything(
 }
 
 async fn every_team(call: &Call, identity: &Identity) -> Result<(), ApiError> {
-    let mut after = None;
-    loop {
-        let page = TenantPage {
-            after: after.take(),
-            ..TenantPage::of(TEAM.kind, PAGE)
-        };
-        let rows = call.app().store.tenants.list(page).await?;
-        let Some(last) = rows.last() else {
-            return Ok(());
-        };
-        after = Some(last.id.clone());
+    let mut next = Some(TenantPage::of(TEAM.kind, PAGE));
+    while let Some(page) = next {
+        let rows = call.app().store.tenants.list(page.clone()).await?;
+        next = page.next(&rows);
         let mut writes = Vec::with_capacity(rows.len());
         for row in rows {
             let row = begin_anew(call, row, Usd::ZERO).await?;
@@ -134,6 +122,7 @@ async fn every_team(call: &Call, identity: &Identity) -> Result<(), ApiError> {
         }
         apply(call, identity, writes).await?;
     }
+    Ok(())
 }
 
 /// The row with its budgets as they begin anew, to be stored.
