@@ -363,7 +363,11 @@ impl PayerReader {
         Ok(self.store.tenants.by_id(kind, id.to_owned()).await?)
     }
 
-    async fn terms(&self, row: TenantRow) -> Result<Terms, AuthError> {
+    /// A tenant's terms as they count: its own, completed by the shared budget that it names.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn terms(&self, row: TenantRow) -> Result<Terms, AuthError> {
         self.with_shared(row.terms, row.budget_id.as_deref()).await
     }
 

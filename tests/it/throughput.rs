@@ -79,3 +79,59 @@ fn throughput_that_is_guaranteed_must_be_there() {
     generate_key(&gateway, &of_org(1_000));
     make("/key/generate", of_org(1)).assert_error(400, "invalid_request_error");
 }
+
+#[test]
+fn what_a_teams_key_guarantees_its_teams_organisation_must_have() {
+    let (_upstream, _home, gateway) = scene(Reply::chat("hi"));
+    let gateway = gateway.with_master_key();
+    let make = |path: &str, body: Value| gateway.post(path, &body);
+    for (id, tpm) in [("narrow", 1_000), ("wide", 9_000)] {
+        let org = json!({"organization_id": id, "organization_alias": id, "tpm_limit": tpm});
+        make("/organization/new", org).assert_status(200);
+    }
+    let team = json!({"team_id": "t", "organization_id": "narrow"});
+    make("/team/new", team).assert_status(200);
+    let guaranteed = |tpm: u64, organisation: Option<&str>| json!({"team_id": "t", "organization_id": organisation, "tpm_limit": tpm, "tpm_limit_type": "guaranteed_throughput"});
+
+    // Whatever the key says of itself: its requests are charged to the team's.
+    for organisation in [None, Some("wide")] {
+        let refused = make("/key/generate", guaranteed(1_001, organisation));
+        let error = refused.assert_error(400, "invalid_request_error");
+        let message = error["message"].as_str().expect("a message");
+        assert!(
+            message.contains("organization narrow has 1000"),
+            "{message}"
+        );
+    }
+    generate_key(&gateway, &guaranteed(1_000, Some("wide")));
+}
+
+#[test]
+fn a_guarantee_is_looked_at_when_it_changes_and_not_with_every_change() {
+    let (_upstream, _home, gateway) = scene(Reply::chat("hi"));
+    let gateway = gateway.with_master_key();
+    let change = |path: &str, body: Value| gateway.post(path, &body);
+    let team = json!({"team_id": "t", "rpm_limit": 100});
+    change("/team/new", team).assert_status(200);
+    let key = generate_key(
+        &gateway,
+        &json!({"team_id": "t", "rpm_limit": 100, "rpm_limit_type": "guaranteed_throughput"}),
+    );
+    // The operator gives the team less than was promised.
+    let less = json!({"team_id": "t", "rpm_limit": 50});
+    change("/team/update", less).assert_status(200);
+
+    let named = json!({"key": key, "key_alias": "named", "max_budget": 3});
+    change("/key/update", named).assert_status(200);
+    let many = json!({"keys": [{"key": key, "key_alias": "named again"}]});
+    let told = change("/key/bulk_update", many).json();
+    assert_eq!(told["failed_updates"], json!([]), "{told}");
+    for changed in [
+        json!({"key": key, "rpm_limit": 99}),
+        json!({"key": key, "tpm_limit": 5, "rpm_limit": 101}),
+    ] {
+        change("/key/update", changed).assert_error(400, "invalid_request_error");
+    }
+    let kept = json!({"key": key, "rpm_limit": 50});
+    change("/key/update", kept).assert_status(200);
+}

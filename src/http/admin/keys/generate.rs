@@ -115,7 +115,7 @@ async fn make(
     let now = UnixMs::now();
     rotation::change(fields, &mut new.rotation, now)?;
     let made = new.make(now)?;
-    throughput::check(call, &made.row).await?;
+    throughput::check(call, None, &made.row).await?;
     apply(call, identity, made.writes()).await?;
     Ok(made)
 }

@@ -89,8 +89,9 @@ async fn update_one(
 ) -> Result<Value, ApiError> {
     fields.only(&[FIELDS, terms::FIELDS, &["key"]])?;
     let mut row = find(call, named).await?;
+    let before = row.clone();
     change(fields, &mut row)?;
-    throughput::check(call, &row).await?;
+    throughput::check(call, Some(&before), &row).await?;
     store(call, identity, &row).await?;
     let spent = spent_as_shipped(call, &row).await?;
     Ok(json!(KeyAnswer::of(&row, &spent)))

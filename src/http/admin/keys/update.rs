@@ -55,15 +55,15 @@ pub(super) async fn change_checked(
     row: &mut KeyRow,
     route: &str,
 ) -> Result<(), ApiError> {
-    let before = Owner::of(row);
-    let priority = row.metadata.get(PRIORITY).cloned();
+    let before = row.clone();
     change(fields, row)?;
-    reach.check_priority(call, priority.as_ref(), row.metadata.get(PRIORITY))?;
+    let priority = before.metadata.get(PRIORITY);
+    reach.check_priority(call, priority, row.metadata.get(PRIORITY))?;
     let after = Owner::of(row);
-    if after != before {
+    if after != Owner::of(&before) {
         after.check(call, reach, identity, route).await?;
     }
-    throughput::check(call, row).await
+    throughput::check(call, Some(&before), row).await
 }
 
 /// Changes a row as the body says.
