@@ -24,7 +24,7 @@ pub(crate) const REPLICAS: usize = 3;
 /// Three replicas with one database and one Redis server, or several that are one for them.
 pub(crate) struct Fleet<R = Redis> {
     pub(crate) replicas: Vec<Gateway>,
-    _homes: Vec<Home>,
+    homes: Vec<Home>,
     pub(crate) redis: R,
     database: Postgres,
 }
@@ -38,7 +38,7 @@ impl Fleet {
         Self::start_at(redis, config)
     }
 
-    fn of(upstream: &Upstream) -> Self {
+    pub(crate) fn of(upstream: &Upstream) -> Self {
         Self::start(ConfigText::one("m", upstream))
     }
 }
@@ -56,9 +56,7 @@ impl<R> Fleet<R> {
             .map(|_| {
                 let home = Home::with(&config);
                 thread::spawn(move || {
-                    let mut gateway = home.start();
-                    gateway.keeps_secret(DATABASE_PASSWORD);
-                    gateway.keeps_secret(REDIS_PASSWORD);
+                    let gateway = started(&home);
                     (home, gateway)
                 })
             })
@@ -69,12 +67,23 @@ impl<R> Fleet<R> {
         let (homes, replicas): (Vec<_>, Vec<_>) = started.unzip();
         let fleet = Self {
             replicas,
-            _homes: homes,
+            homes,
             redis,
             database,
         };
         fleet.wait_for("together", REPLICAS);
         fleet
+    }
+
+    /// What one statement says of the database.
+    pub(crate) fn sql(&self, statement: &str) -> String {
+        self.database.sql("books", statement)
+    }
+
+    /// Kills a replica and starts it anew, with the journal that it left.
+    pub(crate) fn restart(&mut self, place: usize) {
+        self.replicas.remove(place).kill();
+        self.replicas.insert(place, started(&self.homes[place]));
     }
 
     /// Each replica keeps limits in that way and knows of so many.
@@ -113,6 +122,13 @@ impl<R> Fleet<R> {
         }
         Arc::into_inner(counted).expect("the threads are gone")
     }
+}
+
+fn started(home: &Home) -> Gateway {
+    let mut gateway = home.start();
+    gateway.keeps_secret(DATABASE_PASSWORD);
+    gateway.keeps_secret(REDIS_PASSWORD);
+    gateway
 }
 
 #[derive(Debug, Default)]

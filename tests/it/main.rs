@@ -38,6 +38,8 @@ mod deletions;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod fleet_days;
+#[cfg(test)]
 mod fleet_failover;
 #[cfg(test)]
 mod fleet_sign_in;
