@@ -209,3 +209,65 @@ fn a_user_becomes_a_member_of_the_team_that_its_token_is_of() {
     let want = json!([{"user_id": "ann", "role": "user"}, {"user_id": "new", "role": "user"}]);
     assert_eq!(members, want);
 }
+
+#[test]
+fn the_team_that_a_user_is_to_join_is_not_left_for_not_being_among_its_groups() {
+    let scene = scene(
+        "team_id_jwt_field: team, team_ids_jwt_field: groups, upsert_sso_user_to_team: true, \
+         sync_user_role_and_teams: true",
+    );
+    for team in ["t1", "t2", "t3"] {
+        scene.admin("/team/new", &json!({"team_id": team}));
+    }
+    let ann = json!({"user_id": "ann"});
+    scene.admin("/team/member_add", &json!({"team_id": "t3", "member": ann}));
+    let told = |jti: &str| of_ann(&json!({"team": "t1", "groups": ["t2"], "jti": jti}));
+    assert_eq!(scene.status(&told("first")), 200);
+    assert_eq!(scene.teams_of_ann(), ["t1", "t2"]);
+    let wishes = json!({"user_id": "ann", "team_id": "t1"});
+    let key = scene.admin("/key/generate", &wishes)["key"].clone();
+    let key = key.as_str().expect("a key");
+
+    let lines = || scene.asked("/audit")["total"].clone();
+    let before = lines();
+    assert_eq!(scene.status(&told("second")), 200);
+    assert_eq!(lines(), before, "nothing is left to change");
+    assert_eq!(scene.teams_of_ann(), ["t1", "t2"]);
+    assert_eq!(scene.status(key), 200, "its key of that team is kept");
+}
+
+#[test]
+fn a_user_is_made_with_the_role_that_its_token_gives() {
+    let scene = scene(
+        "user_id_upsert: true, roles_jwt_field: roles, sync_user_role_and_teams: true, \
+         jwt_litellm_role_map: [{jwt_role: ops, litellm_role: proxy_admin_viewer}]",
+    );
+    let new = token(&claims("new", &json!({"roles": ["ops"]})));
+    assert_eq!(scene.status(&new), 200);
+    let log = scene.asked("/audit?object_id=new");
+    let lines = log["audit_logs"].as_array().expect("lines");
+    assert_eq!(lines.len(), 1, "it never was anything else: {log}");
+    let user = scene.asked("/user/info?user_id=new");
+    assert_eq!(user["user_info"]["user_role"], "proxy_admin_viewer");
+}
+
+#[test]
+fn a_token_that_is_refused_leaves_nothing_behind() {
+    let there_is = |scene: &Scene, what: &str| {
+        let info = Request::get(what).bearer(MASTER_KEY);
+        scene.gateway.send(&info).status
+    };
+    let makes_teams = scene("team_id_jwt_field: team, team_id_upsert: true");
+    let of_nobody = token(&claims("nobody", &json!({"team": "new"})));
+    assert_eq!(makes_teams.status(&of_nobody), 401);
+    assert_eq!(there_is(&makes_teams, "/team/info?team_id=new"), 404);
+
+    let makes_users = scene(
+        "team_id_jwt_field: team, user_id_upsert: true, upsert_sso_user_to_team: true, \
+         org_alias_jwt_field: org",
+    );
+    for more in [json!({"team": "gone"}), json!({"org": "gone"})] {
+        assert_eq!(makes_users.status(&token(&claims("new", &more))), 401);
+        assert_eq!(there_is(&makes_users, "/user/info?user_id=new"), 404);
+    }
+}

@@ -39,7 +39,7 @@ pub(in crate::auth) struct Named {
     pub(in crate::auth) team_alias: Option<String>,
     /// The one team that is made where it is not known.
     pub(in crate::auth) new_team: Option<String>,
-    /// The teams that the user is to be a member of; `None`: the token says nothing of that.
+    /// The teams that the user is to be a member of; `None`: the token says nothing of that, or nobody listens.
     pub(in crate::auth) groups: Option<Vec<String>>,
     /// The role that the user is to have.
     pub(in crate::auth) given_role: Option<String>,
@@ -129,7 +129,8 @@ impl TokenCaller {
         if settings.needs_team && !is_admin && !has_team {
             return Err(TokenFault::NoTeam);
         }
-        let given_role = mapped(&settings.roles.of_users, &roles, fits_pattern).cloned();
+        let is_stored = settings.syncs && !is_admin;
+        let given_role = mapped(&settings.roles.of_users, &roles, fits_pattern);
         let organisation = text(&names.organisation);
         Ok(Named {
             user,
@@ -138,8 +139,8 @@ impl TokenCaller {
             teams,
             team_alias,
             // Where the claim is not there, the token is no word about teams.
-            groups: claim(&names.teams).map(|_| groups),
-            given_role,
+            groups: claim(&names.teams).filter(|_| is_stored).map(|_| groups),
+            given_role: given_role.filter(|_| is_stored).cloned(),
             organisation_alias: text(&names.organisation_alias).filter(|_| organisation.is_none()),
             organisation,
             customer: text(&names.customer),
@@ -229,7 +230,7 @@ mod tests {
             teams: ["first", "search", "ads"].map(str::to_owned).to_vec(),
             team_alias: None,
             new_team: None,
-            groups: Some(["search", "ads"].map(str::to_owned).to_vec()),
+            groups: None,
             given_role: None,
             organisation: text("acme"),
             organisation_alias: None,

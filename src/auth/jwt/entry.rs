@@ -22,7 +22,8 @@ pub(in crate::auth) struct Entry {
     pub(in crate::auth) changed: bool,
 }
 
-/// Finds whom the claims name, and makes them where the operator says so.
+/// Finds whom the claims name, and makes them where the operator says so. Nothing is stored before everything is found: a
+/// token that is refused leaves nothing behind.
 pub(in crate::auth) async fn open(
     caller: &TokenCaller,
     named: &Named,
@@ -31,19 +32,17 @@ pub(in crate::auth) async fn open(
     now: UnixMs,
 ) -> Result<Entry, AuthError> {
     let settings = &caller.settings;
-    let user = named.user.as_deref().map(UserId::new);
-    let mut changed = false;
+    let mut made = Vec::new();
     let organisation = organisation(named, store).await?;
-    let team = team(named, store, now).await?;
-    if let Some(user) = &user {
-        let stored = ensure_user(settings, named, user, store, now).await?;
-        if let Some(stored) = stored.filter(|_| settings.syncs && !named.is_admin) {
-            changed |= sync::user(named, stored, store, now).await?;
-        }
-        if let Some(team) = team.as_ref().filter(|_| settings.adds_members) {
-            changed |= sync::join(user, team, store, now).await?;
-        }
-    }
+    let team = team(named, store, now, &mut made).await?;
+    let user = user(settings, named, store, now, &mut made).await?;
+    let writes = match user {
+        Some(user) => sync::changes(settings, named, user, team.as_ref(), store, now).await?,
+        None => Vec::new(),
+    };
+    // By themselves: where somebody else changes the user at this moment, the team is there all the same.
+    sync::write(store, made).await?;
+    let changed = sync::write(store, writes).await?;
     let routes = match (named.is_admin, &team) {
         (true, _) => Some(&settings.admin_routes),
         (false, Some(_)) => Some(&settings.team_routes),
@@ -55,7 +54,7 @@ pub(in crate::auth) async fn open(
         rules.insert(ALLOWED_ROUTES.to_owned(), routes);
     }
     let row = KeyRow {
-        user,
+        user: named.user.as_deref().map(UserId::new),
         team,
         organisation,
         settings: rules,
@@ -88,35 +87,41 @@ pub(in crate::auth) fn nowhere(id: KeyId, expires_at: UnixMs, now: UnixMs) -> Ke
     }
 }
 
-/// A user that is not known has no limits that anybody knows: it is made, where the operator says so, or refused.
-async fn ensure_user(
+/// The token's user. One that is not known has no limits that anybody knows: it is made, where the operator says so, or refused.
+async fn user(
     settings: &JwtSettings,
     named: &Named,
-    user: &UserId,
     store: &Store,
     now: UnixMs,
+    made: &mut Vec<Write>,
 ) -> Result<Option<TenantRow>, AuthError> {
-    let known = store
-        .tenants
-        .by_id(TenantKind::User, user.as_str().to_owned());
-    let known = known.await?;
+    let Some(id) = &named.user else {
+        return Ok(None);
+    };
+    let known = store.tenants.by_id(TenantKind::User, id.clone()).await?;
     if known.is_some() || named.is_admin {
         return Ok(known);
     }
     if !settings.makes_users {
         return Err(TokenFault::UnknownUser.into());
     }
+    let usual = TenantRow::user(&UserId::new(id.as_str()), now);
     let row = TenantRow {
         email: named.email.clone(),
-        ..TenantRow::user(user, now)
+        role: named.given_role.clone().or(usual.role),
+        ..usual
     };
-    let made = Write::EnsureTenant(Box::new(row.clone()));
-    sync::write(store, vec![made]).await?;
+    made.push(Write::EnsureTenant(Box::new(row.clone())));
     Ok(Some(row))
 }
 
 /// The first of the token's teams that exists; a token that names teams is of one of them.
-async fn team(named: &Named, store: &Store, now: UnixMs) -> Result<Option<TeamId>, AuthError> {
+async fn team(
+    named: &Named,
+    store: &Store,
+    now: UnixMs,
+    made: &mut Vec<Write>,
+) -> Result<Option<TeamId>, AuthError> {
     if let Some(alias) = &named.team_alias {
         let found = by_alias(TenantKind::Team, alias, store).await?;
         return match found {
@@ -140,7 +145,7 @@ async fn team(named: &Named, store: &Store, now: UnixMs) -> Result<Option<TeamId
         return Err(TokenFault::UnknownTeam.into());
     };
     let row = TenantRow::new(TenantKind::Team, id.as_str(), now);
-    sync::write(store, vec![Write::EnsureTenant(Box::new(row))]).await?;
+    made.push(Write::EnsureTenant(Box::new(row)));
     Ok(Some(TeamId::new(id.as_str())))
 }
 

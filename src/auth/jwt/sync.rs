@@ -6,6 +6,7 @@ use trunkline_actors::ids::{Subject, TeamId, UserId};
 
 use super::caller::Named;
 use crate::auth::error::AuthError;
+use crate::config::JwtSettings;
 use crate::storage::{
     ChangedBy, KeyFilter, KeyPage, StorageError, Store, TenantKind, TenantRow, Write,
 };
@@ -15,26 +16,37 @@ const MAKER: &str = "identity provider";
 /// Keys of one user in one team that go with its membership, at most: the next token has the rest deleted.
 const MOST_KEYS: u32 = 1_000;
 
-/// Stores something. What another replica stores at the same moment is what this one would.
-pub(super) async fn write(store: &Store, writes: Vec<Write>) -> Result<(), AuthError> {
+/// Stores something. What another replica stores at the same moment is what this one would, and what somebody changes at it the
+/// next reading of the token finds. Answers whether there was anything to store.
+pub(super) async fn write(store: &Store, writes: Vec<Write>) -> Result<bool, AuthError> {
+    if writes.is_empty() {
+        return Ok(false);
+    }
     let stored = store.changes.apply(ChangedBy::program(MAKER), writes).await;
     match stored {
-        Err(StorageError::Changed { .. }) | Ok(()) => Ok(()),
+        Err(StorageError::Changed { .. }) | Ok(()) => Ok(true),
         Err(err) => Err(err.into()),
     }
 }
 
-/// Has the stored user be what its token says; answers whether anything was changed.
-pub(super) async fn user(
+/// What is to change for the user to be what its token says, and a member of `team` where the operator says so.
+pub(super) async fn changes(
+    settings: &JwtSettings,
     named: &Named,
     stored: TenantRow,
+    team: Option<&TeamId>,
     store: &Store,
     now: UnixMs,
-) -> Result<bool, AuthError> {
+) -> Result<Vec<Write>, AuthError> {
     let user = UserId::new(stored.id.as_str());
+    let groups = named.groups.as_deref();
+    // A team that is made for this token is not there yet for those who look for its groups.
+    let is_group =
+        |team: &&TeamId| groups.is_some_and(|ids| ids.iter().any(|id| id == team.as_str()));
+    let joins = team.filter(|team| settings.adds_members || is_group(team));
     let mut writes = Vec::new();
-    if let Some(groups) = &named.groups {
-        teams(&user, groups, store, now, &mut writes).await?;
+    if groups.is_some() || joins.is_some() {
+        teams(&user, groups, joins, store, now, &mut writes).await?;
     }
     if let Some(role) = &named.given_role
         && stored.role.as_ref() != Some(role)
@@ -45,35 +57,37 @@ pub(super) async fn user(
             ..stored
         })));
     }
-    if writes.is_empty() {
-        return Ok(false);
-    }
-    write(store, writes).await?;
-    Ok(true)
+    Ok(writes)
 }
 
-/// Makes the user a member of those teams that exist, and of no others.
+/// Makes the user a member of the team that it joins and of those of its groups that exist; where there is a word of groups, of no
+/// others.
 async fn teams(
     user: &UserId,
-    groups: &[String],
+    groups: Option<&[String]>,
+    joins: Option<&TeamId>,
     store: &Store,
     now: UnixMs,
     writes: &mut Vec<Write>,
 ) -> Result<(), AuthError> {
-    let wanted = store.tenants.by_ids(TenantKind::Team, groups.to_vec());
-    let wanted: Vec<String> = wanted
-        .await?
-        .into_iter()
-        .map(|team| membership_id(&TeamId::new(team.id), user))
-        .collect();
+    let mut wanted: Vec<String> = Vec::new();
+    wanted.extend(joins.map(|team| membership_id(team, user)));
+    let named = groups.unwrap_or_default().to_vec();
+    for team in store.tenants.by_ids(TenantKind::Team, named).await? {
+        let id = membership_id(&TeamId::new(team.id), user);
+        if !wanted.contains(&id) {
+            wanted.push(id);
+        }
+    }
     let held = store
         .tenants
         .memberships(TenantKind::TeamMember, user.clone());
     let held = held.await?;
-    for row in &held {
-        if !wanted.contains(&row.id) {
-            leave(row, user, store, writes).await?;
-        }
+    let left = held
+        .iter()
+        .filter(|row| groups.is_some() && !wanted.contains(&row.id));
+    for row in left {
+        leave(row, user, store, writes).await?;
     }
     let is_new = |id: &&String| held.iter().all(|row| row.id != **id);
     let joined = wanted.iter().filter(is_new);
@@ -101,23 +115,6 @@ async fn leave(
         writes.push(Write::DeleteTenant(TenantKind::TeamMember, row.id.clone()));
     }
     Ok(())
-}
-
-/// Makes the user a member of the team, if it is none; answers whether it was none.
-pub(super) async fn join(
-    user: &UserId,
-    team: &TeamId,
-    store: &Store,
-    now: UnixMs,
-) -> Result<bool, AuthError> {
-    let id = membership_id(team, user);
-    let known = store.tenants.by_id(TenantKind::TeamMember, id.clone());
-    if known.await?.is_some() {
-        return Ok(false);
-    }
-    let row = membership(&id, now);
-    write(store, vec![Write::EnsureTenant(Box::new(row))]).await?;
-    Ok(true)
 }
 
 fn membership(id: &str, now: UnixMs) -> TenantRow {

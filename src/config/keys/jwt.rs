@@ -119,7 +119,7 @@ pub(super) const JWT: Section = Section {
             "sync_user_role_and_teams",
             Switch,
             "false",
-            "store the role that `jwt_litellm_role_map` gives, and make the user a member of the teams of `team_ids_jwt_field` and of no others; its keys of those are deleted. A token without that claim changes no membership",
+            "store the role that `jwt_litellm_role_map` gives, and make the user a member of the teams of `team_ids_jwt_field`, of the one that it joins by `upsert_sso_user_to_team`, and of no others; its keys of those are deleted. A token without that claim has nobody leave",
         ),
         on(
             "jwt_litellm_role_map",
