@@ -16,13 +16,12 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, LocalBoxFuture};
 
 use super::error::{ApiError, Code};
-use super::origin::is_own_page;
+use super::origin::{SEC_FETCH_SITE, is_own_page};
 use super::sign_in::cookie;
 use crate::app::{App, Worker};
 use crate::auth::{AuthError, Credential, Identity, Permission, Route, present};
 use crate::config::Secret;
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// A permission as a type: what a handler's first argument demands.
@@ -326,14 +325,27 @@ impl Call {
     /// # Errors
     /// 415 for another content type or a compressed body, 413 for one over the cap, 400 when it breaks off.
     pub async fn json_body(&mut self) -> Result<Bytes, ApiError> {
+        self.body_within(usize::MAX).await
+    }
+
+    /// The same for a body that has no reason to be larger than that many bytes, such as one of anybody: the cap of all bodies
+    /// holds besides.
+    ///
+    /// # Errors
+    /// As of [`json_body`](Self::json_body).
+    pub async fn body_within(&mut self, most: usize) -> Result<Bytes, ApiError> {
         check_is_json(self.request.headers())?;
-        let limit = self.app().config.server.max_body_bytes;
+        let cap = self.app().config.server.max_body_bytes;
+        let limit = cap.min(most);
         let too_large = || {
+            let remedy = if most < cap {
+                ""
+            } else {
+                ", or raise max_body_bytes"
+            };
             ApiError::new(
                 Code::BodyTooLarge,
-                format!(
-                    "The request body is larger than {limit} bytes. Send less, or raise max_body_bytes."
-                ),
+                format!("The request body is larger than {limit} bytes. Send less{remedy}."),
             )
         };
         let announced = self

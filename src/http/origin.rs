@@ -5,7 +5,13 @@ use actix_web::http::Method;
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use url::Url;
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Whether a page asks that is of the same site, as browsers say it.
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether a page of anybody asks: programs that are no browser send neither header.
+pub(super) fn is_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE)
+}
 
 /// `base` is where people see the gateway, where that is said; else its host is the one that was asked.
 pub(super) fn is_own_page(method: &Method, headers: &HeaderMap, base: Option<&Url>) -> bool {

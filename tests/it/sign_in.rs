@@ -1,6 +1,8 @@
 //! People who sign in: with an identity provider that the test runs, and by name and password; and what a session may.
 
+mod password;
 mod provider;
+mod roles;
 
 use std::collections::BTreeMap;
 
@@ -306,101 +308,6 @@ fn an_answer_that_is_not_of_this_sign_in_lets_nobody_in() {
     scene.provider.cheats(Cheat::NoIdToken);
     assert_eq!(scene.signs_in(&ann).status, 303);
     scene.user("ann").assert_status(200);
-}
-
-#[test]
-fn roles_are_as_the_provider_says_at_the_last_sign_in() {
-    let scene = scene(&[
-        ("GENERIC_ROLE_MAPPINGS_GROUP_CLAIM", "realm.groups"),
-        (
-            "GENERIC_ROLE_MAPPINGS_ROLES",
-            "{'proxy_admin': ['ops'], 'internal_user': ['dev']}",
-        ),
-        ("GENERIC_ROLE_MAPPINGS_DEFAULT_ROLE", "internal_user_viewer"),
-        ("PROXY_ADMIN_ID", "root"),
-    ]);
-    let of =
-        |groups: &[&str]| json!({"sub": "ann", "realm": {"groups": groups}, "role": "proxy_admin"});
-    let making = |session: &str, id: &str| {
-        let body = json!({"user_id": id, "auto_create_key": false});
-        scene
-            .send(&Request::post("/user/new", &body).bearer(session))
-            .status
-    };
-    let role = || scene.user("ann").json()["user_info"]["user_role"].clone();
-    let session = scene.session_of(&of(&["x", "dev", "ops"]));
-    assert_eq!(role(), "proxy_admin");
-    assert_eq!(making(&session, "u1"), 200);
-    scene.session_of(&of(&["dev"]));
-    assert_eq!(role(), "internal_user");
-    assert_eq!(
-        making(&session, "u2"),
-        401,
-        "the session acts with the role of now"
-    );
-    scene.session_of(&of(&[]));
-    assert_eq!(role(), "internal_user_viewer");
-    let root = scene.session_of(&json!({"sub": "root"}));
-    assert_eq!(making(&root, "u3"), 200);
-}
-
-#[test]
-fn the_administrator_signs_in_by_name_and_password() {
-    let scene = scene(&[
-        ("UI_USERNAME", "boss"),
-        ("UI_PASSWORD", "open sesame & more"),
-    ]);
-    let typed = |name: &str, password: &str| {
-        let body = json!({"username": name, "password": password});
-        scene.send(&Request::post("/v2/login", &body))
-    };
-    for (name, password) in [
-        ("boss", "open sesame"),
-        ("admin", "open sesame & more"),
-        ("boss", MASTER_KEY),
-        ("", ""),
-    ] {
-        let answer = typed(name, password);
-        assert_eq!(answer.status, 401, "{name}: {}", answer.text());
-        assert!(answer.header("set-cookie").is_none());
-    }
-    let answer = typed("boss", "open sesame & more");
-    answer.assert_status(200);
-    assert_eq!(answer.json()["redirect_url"], "https://llm.example/gw/");
-    let session = answer.json()["token"]
-        .as_str()
-        .expect("a session")
-        .to_owned();
-    let spend = Request::get("/global/spend").bearer(&session);
-    scene.send(&spend).assert_status(200);
-    // What is the master key's alone is not the session's.
-    let reset = Request::post("/global/spend/reset", &json!({})).bearer(&session);
-    scene.send(&reset).assert_status(401);
-
-    let by_form = |origin: &str| {
-        let body = "username=boss&password=open+sesame+%26+more";
-        let request = Request::post_bytes("/login", body)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("origin", origin);
-        scene.send(&request)
-    };
-    assert_eq!(by_form("https://evil.example").status, 403);
-    let answer = by_form(ORIGIN);
-    answer.assert_status(303);
-    let mut browser = Browser::default();
-    browser.takes(&answer);
-    scene
-        .send(&browser.sends(Request::get("/global/spend")))
-        .assert_status(200);
-
-    for _ in 0..6 {
-        typed("boss", "guess");
-    }
-    let refused = typed("boss", "open sesame & more");
-    assert_eq!(refused.status, 429);
-    assert!(refused.header("retry-after").is_some());
-    let bearer = Request::get("/global/spend").bearer(MASTER_KEY);
-    scene.send(&bearer).assert_status(200);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, SET_COOKIE};
+use bytes::Bytes;
 use log::{info, warn};
 use serde::Deserialize;
 use serde_json::json;
@@ -22,7 +23,10 @@ use crate::auth::key::KeyDigest;
 use crate::config::Secret;
 use crate::http::error::{ApiError, Code};
 use crate::http::extract::{Call, Caller, Public};
-use crate::http::origin::is_own_page;
+use crate::http::origin::{is_own_page, is_page};
+
+/// A name and a password, from somebody whom nobody knows yet.
+const MOST_BYTES: usize = 16 * 1024;
 
 /// What somebody typed.
 #[derive(Deserialize)]
@@ -36,7 +40,7 @@ pub(crate) async fn by_form(
     _caller: Caller<Public>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
+    let body = typed_body(&mut call).await?;
     let mut typed = Typed {
         username: String::new(),
         password: String::new(),
@@ -57,7 +61,7 @@ pub(crate) async fn by_json(
     _caller: Caller<Public>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let body = call.json_body().await?;
+    let body = typed_body(&mut call).await?;
     let typed: Typed = serde_json::from_slice(&body).map_err(|_wrong| {
         ApiError::new(
             Code::BadRequest,
@@ -73,32 +77,48 @@ pub(crate) async fn by_json(
         .json(json!({"redirect_url": first_page(app), "token": session.expose()})))
 }
 
-/// The administrator's session, if name and password are its.
-fn signed_in(call: &Call, typed: &Typed) -> Result<Secret, ApiError> {
-    let app = call.app();
-    let sessions = sessions(app)?;
-    let settings = &app.config.sign_in;
-    let request = &call.request;
-    // Another site must not sign somebody in as whom it likes. Programs that are no browser send none of these headers.
-    let is_page = ["origin", "sec-fetch-site"]
-        .iter()
-        .any(|name| request.headers().contains_key(*name));
-    let base = settings.base_url.as_ref();
-    if is_page && !is_own_page(request.method(), request.headers(), base) {
+/// What was sent by somebody who may try.
+async fn typed_body(call: &mut Call) -> Result<Bytes, ApiError> {
+    sessions(call.app())?;
+    check_page(call)?;
+    check_attempts(call)?;
+    call.body_within(MOST_BYTES).await
+}
+
+/// Another site must not sign somebody in as whom it likes.
+fn check_page(call: &Call) -> Result<(), ApiError> {
+    let (method, headers) = (call.request.method(), call.request.headers());
+    let base = call.app().config.sign_in.base_url.as_ref();
+    if is_page(headers) && !is_own_page(method, headers, base) {
         return Err(ApiError::new(
             Code::OthersData,
             "People sign in on this gateway's own pages. Set PROXY_BASE_URL if this is one.",
         ));
     }
-    let address = request.peer_addr().map(|peer| peer.ip());
-    let now = app.shared.clock.now();
-    if let Err(wait) = app.attempts.check(address, now) {
-        return Err(ApiError::new(
+    Ok(())
+}
+
+/// Answers from where somebody tries.
+fn check_attempts(call: &Call) -> Result<Option<IpAddr>, ApiError> {
+    let app = call.app();
+    let address = call.request.peer_addr().map(|peer| peer.ip());
+    let may_try = app.attempts.check(address, app.shared.clock.now());
+    may_try.map(|()| address).map_err(|wait| {
+        ApiError::new(
             Code::RateLimited,
             "Too many sign-ins failed from this address. Wait, or use the master key as a bearer.",
         )
-        .retry_after(wait));
-    }
+        .retry_after(wait)
+    })
+}
+
+/// The administrator's session, if name and password are its.
+fn signed_in(call: &Call, typed: &Typed) -> Result<Secret, ApiError> {
+    let app = call.app();
+    let sessions = sessions(app)?;
+    let settings = &app.config.sign_in;
+    // Once more: who sends many bodies slowly has not failed yet when each of them begins.
+    let address = check_attempts(call)?;
     let password = settings.password.as_ref();
     let password = password.or(app.config.general.master_key.as_ref());
     let same = |typed: &str, wanted: &str| KeyDigest::of(typed).same(&KeyDigest::of(wanted));
@@ -106,7 +126,7 @@ fn signed_in(call: &Call, typed: &Typed) -> Result<Secret, ApiError> {
     let is_name = same(&typed.username, &settings.username);
     let is_password = password.is_some_and(|password| same(&typed.password, password.expose()));
     if !(is_name & is_password) {
-        app.attempts.failed(address, now);
+        app.attempts.failed(address, app.shared.clock.now());
         return Err(refused(address));
     }
     let user = settings.admin_user.as_deref().unwrap_or(DEFAULT_USER);
