@@ -187,6 +187,15 @@ fn a_users_role_and_teams_are_stored_as_its_token_says_them() {
     assert_eq!(role(), "proxy_admin_viewer");
     eventually("its key of the team is gone", &401, || scene.status(key));
 
+    assert_eq!(scene.status(&of_ann(&json!({}))), 200);
+    assert_eq!(role(), "proxy_admin_viewer", "no word of roles");
+    assert_eq!(scene.status(&of_ann(&json!({"roles": ["none"]}))), 200);
+    assert_eq!(role(), "internal_user", "the role is taken back");
+    let given = json!({"user_id": "ann", "user_role": "internal_user_viewer"});
+    scene.admin("/user/update", &given);
+    assert_eq!(scene.status(&of_ann(&json!({"roles": ["other"]}))), 200);
+    assert_eq!(role(), "internal_user_viewer", "it was none of the map's");
+
     let back = json!({"groups": [], "roles": ["dev"]});
     assert_eq!(scene.status(&of_ann(&back)), 200);
     assert!(scene.teams_of_ann().is_empty());

@@ -43,6 +43,8 @@ pub(in crate::auth) struct Named {
     pub(in crate::auth) groups: Option<Vec<String>>,
     /// The role that the user is to have.
     pub(in crate::auth) given_role: Option<String>,
+    /// The token says roles, and none gives one here: a role that another gave is gone.
+    pub(in crate::auth) gives_no_role: bool,
     pub(in crate::auth) organisation: Option<String>,
     /// The organisation by name, where there is none by id.
     pub(in crate::auth) organisation_alias: Option<String>,
@@ -131,6 +133,7 @@ impl TokenCaller {
         }
         let is_stored = settings.syncs && !is_admin;
         let given_role = mapped(&settings.roles.of_users, &roles, fits_pattern);
+        let says_roles = is_stored && claim(&names.mapped_roles).is_some();
         let organisation = text(&names.organisation);
         Ok(Named {
             user,
@@ -140,6 +143,7 @@ impl TokenCaller {
             team_alias,
             // Where the claim is not there, the token is no word about teams.
             groups: claim(&names.teams).filter(|_| is_stored).map(|_| groups),
+            gives_no_role: says_roles && given_role.is_none(),
             given_role: given_role.filter(|_| is_stored).cloned(),
             organisation_alias: text(&names.organisation_alias).filter(|_| organisation.is_none()),
             organisation,
@@ -232,6 +236,7 @@ mod tests {
             new_team: None,
             groups: None,
             given_role: None,
+            gives_no_role: false,
             organisation: text("acme"),
             organisation_alias: None,
             customer: text("c1"),

@@ -6,6 +6,7 @@ use trunkline_actors::ids::{Subject, TeamId, UserId};
 
 use super::caller::Named;
 use crate::auth::error::AuthError;
+use crate::auth::role::Role;
 use crate::config::JwtSettings;
 use crate::storage::{
     ChangedBy, KeyFilter, KeyPage, StorageError, Store, TenantKind, TenantRow, Write,
@@ -48,16 +49,28 @@ pub(super) async fn changes(
     if groups.is_some() || joins.is_some() {
         teams(&user, groups, joins, store, now, &mut writes).await?;
     }
-    if let Some(role) = &named.given_role
-        && stored.role.as_ref() != Some(role)
-    {
+    let role = role(settings, named, &stored);
+    if role != stored.role {
         writes.push(Write::PutTenant(Box::new(TenantRow {
-            role: Some(role.clone()),
+            role,
             updated_at: now,
             ..stored
         })));
     }
     Ok(writes)
+}
+
+/// The role that the user is to have: the token's. One that the identity provider gave and does not give any more is gone; one that
+/// it gives nobody is somebody's word here, and stays.
+fn role(settings: &JwtSettings, named: &Named, stored: &TenantRow) -> Option<String> {
+    if named.given_role.is_some() {
+        return named.given_role.clone();
+    }
+    let mut given = settings.roles.of_users.iter().map(|(_, role)| role);
+    if named.gives_no_role && given.any(|role| stored.role.as_ref() == Some(role)) {
+        return Some(Role::InternalUser.as_str().to_owned());
+    }
+    stored.role.clone()
 }
 
 /// Makes the user a member of the team that it joins and of those of its groups that exist; where there is a word of groups, of no

@@ -231,13 +231,13 @@ pub(super) const VARIABLES: &[Key] = &[
         "GENERIC_ROLE_MAPPINGS_ROLES",
         Any,
         "",
-        "`{\"proxy_admin\": [\"ops\"]}`: the groups that give a role; of several the one that may most",
+        "`{\"proxy_admin\": [\"ops\"]}`: the groups that give a role; of several the one that may most. Who leaves them loses it at the next sign-in",
     ),
     on(
         "GENERIC_ROLE_MAPPINGS_DEFAULT_ROLE",
         Text,
         "",
-        "the role of who is in none of them",
+        "the role of who is in none of them; without it, who had a role of these becomes as a new user, and others keep theirs",
     ),
     on(
         "GENERIC_INCLUDE_CLIENT_ID",

@@ -125,7 +125,7 @@ pub(super) const JWT: Section = Section {
             "jwt_litellm_role_map",
             List,
             "",
-            "`jwt_role`, which may hold `*`, and the `litellm_role` that the user gets: the first that fits, where `sync_user_role_and_teams` is on",
+            "`jwt_role`, which may hold `*`, and the `litellm_role` that the user gets: the first that fits, where `sync_user_role_and_teams` is on. Whose token says roles and none that fits becomes an `internal_user`, if it has a role of this list",
         ),
         on(
             "roles_jwt_field",

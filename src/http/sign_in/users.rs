@@ -1,5 +1,6 @@
 //! Who somebody is here whom the identity provider knows: the user of that id, made at the first sign-in as
-//! `litellm_settings.default_internal_user_params` says. Roles that claims give are stored at each sign-in.
+//! `litellm_settings.default_internal_user_params` says. Roles that claims give are stored at each sign-in, and roles that groups gave
+//! are gone with them.
 
 use serde_json::{Map, Value};
 use trunkline_actors::clock::UnixMs;
@@ -46,7 +47,12 @@ pub(super) async fn signed_in(
             role,
             now,
         )))),
-        Some(row) => changed(row, email, role, now).map(|row| Write::PutTenant(Box::new(row))),
+        Some(row) => {
+            let role = role.or_else(|| {
+                is_lost(provider, row.role.as_deref()).then_some(&*settings.new_users.role)
+            });
+            changed(row, email, role, now).map(|row| Write::PutTenant(Box::new(row)))
+        }
     };
     if let Some(write) = write {
         store(app, write).await?;
@@ -110,6 +116,13 @@ fn changed(
 
 fn one<'c>(claims: &'c Map<String, Value>, claim: &str) -> Option<&'c str> {
     claim_texts(claims, claim).find(|text| !text.is_empty())
+}
+
+/// Whether a role that groups give is had by somebody of whom claims say no role: whoever left the group is as a new user. A role
+/// that no group gives is somebody's word here, and stays.
+fn is_lost(provider: &SsoProvider, had: Option<&str>) -> bool {
+    let mut given = provider.role_groups.iter();
+    provider.group_claim.is_some() && given.any(|(role, _)| Some(role.as_str()) == had)
 }
 
 /// What claims say of the role: by groups where these are mapped, else by the role's name.

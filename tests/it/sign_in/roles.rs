@@ -47,3 +47,31 @@ fn roles_are_as_the_provider_says_at_the_last_sign_in() {
     let root = scene.session_of(&json!({"sub": "root"}));
     assert_eq!(making(&root, "u3"), 200);
 }
+
+#[test]
+fn who_leaves_a_group_loses_the_role_that_it_gave() {
+    let scene = scene(&[
+        ("GENERIC_ROLE_MAPPINGS_GROUP_CLAIM", "groups"),
+        ("GENERIC_ROLE_MAPPINGS_ROLES", "{'proxy_admin': ['ops']}"),
+        ("PROXY_ADMIN_ID", "root"),
+    ]);
+    let ann = |groups: &[&str]| json!({"sub": "ann", "groups": groups});
+    scene.session_of(&ann(&["ops"]));
+    assert_eq!(scene.role_of("ann"), "proxy_admin");
+    scene.session_of(&ann(&["x"]));
+    assert_eq!(scene.role_of("ann"), "internal_user", "as a new user");
+    scene.session_of(&ann(&["ops"]));
+    scene.session_of(&json!({"sub": "ann"}));
+    assert_eq!(scene.role_of("ann"), "internal_user", "in no group at all");
+
+    // No group gives this role, so none takes it.
+    let viewer = json!({"user_id": "ann", "user_role": "proxy_admin_viewer"});
+    let update = Request::post("/user/update", &viewer).bearer(MASTER_KEY);
+    scene.send(&update).assert_status(200);
+    scene.session_of(&ann(&[]));
+    assert_eq!(scene.role_of("ann"), "proxy_admin_viewer");
+    for _ in 0..2 {
+        scene.session_of(&json!({"sub": "root"}));
+        assert_eq!(scene.role_of("root"), "proxy_admin");
+    }
+}
