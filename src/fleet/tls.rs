@@ -34,7 +34,9 @@ pub(super) fn certificates(tls: &RedisTls) -> Result<TlsCertificates, TlsFileErr
     };
     let client_tls = match &tls.own {
         Some((certificate, key)) => Some(ClientTlsConfig {
-            client_cert: read("ssl_certfile", certificate, certificates_in)?,
+            client_cert: read("ssl_certfile", certificate, |pem| {
+                certificates_in(pem).map(drop)
+            })?,
             client_key: read("ssl_keyfile", key, key_in)?,
         }),
         None => None,
@@ -61,19 +63,18 @@ fn read(
     Ok(pem)
 }
 
-fn certificates_in(pem: &[u8]) -> Result<(), String> {
-    let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(()),
-        Ok(_) => Err("holds no certificate".to_owned()),
-        Err(err) => Err(err.to_string()),
+fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|err| err.to_string())?;
+    if found.is_empty() {
+        return Err("holds no certificate".to_owned());
     }
+    Ok(found)
 }
 
 fn authorities(pem: &[u8]) -> Result<(), String> {
-    certificates_in(pem)?;
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem).flatten() {
+    for certificate in certificates_in(pem)? {
         let added = roots.add(certificate);
         added.map_err(|err| err.to_string())?;
     }
