@@ -30,7 +30,7 @@ pub use credential::{Credential, present};
 pub use days::Days;
 pub use error::AuthError;
 pub use identity::{DEFAULT_USER, Identity, KeyEntry, Token};
-pub use jwt::{KeySet, SigningKeys, TokenFault, claim_texts};
+pub use jwt::{KeySet, SigningKeys, TokenFault, claim_texts, is_of};
 pub use key_rules::{KeyRules, Route};
 pub use labels::{Asked, LabelTable};
 pub use new_key::{MadeKey, NewKey, expiry};

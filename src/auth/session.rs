@@ -26,7 +26,7 @@ const ISSUER: &str = "trunkline";
 
 /// Makes and checks sessions, and seals what a browser keeps for a moment.
 pub struct Sessions {
-    key: [u8; 32],
+    key: hmac::Tag,
     /// What each of them begins with.
     head: String,
     life: Duration,
@@ -65,21 +65,14 @@ impl Sessions {
     /// Signed with a key of that master key, for that long.
     pub fn new(master: &Secret, life: Duration) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, master.expose().as_bytes());
-        let key = hmac::sign(&key, b"trunkline sessions, first version");
         let mut sessions = Self {
-            key: [0; 32],
+            key: hmac::sign(&key, b"trunkline sessions, first version"),
             head: String::new(),
             life,
         };
-        for (to, from) in sessions.key.iter_mut().zip(key.as_ref()) {
-            *to = *from;
-        }
         let first = sessions.issue("", false, UnixMs(0));
-        let head = first.expose().split_inclusive('.').next();
-        Self {
-            head: head.unwrap_or_default().to_owned(),
-            ..sessions
-        }
+        sessions.head = first.expose().split_inclusive('.').take(1).collect();
+        sessions
     }
 
     /// A session of the user, from now on.
@@ -91,14 +84,9 @@ impl Sessions {
             iat: now.0 / 1000,
             exp: now.after(self.life).0 / 1000,
         };
-        let key = EncodingKey::from_secret(&self.key);
+        let key = EncodingKey::from_secret(self.key.as_ref());
         // A secret of bytes signs any claims; nobody is let in by an empty text.
         Secret::new(encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap_or_default())
-    }
-
-    /// How long a session lasts.
-    pub fn life(&self) -> Duration {
-        self.life
     }
 
     /// Whether a text looks like a session: an identity provider's token never does, being signed otherwise.
@@ -111,7 +99,7 @@ impl Sessions {
         validation.required_spec_claims.clear();
         // With a time that is an argument.
         validation.validate_exp = false;
-        let key = DecodingKey::from_secret(&self.key);
+        let key = DecodingKey::from_secret(self.key.as_ref());
         let read = decode::<Claims>(text, &key, &validation);
         let claims = read
             .map_err(|err| match err.kind() {
@@ -135,7 +123,7 @@ impl Sessions {
 
     /// A text that only this gateway makes of `text`, and another one for each purpose: 43 letters of base64url.
     pub fn seal(&self, purpose: &str, text: &str) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.key);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.as_ref());
         let mut context = hmac::Context::with_key(&key);
         context.update(purpose.as_bytes());
         context.update(&[0]);

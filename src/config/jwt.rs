@@ -221,7 +221,8 @@ fn keys_at(env: &dyn Env, report: &mut Report<'_>) -> Vec<Url> {
     urls
 }
 
-fn listed(env: &dyn Env, name: &str) -> Vec<String> {
+/// The words of a variable, with commas between.
+pub(super) fn listed(env: &dyn Env, name: &str) -> Vec<String> {
     let text = env.var(name).unwrap_or_default();
     let parts = text.split(',').map(str::trim);
     parts

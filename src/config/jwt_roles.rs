@@ -11,6 +11,7 @@
 use super::error::NoticeKind;
 use super::raw::{RawGeneral, RawJwt};
 use super::report::Report;
+use super::sign_in::USER_ROLES;
 use super::yaml::KeyPath;
 
 /// What a token is for.
@@ -59,14 +60,6 @@ pub struct RolePermissions {
     pub routes: Option<Vec<String>>,
 }
 
-/// Roles that a user may be given.
-const OF_USERS: [&str; 4] = [
-    "proxy_admin",
-    "proxy_admin_viewer",
-    "internal_user",
-    "internal_user_viewer",
-];
-
 // === impl TokenRole ===
 
 impl TokenRole {
@@ -87,10 +80,18 @@ impl TokenRole {
 /// Reads all of it.
 pub(super) fn roles(raw: &RawGeneral, here: &KeyPath, report: &mut Report<'_>) -> TokenRoles {
     let said = &raw.litellm_jwtauth;
-    if !said.role_mappings.is_empty() && said.roles_jwt_field.is_none() {
-        let fix = "write roles_jwt_field: the claim that holds roles";
-        let what = "says what roles mean, and roles_jwt_field does not say where they are";
-        report.problem(&here.key("role_mappings"), what, fix);
+    for (key, is_said) in [
+        ("role_mappings", !said.role_mappings.is_empty()),
+        (
+            "jwt_litellm_role_map",
+            !said.jwt_litellm_role_map.is_empty(),
+        ),
+    ] {
+        if is_said && said.roles_jwt_field.is_none() {
+            let fix = "write roles_jwt_field: the claim that holds roles";
+            let what = "says what roles mean, and roles_jwt_field does not say where they are";
+            report.problem(&here.key(key), what, fix);
+        }
     }
     if said.object_id_jwt_field.is_some() && said.role_mappings.is_empty() {
         let fix = "write role_mappings, which say whether it is a team or a user";
@@ -133,29 +134,22 @@ fn mappings(said: &RawJwt, list: &KeyPath, report: &mut Report<'_>) -> Vec<(Stri
 
 fn of_users(said: &RawJwt, here: &KeyPath, report: &mut Report<'_>) -> Vec<(String, String)> {
     let list = here.key("jwt_litellm_role_map");
-    if !said.jwt_litellm_role_map.is_empty() {
-        if said.roles_jwt_field.is_none() {
-            let fix = "write roles_jwt_field: the claim that holds roles";
-            let what = "says what roles mean, and roles_jwt_field does not say where they are";
-            report.problem(&list, what, fix);
-        }
-        if !said.sync_user_role_and_teams.unwrap_or(false) {
-            let what = "changes nobody's role without sync_user_role_and_teams: true";
-            report.notice(NoticeKind::Adjusted, &list, what.to_owned());
-        }
+    if !said.jwt_litellm_role_map.is_empty() && !said.sync_user_role_and_teams.unwrap_or(false) {
+        let what = "changes nobody's role without sync_user_role_and_teams: true";
+        report.notice(NoticeKind::Adjusted, &list, what.to_owned());
     }
     let mut read = Vec::new();
     for (at, one) in said.jwt_litellm_role_map.iter().enumerate() {
         let here = list.index(at);
         let role = required(one.jwt_role.as_ref(), &here.key("jwt_role"), report);
         let given = one.litellm_role.as_deref();
-        if let Some(given) = given.filter(|given| OF_USERS.contains(given)) {
+        if let Some(given) = given.filter(|given| USER_ROLES.contains(given)) {
             read.extend(role.map(|role| (role, given.to_owned())));
         } else {
             report.problem(
                 &here.key("litellm_role"),
                 "is missing or not a role of users",
-                format!("write one of {}", OF_USERS.join(", ")),
+                format!("write one of {}", USER_ROLES.join(", ")),
             );
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::env::Env;
+use super::jwt::listed;
 use super::raw::RawLitellm;
 use super::report::Report;
 use super::secret::Secret;
@@ -15,7 +16,7 @@ use super::yaml::KeyPath;
 use crate::cost::parse_price;
 use rust_decimal::Decimal;
 
-/// Roles that an identity provider, or the file, may give to a user, the one that may most first.
+/// Roles that a user may have, whoever gives them: the one that may most first.
 pub const USER_ROLES: [&str; 4] = [
     "proxy_admin",
     "proxy_admin_viewer",
@@ -274,13 +275,7 @@ fn named(
         group_claim: env.var("GENERIC_ROLE_MAPPINGS_GROUP_CLAIM"),
         role_groups,
         default_role,
-        email_domains: env
-            .var("ALLOWED_EMAIL_DOMAINS")
-            .unwrap_or_default()
-            .split(',')
-            .map(|domain| domain.trim().to_ascii_lowercase())
-            .filter(|domain| !domain.is_empty())
-            .collect(),
+        email_domains: listed(env, "ALLOWED_EMAIL_DOMAINS"),
     })
 }
 

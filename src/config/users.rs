@@ -7,16 +7,10 @@ use super::model::UserConfig;
 use super::raw::RawUser;
 use super::report::Report;
 use super::section;
+use super::sign_in::USER_ROLES;
 use super::span;
 use super::yaml::{KeyPath, Node};
 use crate::cost::parse_price;
-
-const ROLES: &[&str] = &[
-    "proxy_admin",
-    "proxy_admin_viewer",
-    "internal_user",
-    "internal_user_viewer",
-];
 
 /// The users of the list at `user_config`.
 pub(super) fn users(root: &Node, report: &mut Report<'_>) -> Vec<UserConfig> {
@@ -92,7 +86,7 @@ fn user(raw: &RawUser, path: &KeyPath, report: &mut Report<'_>) -> Option<UserCo
 
 fn role(raw: &RawUser, path: &KeyPath, report: &mut Report<'_>) -> String {
     let role = raw.user_role.as_deref().map_or("internal_user", str::trim);
-    if ROLES.contains(&role) {
+    if USER_ROLES.contains(&role) {
         return role.to_owned();
     }
     if role != "app_user" {
@@ -101,7 +95,7 @@ fn role(raw: &RawUser, path: &KeyPath, report: &mut Report<'_>) -> String {
             &path.key("user_role"),
             format!(
                 "is not a role, so the user is an internal_user; the roles are {}",
-                ROLES.join(", ")
+                USER_ROLES.join(", ")
             ),
         );
     }

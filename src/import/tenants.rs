@@ -10,19 +10,13 @@ use trunkline_actors::ids::OrganisationId;
 use super::row::SourceRow;
 use super::terms;
 use super::{Context, Mapped, Refused, Remark};
+use crate::config::USER_ROLES;
 use crate::storage::{ImportedRow, LitellmTable, TenantKind, TenantRow};
 
 /// The user that LiteLLM books everything to.
 const LITELLMS_OWN: &str = "litellm-proxy-budget";
 /// The team of sessions in LiteLLM's pages.
 pub(super) const LITELLMS_PAGES: &str = "litellm-dashboard";
-
-const USER_ROLES: [&str; 4] = [
-    "proxy_admin",
-    "proxy_admin_viewer",
-    "internal_user",
-    "internal_user_viewer",
-];
 
 const ORGANISATION_ROLES: [&str; 3] = ["org_admin", "internal_user", "internal_user_viewer"];
 

@@ -161,7 +161,8 @@ fn one(claim: Option<&Value>) -> Option<String> {
     (!text.is_empty() && text.len() <= MOST_NAME).then(|| text.to_owned())
 }
 
-fn is_of(email: &str, domain: &str) -> bool {
+/// Whether an address is of that domain, and of none below it.
+pub fn is_of(email: &str, domain: &str) -> bool {
     email
         .rsplit_once('@')
         .is_some_and(|(_, of)| of.eq_ignore_ascii_case(domain))

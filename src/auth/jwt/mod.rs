@@ -23,7 +23,7 @@ mod verify;
 use thiserror::Error;
 
 pub(super) use self::caller::TokenCaller;
-pub use self::caller::claim_texts;
+pub use self::caller::{claim_texts, is_of};
 pub(super) use self::entry::{nowhere, open};
 pub use self::keys::{KeySet, SigningKeys};
 pub(super) use self::verify::looks_like_one;

@@ -8,7 +8,7 @@ use trunkline_actors::ids::UserId;
 use trunkline_actors::money::Usd;
 
 use crate::app::App;
-use crate::auth::{claim_texts, terms};
+use crate::auth::{claim_texts, is_of, terms};
 use crate::config::{NewUsers, SsoProvider, USER_ROLES};
 use crate::http::error::{ApiError, Code};
 use crate::storage::{ChangedBy, StorageError, TenantKind, TenantRow, Terms, Write};
@@ -141,10 +141,8 @@ fn role<'p>(provider: &'p SsoProvider, claims: &Map<String, Value>) -> Option<&'
 }
 
 fn check_domain(domains: &[String], email: Option<&str>) -> Result<(), ApiError> {
-    let of = email.and_then(|email| email.rsplit_once('@'));
-    let is_allowed =
-        of.is_some_and(|(_, of)| domains.iter().any(|one| of.eq_ignore_ascii_case(one)));
-    if domains.is_empty() || is_allowed {
+    let is_allowed = |email| domains.iter().any(|domain| is_of(email, domain));
+    if domains.is_empty() || email.is_some_and(is_allowed) {
         return Ok(());
     }
     Err(denied(
