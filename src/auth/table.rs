@@ -532,6 +532,7 @@ impl Refusal {
                     TokenFault::UnknownUser
                         | TokenFault::UnknownTeam
                         | TokenFault::UnknownOrganisation
+                        | TokenFault::NoTeam
                 )
             }
         }

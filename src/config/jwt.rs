@@ -56,6 +56,10 @@ pub struct JwtSettings {
     pub syncs: bool,
     /// A token needs a team.
     pub needs_team: bool,
+    /// A token that names no team is of one of its user's.
+    pub falls_back: bool,
+    /// A token that names no team that there is, is of its user's only one.
+    pub forgives_teams: bool,
     /// What tokens may by their roles and scopes.
     pub roles: TokenRoles,
 }
@@ -112,6 +116,8 @@ impl Default for JwtSettings {
             adds_members: false,
             syncs: false,
             needs_team: false,
+            falls_back: false,
+            forgives_teams: false,
             roles: TokenRoles::default(),
         }
     }
@@ -176,6 +182,8 @@ pub(super) fn jwt(raw: &RawGeneral, env: &dyn Env, report: &mut Report<'_>) -> O
         adds_members: said.upsert_sso_user_to_team.unwrap_or_default(),
         syncs: said.sync_user_role_and_teams.unwrap_or_default(),
         needs_team: said.enforce_team_based_model_access.unwrap_or_default(),
+        falls_back: said.fallback_to_db_teams.unwrap_or_default(),
+        forgives_teams: said.team_claim_fallback.unwrap_or_default(),
         roles,
     })
 }

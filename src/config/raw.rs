@@ -169,6 +169,8 @@ pub(super) struct RawJwt {
     pub(super) enforce_scope_based_access: Option<bool>,
     pub(super) enforce_rbac: Option<bool>,
     pub(super) enforce_team_based_model_access: Option<bool>,
+    pub(super) fallback_to_db_teams: Option<bool>,
+    pub(super) team_claim_fallback: Option<bool>,
 }
 
 /// `litellm_settings.default_internal_user_params`.

@@ -135,6 +135,7 @@ mod token_counter;
 mod token_days;
 #[cfg(test)]
 mod token_roles;
+mod token_teams;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]

@@ -21,14 +21,14 @@ impl Scene {
     }
 
     /// Whom the newest row was charged to: user, team, organisation.
-    fn charged(&self) -> (Value, Value, Value) {
+    pub(crate) fn charged(&self) -> (Value, Value, Value) {
         let row = self.asked("/spend/logs/v2")["data"][0].clone();
         let named = |name: &str| row[name].clone();
         (named("user"), named("team_id"), named("organization_id"))
     }
 
     /// The teams that `ann` is in.
-    fn teams_of_ann(&self) -> Vec<String> {
+    pub(crate) fn teams_of_ann(&self) -> Vec<String> {
         let user = self.asked("/user/info?user_id=ann");
         let teams = user["teams"].as_array().expect("teams").iter();
         teams

@@ -37,6 +37,8 @@ pub(in crate::auth) struct Named {
     pub(in crate::auth) teams: Vec<String>,
     /// The team by name, where there is none by id.
     pub(in crate::auth) team_alias: Option<String>,
+    /// The team of tokens that name none.
+    pub(in crate::auth) default_team: Option<String>,
     /// The one team that is made where it is not known.
     pub(in crate::auth) new_team: Option<String>,
     /// The teams that the user is to be a member of; `None`: the token says nothing of that, or nobody listens.
@@ -112,12 +114,11 @@ impl TokenCaller {
         };
         let groups: Vec<String> = texts(claim(&names.teams)).map(str::to_owned).collect();
         let teams = own_team.clone().into_iter().chain(groups.iter().cloned());
-        let mut teams: Vec<String> = teams.take(MOST_TEAMS).collect();
+        let teams: Vec<String> = teams.take(MOST_TEAMS).collect();
         let team_alias = text(&names.team_alias).filter(|_| teams.is_empty());
-        if teams.is_empty() && team_alias.is_none() {
-            teams.extend(settings.default_team.clone());
-        }
-        let has_team = !teams.is_empty() || team_alias.is_some();
+        let names_team = !teams.is_empty() || team_alias.is_some();
+        let default_team = settings.default_team.clone().filter(|_| !names_team);
+        let has_team = names_team || default_team.is_some();
         let role = if is_admin {
             Some(TokenRole::Admin)
         } else if has_team {
@@ -128,9 +129,6 @@ impl TokenCaller {
         if role.is_none() && settings.roles.permissions.is_some() {
             return Err(TokenFault::NoRole);
         }
-        if settings.needs_team && !is_admin && !has_team {
-            return Err(TokenFault::NoTeam);
-        }
         let is_stored = settings.syncs && !is_admin;
         let given_role = mapped(&settings.roles.of_users, &roles, fits_pattern);
         let says_roles = is_stored && claim(&names.mapped_roles).is_some();
@@ -140,9 +138,12 @@ impl TokenCaller {
             email,
             new_team: own_team.filter(|_| settings.makes_teams),
             teams,
+            default_team,
             team_alias,
-            // Where the claim is not there, the token is no word about teams.
-            groups: claim(&names.teams).filter(|_| is_stored).map(|_| groups),
+            // Where the claim is not there, the token is no word about teams; nor where its user's own count for none.
+            groups: claim(&names.teams)
+                .filter(|_| is_stored && (names_team || !settings.falls_back))
+                .map(|_| groups),
             gives_no_role: says_roles && given_role.is_none(),
             given_role: given_role.filter(|_| is_stored).cloned(),
             organisation_alias: text(&names.organisation_alias).filter(|_| organisation.is_none()),
@@ -233,6 +234,7 @@ mod tests {
             user: text("ann"),
             email: text("ann@example.com"),
             teams: ["first", "search", "ads"].map(str::to_owned).to_vec(),
+            default_team: None,
             team_alias: None,
             new_team: None,
             groups: None,
@@ -261,7 +263,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(named.user, None);
-        assert_eq!(named.teams, ["all"]);
+        assert!(named.teams.is_empty());
+        assert_eq!(named.default_team.as_deref(), Some("all"));
         assert!(!named.is_admin);
     }
 

@@ -1,10 +1,13 @@
 //! What a token's caller is in the gateway: the row of a key that is stored nowhere.
 
+use std::slice;
+
 use serde_json::{Map, Value};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId, UserId};
 
 use super::caller::Named;
+use super::sync::team_of;
 use super::{TokenCaller, TokenFault, sync};
 use crate::auth::error::AuthError;
 use crate::auth::key_rules::ALLOWED_ROUTES;
@@ -34,8 +37,11 @@ pub(in crate::auth) async fn open(
     let settings = &caller.settings;
     let mut made = Vec::new();
     let organisation = organisation(named, store).await?;
-    let team = team(named, store, now, &mut made).await?;
     let user = user(settings, named, store, now, &mut made).await?;
+    let team = team(settings, named, user.as_ref(), store, now, &mut made).await?;
+    if settings.needs_team && !named.is_admin && team.is_none() {
+        return Err(TokenFault::NoTeam.into());
+    }
     let writes = match user {
         Some(user) => sync::changes(settings, named, user, team.as_ref(), store, now).await?,
         None => Vec::new(),
@@ -115,38 +121,65 @@ async fn user(
     Ok(Some(row))
 }
 
-/// The first of the token's teams that exists; a token that names teams is of one of them.
+/// The first of the token's teams that exists; a token that names teams is of one of them. Where the operator says so, its user's
+/// own count for those that it does not name, or that there are not.
 async fn team(
+    settings: &JwtSettings,
     named: &Named,
+    user: Option<&TenantRow>,
     store: &Store,
     now: UnixMs,
     made: &mut Vec<Write>,
 ) -> Result<Option<TeamId>, AuthError> {
-    if let Some(alias) = &named.team_alias {
-        let found = by_alias(TenantKind::Team, alias, store).await?;
-        return match found {
-            None if !named.is_admin => Err(TokenFault::UnknownTeam.into()),
-            found => Ok(found.map(TeamId::new)),
-        };
+    let names_none = named.teams.is_empty() && named.team_alias.is_none();
+    let user = user.filter(|_| !named.is_admin);
+    if names_none
+        && settings.falls_back
+        && let Some(user) = user
+        && let Some(team) = own_teams(user, store).await?.into_iter().next()
+    {
+        return Ok(Some(team));
     }
-    if named.teams.is_empty() {
-        return Ok(None);
+    let found = match (&named.team_alias, &named.default_team) {
+        (Some(alias), _) => by_alias(TenantKind::Team, alias, store).await?,
+        (None, Some(default)) if names_none => first(slice::from_ref(default), store).await?,
+        (None, _) => first(&named.teams, store).await?,
+    };
+    if found.is_some() || named.is_admin || (names_none && named.default_team.is_none()) {
+        return Ok(found.map(TeamId::new));
     }
-    let teams = store.tenants.by_ids(TenantKind::Team, named.teams.clone());
-    let teams = teams.await?;
-    let exists = |id: &&String| teams.iter().any(|team| team.id == **id);
-    if let Some(id) = named.teams.iter().find(exists) {
+    if let Some(id) = &named.new_team {
+        let row = TenantRow::new(TenantKind::Team, id.as_str(), now);
+        made.push(Write::EnsureTenant(Box::new(row)));
         return Ok(Some(TeamId::new(id.as_str())));
     }
-    if named.is_admin {
+    if names_none || !settings.forgives_teams {
+        return Err(TokenFault::UnknownTeam.into());
+    }
+    // Where its groups are stored, its user leaves all teams now.
+    let Some(user) = user.filter(|_| named.groups.is_none()) else {
+        return Ok(None);
+    };
+    let mut own = own_teams(user, store).await?;
+    let last = own.pop();
+    Ok(last.filter(|_| own.is_empty()))
+}
+
+/// The first of them that exists.
+async fn first(ids: &[String], store: &Store) -> Result<Option<String>, AuthError> {
+    if ids.is_empty() {
         return Ok(None);
     }
-    let Some(id) = &named.new_team else {
-        return Err(TokenFault::UnknownTeam.into());
-    };
-    let row = TenantRow::new(TenantKind::Team, id.as_str(), now);
-    made.push(Write::EnsureTenant(Box::new(row)));
-    Ok(Some(TeamId::new(id.as_str())))
+    let teams = store.tenants.by_ids(TenantKind::Team, ids.to_vec()).await?;
+    let exists = |id: &&String| teams.iter().any(|team| team.id == **id);
+    Ok(ids.iter().find(exists).cloned())
+}
+
+/// The teams that the user is a member of, by id.
+async fn own_teams(user: &TenantRow, store: &Store) -> Result<Vec<TeamId>, AuthError> {
+    let id = UserId::new(user.id.as_str());
+    let held = store.tenants.memberships(TenantKind::TeamMember, id);
+    Ok(held.await?.iter().map(team_of).collect())
 }
 
 async fn organisation(named: &Named, store: &Store) -> Result<Option<OrganisationId>, AuthError> {

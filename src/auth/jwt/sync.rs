@@ -115,10 +115,9 @@ async fn leave(
     store: &Store,
     writes: &mut Vec<Write>,
 ) -> Result<(), AuthError> {
-    let team = row.id.split_once(':').map_or("", |(team, _)| team);
     let filter = KeyFilter {
         user: Some(user.clone()),
-        team: Some(TeamId::new(team)),
+        team: Some(team_of(row)),
         ..KeyFilter::default()
     };
     let keys = store.keys.list(KeyPage::of(filter, MOST_KEYS)).await?;
@@ -137,6 +136,11 @@ fn membership(id: &str, now: UnixMs) -> TenantRow {
     };
     row.terms.since = Some(now);
     row
+}
+
+/// The team of a membership.
+pub(super) fn team_of(row: &TenantRow) -> TeamId {
+    TeamId::new(row.id.split(':').next().unwrap_or_default())
 }
 
 fn membership_id(team: &TeamId, user: &UserId) -> String {

@@ -169,6 +169,18 @@ pub(super) const JWT: Section = Section {
             "false",
             "tokens must be of a team",
         ),
+        on(
+            "fallback_to_db_teams",
+            Switch,
+            "false",
+            "a token that names no team is of one that its user is a member of: the first by id. It counts over `team_id_default`",
+        ),
+        on(
+            "team_claim_fallback",
+            Switch,
+            "false",
+            "a token none of whose teams exists is of the one team that its user is a member of, and of none where there are several; else it is refused",
+        ),
         planned(
             Access,
             "virtual_key_claim_field",
@@ -217,20 +229,6 @@ pub(super) const JWT: Section = Section {
             List,
             "",
             "tokens that are asked about",
-        ),
-        planned(
-            Access,
-            "team_claim_fallback",
-            Switch,
-            "false",
-            "the user's own team where the token's is not known",
-        ),
-        planned(
-            Access,
-            "fallback_to_db_teams",
-            Switch,
-            "false",
-            "the user's own team where the token names none",
         ),
         planned(
             Access,
