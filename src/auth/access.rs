@@ -1,5 +1,7 @@
 //! Which models a list allows. Source: contract `auth-budgets-limits` §4.
 
+use crate::config::TeamModel;
+
 /// An entry that is no model's name: a list that holds it alone allows none (LiteLLM's word).
 pub(super) const NO_MODEL: &str = "no-default-models";
 
@@ -53,6 +55,11 @@ impl ModelList {
             layer,
             allowed: allowed.to_vec(),
         })
+    }
+
+    /// Whether it need not name a model of that team: what is a team's own, its list allows.
+    pub fn is_silent_on(&self, team: Option<&TeamModel>) -> bool {
+        self.layer == Layer::Team && team.is_some()
     }
 }
 

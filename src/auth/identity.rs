@@ -15,7 +15,7 @@ use super::error::AuthError;
 use super::key_rules::{IN_OTHER_HANDS, KeyRules, Route};
 use super::payer::Charges;
 use super::role::{Permission, Role};
-use crate::config::DeploymentConfig;
+use crate::config::{DeploymentConfig, TeamModel};
 use crate::storage::KeyRow;
 
 /// User id of callers that are no virtual key (LiteLLM's word).
@@ -188,11 +188,22 @@ impl Identity {
     pub fn may_use_as(&self, name: &str, deployment: &DeploymentConfig) -> bool {
         let groups = &deployment.model_info.access_groups;
         let in_access_group = |name: &str| groups.iter().any(|group| group == name);
-        self.model_lists().iter().all(|list| {
-            [name, deployment.model_name.as_str()]
-                .into_iter()
-                .any(|name| may_use_model(&list.allowed, name, in_access_group))
-        })
+        let team = deployment.team.as_ref();
+        let public_name = team.map(|team| team.public_name.as_str());
+        let names = [Some(name), Some(&deployment.model_name), public_name];
+        self.is_for(team)
+            && self.model_lists().iter().all(|list| {
+                let mut names = names.iter().flatten();
+                list.is_silent_on(team)
+                    || names.any(|name| may_use_model(&list.allowed, name, in_access_group))
+            })
+    }
+
+    /// Whether deployments of that team, or of nobody's, are for the caller: administrators have all of them.
+    pub fn is_for(&self, team: Option<&TeamModel>) -> bool {
+        let Some(team) = team else { return true };
+        let own = self.key().and_then(|key| key.row.team.as_ref());
+        own.is_some_and(|own| own.as_str() == team.team_id) || self.role() == Role::ProxyAdmin
     }
 
     /// The virtual key, if it is one.

@@ -9,7 +9,7 @@ use super::env_refs::Missing;
 use super::error::NoticeKind;
 use super::health;
 use super::keys;
-use super::model::{DeploymentConfig, ModelInfo, RoutingHint};
+use super::model::{DeploymentConfig, ModelInfo, RoutingHint, TeamModel};
 use super::prices;
 use super::raw::{RawEntry, RawInfo, RawParams};
 use super::report::Report;
@@ -109,6 +109,8 @@ pub(super) fn read(
         report,
     );
     let single = targets.len() == 1;
+    let team = team_model(&info, &model_name, &model, &info_path, report);
+    let group = team.as_ref().map_or(model_name, TeamModel::group);
     let organisations = organisations(&params, &params_path, report);
     let extra_body = extra_body(params_node, &params_path, report);
     let routing_hint = match info.mode.as_deref().map(str::trim) {
@@ -134,7 +136,7 @@ pub(super) fn read(
         };
         for organization in &organisations {
             let name = if single {
-                model_name.clone()
+                group.clone()
             } else {
                 format!("{}/*", provider.name)
             };
@@ -179,6 +181,7 @@ pub(super) fn read(
                 allowed_fails_policy: (&info.allowed_fails_policy).into(),
                 tags: params.tags.clone(),
                 blocked: info.blocked.unwrap_or(false),
+                team: team.clone(),
                 stored_as: None,
                 budget: budget.clone(),
                 stream_resume,
@@ -263,6 +266,40 @@ fn required(
         }
         Some(text) => Some(text.to_owned()),
     }
+}
+
+/// Whose it is.
+fn team_model(
+    info: &RawInfo,
+    model_name: &str,
+    model: &str,
+    path: &KeyPath,
+    report: &mut Report<'_>,
+) -> Option<TeamModel> {
+    let said = |text: &Option<String>| {
+        let text = text.as_deref().map(str::trim)?;
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let team = TeamModel {
+        team_id: said(&info.team_id)?,
+        public_name: said(&info.team_public_model_name).unwrap_or_else(|| model_name.to_owned()),
+    };
+    if team.public_name.contains('*') || model.contains('*') {
+        report.problem(
+            &path.key("team_id"),
+            "is a team's, and stands for many models",
+            "write one entry for each model of the team",
+        );
+    }
+    let texts = [&team.team_id, &team.public_name];
+    if texts.iter().any(|text| text.chars().any(char::is_control)) {
+        report.problem(
+            &path.key("team_id"),
+            "or the team's name for the model holds a control character",
+            "write both in one line",
+        );
+    }
+    Some(team)
 }
 
 /// One deployment each.

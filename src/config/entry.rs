@@ -191,7 +191,6 @@ impl Entries {
         let credential = credential.filter(|one| !self.has_credential(one.name));
         if origin == Origin::Database {
             self.check_secrets(&entry, &path, &mut report);
-            team(&entry, &path, &mut report);
             named_credential(&entry, &params, &mut report);
         }
         let credential = credential.map(|one| (one.name, mapping(one.values)));
@@ -345,19 +344,6 @@ fn named_credential(entry: &Node, params: &KeyPath, report: &mut Report<'_>) {
     }
 }
 
-/// Nothing keeps other callers from a team's deployment in this version: then it must not look as if it did.
-fn team(entry: &Node, path: &KeyPath, report: &mut Report<'_>) {
-    let info = entry.get("model_info");
-    let team = info.and_then(|info| info.get("team_id"));
-    if team.is_some_and(|team| *team != Node::Null) {
-        report.problem(
-            &path.key("model_info").key("team_id"),
-            "is not acted on in this version: everybody could use the deployment",
-            "leave it out, and give the team the model's name in its `models`",
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -453,6 +439,25 @@ mod tests {
     }
 
     #[test]
+    fn a_teams_model_is_in_a_group_of_its_own() {
+        let of = |info: Value| {
+            let entry = json!({"model_name": "b", "litellm_params": {"model": "openai/gpt-4o"}, "model_info": info});
+            let one = read(&entry, None).unwrap().deployments.remove(0);
+            (one.model_name, one.team)
+        };
+        assert_eq!(of(json!({"team_id": " "})), ("b".to_owned(), None));
+        let same = of(json!({"team_id": "t"}));
+        assert_eq!(same.0, "model_name_t_b");
+        let other = of(json!({"team_id": "t", "team_public_model_name": "c"}));
+        assert_eq!(other.0, "model_name_t_c");
+        let team = other.1.unwrap();
+        assert_eq!(
+            (team.team_id, team.public_name),
+            ("t".to_owned(), "c".to_owned())
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_said_by_the_keys_of_the_entry() {
         let params = |params: Value| json!({"model_name": "b", "litellm_params": params});
         for (entry, path) in [
@@ -489,7 +494,7 @@ mod tests {
                 "litellm_params.organization",
             ),
             (
-                json!({"model_name": "b", "litellm_params": {"model": "openai/gpt-4o"}, "model_info": {"team_id": "t"}}),
+                json!({"model_name": "b/*", "litellm_params": {"model": "openai/*"}, "model_info": {"team_id": "t"}}),
                 "model_info.team_id",
             ),
             (

@@ -83,6 +83,7 @@ fn deployment(
         allowed_fails_policy: ByError::default(),
         tags: Vec::new(),
         blocked: false,
+        team: None,
         stored_as: None,
         budget: None,
         stream_resume: false,

@@ -72,7 +72,7 @@ pub use model::{
     Budget, BudgetSettings, ByError, CacheSettings, ClientGone, Config, CountedTokens,
     DeploymentConfig, DrainBounds, Fsync, GeneralSettings, JournalSettings, LitellmSettings,
     LogExport, ModelInfo, PriceOverrides, QueueSettings, Receipts, RouterSettings, RoutingHint,
-    RoutingStrategy, ServerSettings, Timeouts, TranscriptSettings, UserConfig, WhenFull,
+    RoutingStrategy, ServerSettings, TeamModel, Timeouts, TranscriptSettings, UserConfig, WhenFull,
 };
 pub use providers::{AuthScheme, Dialect, MaxTokensField, Provider, resolve_model};
 pub use redis::{RedisNode, RedisPlace, RedisSettings, RedisTls};

@@ -128,6 +128,8 @@ pub struct DeploymentConfig {
     pub tags: Vec<String>,
     /// Paused: it is not asked.
     pub blocked: bool,
+    /// It is one team's; `None` for everybody's.
+    pub team: Option<TeamModel>,
     /// The id of the row of the database that it is of; `None` for an entry of the config.
     pub stored_as: Option<String>,
     /// What may be spent at it.
@@ -146,6 +148,23 @@ pub struct DeploymentConfig {
     pub mock_response: Option<String>,
     /// Metadata.
     pub model_info: ModelInfo,
+}
+
+/// Whose a deployment is, and what they call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamModel {
+    /// Its id.
+    pub team_id: String,
+    /// The name that the team's keys ask for.
+    pub public_name: String,
+}
+
+impl TeamModel {
+    /// The group of all that the team calls so. As in LiteLLM no name that somebody would choose, and unlike there always the
+    /// same.
+    pub fn group(&self) -> String {
+        format!("model_name_{}_{}", self.team_id, self.public_name)
+    }
 }
 
 impl DeploymentConfig {

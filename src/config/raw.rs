@@ -65,6 +65,8 @@ pub(super) struct RawInfo {
     pub(super) allowed_fails: Option<u32>,
     pub(super) allowed_fails_policy: RawAllowedFails,
     pub(super) blocked: Option<bool>,
+    pub(super) team_id: Option<String>,
+    pub(super) team_public_model_name: Option<String>,
     pub(super) disable_background_health_check: Option<bool>,
     pub(super) health_check_model: Option<String>,
     pub(super) health_check_timeout: Option<f64>,

@@ -47,19 +47,14 @@ impl Dispatcher {
     pub async fn count_tokens(
         self: Rc<Self>,
         identity: &Identity,
-        inbound: Inbound,
+        mut inbound: Inbound,
     ) -> Result<Reply, DispatchError> {
         let shared = Arc::clone(&self.shared);
-        let unknown = || DispatchError::UnknownModel {
-            model: inbound.model.clone(),
-        };
         let (table, targets) = shared.deployed();
-        let resolved = table
-            .resolve_or_default(&inbound.model)
-            .ok_or_else(unknown)?;
+        let place = (&*table, &*targets);
+        let (resolved, members) = self.resolve(identity, &mut inbound, place)?;
         let lists = identity.model_lists().iter();
-        let members = self.reach.of(&targets, &resolved);
-        self.check_access(lists, &inbound, (&table, &targets), (&resolved, &members))?;
+        self.check_access(identity, lists, &inbound, place, (&resolved, &members))?;
         let estimate = admit::estimate(&inbound, &[members]);
         let ask = PlanAsk {
             // Another group's model has another vocabulary: its count would be wrong.

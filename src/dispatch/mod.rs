@@ -7,6 +7,7 @@
 //! Knows no route and no response type: a [`Reply`] is bytes and headers, a [`DispatchError`] a reason. `upstream` is
 //! the only user of `awc`.
 
+mod access;
 mod admit;
 mod answer;
 mod attempt;
@@ -35,11 +36,11 @@ mod sharing;
 mod stream;
 mod target;
 mod targets;
+mod team_models;
 mod timers;
 mod upstream;
 
 use std::fmt;
-use std::iter;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ use self::attempt::Journey;
 use self::headers::CallerLimits;
 use self::reach::{Members, Reach};
 use self::upstream::Upstream;
-use crate::auth::{AuthError, Identity, KeyEntry, LabelTable, ModelList, may_use_model};
+use crate::auth::{Identity, KeyEntry, LabelTable};
 use crate::config::{
     ClientGone, CountedTokens, LitellmSettings, Receipts, RouterSettings, Timeouts,
 };
@@ -313,18 +314,13 @@ impl Dispatcher {
         let mock_failure = mock_testing::take(&shared, &mut inbound);
 
         let (table, targets) = shared.deployed();
-        let resolved = table.resolve_or_default(&inbound.model).ok_or_else(|| {
-            DispatchError::UnknownModel {
-                model: inbound.model.clone(),
-            }
-        })?;
-        let resolved = inbound.calling(resolved);
-        let members = self.reach.of(&targets, &resolved);
+        let place = (&*table, &*targets);
+        let (resolved, members) = self.resolve(identity, &mut inbound, place)?;
         let mut payers = Payers::of(&shared, identity, &inbound, &resolved).await?;
         let lists = identity.model_lists().iter();
         let lists = lists.chain(payers.asked.customer_models());
         let asked = (&resolved, &members);
-        self.check_access(lists, &inbound, (&table, &targets), asked)?;
+        self.check_access(identity, lists, &inbound, place, asked)?;
         let mut within_reach = vec![Rc::clone(&members)];
         // Only who has a budget, or may not use what has no price, must know where fallbacks lead.
         let refuses_unpriced = shared.litellm.block_requests_for_models_without_pricing;
@@ -405,79 +401,11 @@ impl Dispatcher {
         }
         journey.fetch_or_drain().await
     }
-
-    /// Whether the caller may use what the request names: the model, and its own fallbacks. Fallbacks of the config are the
-    /// operator's choice.
-    fn check_access<'l>(
-        &self,
-        lists: impl Iterator<Item = &'l ModelList>,
-        inbound: &Inbound,
-        (table, targets): (&RoutingTable, &Targets),
-        (resolved, members): (&Resolved, &Rc<Members>),
-    ) -> Result<(), AuthError> {
-        let lists: Vec<_> = lists.collect();
-        if lists.is_empty() {
-            return Ok(());
-        }
-        let fallbacks = inbound.peek.fallbacks.iter().flatten();
-        let fallbacks = fallbacks.map(|fallback| {
-            let resolved = table.resolve(fallback);
-            let members = resolved
-                .as_ref()
-                .map(|resolved| self.reach.of(targets, resolved));
-            (fallback.as_str(), resolved, members.unwrap_or_default())
-        });
-        let asked = (
-            inbound.model.as_str(),
-            Some(resolved.clone()),
-            Rc::clone(members),
-        );
-        let names: Vec<_> = iter::once(asked).chain(fallbacks).collect();
-        for list in lists {
-            for (name, resolved, members) in &names {
-                check_model_access(list, name, resolved.as_ref(), members)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// One of each kind of whom the request may end at.
 fn kinds(within_reach: &[Rc<Members>]) -> impl Iterator<Item = &reach::Candidate> {
     within_reach.iter().flat_map(|members| members.kinds())
-}
-
-/// A list names models as clients call them, or the group behind an alias (contract `auth-budgets-limits` §4).
-fn check_model_access(
-    list: &ModelList,
-    model: &str,
-    resolved: Option<&Resolved>,
-    members: &Members,
-) -> Result<(), AuthError> {
-    // Who names a deployment by its id asks for its group: a pattern must not fit the id by chance.
-    let by_id = members
-        .all()
-        .iter()
-        .any(|(target, _)| target.config.id == model);
-    let group = resolved.map(|resolved| resolved.group.as_str());
-    let in_access_group = |name: &str| {
-        members.all().iter().any(|(target, _)| {
-            let groups = &target.config.model_info.access_groups;
-            groups.iter().any(|group| group == name)
-        })
-    };
-    let allowed = [(!by_id).then_some(model), group]
-        .into_iter()
-        .flatten()
-        .any(|name| may_use_model(&list.allowed, name, in_access_group));
-    if allowed {
-        Ok(())
-    } else {
-        Err(AuthError::ModelDenied {
-            model: model.to_owned(),
-            layer: list.layer,
-        })
-    }
 }
 
 /// Trust roots and protocol of upstream TLS, made once and shared by every worker.

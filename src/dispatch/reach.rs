@@ -13,7 +13,7 @@ use trunkline_actors::supervisor::Resolved;
 use super::priced::Priced;
 use super::target::Target;
 use super::targets::Targets;
-use crate::config::DeploymentConfig;
+use crate::config::{DeploymentConfig, TeamModel};
 
 /// Groups that are remembered. They are the operator's, but may come and go.
 const MOST_GROUPS: usize = 4096;
@@ -28,6 +28,8 @@ pub(super) struct Members {
     /// Places of the first of each kind: what it costs to call these is what it costs to call any.
     kinds: Vec<usize>,
     capacity: Capacity,
+    /// Whose they are. A group of a team has no other members.
+    team: Option<TeamModel>,
 }
 
 /// What they grant together in a minute.
@@ -73,10 +75,14 @@ impl Members {
             }
         }
         let capacity = Capacity::of(all.iter().map(|(target, _)| &target.config));
+        let team = all
+            .iter()
+            .find_map(|(target, _)| target.config.team.clone());
         Self {
             all,
             kinds,
             capacity,
+            team,
         }
     }
 
@@ -88,6 +94,11 @@ impl Members {
     /// One of each kind by price and service.
     pub(super) fn kinds(&self) -> impl Iterator<Item = &Candidate> {
         self.kinds.iter().filter_map(|place| self.all.get(*place))
+    }
+
+    /// Whose they are, if not everybody's.
+    pub(super) fn team(&self) -> Option<&TeamModel> {
+        self.team.as_ref()
     }
 
     /// What they grant together.

@@ -12,6 +12,8 @@ use trunkline_actors::spend_ledger::{Caps, LedgerHandle, SeedFailed};
 
 use super::caps::caps;
 use super::target::Target;
+use super::team_models::TeamModels;
+use crate::auth::Identity;
 use crate::config::{DeploymentConfig, RouterSettings};
 use crate::cost::PriceBook;
 use crate::telemetry::metrics::Metrics;
@@ -23,6 +25,7 @@ pub struct Targets {
     by_id: HashMap<DeploymentId, Arc<Target>>,
     caps: Caps,
     any_resumes: bool,
+    team_models: TeamModels,
     /// Counts how often prices were taken over.
     pricing: AtomicU64,
 }
@@ -90,6 +93,7 @@ impl Targets {
         Self {
             by_id: list.iter().map(with_id).collect(),
             any_resumes: list.iter().any(|target| target.config.stream_resume),
+            team_models: TeamModels::of(list.iter().map(|target| &target.config)),
             list,
             caps,
             pricing: AtomicU64::new(0),
@@ -109,6 +113,11 @@ impl Targets {
     /// The deployment of that id.
     pub fn get(&self, id: &str) -> Option<&Arc<Target>> {
         self.by_id.get(id)
+    }
+
+    /// The group that the caller means by that name, where its team has one.
+    pub fn team_group(&self, identity: &Identity, name: &str) -> Option<&str> {
+        self.team_models.group(identity, name)
     }
 
     /// Budgets of deployments and providers.

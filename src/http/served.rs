@@ -16,9 +16,17 @@ pub(crate) struct Served {
 /// The deployments that the name stands for and that the caller may use; `None` for a name that nothing is served under.
 pub(crate) fn served(app: &App, identity: &Identity, name: &str) -> Option<Vec<Served>> {
     let (table, targets) = app.shared.deployed();
-    let resolved = table.resolve(name)?;
-    let served = resolved.deployments().filter_map(|(id, upstream_model)| {
+    let group = targets.team_group(identity, name).unwrap_or(name);
+    let resolved = table.resolve(group)?;
+    // Another team's model is none that is served.
+    let known = resolved.deployments().filter_map(|(id, upstream_model)| {
         let target = targets.get(id.as_str())?;
+        let is_for = identity.is_for(target.config.team.as_ref());
+        is_for.then_some((target, upstream_model))
+    });
+    let mut known = known.peekable();
+    known.peek()?;
+    let served = known.filter_map(|(target, upstream_model)| {
         let may_use = identity.may_use_as(name, &target.config);
         may_use.then(|| Served {
             target: Arc::clone(target),

@@ -122,6 +122,8 @@ mod strategies;
 #[cfg(test)]
 mod stream;
 #[cfg(test)]
+mod team_models;
+#[cfg(test)]
 mod tenants;
 #[cfg(test)]
 mod throughput;
@@ -135,6 +137,7 @@ mod token_counter;
 mod token_days;
 #[cfg(test)]
 mod token_roles;
+#[cfg(test)]
 mod token_teams;
 #[cfg(test)]
 mod tokens;

@@ -112,6 +112,8 @@ impl Facts {
         );
         self.say(&subject, "tags", list(&one.tags));
         self.say(&subject, "blocked", one.blocked.then_some(true));
+        let team = one.team.as_ref();
+        self.say(&subject, "team_id", team.map(|team| &team.team_id));
         self.say(&subject, "max_budget", one.budget.as_ref().map(spendable));
         self.say(&subject, "drop_params", one.drop_params);
         self.say(

@@ -1,6 +1,6 @@
 //! `model_list[].model_info`.
 
-use super::Area::{Access, Health, Routing};
+use super::Area::{Health, Routing};
 use super::Kind::{List, Map, Seconds, Switch, Text, Texts, Tokens, Whole};
 use super::prices::PRICES;
 use super::{Key, Others, Section, on, planned, with_prices};
@@ -74,19 +74,17 @@ const OWN: &[Key] = &[
         "shown by `/model/info` and `/model_group/info`",
     ),
     on("tier", Text, "", "`free` or `paid`; shown by `/model/info`"),
-    planned(
-        Access,
+    on(
         "team_id",
         Text,
         "",
-        "the team whose deployment it is",
+        "the team whose deployment it is: nobody else sees it or may call it, but the administrator; one model, no pattern",
     ),
-    planned(
-        Access,
+    on(
         "team_public_model_name",
         Text,
-        "",
-        "the team's name for it",
+        "`model_name`",
+        "the name by which the team's keys call it; goes before a group of everybody's with that name",
     ),
     on(
         "blocked",

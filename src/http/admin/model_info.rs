@@ -48,6 +48,11 @@ struct Info<'a> {
     /// Absent unless it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<bool>,
+    /// Absent unless it is a team's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team_public_model_name: Option<&'a str>,
     key: &'a str,
     litellm_provider: &'a str,
     mode: String,
@@ -93,6 +98,7 @@ pub(crate) async fn list(
 fn row<'a>(prices: &PriceBook, target: &'a Target) -> Row<'a> {
     let deployment = &target.config;
     let info = &deployment.model_info;
+    let team = deployment.team.as_ref();
     let facts = Facts::of(prices, target, &deployment.upstream_model);
     Row {
         model_name: &deployment.model_name,
@@ -109,6 +115,8 @@ fn row<'a>(prices: &PriceBook, target: &'a Target) -> Row<'a> {
             id: &deployment.id,
             db_model: deployment.stored_as.is_some(),
             blocked: deployment.blocked.then_some(true),
+            team_id: team.map(|team| team.team_id.as_str()),
+            team_public_model_name: team.map(|team| team.public_name.as_str()),
             key: info
                 .base_model
                 .as_deref()

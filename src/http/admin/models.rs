@@ -28,7 +28,7 @@ use crate::http::extract::{AdminOnly, Call, Caller};
 use crate::http::model_call::new_id;
 use crate::http::time::iso;
 use crate::sealed::placeholder;
-use crate::storage::{AsRead, EntryKind, EntryRow, Write};
+use crate::storage::{AsRead, EntryKind, EntryRow, TenantKind, Write};
 
 /// What a body may say.
 const WRITTEN: &[&str] = &["model_name", "litellm_params", "model_info", "blocked"];
@@ -82,6 +82,7 @@ pub(crate) async fn create(
         as_read: AsRead::default(),
     };
     no_placeholder("litellm_params", &params)?;
+    known_team(app, &row).await?;
     checked(&app.catalogue, &row, &params).await?;
     write_params(&app.catalogue, &mut row, &params)?;
     stored_and_served(
@@ -206,6 +207,7 @@ async fn change_one(
     row.blocked = blocked(fields, &mut said)?.unwrap_or(row.blocked);
     said.retain(|name, _| !EntryRow::OWN_INFO.contains(&name.as_str()));
     merge(&mut row.info, said);
+    known_team(app, &row).await?;
     let mut changes = object(fields, "litellm_params")?.set().unwrap_or_default();
     // An answer that is sent back: its secrets are those that are stored.
     changes.retain(|name, value| row.params.get(name) != Some(value));
@@ -362,6 +364,19 @@ async fn checked(
         warn!(id = row.id.as_str(); "a stored deployment: {notice}");
     }
     Ok(())
+}
+
+/// A team's deployment must be of a team that there is.
+async fn known_team(app: &App, row: &EntryRow) -> Result<(), ApiError> {
+    let Some(team) = row.info.get("team_id").and_then(Value::as_str) else {
+        return Ok(());
+    };
+    let found = app.store.tenants.by_id(TenantKind::Team, team.to_owned());
+    if found.await?.is_some() {
+        return Ok(());
+    }
+    let message = format!("There is no team '{team}'. GET /team/list lists them.");
+    Err(ApiError::new(Code::BadRequest, message).param("model_info.team_id"))
 }
 
 async fn known(app: &App, id: &str) -> Result<Option<EntryRow>, ApiError> {

@@ -86,7 +86,12 @@ pub(crate) fn visible(app: &App, identity: &Identity, healthy_only: bool) -> Vec
     };
     let targets = app.shared.targets();
     for deployment in targets.configs().filter(is_listed) {
-        let (name, upstream) = (&deployment.model_name, &deployment.upstream_model);
+        let team = deployment.team.as_ref();
+        let own = team.filter(|team| {
+            targets.team_group(identity, &team.public_name) == Some(&deployment.model_name)
+        });
+        let name = own.map_or(&deployment.model_name, |team| &team.public_name);
+        let upstream = &deployment.upstream_model;
         let known = match (name.strip_suffix('*'), upstream.as_str()) {
             (Some(prefix), "*") => {
                 let prices = app.shared.prices.load();
