@@ -13,7 +13,7 @@ pub(super) fn entries() -> Vec<Entry> {
 
 /// What was spent: totals and rows.
 fn spend() -> Vec<Entry> {
-    use admin::spend::{lists, logs, transcript};
+    use admin::spend::{lists, logs, own, transcript};
     vec![
         get(
             &["/user/spend"],
@@ -40,16 +40,8 @@ fn spend() -> Vec<Entry> {
             "Rows of the books, page by page, by many filters",
             logs::page,
         ),
-        get(
-            &["/spend/keys"],
-            "Keys with what they spent",
-            lists::own_keys,
-        ),
-        get(
-            &["/spend/users"],
-            "Users with what they spent",
-            lists::users,
-        ),
+        get(&["/spend/keys"], "Keys with what they spent", own::keys),
+        get(&["/spend/users"], "Users with what they spent", own::users),
         get(&["/spend/tags"], "Spend by request tag", lists::tags),
     ]
 }

@@ -5,7 +5,8 @@
 //! | `totals` | `/user/spend`, `/global/spend` |
 //! | `logs` | `/spend/logs`, `/spend/logs/v2`; `row` is what a row looks like |
 //! | `transcript` | `/spend/logs/ui/{request_id}`: what was asked and answered |
-//! | `lists` | `/spend/keys`, `/spend/users`, `/spend/tags`, `/global/spend/…` |
+//! | `own` | `/spend/keys`, `/spend/users`: those that are stored, with what they spent |
+//! | `lists` | `/spend/tags`, `/global/spend/…` |
 //! | `activity` | `/global/activity…` |
 //! | `daily` | `/user/daily/activity` and its likes |
 //! | `report` | `/global/spend/report`, `/key/spend/report` and its likes |
@@ -21,6 +22,7 @@ pub mod daily;
 pub mod estimate;
 pub mod lists;
 pub mod logs;
+pub mod own;
 pub(super) mod range;
 pub mod report;
 mod row;

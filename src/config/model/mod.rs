@@ -3,30 +3,36 @@
 //! Nothing here parses. [`super::load`] makes a [`Config`] or says everything that is wrong; afterwards no field needs
 //! a second check. Units stand in the names; a bare number is a count.
 
+mod deployment;
+mod server;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
-use url::Url;
+use serde_json::Value;
 
-use super::database_url::DatabaseUrl;
-use super::entry::Entries;
-use super::error::Notice;
-use super::health::{DeploymentChecks, HealthSettings};
-use super::jwt::JwtSettings;
-use super::providers::{Dialect, Provider};
-use super::redis::RedisSettings;
-use super::routing::StrategyArgs;
-use super::secret::Secret;
-use super::sharing::SharingSettings;
-use super::shown::ShownSettings;
-use super::sign_in::SignInSettings;
+use crate::config::database_url::DatabaseUrl;
+use crate::config::entry::Entries;
+use crate::config::error::Notice;
+use crate::config::health::HealthSettings;
+use crate::config::jwt::JwtSettings;
+use crate::config::redis::RedisSettings;
+use crate::config::routing::StrategyArgs;
+use crate::config::secret::Secret;
+use crate::config::sharing::SharingSettings;
+use crate::config::shown::ShownSettings;
+use crate::config::sign_in::SignInSettings;
 use crate::cost::{Price, PriceBook};
+
+pub use self::deployment::{DeploymentConfig, ModelInfo, RoutingHint, TeamModel};
+pub use self::server::{
+    ClientGone, DrainBounds, Fsync, JournalSettings, QueueSettings, Receipts, ServerSettings,
+    Timeouts, TranscriptSettings, WhenFull,
+};
 
 /// Prices that the operator set for one deployment; an absent part falls back to the price book.
 pub type PriceOverrides = Price;
@@ -75,149 +81,6 @@ pub struct Config {
     pub price_book: Arc<PriceBook>,
     /// What the operator should know: keys without effect, skipped deployments, weak keys. To be logged once at start.
     pub warnings: Vec<Notice>,
-}
-
-/// One entry of `model_list`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DeploymentConfig {
-    /// `model_info.id`, else a SHA-256 (hex) over the name and every parameter as written, so that it is the same
-    /// after a restart. Unique.
-    pub id: String,
-    /// The public model group; may be a pattern with `*`.
-    pub model_name: String,
-    /// Who serves it.
-    pub provider: &'static Provider,
-    /// The provider's name for the model, without our prefix; may hold one `*`.
-    pub upstream_model: String,
-    /// Sent as the provider's [`super::AuthScheme`] says; `None` for servers that take no key.
-    pub api_key: Option<Secret>,
-    /// Without a trailing slash in its path; `/chat/completions` and the like are appended.
-    pub api_base: Url,
-    /// Value of the `OpenAI-Organization` header.
-    pub organization: Option<String>,
-    /// Added to upstream requests, in this order. May hold secrets.
-    pub extra_headers: Vec<(String, Secret)>,
-    /// Members always merged into the upstream body.
-    pub extra_body: Map<String, Value>,
-    /// Members added to the upstream body only where the request has none: sampling defaults and every parameter
-    /// that the gateway does not know.
-    pub defaults: Map<String, Value>,
-    /// Seconds for one attempt; above zero.
-    pub timeout_secs: Option<f64>,
-    /// As `timeout_secs`, for streams.
-    pub stream_timeout_secs: Option<f64>,
-    /// Share of the traffic within the group; zero or more.
-    pub weight: Option<f64>,
-    /// Requests in any minute; the weight when `weight` is absent.
-    pub rpm: Option<u64>,
-    /// Tokens in any minute; the weight when neither of the above is given.
-    pub tpm: Option<u64>,
-    /// Lower is tried first.
-    pub order: Option<u32>,
-    /// Requests at the same time; at least one.
-    pub max_parallel_requests: Option<u32>,
-    /// Seconds of pause after failures; overrides [`RouterSettings::cooldown_time`].
-    pub cooldown_time_secs: Option<f64>,
-    /// Retries after a failure of this deployment when the request names no number.
-    pub num_retries: Option<u32>,
-    /// Overrides [`RouterSettings::allowed_fails`].
-    pub allowed_fails: Option<u32>,
-    /// Overrides [`RouterSettings::allowed_fails_policy`].
-    pub allowed_fails_policy: ByError,
-    /// For tag routing.
-    pub tags: Vec<String>,
-    /// Paused: it is not asked.
-    pub blocked: bool,
-    /// It is one team's; `None` for everybody's.
-    pub team: Option<TeamModel>,
-    /// The id of the row of the database that it is of; `None` for an entry of the config.
-    pub stored_as: Option<String>,
-    /// What may be spent at it.
-    pub budget: Option<Budget>,
-    /// Its model continues a given assistant text: it may be asked for the rest of a stream that broke.
-    pub stream_resume: bool,
-    /// Overrides [`LitellmSettings::drop_params`].
-    pub drop_params: Option<bool>,
-    /// Body members always removed; names or paths such as `tools[*].function.strict`.
-    pub additional_drop_params: Vec<String>,
-    /// Body members forwarded even where the model is not known to take them.
-    pub allowed_openai_params: Vec<String>,
-    /// Its own prices, USD for each, and the operator's terms with the provider.
-    pub prices: PriceOverrides,
-    /// When present no upstream is called and this text is the answer.
-    pub mock_response: Option<String>,
-    /// Metadata.
-    pub model_info: ModelInfo,
-}
-
-/// Whose a deployment is, and what they call it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TeamModel {
-    /// Its id.
-    pub team_id: String,
-    /// The name that the team's keys ask for.
-    pub public_name: String,
-}
-
-impl TeamModel {
-    /// The group of all that the team calls so. As in LiteLLM no name that somebody would choose, and unlike there always the
-    /// same.
-    pub fn group(&self) -> String {
-        format!("model_name_{}_{}", self.team_id, self.public_name)
-    }
-}
-
-impl DeploymentConfig {
-    /// The address of one endpoint: `path` (`/chat/completions`, `/messages`) below `api_base`, its query kept.
-    ///
-    /// Anthropic's base is written without the version, with it, or as the whole address of `/v1/messages`: all three
-    /// are in use, and LiteLLM takes the first and the last.
-    pub fn url(&self, path: &str) -> Url {
-        let mut url = self.api_base.clone();
-        let base = url.path().trim_end_matches('/');
-        let whole = match self.provider.dialect {
-            Dialect::Anthropic => {
-                let base = base.strip_suffix("/messages").unwrap_or(base);
-                let base = base.strip_suffix("/v1").unwrap_or(base);
-                format!("{base}/v1{path}")
-            }
-            Dialect::OpenAi | Dialect::NotYet => format!("{base}{path}"),
-        };
-        url.set_path(&whole);
-        url
-    }
-}
-
-/// `model_info`: metadata of one deployment.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModelInfo {
-    /// `chat` when absent; unknown words are kept.
-    pub mode: Option<String>,
-    /// Set where `mode` speaks of routing; `mode` is then absent.
-    pub routing_hint: Option<RoutingHint>,
-    /// Name under which prices are looked up instead of the upstream model.
-    pub base_model: Option<String>,
-    /// Names usable in a key's `models`.
-    pub access_groups: Vec<String>,
-    /// Legacy: the output limit, or the input limit where no output limit is known.
-    pub max_tokens: Option<u64>,
-    /// Context window, in tokens.
-    pub max_input_tokens: Option<u64>,
-    /// Longest answer, in tokens.
-    pub max_output_tokens: Option<u64>,
-    /// `health_check_*` and the like.
-    pub checks: DeploymentChecks,
-    /// Everything else, as written.
-    pub rest: Map<String, Value>,
-}
-
-/// What `model_info.mode` says of routing in the tutorial's dialect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RoutingHint {
-    /// `mode: fallback`: those of a group are tried in the order of the file, unless `order` says otherwise.
-    Fallback,
-    /// `mode: loadbalance`: they share the traffic, as all do.
-    LoadBalance,
 }
 
 /// One user of `user_config`. What it may spend, use and ask counts for all its keys.
@@ -471,129 +334,6 @@ pub struct LitellmSettings {
     pub cost_tracking: bool,
 }
 
-/// The process itself.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ServerSettings {
-    /// Host name or address to bind; `None` = not said: all interfaces with a master key, loopback without.
-    pub host: Option<String>,
-    /// Default 4000.
-    pub port: u16,
-    /// HTTP workers; `None` = one per core.
-    pub workers: Option<usize>,
-    /// Largest request body. Default 32 MiB.
-    pub max_body_bytes: usize,
-    /// Journal and default database.
-    pub data_dir: PathBuf,
-    /// How long open streams may finish after a stop signal. Default 30 s.
-    pub shutdown_timeout: Duration,
-    /// How much longer a known key is believed while the database fails; zero: not at all. Default 1 h.
-    pub stale_keys: Duration,
-    /// The timers of one upstream call.
-    pub timeouts: Timeouts,
-    /// What happens to answers whose client has left.
-    pub client_gone: ClientGone,
-    /// What answers say of their cost.
-    pub receipts: Receipts,
-    /// The books on their way to the database.
-    pub journal: JournalSettings,
-    /// Whether requests wait that a rate limit refuses. Default: they do not.
-    pub queue: Option<QueueSettings>,
-}
-
-/// How requests wait that a rate limit refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueSettings {
-    /// How long at most.
-    pub max_wait: Duration,
-    /// How many at the same time. Default 1000.
-    pub max_waiting: usize,
-    /// How many for the limits of one key, team or whoever else has them. Default 100.
-    pub max_waiting_per_subject: usize,
-}
-
-/// How what is asked and answered is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TranscriptSettings {
-    /// How long; a day at least. Default 30 days.
-    pub retention: Duration,
-    /// A longer text within a body is kept as its beginning and end. Default 2048 characters.
-    pub max_text_chars: usize,
-    /// A body that is larger even so is kept as its beginning and end. Default 1 MiB.
-    pub max_body_bytes: usize,
-    /// Bodies in memory, of requests under way and on their way to the database. Default 128 MiB.
-    pub buffer_bytes: usize,
-}
-
-impl Default for TranscriptSettings {
-    fn default() -> Self {
-        Self {
-            retention: Duration::from_hours(30 * 24),
-            max_text_chars: 2048,
-            max_body_bytes: 1 << 20,
-            buffer_bytes: 128 << 20,
-        }
-    }
-}
-
-/// What answers say of their cost, beside the headers that LiteLLM's clients know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipts {
-    /// Usage, price version and what is left of the budget, in headers. Default true.
-    pub headers: bool,
-    /// The same and the cost in a comment before the last event of a stream. Default true.
-    pub stream_comment: bool,
-}
-
-impl Default for Receipts {
-    fn default() -> Self {
-        Self {
-            headers: true,
-            stream_comment: true,
-        }
-    }
-}
-
-/// How the journal is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JournalSettings {
-    /// Default: every 100 ms.
-    pub fsync: Fsync,
-    /// What it may take of the disk. Default 1 GiB, at least 1 MiB.
-    pub max_bytes: u64,
-    /// Default: refuse.
-    pub when_full: WhenFull,
-}
-
-/// When the journal is forced to the disk, which only a power loss tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fsync {
-    /// Before a provider is called, and before the end of an answer is released.
-    Always,
-    /// This often.
-    Interval(Duration),
-    /// When the operating system likes.
-    Never,
-}
-
-/// What happens to requests that the journal has no room for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenFull {
-    /// They get a 503.
-    Refuse,
-    /// They are served and are on no books.
-    Unrecorded,
-}
-
-impl Default for JournalSettings {
-    fn default() -> Self {
-        Self {
-            fsync: Fsync::Interval(Duration::from_millis(100)),
-            max_bytes: 1 << 30,
-            when_full: WhenFull::Refuse,
-        }
-    }
-}
-
 /// Which tokens of a request limits of tokens count. What a provider reads from its cache counts for none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CountedTokens {
@@ -613,70 +353,6 @@ impl CountedTokens {
             Self::Total => input.saturating_add(output),
             Self::Input => input,
             Self::Output => output,
-        }
-    }
-}
-
-/// What happens to an answer whose client has left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ClientGone {
-    /// The provider is left at once; what was delivered is charged, by estimate.
-    #[default]
-    Cancel,
-    /// The answer is read on, within bounds, so that the provider's own figures are charged.
-    Drain(DrainBounds),
-}
-
-/// How far answers without a client are read on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DrainBounds {
-    /// One answer. Default 60 s.
-    pub time: Duration,
-    /// One stream. Default 8 MiB.
-    pub bytes: usize,
-    /// All of them. Default 64.
-    pub requests: usize,
-}
-
-impl Default for DrainBounds {
-    fn default() -> Self {
-        Self {
-            time: Duration::from_mins(1),
-            bytes: 8 * 1024 * 1024,
-            requests: 64,
-        }
-    }
-}
-
-/// The named timers; each above zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Name lookup, TCP and TLS. Default 10 s.
-    pub connect: Duration,
-    /// Until the status line of the answer. Default 600 s.
-    pub first_byte: Duration,
-    /// Until the first content of a stream. Default 600 s.
-    pub first_content: Duration,
-    /// Between two events of a stream. Default 120 s.
-    pub idle: Duration,
-    /// The whole attempt. Default 6000 s.
-    pub total: Duration,
-    /// The whole request, every retry and fallback included. Default 6000 s.
-    pub request: Duration,
-    /// How long the client's status waits for first content before comments are sent. Default 45 s.
-    pub header_wait: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            first_byte: Duration::from_mins(10),
-            first_content: Duration::from_mins(10),
-            idle: Duration::from_mins(2),
-            total: Duration::from_mins(100),
-            request: Duration::from_mins(100),
-            header_wait: Duration::from_secs(45),
         }
     }
 }
