@@ -6,6 +6,7 @@ use url::Url;
 
 use super::env::Env;
 use super::error::NoticeKind;
+use super::jwt_issuers::{TokenIssuer, issuers};
 use super::jwt_roles::{TokenRoles, roles};
 use super::raw::{RawGeneral, RawJwt};
 use super::report::Report;
@@ -62,6 +63,8 @@ pub struct JwtSettings {
     pub forgives_teams: bool,
     /// What tokens may by their roles and scopes.
     pub roles: TokenRoles,
+    /// Issuers with keys, audiences and claims of their own; all that stands above is of other tokens.
+    pub issuers: Vec<TokenIssuer>,
 }
 
 /// Names of claims, with dots between where one lies within another.
@@ -119,6 +122,7 @@ impl Default for JwtSettings {
             falls_back: false,
             forgives_teams: false,
             roles: TokenRoles::default(),
+            issuers: Vec::new(),
         }
     }
 }
@@ -151,7 +155,9 @@ pub(super) fn jwt(raw: &RawGeneral, env: &dyn Env, report: &mut Report<'_>) -> O
         seconds_or_zero(value, &here.key(key), report);
     }
     let (audiences, issuer) = (listed(env, "JWT_AUDIENCE"), env.var("JWT_ISSUER"));
-    if audiences.is_empty() {
+    let keys_at = keys_at(env, !said.issuers.is_empty(), report);
+    let takes_others = said.issuers.is_empty() || !keys_at.is_empty();
+    if audiences.is_empty() && takes_others {
         report.notice(
             NoticeKind::Weak,
             &KeyPath::of(&["general_settings", "enable_jwt_auth"]),
@@ -163,14 +169,16 @@ pub(super) fn jwt(raw: &RawGeneral, env: &dyn Env, report: &mut Report<'_>) -> O
     let default = JwtSettings::default();
     let roles = roles(raw, &here, report);
     let said = said.clone();
+    let claims = claims(&said, default.claims);
+    let issuers = issuers(&said.issuers, &claims, &here, report);
     Some(JwtSettings {
-        keys_at: keys_at(env, report),
+        keys_at,
         audiences,
         issuer,
         leeway: seconds(said.leeway, default.leeway),
         keys_ttl: seconds(said.public_key_ttl, default.keys_ttl),
         keys_stale: seconds(said.public_key_stale_ttl, default.keys_stale),
-        claims: claims(&said, default.claims),
+        claims,
         admin_scope: said.admin_jwt_scope.unwrap_or(default.admin_scope),
         admin_routes: said.admin_allowed_routes.unwrap_or(default.admin_routes),
         team_routes: said.team_allowed_routes.unwrap_or(default.team_routes),
@@ -185,6 +193,7 @@ pub(super) fn jwt(raw: &RawGeneral, env: &dyn Env, report: &mut Report<'_>) -> O
         falls_back: said.fallback_to_db_teams.unwrap_or_default(),
         forgives_teams: said.team_claim_fallback.unwrap_or_default(),
         roles,
+        issuers,
     })
 }
 
@@ -206,7 +215,7 @@ fn claims(said: &RawJwt, default: ClaimNames) -> ClaimNames {
     }
 }
 
-fn keys_at(env: &dyn Env, report: &mut Report<'_>) -> Vec<Url> {
+fn keys_at(env: &dyn Env, has_issuers: bool, report: &mut Report<'_>) -> Vec<Url> {
     let name = "JWT_PUBLIC_KEY_URL";
     let mut urls = Vec::new();
     for text in listed(env, name) {
@@ -219,7 +228,7 @@ fn keys_at(env: &dyn Env, report: &mut Report<'_>) -> Vec<Url> {
             ),
         }
     }
-    if urls.is_empty() {
+    if urls.is_empty() && !has_issuers {
         report.problem_outside(
             name,
             "is not set, and general_settings.enable_jwt_auth is on",

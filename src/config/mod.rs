@@ -23,6 +23,7 @@ mod general;
 mod health;
 mod include;
 mod jwt;
+mod jwt_issuers;
 mod jwt_roles;
 pub mod keys;
 mod limits;
@@ -66,6 +67,7 @@ pub use error::{ConfigErrors, Location, Notice, NoticeKind, Problem};
 pub use excerpt::{Excerpt, looks_secret, names_secret};
 pub use health::{CheckBy, DeploymentChecks, HealthSettings};
 pub use jwt::{ClaimNames, JwtSettings};
+pub use jwt_issuers::{TokenIssuer, TokenRules};
 pub use jwt_roles::{RolePermissions, ScopeMapping, TokenRole, TokenRoles};
 pub use load::{CliOverrides, ConfigSource, load};
 pub use model::{

@@ -173,6 +173,25 @@ pub(super) struct RawJwt {
     pub(super) enforce_team_based_model_access: Option<bool>,
     pub(super) fallback_to_db_teams: Option<bool>,
     pub(super) team_claim_fallback: Option<bool>,
+    pub(super) issuers: Vec<RawIssuer>,
+}
+
+/// One entry of `issuers`.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct RawIssuer {
+    pub(super) issuer: Option<String>,
+    pub(super) jwks_url: Option<String>,
+    pub(super) audience: OneOrMany,
+    pub(super) disable_audience_validation: Option<bool>,
+    pub(super) user_id_jwt_field: Option<String>,
+    pub(super) user_email_jwt_field: Option<String>,
+    pub(super) team_id_jwt_field: Option<String>,
+    pub(super) team_ids_jwt_field: Option<String>,
+    pub(super) org_id_jwt_field: Option<String>,
+    pub(super) end_user_id_jwt_field: Option<String>,
+    #[serde(flatten)]
+    pub(super) others: BTreeMap<String, Value>,
 }
 
 /// `litellm_settings.default_internal_user_params`.
@@ -506,7 +525,7 @@ pub(super) struct ModelRef {
 }
 
 /// One text or a list of them.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct OneOrMany(pub(super) Vec<String>);
 
 /// A text, or a whole response of which the text is taken.

@@ -328,7 +328,7 @@ impl Process {
     fn start_jwks(&self, tls: &Arc<ClientConfig>) -> Option<Jwks> {
         let jwt = self.app.config.jwt.as_ref()?;
         Some(Jwks::start(
-            jwt.keys_at.clone(),
+            jwt.all_keys_at().cloned().collect(),
             jwt.keys_ttl,
             self.signing_keys.as_ref()?,
             Fetcher::new(tls),

@@ -154,7 +154,7 @@ pub(super) fn global_limits(config: &Config) -> Limits {
 pub(super) fn signing_keys(config: &Config, clock: Clock) -> Option<Arc<SigningKeys>> {
     let jwt = config.jwt.as_ref()?;
     let life = jwt.keys_ttl.saturating_add(jwt.keys_stale);
-    let keys = SigningKeys::new(jwt.keys_at.len(), life, clock);
+    let keys = SigningKeys::new(jwt.all_keys_at().count(), life, clock);
     Some(Arc::new(keys))
 }
 

@@ -136,6 +136,8 @@ mod token_counter;
 #[cfg(test)]
 mod token_days;
 #[cfg(test)]
+mod token_issuers;
+#[cfg(test)]
 mod token_roles;
 #[cfg(test)]
 mod token_teams;

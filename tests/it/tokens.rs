@@ -17,7 +17,7 @@ use crate::support::reply::Reply;
 use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
 
-const AUDIENCE: &str = "trunkline";
+pub(crate) const AUDIENCE: &str = "trunkline";
 const ISSUER: &str = "https://idp.example";
 
 fn fixture(name: &str) -> PathBuf {

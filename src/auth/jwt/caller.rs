@@ -13,7 +13,7 @@ use trunkline_actors::clock::UnixMs;
 use super::TokenFault;
 use super::keys::SigningKeys;
 use super::permits::{Permits, fits_pattern, mapped};
-use super::verify::{Claims, texts, verify};
+use super::verify::{Claims, issuer, texts, verify};
 use crate::config::{JwtSettings, TokenRole};
 
 /// Teams of a token that are looked up, at most.
@@ -82,7 +82,7 @@ impl TokenCaller {
     fn named(&self, claims: &Claims) -> Result<Named, TokenFault> {
         let Claims { all, expires_at } = claims;
         let settings = &self.settings;
-        let names = &settings.claims;
+        let names = settings.rules(issuer(all)).claims;
         let claim = |name: &Option<String>| name.as_deref().and_then(|name| within(all, name));
         let text = |name: &Option<String>| one(claim(name));
         let email = text(&names.email);

@@ -7,6 +7,7 @@
 //! Source: RFC 7517, sections 4 and 5. Whoever checks tokens reads them without a lock; one task for each provider fetches them.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,21 +91,26 @@ impl SigningKeys {
 
     /// There are keys of every provider that may still be used.
     pub fn are_there(&self) -> bool {
-        self.age().is_some_and(|age| age < self.life)
+        self.are_within(self.life, &(0..usize::MAX))
     }
 
-    /// Runs `check` over the keys, and once more over newer ones where it finds none that fits.
-    pub(super) async fn find<T>(&self, check: impl Fn(&[Arc<KeySet>]) -> Option<T>) -> Lookup<T> {
-        if let Some(found) = self.look(&check) {
+    /// Runs `check` over the keys of those providers, and once more over newer ones where it finds none that fits.
+    pub(super) async fn find<T>(
+        &self,
+        of: Range<usize>,
+        check: impl Fn(&[Arc<KeySet>]) -> Option<T>,
+    ) -> Lookup<T> {
+        let of = &of;
+        if let Some(found) = self.look(of, &check) {
             return Lookup::Found(found);
         }
         let mut fetched = self.fetched.subscribe();
-        if !self.are_new() {
+        if !self.are_within(NOT_AGAIN_WITHIN, of) {
             self.wanted.send_replace(());
             // The key may be of the provider that answers last.
             let newer = async {
-                while fetched.changed().await.is_ok() && !self.are_new() {
-                    if self.look(&check).is_some() {
+                while fetched.changed().await.is_ok() && !self.are_within(NOT_AGAIN_WITHIN, of) {
+                    if self.look(of, &check).is_some() {
                         return;
                     }
                 }
@@ -112,18 +118,18 @@ impl SigningKeys {
             // Whoever fetches may be gone, or take long: then it is as if nothing newer had come.
             timeout(PATIENCE, newer).await.ok();
         }
-        match self.look(&check) {
+        match self.look(of, &check) {
             Some(found) => Lookup::Found(found),
-            None if self.are_there() => Lookup::NoSuchKey,
+            None if self.are_within(self.life, of) => Lookup::NoSuchKey,
             // The key may be one of theirs.
             None => Lookup::NoKeys,
         }
     }
 
-    fn look<T>(&self, check: impl Fn(&[Arc<KeySet>]) -> Option<T>) -> Option<T> {
+    fn look<T>(&self, of: &Range<usize>, check: impl Fn(&[Arc<KeySet>]) -> Option<T>) -> Option<T> {
         let now = self.clock.now();
         let current = self.current.load();
-        let usable = current.iter().flatten();
+        let usable = among(&current, of).flatten();
         let usable = usable.filter(|published| now.since(published.at) < self.life);
         let usable: Vec<_> = usable
             .map(|published| Arc::clone(&published.keys))
@@ -131,20 +137,23 @@ impl SigningKeys {
         check(&usable)
     }
 
-    /// Those of every provider were fetched a moment ago.
-    fn are_new(&self) -> bool {
-        self.age().is_some_and(|age| age < NOT_AGAIN_WITHIN)
-    }
-
-    /// Of the oldest; `None`: some were never fetched.
-    fn age(&self) -> Option<Duration> {
+    /// Those of each of these providers were fetched no longer ago than that.
+    fn are_within(&self, age: Duration, of: &Range<usize>) -> bool {
         let now = self.clock.now();
         let current = self.current.load();
-        let ages = current
-            .iter()
-            .map(|published| Some(now.since(published.as_ref()?.at)));
-        ages.collect::<Option<Vec<_>>>()?.into_iter().max()
+        among(&current, of).all(|published| {
+            let published = published.as_ref();
+            published.is_some_and(|published| now.since(published.at) < age)
+        })
     }
+}
+
+/// Those of these providers that there are.
+fn among<'p>(
+    all: &'p [Option<Published>],
+    of: &Range<usize>,
+) -> impl Iterator<Item = &'p Option<Published>> {
+    all.iter().take(of.end).skip(of.start)
 }
 
 impl fmt::Debug for SigningKeys {
@@ -254,20 +263,26 @@ mod tests {
     async fn keys_of_one_provider_age_without_those_of_another() {
         let all = SigningKeys::new(2, LIFE, Clock::start());
         all.replace(0, keys(&["a"]));
-        assert!(all.look(find("a")).is_some(), "the other is not waited for");
+        assert!(
+            all.look(&(0..2), find("a")).is_some(),
+            "the other is not waited for"
+        );
         assert!(!all.are_there());
-        assert!(matches!(all.find(find("b")).await, Lookup::NoKeys));
+        assert!(matches!(all.find(0..2, find("b")).await, Lookup::NoKeys));
 
         all.replace(1, keys(&["b"]));
-        assert!(all.look(find("a")).is_some() && all.look(find("b")).is_some());
-        assert!(matches!(all.find(find("c")).await, Lookup::NoSuchKey));
+        assert!(all.look(&(0..2), find("a")).is_some() && all.look(&(0..2), find("b")).is_some());
+        assert!(matches!(all.find(0..2, find("c")).await, Lookup::NoSuchKey));
 
         advance(LIFE / 2).await;
         all.replace(0, keys(&["a2"]));
-        assert!(all.look(find("a")).is_none() && all.look(find("a2")).is_some());
+        assert!(all.look(&(0..2), find("a")).is_none() && all.look(&(0..2), find("a2")).is_some());
         advance(LIFE / 2).await;
-        assert!(all.look(find("a2")).is_some());
-        assert!(all.look(find("b")).is_none(), "nobody fetched it since");
+        assert!(all.look(&(0..2), find("a2")).is_some());
+        assert!(
+            all.look(&(0..2), find("b")).is_none(),
+            "nobody fetched it since"
+        );
         assert!(!all.are_there());
     }
 
@@ -281,7 +296,7 @@ mod tests {
             sleep(Duration::from_millis(100)).await;
             all.replace(1, keys(&["b"]));
         };
-        let (found, ()) = join!(all.find(find("b")), providers);
+        let (found, ()) = join!(all.find(0..2, find("b")), providers);
         assert!(matches!(found, Lookup::Found(())));
     }
 }

@@ -1,7 +1,9 @@
 //! Whether a token holds: its signature, its times, whom it is for and of whom.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, Validation, decode, decode_header};
 use serde_json::{Map, Value};
@@ -9,7 +11,7 @@ use trunkline_actors::clock::UnixMs;
 
 use super::TokenFault;
 use super::keys::{KeySet, Lookup, SigningKeys};
-use crate::config::JwtSettings;
+use crate::config::{JwtSettings, TokenRules};
 
 /// Longer ones are not looked at.
 const MOST_BYTES: usize = 16 * 1024;
@@ -40,13 +42,22 @@ pub(super) async fn verify(
         // Whoever can check such a signature can make it.
         return Err(TokenFault::Algorithm);
     }
-    let signed = keys.find(|keys| signed(token, head.kid.as_deref(), head.alg, keys));
+    // By what nobody has signed yet: it says which keys may have, and with them it is held to the rules of that issuer.
+    let claims: Map<String, Value> =
+        insecure_decode_claims(token).map_err(|_no_claims| TokenFault::Unreadable)?;
+    let rules = settings.rules(issuer(&claims));
+    if rules.keys.is_empty() {
+        return Err(TokenFault::Issuer);
+    }
+    let signed = keys.find(rules.keys.clone(), |keys| {
+        signed(token, head.kid.as_deref(), head.alg, keys)
+    });
     let claims = match signed.await {
         Lookup::Found(claims) => claims?,
         Lookup::NoSuchKey => return Err(TokenFault::UnknownKey),
         Lookup::NoKeys => return Err(TokenFault::NoKeys),
     };
-    let expires_at = check(&claims, settings, now)?;
+    let expires_at = check(&claims, &rules, settings.leeway, now)?;
     Ok(Claims {
         all: claims,
         expires_at,
@@ -83,30 +94,34 @@ fn signed(
 /// When it ends, if everything that it says of itself is right.
 fn check(
     claims: &Map<String, Value>,
-    settings: &JwtSettings,
+    rules: &TokenRules<'_>,
+    leeway: Duration,
     now: UnixMs,
 ) -> Result<UnixMs, TokenFault> {
     let time = |name: &str| claims.get(name).and_then(Value::as_f64).map(unix_ms);
     let expires_at = time("exp").ok_or(TokenFault::Expired)?;
-    let expires_at = expires_at.after(settings.leeway);
+    let expires_at = expires_at.after(leeway);
     if expires_at <= now {
         return Err(TokenFault::Expired);
     }
-    if time("nbf").is_some_and(|from| from > now.after(settings.leeway)) {
+    if time("nbf").is_some_and(|from| from > now.after(leeway)) {
         return Err(TokenFault::NotYet);
     }
-    if !settings.audiences.is_empty() {
+    if !rules.audiences.is_empty() {
         let mut named = texts(claims.get("aud"));
-        if !named.any(|audience| settings.audiences.iter().any(|own| own == audience)) {
+        if !named.any(|audience| rules.audiences.iter().any(|own| own == audience)) {
             return Err(TokenFault::Audience);
         }
     }
-    if let Some(issuer) = &settings.issuer
-        && claims.get("iss").and_then(Value::as_str) != Some(issuer)
-    {
+    if rules.issuer.is_some() && issuer(claims) != rules.issuer {
         return Err(TokenFault::Issuer);
     }
     Ok(expires_at)
+}
+
+/// Of whom it says that it is.
+pub(super) fn issuer(claims: &Map<String, Value>) -> Option<&str> {
+    claims.get("iss").and_then(Value::as_str)
 }
 
 /// One text, or a list of them.
@@ -131,8 +146,6 @@ fn unix_ms(seconds: f64) -> UnixMs {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
@@ -156,7 +169,10 @@ mod tests {
                 claims[name] = value.clone();
             }
         }
-        check(claims.as_object().unwrap(), &settings(), UnixMs(1_500_000))
+        let settings = settings();
+        let claims = claims.as_object().unwrap();
+        let rules = settings.rules(issuer(claims));
+        check(claims, &rules, settings.leeway, UnixMs(1_500_000))
     }
 
     #[test]

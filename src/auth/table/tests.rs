@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use trunkline_actors::ids::UserId;
 use trunkline_actors::ports::BoxFuture;
 use trunkline_actors::spend_ledger::{self, LedgerSettings};
+use url::Url;
 
 use super::*;
 use crate::auth::{BudgetRules, KeySet, NewKey};
@@ -164,7 +165,11 @@ async fn scene(terms: KeyTerms, life: Duration) -> Scene {
     let payers = PayerReader::new(store.clone(), ledger, rules, None);
     let signing_keys = SigningKeys::new(1, life, clock);
     signing_keys.replace(0, KeySet::read(&fixture("keys.json")).unwrap());
-    let tokens = (JwtSettings::default(), Arc::new(signing_keys));
+    let settings = JwtSettings {
+        keys_at: vec![Url::parse("https://idp.example/keys").unwrap()],
+        ..JwtSettings::default()
+    };
+    let tokens = (settings, Arc::new(signing_keys));
     let master = Secret::new("sk-the-master-key");
     Scene {
         table: KeyTable::new(Some(&master), Some(tokens), terms, store, payers, clock),

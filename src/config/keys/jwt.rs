@@ -181,6 +181,12 @@ pub(super) const JWT: Section = Section {
             "false",
             "a token none of whose teams exists is of the one team that its user is a member of, and of none where there are several; else it is refused",
         ),
+        on(
+            "issuers",
+            List,
+            "",
+            "issuers with keys and claims of their own: `issuer` (their `iss`), `jwks_url` (else its discovery document), `audience` or `disable_audience_validation`, and any of the fields of claims of user, address, team, teams, organisation and customer. Other tokens are checked by the variables",
+        ),
         planned(
             Access,
             "virtual_key_claim_field",
@@ -215,13 +221,6 @@ pub(super) const JWT: Section = Section {
             Switch,
             "false",
             "a key that the user has, for such a token",
-        ),
-        planned(
-            Access,
-            "issuers",
-            List,
-            "",
-            "rules for each issuer; several addresses in `JWT_PUBLIC_KEY_URL` work",
         ),
         planned(
             Access,
