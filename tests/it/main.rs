@@ -20,6 +20,8 @@ mod breaker;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod callers;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod chat;
@@ -37,6 +39,8 @@ mod connections;
 mod deletions;
 #[cfg(test)]
 mod fleet;
+#[cfg(test)]
+mod fleet_alone;
 #[cfg(test)]
 mod fleet_days;
 #[cfg(test)]
