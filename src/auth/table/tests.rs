@@ -23,8 +23,8 @@ use crate::auth::{BudgetRules, KeySet, NewKey};
 use crate::config::BudgetSettings;
 use crate::journal::{Journal, JournalOptions};
 use crate::storage::{
-    KeyFilter, KeyPage, KeyStore, StorageError, TenantFilter, TenantKind, TenantPage, TenantRow,
-    TenantStore, open_sqlite,
+    FoundKey, KeyFilter, KeyPage, KeyRow, KeyStore, StorageError, TenantFilter, TenantKind,
+    TenantPage, TenantRow, TenantStore, open_sqlite,
 };
 
 /// Keys by the hashes of their secrets, and users.
