@@ -41,15 +41,17 @@ impl AsRead {
         Self(Some(updated_at))
     }
 
+    /// `stored` is when the row that is there was changed last; `None`: it is not there.
+    ///
     /// # Errors
-    /// [`StorageError::Changed`] for a row that is not what was read any more.
+    /// [`StorageError::Changed`] for a row that is not what was read any more, or is gone.
     pub(super) fn check(
         self,
-        updated_at: UnixMs,
+        stored: Option<UnixMs>,
         what: &'static str,
         id: &str,
     ) -> Result<(), StorageError> {
-        if self.0.is_none_or(|read| read == updated_at) {
+        if self.0.is_none() || self.0 == stored {
             return Ok(());
         }
         Err(StorageError::Changed {
@@ -89,7 +91,7 @@ pub enum Write {
     InsertTenant(Box<TenantRow>),
     /// A tenant, unless its id is known.
     EnsureTenant(Box<TenantRow>),
-    /// A tenant over what was stored, but for when and by whom it was made.
+    /// A tenant over what was stored, but for when and by whom it was made. One that was read and is gone stays gone.
     PutTenant(Box<TenantRow>),
     /// No such tenant any more. A shared budget must not be in use.
     DeleteTenant(TenantKind, String),
@@ -154,8 +156,8 @@ pub trait ChangeStore: Send + Sync {
     ///
     /// # Errors
     /// [`StorageError::AlreadyExists`] for a new one whose id or alias is taken, [`StorageError::Missing`] for a key or an entry that is
-    /// not there to be changed, and for a team, organisation or budget that is named and not there, [`StorageError::InUse`] for a budget that somebody has; [`StorageError::Changed`] for a key or tenant that somebody
-    /// else changed after it was read; [`StorageError::OutOfRange`]; the
+    /// not there to be changed, and for a team, organisation or budget that is named and not there, [`StorageError::InUse`] for a budget that somebody has; [`StorageError::Changed`] for a key, tenant or entry that somebody
+    /// else changed after it was read, and for a tenant that was deleted since; [`StorageError::OutOfRange`]; the
     /// database's.
     fn apply(&self, by: ChangedBy, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StorageError>>;
 }

@@ -450,3 +450,26 @@ pub(super) async fn what_others_changed_meanwhile_is_not_undone(store: &Store) {
     let kept = store.keys.by_id(KeyId::from("k")).await.unwrap();
     assert_eq!(kept, Some(blocked));
 }
+
+pub(super) async fn what_others_deleted_meanwhile_is_not_made_again(store: &Store) {
+    let made = || tenant(TenantKind::Tag, "x");
+    insert_tenant(store, made()).await.unwrap();
+    let stored = async || {
+        let found = store.tenants.by_id(TenantKind::Tag, "x".to_owned());
+        found.await.unwrap()
+    };
+    let read = stored().await.unwrap();
+    let gone = Write::DeleteTenant(TenantKind::Tag, "x".to_owned());
+    apply(store, vec![gone]).await.unwrap();
+    let put = Write::PutTenant(Box::new(read));
+    let refused = apply(store, vec![put]).await;
+    assert!(
+        matches!(refused, Err(StorageError::Changed { what: "tag", .. })),
+        "{refused:?}"
+    );
+    assert_eq!(stored().await, None);
+    // Who makes one knows of none that was read.
+    let put = Write::PutTenant(Box::new(made()));
+    apply(store, vec![put]).await.unwrap();
+    assert_eq!(stored().await, Some(made()));
+}

@@ -70,6 +70,7 @@ macro_rules! all_cases {
                 lists_hold_what_fits_every_filter,
                 changes_are_made_together_or_not_at_all,
                 what_others_changed_meanwhile_is_not_undone,
+                what_others_deleted_meanwhile_is_not_made_again,
                 a_key_is_found_by_its_secrets_alone,
                 a_budget_that_is_in_use_stays,
                 who_is_named_must_be_there,

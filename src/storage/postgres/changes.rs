@@ -135,7 +135,7 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
         Write::UpdateKey(row) => {
             let before = existing(transaction, &row.id).await?;
             row.as_read
-                .check(before.updated_at, "virtual key", row.id.as_str())?;
+                .check(Some(before.updated_at), "virtual key", row.id.as_str())?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row))).await?;
             keys::put(transaction, row).await?;
             Change::of_key(Some(&before), Some(row))
@@ -143,7 +143,7 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id).await?;
             row.as_read
-                .check(before.updated_at, "virtual key", row.id.as_str())?;
+                .check(Some(before.updated_at), "virtual key", row.id.as_str())?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row))).await?;
             check_unused(transaction, secret, &row.id).await?;
             keys::put(transaction, row).await?;
@@ -176,10 +176,8 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
             .flatten(),
         Write::PutTenant(row) => {
             let before = tenants::by_id(transaction, row.kind, &row.id).await?;
-            if let Some(before) = &before {
-                row.as_read
-                    .check(before.updated_at, row.kind.as_str(), &row.id)?;
-            }
+            let stored = before.as_ref().map(|before| before.updated_at);
+            row.as_read.check(stored, row.kind.as_str(), &row.id)?;
             let known = before.as_ref().map(of_tenant);
             check_named(transaction, new_ones(known, of_tenant(row))).await?;
             tenants::put(transaction, row).await?;
@@ -207,7 +205,7 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
                 }));
             };
             row.as_read
-                .check(before.updated_at, row.kind.as_str(), &row.id)?;
+                .check(Some(before.updated_at), row.kind.as_str(), &row.id)?;
             entries::put(transaction, row).await?;
             Change::of_entry(Some(&before), Some(row))
         }

@@ -124,7 +124,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
         Write::UpdateKey(row) => {
             let before = existing(transaction, &row.id)?;
             row.as_read
-                .check(before.updated_at, "virtual key", row.id.as_str())?;
+                .check(Some(before.updated_at), "virtual key", row.id.as_str())?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row)))?;
             keys::put(transaction, row)?;
             Change::of_key(Some(&before), Some(row))
@@ -132,7 +132,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
         Write::RotateKey { row, secret, until } => {
             let before = existing(transaction, &row.id)?;
             row.as_read
-                .check(before.updated_at, "virtual key", row.id.as_str())?;
+                .check(Some(before.updated_at), "virtual key", row.id.as_str())?;
             check_named(transaction, new_ones(Some(of_key(&before)), of_key(row)))?;
             check_unused(transaction, secret, &row.id)?;
             keys::put(transaction, row)?;
@@ -160,10 +160,8 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
             .flatten(),
         Write::PutTenant(row) => {
             let before = tenants::by_id(transaction, row.kind, &row.id)?;
-            if let Some(before) = &before {
-                row.as_read
-                    .check(before.updated_at, row.kind.as_str(), &row.id)?;
-            }
+            let stored = before.as_ref().map(|before| before.updated_at);
+            row.as_read.check(stored, row.kind.as_str(), &row.id)?;
             let known = before.as_ref().map(of_tenant);
             check_named(transaction, new_ones(known, of_tenant(row)))?;
             tenants::put(transaction, row)?;
@@ -191,7 +189,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
                 }));
             };
             row.as_read
-                .check(before.updated_at, row.kind.as_str(), &row.id)?;
+                .check(Some(before.updated_at), row.kind.as_str(), &row.id)?;
             entries::put(transaction, row)?;
             Change::of_entry(Some(&before), Some(row))
         }
