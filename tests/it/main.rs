@@ -78,6 +78,8 @@ mod meta;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod model_pages;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod params;

@@ -7,6 +7,7 @@ mod fields;
 pub mod keys;
 pub mod model_groups;
 pub mod model_info;
+pub mod model_pages;
 pub mod models;
 pub mod prices;
 pub mod provider_budgets;

@@ -1,4 +1,5 @@
-//! `GET /model/info`: the deployments that the caller may use, secrets left out. Contract: `endpoints` §5.
+//! `GET /model/info`: the deployments that the caller may use, secrets left out; `model_pages` has the same rows page by page.
+//! Contract: `endpoints` §5.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::config::DeploymentConfig;
 use crate::cost::{Part, PriceBook};
 use crate::dispatch::Target;
 use crate::http::error::ApiError;
@@ -18,8 +20,9 @@ struct List<'a> {
     data: Vec<Row<'a>>,
 }
 
+/// One deployment.
 #[derive(Serialize)]
-struct Row<'a> {
+pub(super) struct Row<'a> {
     model_name: &'a str,
     litellm_params: Params<'a>,
     model_info: Info<'a>,
@@ -95,13 +98,20 @@ pub(crate) async fn list(
     Ok(HttpResponse::Ok().json(List { data }))
 }
 
-fn row<'a>(prices: &PriceBook, target: &'a Target) -> Row<'a> {
+/// What those call it who may: a team has a name of its own for its model.
+pub(super) fn public_name(deployment: &DeploymentConfig) -> &str {
+    let team = deployment.team.as_ref();
+    team.map_or(&deployment.model_name, |team| &team.public_name)
+}
+
+/// What is told of a deployment.
+pub(super) fn row<'a>(prices: &PriceBook, target: &'a Target) -> Row<'a> {
     let deployment = &target.config;
     let info = &deployment.model_info;
     let team = deployment.team.as_ref();
     let facts = Facts::of(prices, target, &deployment.upstream_model);
     Row {
-        model_name: &deployment.model_name,
+        model_name: public_name(deployment),
         litellm_params: Params {
             model: format!("{}/{}", deployment.provider.name, deployment.upstream_model),
             custom_llm_provider: deployment.provider.name,

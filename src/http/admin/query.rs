@@ -39,6 +39,15 @@ pub(super) fn text(call: &Call, name: &str) -> Option<String> {
     call.query(name).filter(|text| !text.is_empty())
 }
 
+/// A switch, which is off unless it is there.
+pub(super) fn flag(call: &Call, name: &'static str) -> Result<bool, ApiError> {
+    match text(call, name).as_deref() {
+        None | Some("false" | "False" | "0") => Ok(false),
+        Some("true" | "True" | "1") => Ok(true),
+        Some(_) => Err(wrong(name, format!("'{name}' must be true or false."))),
+    }
+}
+
 /// A whole number from 1 to `most`.
 pub(super) fn count(
     call: &Call,

@@ -161,6 +161,11 @@ fn about_models() -> Vec<Entry> {
             admin::model_info::list,
         ),
         get(
+            &["/v2/model/info"],
+            "The same page by page, searched and sorted",
+            admin::model_pages::list,
+        ),
+        get(
             &["/model_group/info"],
             "Models that the caller may use, with windows, prices and what they support",
             admin::model_groups::list,
