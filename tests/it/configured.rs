@@ -102,3 +102,34 @@ fn routing_tells_what_it_goes_by_and_callbacks_whether_they_are_acted_on() {
     assert_eq!(callbacks["active_alerting_destinations"], json!([]));
     assert_eq!(callbacks["router_settings"]["num_retries"], 7);
 }
+
+#[test]
+fn the_fields_of_routing_are_told_without_what_is_configured() {
+    let (_upstream, _home, gateway) = scene();
+    let told = gateway.get("/router/fields");
+    told.assert_status(200);
+    let told = told.json();
+    let settings = gateway.get("/router/settings").json();
+    let (fields, of_settings) = (&told["fields"], &settings["fields"]);
+    let of = |fields: &Value, name: &str| {
+        let mut fields = fields.as_array().unwrap().iter();
+        let found = fields.find(|field| field["field_name"] == name);
+        found.cloned().unwrap()
+    };
+    assert_eq!(of(of_settings, "num_retries")["field_value"], 7);
+    let mut retries = of(fields, "num_retries");
+    assert_eq!(retries["field_value"], Value::Null);
+    retries["field_value"] = json!(7);
+    assert_eq!(retries, of(of_settings, "num_retries"));
+    for field in fields.as_array().unwrap() {
+        assert_eq!(field["field_value"], Value::Null, "{field}");
+        assert_ne!(field["field_description"], "", "{field}");
+    }
+    let options = of(fields, "routing_strategy")["options"].clone();
+    assert_eq!(options, told["routing_group_strategies"]);
+    for strategy in options.as_array().unwrap() {
+        let described = &told["routing_strategy_descriptions"];
+        assert!(described[strategy.as_str().unwrap()].is_string());
+    }
+    assert!(told.get("current_values").is_none() && told.get("source").is_none());
+}

@@ -1,6 +1,6 @@
 //! What is configured, told to administrators and their viewers: which settings there are, from the table of keys, and what the
 //! running config says of them, secrets removed. Contract: LiteLLM 1.106.2's `/config/list`, `/config/field/info`,
-//! `/get/config/callbacks` and `/router/settings`. Nothing is changed here: `editable` is never true.
+//! `/get/config/callbacks`, `/router/settings` and `/router/fields`. Nothing is changed here: `editable` is never true.
 //!
 //! ```json
 //! [{"field_name":"max_parallel_requests","field_type":"Integer","field_description":"…","field_value":10,"stored_in_db":false,
@@ -116,41 +116,60 @@ pub(crate) async fn callbacks(_caller: Caller<View>, call: Call) -> HttpResponse
 pub(crate) async fn router(_caller: Caller<View>, call: Call) -> HttpResponse {
     let app = call.app();
     let current = current(app);
-    let shown = &app.config.shown;
-    let strategies = RoutingStrategy::ALL.map(RoutingStrategy::as_str);
     let mut sources = Map::new();
-    let fields: Vec<Value> = settings(ROUTER)
-        .map(|key| {
-            let (written, source) = found(shown, ROUTER, key);
-            let value = current.get(key.name).cloned().unwrap_or(written);
-            if current.contains_key(key.name) {
-                sources.insert(key.name.to_owned(), source.into());
-            }
-            let is_strategy = key.name == "routing_strategy";
-            let options = is_strategy.then_some(strategies);
-            json!({
-                "field_name": key.name,
-                "field_type": field_type(key.kind),
-                "field_value": value,
-                "field_description": key.meaning,
-                "field_default": default_of(key),
-                "options": options,
-                "ui_field_name": title(key.name),
-                "link": null,
-            })
-        })
-        .collect();
-    let descriptions: Map<String, Value> = RoutingStrategy::ALL
-        .iter()
-        .map(|strategy| (strategy.to_string(), Value::from(strategy.meaning())))
-        .collect();
+    let mut fields = Vec::new();
+    for key in settings(ROUTER) {
+        let (written, source) = found(&app.config.shown, ROUTER, key);
+        let value = current.get(key.name).cloned().unwrap_or(written);
+        if current.contains_key(key.name) {
+            sources.insert(key.name.to_owned(), source.into());
+        }
+        fields.push(router_field(key, &value));
+    }
     HttpResponse::Ok().json(json!({
         "fields": fields,
         "current_values": current,
-        "routing_strategy_descriptions": descriptions,
-        "routing_group_strategies": strategies,
+        "routing_strategy_descriptions": strategy_descriptions(),
+        "routing_group_strategies": strategies(),
         "source": sources,
     }))
+}
+
+/// `GET /router/fields`: the same without what is configured.
+pub(crate) async fn router_fields(_caller: Caller<View>, _call: Call) -> HttpResponse {
+    let fields: Vec<Value> = settings(ROUTER)
+        .map(|key| router_field(key, &Value::Null))
+        .collect();
+    HttpResponse::Ok().json(json!({
+        "fields": fields,
+        "routing_strategy_descriptions": strategy_descriptions(),
+        "routing_group_strategies": strategies(),
+    }))
+}
+
+fn router_field(key: &Key, value: &Value) -> Value {
+    let options = (key.name == "routing_strategy").then(strategies);
+    json!({
+        "field_name": key.name,
+        "field_type": field_type(key.kind),
+        "field_value": value,
+        "field_description": key.meaning,
+        "field_default": default_of(key),
+        "options": options,
+        "ui_field_name": title(key.name),
+        "link": null,
+    })
+}
+
+fn strategies() -> [&'static str; RoutingStrategy::ALL.len()] {
+    RoutingStrategy::ALL.map(RoutingStrategy::as_str)
+}
+
+fn strategy_descriptions() -> Map<String, Value> {
+    RoutingStrategy::ALL
+        .iter()
+        .map(|strategy| (strategy.to_string(), Value::from(strategy.meaning())))
+        .collect()
 }
 
 /// The keys of a section that do something.

@@ -77,6 +77,11 @@ fn operation() -> Vec<Entry> {
             admin::settings::router,
         ),
         get(
+            &["/router/fields"],
+            "Settings of routing that there are, without values",
+            admin::settings::router_fields,
+        ),
+        get(
             &["/provider/budgets"],
             "What each provider may cost and has cost in the running period",
             admin::provider_budgets::list,
