@@ -20,6 +20,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod cost;
+pub mod day_books;
 pub mod dispatch;
 pub mod fleet;
 pub mod health;

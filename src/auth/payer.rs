@@ -442,8 +442,7 @@ impl PayerReader {
         self.ledger.flush().await.map_err(SeedFailed::from)?;
         // Asked again: somebody may have begun it meanwhile, or taken of it.
         if let Some(until) = days.lacks(subject) {
-            days.begin(&*self.store.spend, subject, limits, until)
-                .await?;
+            days.begin(subject, limits, until).await?;
         }
         Ok(())
     }

@@ -16,14 +16,14 @@ use trunkline_actors::ports::{BoxFuture, SharedAnswer, SharedTake};
 use super::breaker::Called;
 use super::lane::LaneState;
 use super::receipt::{LateReceipt, Receipt};
-use super::wire::{self, Answer, Question};
+use super::wire::{self, Answer, Missing, Question};
 
 /// What a call comes to.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Answered(SharedAnswer),
-    /// Places of budgets that must be seeded first.
-    Unseeded(Vec<usize>),
+    /// What must be seeded first.
+    Unseeded(Vec<Missing>),
 }
 
 /// Asks the server. Cancel safe: see the module.
@@ -67,20 +67,16 @@ fn read(
     };
     lane.called(number, Called::InTime);
     match wire::answer(question, &values) {
-        Some(Answer::Taken {
-            second,
-            spent,
-            used,
-        }) => {
+        Some(Answer::Taken { at, spent, used }) => {
             lane.took(question);
             Outcome::Answered(SharedAnswer::Taken(SharedTake {
-                receipt: Box::new(Receipt::new(lane, question, second)),
+                receipt: Box::new(Receipt::new(lane, question, at)),
                 spent: spent.into_iter().map(super::amount::Amount::usd).collect(),
                 used,
             }))
         }
         Some(Answer::Refused(refusal)) => Outcome::Answered(SharedAnswer::Refused(refusal)),
-        Some(Answer::Unseeded(places)) => Outcome::Unseeded(places),
+        Some(Answer::Unseeded(missing)) => Outcome::Unseeded(missing),
         None => {
             warn!("the shared limits gave an answer that cannot be read");
             lane.unsure(question);

@@ -95,16 +95,13 @@ impl SharedLimits for Lane {
                 return SharedAnswer::Unknown;
             }
             let question = Arc::new(Question::new(ask, &self.0.server.keys));
-            // Once more after seeding; a window that is gone again by then is nobody's.
+            // Once more after seeding; what is gone again by then is nobody's.
             for _ in 0..2 {
                 match call::take(&self.0, &question).await {
                     Outcome::Answered(answer) => return answer,
-                    Outcome::Unseeded(places) => {
-                        for place in places {
-                            let Some((key, _)) = question.ask.budgets.get(place) else {
-                                return SharedAnswer::Unknown;
-                            };
-                            if !self.0.seeds.seed(key).await {
+                    Outcome::Unseeded(missing) => {
+                        for missing in &missing {
+                            if !self.0.seeds.seed(missing).await {
                                 return SharedAnswer::Unknown;
                             }
                         }

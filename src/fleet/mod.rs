@@ -44,6 +44,7 @@ use self::connect::Server;
 use self::lane::Lane;
 use self::seeds::Seeds;
 use crate::config::RedisSettings;
+use crate::day_books::DayBooks;
 
 pub use self::connect::SetupError;
 pub use self::cooldowns::SharedCooldowns;
@@ -74,13 +75,14 @@ impl Fleet {
         settings: Option<&RedisSettings>,
         id: String,
         ledger: &LedgerHandle,
+        days: DayBooks,
         fails_closed: bool,
     ) -> Result<Self, SetupError> {
         let server = settings.map(Server::new).transpose()?;
         Ok(Self {
             seeds: server
                 .clone()
-                .map(|server| Arc::new(Seeds::new(server, ledger.clone()))),
+                .map(|server| Arc::new(Seeds::new(server, ledger.clone(), days))),
             standing: Arc::new(Standing::new(id, server.is_some())),
             server,
             touched: Arc::default(),

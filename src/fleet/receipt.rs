@@ -15,24 +15,24 @@ use super::wire::{Question, Settlement};
 pub(super) struct Receipt {
     lane: Arc<LaneState>,
     question: Arc<Question>,
-    second: u64,
+    at: u64,
 }
 
 // === impl Receipt ===
 
 impl Receipt {
-    pub(super) fn new(lane: &Arc<LaneState>, question: &Arc<Question>, second: u64) -> Self {
+    pub(super) fn new(lane: &Arc<LaneState>, question: &Arc<Question>, at: u64) -> Self {
         Self {
             lane: Arc::clone(lane),
             question: Arc::clone(question),
-            second,
+            at,
         }
     }
 
     fn end(self, used: Option<(u64, Amount)>) {
         self.lane.settle(Settlement {
             question: self.question,
-            second: self.second,
+            at: self.at,
             used,
         });
     }
@@ -115,7 +115,7 @@ fn end(receipt: Box<dyn SharedReceipt>, used: Option<(u64, Usd)>) {
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receipt")
-            .field("second", &self.second)
+            .field("at", &self.at)
             .finish_non_exhaustive()
     }
 }

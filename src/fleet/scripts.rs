@@ -13,6 +13,9 @@ pub(super) static SETTLE: LazyLock<Script> =
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| script(include_str!("lua/renew.lua")));
 /// Seeds windows, or raises them.
 pub(super) static RAISE: LazyLock<Script> = LazyLock::new(|| script(include_str!("lua/raise.lua")));
+/// Seeds a subject's day.
+pub(super) static BEGIN_DAY: LazyLock<Script> =
+    LazyLock::new(|| script(include_str!("lua/begin_day.lua")));
 /// Says that a replica lives.
 pub(super) static BEAT: LazyLock<Script> = LazyLock::new(|| script(include_str!("lua/beat.lua")));
 

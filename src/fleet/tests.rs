@@ -18,10 +18,12 @@ use trunkline_actors::rate_limiter::{DayWindow, LimitType, Limits, TakenIn, Wind
 use super::amount::Amount;
 use super::connect::Server;
 use super::keys::Keys;
-use super::scripts::{BEAT, RAISE, RENEW};
-use super::wire::{Answer, LEASE, Question, Settlement, answer, millis, settle};
+use super::scripts::{BEAT, BEGIN_DAY, RAISE, RENEW};
+use super::wire::{Answer, LEASE, Missing, Question, Settlement, answer, millis, settle};
 use crate::config::{RedisPlace, RedisSettings, RedisTls, Secret};
 use crate::servers::redis::Redis;
+
+mod days;
 
 /// A server, and a connection to it that everything goes over.
 struct Scene {
@@ -62,6 +64,13 @@ impl Scene {
         entries.unwrap();
     }
 
+    /// A request that was taken then ends with so many tokens, or was never sent.
+    fn end(&self, question: Arc<Question>, at: u64, tokens: Option<u64>, now: u64) {
+        let used = tokens.map(|tokens| (tokens, Amount::default()));
+        let settlement = Settlement { question, at, used };
+        self.settle(&[settlement], "lane", now);
+    }
+
     fn raise(&self, key: &BudgetKey, spent: Usd) {
         let mut call = RAISE.prepare_invoke();
         let spent = Amount::of(spent);
@@ -72,6 +81,20 @@ impl Scene {
             .runtime
             .block_on(call.invoke_async::<u64>(&mut self.connection.clone()));
         raised.unwrap();
+    }
+
+    /// Whether the day began with that: how long ago in ms, and how many tokens.
+    fn begin_day(&self, name: &str, now: u64, past: &[(u64, u64)]) -> bool {
+        let mut call = BEGIN_DAY.prepare_invoke();
+        let subject = Subject::new(SubjectKind::Key, name);
+        call.key(self.keys.rings(&subject)).arg(now);
+        for (ago, tokens) in past {
+            call.arg(*ago).arg(*tokens);
+        }
+        let began = self
+            .runtime
+            .block_on(call.invoke_async::<u64>(&mut self.connection.clone()));
+        began.unwrap() == 1
     }
 
     fn renew(&self, lanes: &str, lane: &str, now: u64, count: Option<u64>) {
@@ -125,7 +148,7 @@ enum Step {
     GiveBack(usize),
 }
 
-/// The question, the second in Redis, the tokens, and its places in this process.
+/// The question, its time in Redis, the tokens, and its places in this process.
 type Taken = (Arc<Question>, u64, u64, (TakenIn, TakenIn, TakenIn));
 
 fn steps() -> impl Strategy<Value = (u64, u64, u64, Vec<(u64, Step)>)> {
@@ -162,6 +185,7 @@ fn minute_and_day_in_redis_are_those_of_one_process() {
         let mut day = DayWindow::default();
         let mut taken: Vec<Taken> = Vec::new();
         let mut now = 1_764_000_000_123;
+        prop_assert!(scene.begin_day(&name, now, &[]));
         for (pause, step) in steps {
             now += pause;
             let at = Millis(now);
@@ -189,11 +213,16 @@ fn minute_and_day_in_redis_are_those_of_one_process() {
                         ))
                     };
                     match (found, expected) {
-                        (Answer::Taken { second, used, .. }, Ok(places)) => {
+                        (
+                            Answer::Taken {
+                                at: taken_at, used, ..
+                            },
+                            Ok(places),
+                        ) => {
                             prop_assert_eq!(used[0].requests, Some(requests.used(at)));
                             prop_assert_eq!(used[0].tokens, Some(tokens.used(at)));
                             prop_assert_eq!(used[0].day_tokens, Some(day.used(at)));
-                            taken.push((question, second, units, places));
+                            taken.push((question, taken_at, units, places));
                         }
                         (
                             Answer::Refused(SharedRefusal::Limit {
@@ -210,28 +239,17 @@ fn minute_and_day_in_redis_are_those_of_one_process() {
                     }
                 }
                 Step::Settle(which, actual) if !taken.is_empty() => {
-                    let (question, second, units, places) = taken.remove(which % taken.len());
+                    let (question, taken_at, units, places) = taken.remove(which % taken.len());
                     tokens.settle(places.1, units, actual, at);
                     day.settle(places.2, units, actual, at);
-                    let used = Some((actual, Amount::default()));
-                    let settlement = Settlement {
-                        question,
-                        second,
-                        used,
-                    };
-                    scene.settle(&[settlement], "lane", now);
+                    scene.end(question, taken_at, Some(actual), now);
                 }
                 Step::GiveBack(which) if !taken.is_empty() => {
-                    let (question, second, units, places) = taken.remove(which % taken.len());
+                    let (question, taken_at, units, places) = taken.remove(which % taken.len());
                     requests.settle(places.0, 1, 0, at);
                     tokens.settle(places.1, units, 0, at);
                     day.settle(places.2, units, 0, at);
-                    let settlement = Settlement {
-                        question,
-                        second,
-                        used: None,
-                    };
-                    scene.settle(&[settlement], "lane", now);
+                    scene.end(question, taken_at, None, now);
                 }
                 Step::Settle(..) | Step::GiveBack(_) => {}
             }
@@ -273,11 +291,14 @@ fn slots_of_a_lane_that_says_nothing_come_back_when_its_lease_ends() {
 fn a_budget_that_nobody_seeded_is_not_one_of_nothing() {
     let scene = Scene::new();
     let question = scene.budget("k", 100, 10);
-    assert_eq!(scene.take(&question, "a", 1_000), Answer::Unseeded(vec![0]));
+    assert_eq!(
+        scene.take(&question, "a", 1_000),
+        Answer::Unseeded(vec![Missing::Window(window("k"))])
+    );
     scene.raise(&window("k"), Usd::from_pico(99));
     // A later reading that knows less takes nothing back.
     scene.raise(&window("k"), Usd::from_pico(1));
-    let Answer::Taken { second, spent, .. } = scene.take(&question, "a", 1_000) else {
+    let Answer::Taken { at, spent, .. } = scene.take(&question, "a", 1_000) else {
         panic!("nobody else holds anything");
     };
     assert_eq!(spent, [Amount::of(Usd::from_pico(99))]);
@@ -287,7 +308,7 @@ fn a_budget_that_nobody_seeded_is_not_one_of_nothing() {
     );
     let settlement = Settlement {
         question: Arc::clone(&question),
-        second,
+        at,
         used: Some((0, Amount::of(Usd::from_pico(1)))),
     };
     scene.settle(&[settlement], "a", 1_500);
@@ -307,12 +328,12 @@ fn sums_beyond_what_a_double_holds_are_exact() {
     let nearly = 9_000_000_000_000_000_000 - 1;
     let question = scene.budget("k", nearly + 1, 1);
     scene.raise(&window("k"), Usd::from_pico(nearly));
-    let Answer::Taken { second, .. } = scene.take(&question, "a", 1_000) else {
+    let Answer::Taken { at, .. } = scene.take(&question, "a", 1_000) else {
         panic!("there is one unit left");
     };
     let settlement = Settlement {
         question: Arc::clone(&question),
-        second,
+        at,
         used: Some((0, Amount::of(Usd::from_pico(1)))),
     };
     scene.settle(&[settlement], "a", 1_000);
@@ -425,45 +446,6 @@ fn what_nobody_asks_for_any_more_is_forgotten() {
         assert!((1..=3_600_000).contains(&left), "{key}: {left}");
         assert!(key.contains("{test}:"), "one hash tag for all");
     }
-}
-
-#[test]
-fn a_day_outlives_requests_that_know_of_no_limit_of_it() {
-    const HOUR: u64 = 3_600_000;
-    let scene = Scene::new();
-    let limits = |tpd| Limits {
-        rpm: Some(9),
-        tpd,
-        ..Limits::default()
-    };
-    let (with_day, without) = (
-        scene.limits("k", limits(Some(100)), 100),
-        scene.limits("k", limits(None), 1),
-    );
-    let rings = scene.keys.rings(&Subject::new(SubjectKind::Key, "k"));
-    let lives = || -> u64 {
-        let left = scene.server.command(&["PTTL", &rings]);
-        left.trim_start_matches(':').parse().expect("a number")
-    };
-    let now = UnixMs::now().0;
-    let take = |question| match scene.take(question, "a", now) {
-        Answer::Taken { second, .. } => second,
-        other => panic!("{other:?}"),
-    };
-    take(&with_day);
-    assert!(lives() > 24 * HOUR, "{}", lives());
-    // A replica that has not heard of the limit yet, or that has heard before that it is gone.
-    let second = take(&without);
-    assert!(lives() > 24 * HOUR, "{}", lives());
-    let settlement = Settlement {
-        question: without,
-        second,
-        used: None,
-    };
-    scene.settle(&[settlement], "a", now);
-    assert!(lives() > 24 * HOUR, "{}", lives());
-    let refused = scene.take(&with_day, "a", now + 2 * HOUR);
-    assert!(matches!(refused, Answer::Refused(_)), "{refused:?}");
 }
 
 #[test]

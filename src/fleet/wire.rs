@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use deadpool_redis::redis::{ScriptInvocation, Value};
 use trunkline_actors::clock::whole_millis;
-use trunkline_actors::ports::{SharedAsk, SharedRefusal, SharedUse};
+use trunkline_actors::ids::Subject;
+use trunkline_actors::ports::{BudgetKey, SharedAsk, SharedRefusal, SharedUse};
 use trunkline_actors::rate_limiter::{LimitType, PARALLEL_RETRY};
 
 use super::amount::Amount;
@@ -15,7 +16,7 @@ use super::scripts::{SETTLE, TAKE};
 /// How long what a lane holds is believed without a word of it.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
 /// The largest whole number that a double holds.
-const MOST: u64 = 1 << 53;
+pub(super) const MOST: u64 = 1 << 53;
 
 /// A question with the names of its keys.
 #[derive(Debug)]
@@ -32,21 +33,30 @@ pub(super) struct Question {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Taken {
-        /// The second of the rings that it was taken in.
-        second: u64,
+        /// When, in milliseconds by the server's clock.
+        at: u64,
         spent: Vec<Amount>,
         used: Vec<SharedUse>,
     },
     Refused(SharedRefusal),
-    /// Places of budgets that are not there yet.
-    Unseeded(Vec<usize>),
+    /// What is not there yet.
+    Unseeded(Vec<Missing>),
+}
+
+/// What the server does not know, which is not the same as nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Missing {
+    /// What is spent of a budget's window.
+    Window(BudgetKey),
+    /// What a subject took of its day.
+    Day(Subject),
 }
 
 /// What one request took in the end.
 #[derive(Debug)]
 pub(super) struct Settlement {
     pub(super) question: Arc<Question>,
-    pub(super) second: u64,
+    pub(super) at: u64,
     /// `None`: it was never sent, and gives back all.
     pub(super) used: Option<(u64, Amount)>,
 }
@@ -95,6 +105,16 @@ impl Question {
         call
     }
 
+    /// What stands at that place: budgets come first, then subjects.
+    fn missing(&self, place: usize) -> Option<Missing> {
+        let budgets = &self.ask.budgets;
+        if let Some((key, _)) = budgets.get(place) {
+            return Some(Missing::Window(key.clone()));
+        }
+        let (subject, _) = self.ask.limits.get(place.checked_sub(budgets.len())?)?;
+        Some(Missing::Day(subject.clone()))
+    }
+
     /// The lanes of what it takes a slot or a hold of, with the money that it holds there.
     pub(super) fn holdings(&self) -> impl Iterator<Item = (&str, Amount)> {
         let windows = self.windows.iter();
@@ -112,11 +132,7 @@ pub(super) fn settle(batch: &[Settlement], lane: &str, time: &str) -> ScriptInvo
     let mut call = SETTLE.prepare_invoke();
     call.arg(time).arg(lane).arg(millis(LEASE));
     for settlement in batch {
-        let Settlement {
-            question,
-            second,
-            used,
-        } = settlement;
+        let Settlement { question, at, used } = settlement;
         let (used_tokens, cost) = used.unwrap_or_default();
         for (key, lanes) in &question.windows {
             call.key(key).key(lanes);
@@ -136,7 +152,7 @@ pub(super) fn settle(batch: &[Settlement], lane: &str, time: &str) -> ScriptInvo
             };
             let slots = limits.max_parallel.map(|_| 1);
             call.arg("l")
-                .arg(*second)
+                .arg(*at)
                 .arg(or_empty(back))
                 .arg(&tokens(limits.tpm))
                 .arg(&tokens(limits.tpd))
@@ -181,10 +197,11 @@ pub(super) fn answer(question: &Question, values: &[Value]) -> Option<Answer> {
             },
         }),
         4 => {
-            let places = rest
-                .iter()
-                .map(|place| usize::try_from(place.checked_sub(1)?).ok());
-            Answer::Unseeded(places.collect::<Option<_>>()?)
+            let missing = rest.iter().map(|place| {
+                let place = usize::try_from(place.checked_sub(1)?).ok()?;
+                question.missing(place)
+            });
+            Answer::Unseeded(missing.collect::<Option<_>>()?)
         }
         _ => return None,
     })
@@ -215,7 +232,7 @@ fn taken(question: &Question, rest: &[i64]) -> Option<Answer> {
         used.collect::<Option<Vec<_>>>()?,
     );
     (used.len() == question.subjects.len()).then_some(Answer::Taken {
-        second: u64::try_from(*time).ok()? / 1000,
+        at: u64::try_from(*time).ok()?,
         spent,
         used,
     })

@@ -19,6 +19,7 @@ use trunkline_actors::supervisor::{self, SupervisorHandle, SupervisorSettings};
 use crate::auth::{BudgetRules, Days, KeyTable, KeyTerms, PayerReader, Sessions, SigningKeys};
 use crate::catalogue::{self, Catalogue, CatalogueParts};
 use crate::config::{Config, DatabaseUrl, Fsync};
+use crate::day_books::DayBooks;
 use crate::dispatch::Shared;
 use crate::fleet::Fleet;
 use crate::health::CheckBoard;
@@ -133,10 +134,17 @@ pub(super) fn payers(
     );
     payers.with_days(Days {
         limiter: limiter.clone(),
-        counted: config.general.counted_tokens,
+        books: day_books(config, store),
         began,
         standing: fleet.map(|fleet| Arc::clone(fleet.standing())),
     })
+}
+
+fn day_books(config: &Config, store: &Store) -> DayBooks {
+    DayBooks {
+        spend: Arc::clone(&store.spend),
+        counted: config.general.counted_tokens,
+    }
 }
 
 /// What all callers together may ask for.
@@ -231,7 +239,8 @@ pub(super) fn join_fleet(
     }
     let id = RequestId::generate(UnixMs::now().0, rand::random()).to_string();
     let closed = config.general.fail_closed_limits;
-    let fleet = Fleet::new(config.redis.as_ref(), id, ledger, closed)
+    let days = day_books(config, store);
+    let fleet = Fleet::new(config.redis.as_ref(), id, ledger, days, closed)
         .context("the Redis server cannot be used")?;
     Ok(Some(Arc::new(fleet)))
 }

@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use actix_rt::{Arbiter, System};
-use trunkline_actors::ids::{ModelGroup, RequestId};
+use trunkline_actors::clock::UnixMs;
+use trunkline_actors::ids::{KeyId, ModelGroup, RequestId, Subject, UserId};
 use trunkline_actors::ports::{
     BoxFuture, Carry, JournalBatch, JournalError, JournalPosition, JournalReader, SpendRecord,
     SpendStore, StartedRecord, StoreError,
@@ -12,9 +13,11 @@ use trunkline_actors::ports::{
 use trunkline_actors::spend_ledger::{self, LedgerSettings};
 
 use super::*;
-use crate::config::{RedisPlace, RedisSettings, RedisTls, Secret};
+use crate::config::{CountedTokens, RedisPlace, RedisSettings, RedisTls, Secret};
+use crate::day_books::DayBooks;
 use crate::fleet::tests::window;
 use crate::servers::redis::Redis;
+use crate::storage::{SlotTokens, SpendQueries, StorageError, UserSpend};
 
 /// A journal, and books that can be read so many times.
 #[derive(Default)]
@@ -60,6 +63,30 @@ impl SpendStore for Books {
     }
 }
 
+/// Nobody took anything.
+impl SpendQueries for Books {
+    fn user_spend(&self, _: UserId) -> BoxFuture<'_, Result<UserSpend, StorageError>> {
+        Box::pin(async { Ok(UserSpend::default()) })
+    }
+
+    fn key_spend(&self, _: KeyId) -> BoxFuture<'_, Result<Usd, StorageError>> {
+        Box::pin(async { Ok(Usd::ZERO) })
+    }
+
+    fn total_spend(&self, _: Option<UnixMs>) -> BoxFuture<'_, Result<Usd, StorageError>> {
+        Box::pin(async { Ok(Usd::ZERO) })
+    }
+
+    fn tokens_between(
+        &self,
+        _: Subject,
+        _: UnixMs,
+        _: UnixMs,
+    ) -> BoxFuture<'_, Result<Vec<SlotTokens>, StorageError>> {
+        Box::pin(async { Ok(vec![]) })
+    }
+}
+
 /// A job that was never run, on this thread.
 fn job(redis: &Redis, books: &Arc<Books>) -> Job {
     let settings = RedisSettings {
@@ -82,7 +109,11 @@ fn job(redis: &Redis, books: &Arc<Books>) -> Job {
         Arc::clone(books) as _,
         clock,
     );
-    let fleet = Fleet::new(Some(&settings), "one".to_owned(), &ledger, false);
+    let days = DayBooks {
+        spend: Arc::clone(books) as _,
+        counted: CountedTokens::Total,
+    };
+    let fleet = Fleet::new(Some(&settings), "one".to_owned(), &ledger, days, false);
     Job {
         fleet: Arc::new(fleet.unwrap()),
         ledger,

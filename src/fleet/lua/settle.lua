@@ -3,7 +3,7 @@
 -- KEYS: for each entry the two keys of its budget or subject.
 -- ARGV: time ('' for the server's), lane, lease in ms; then for each entry eight, of which the first says what it is:
 --   w, hold (high, low), cost (high, low), '', '', '': the hold ends, the cost is spent
---   l, second, requests to give back, tokens estimated, tokens used, the same two of the day, slots to give back: '' for what is
+--   l, time of taking in ms, requests to give back, tokens estimated, tokens used, the same two of the day, slots to give back: '' for what is
 --   not limited, and for requests where none is given back
 -- Answers how many entries there were.
 
@@ -11,10 +11,10 @@ local given = clock(ARGV[1])
 local lane = ARGV[2]
 local ends = given + tonumber(ARGV[3])
 
-local function settle_ring(key, name, second, was, actual)
+local function settle_ring(key, name, taken_at, was, actual)
   local ring = open_ring(key, name)
   advance(ring, given)
-  settle_units(ring, math.floor(second * 1000 / ring.size.slot), was, actual)
+  settle_units(ring, math.floor(taken_at / ring.size.slot), was, actual)
   keep_ring(ring)
 end
 
@@ -38,8 +38,10 @@ for n = 1, #KEYS / 2 do
       settle_ring(key, 't', a, c, d)
     end
     local day = tonumber(ARGV[at + 5])
-    if day then
-      settle_ring(key, 'd', a, day, tonumber(ARGV[at + 6]))
+    -- Of a day that is not there any more, the books know the tokens. One that began after the request has nothing of its estimate.
+    local kept = day and redis.call('HMGET', key, 'du', 'db')
+    if kept and kept[1] then
+      settle_ring(key, 'd', a, a < (tonumber(kept[2]) or 0) and 0 or day, tonumber(ARGV[at + 6]))
     end
     if b or c or day then
       live_on(key)

@@ -6,7 +6,8 @@
 --
 -- Answers {0, time, spent (high, low) of each budget, requests, tokens and tokens of the day taken of each subject}, or what
 -- stands against it: {1, budget, spent}, {2, budget} for money that is held, {3, subject, 0 slots | 1 requests | 2 tokens |
--- 3 tokens of the day, taken, ms to wait}, {4, budgets that are not seeded}. Budgets and subjects are counted from 1.
+-- 3 tokens of the day, taken, ms to wait}, {4, budgets that are not seeded, then subjects whose day is not}. Both are counted from 1;
+-- in the last one subjects go on after the last budget.
 
 local given = clock(ARGV[1])
 local lane = ARGV[2]
@@ -24,6 +25,11 @@ for n = 1, budgets do
     spent[n] = { tonumber(kept[1]), tonumber(kept[2]) }
   else
     unseeded[#unseeded + 1] = n
+  end
+end
+for n = 1, subjects do
+  if ARGV[6 + 2 * budgets + 4 * n] ~= '' and redis.call('HEXISTS', KEYS[2 * (budgets + n) - 1], 'du') == 0 then
+    unseeded[#unseeded + 1] = budgets + n
   end
 end
 if #unseeded > 1 then
