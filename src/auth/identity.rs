@@ -189,11 +189,10 @@ impl Identity {
         let groups = &deployment.model_info.access_groups;
         let in_access_group = |name: &str| groups.iter().any(|group| group == name);
         let team = deployment.team.as_ref();
-        let public_name = team.map(|team| team.public_name.as_str());
-        let names = [Some(name), Some(&deployment.model_name), public_name];
+        let names = [name, &deployment.model_name, deployment.public_name()];
         self.is_for(team)
             && self.model_lists().iter().all(|list| {
-                let mut names = names.iter().flatten();
+                let mut names = names.iter();
                 list.is_silent_on(team)
                     || names.any(|name| may_use_model(&list.allowed, name, in_access_group))
             })

@@ -99,6 +99,12 @@ impl TeamModel {
 }
 
 impl DeploymentConfig {
+    /// What those call it who may: a team has a name of its own for its model.
+    pub fn public_name(&self) -> &str {
+        let team = self.team.as_ref();
+        team.map_or(&self.model_name, |team| &team.public_name)
+    }
+
     /// The address of one endpoint: `path` (`/chat/completions`, `/messages`) below `api_base`, its query kept.
     ///
     /// Anthropic's base is written without the version, with it, or as the whole address of `/v1/messages`: all three

@@ -9,7 +9,6 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::config::DeploymentConfig;
 use crate::cost::{Part, PriceBook};
 use crate::dispatch::Target;
 use crate::http::error::ApiError;
@@ -98,12 +97,6 @@ pub(crate) async fn list(
     Ok(HttpResponse::Ok().json(List { data }))
 }
 
-/// What those call it who may: a team has a name of its own for its model.
-pub(super) fn public_name(deployment: &DeploymentConfig) -> &str {
-    let team = deployment.team.as_ref();
-    team.map_or(&deployment.model_name, |team| &team.public_name)
-}
-
 /// What is told of a deployment.
 pub(super) fn row<'a>(prices: &PriceBook, target: &'a Target) -> Row<'a> {
     let deployment = &target.config;
@@ -111,7 +104,7 @@ pub(super) fn row<'a>(prices: &PriceBook, target: &'a Target) -> Row<'a> {
     let team = deployment.team.as_ref();
     let facts = Facts::of(prices, target, &deployment.upstream_model);
     Row {
-        model_name: public_name(deployment),
+        model_name: deployment.public_name(),
         litellm_params: Params {
             model: format!("{}/{}", deployment.provider.name, deployment.upstream_model),
             custom_llm_provider: deployment.provider.name,

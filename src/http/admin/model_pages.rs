@@ -16,7 +16,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use trunkline_actors::clock::UnixMs;
 
-use super::model_info::{Facts, Row, public_name, row};
+use super::model_info::{Facts, Row, row};
 use super::query::{self, Sizes, flag, text, wrong};
 use super::reach::{Hold, Reach};
 use crate::auth::may_use_model;
@@ -180,7 +180,7 @@ impl Filter {
     }
 
     fn admits(&self, deployment: &DeploymentConfig, stored: Option<&EntryRow>) -> bool {
-        let name = public_name(deployment);
+        let name = deployment.public_name();
         let names = [deployment.model_name.as_str(), name];
         let groups = &deployment.model_info.access_groups;
         let search = |part: &String| name.to_lowercase().contains(part);
@@ -268,7 +268,7 @@ impl SortBy {
     fn rank(self, prices: &PriceBook, target: &Target, stored: Option<&EntryRow>) -> Option<Rank> {
         let deployment = &target.config;
         match self {
-            Self::Name => Some(Rank::Name(public_name(deployment).to_lowercase())),
+            Self::Name => Some(Rank::Name(deployment.public_name().to_lowercase())),
             Self::Created => stored.map(|row| Rank::At(row.created_at)),
             Self::Updated => stored.map(|row| Rank::At(row.updated_at)),
             Self::Costs => {
