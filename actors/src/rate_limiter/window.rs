@@ -35,9 +35,9 @@ pub struct Ring<const SLOT_MS: u64, const SLOTS: usize> {
     latest: Millis,
 }
 
+/// A key's two minutes have 122 of them: which slot it is follows from when units were last taken in it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
-    number: u64,
     units: u64,
     last_taken: Millis,
 }
@@ -45,6 +45,14 @@ struct Slot {
 /// Which slot units were taken in: needed to correct them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TakenIn(u64);
+
+// === impl Slot ===
+
+impl Slot {
+    fn number<const SLOT_MS: u64>(self) -> u64 {
+        self.last_taken.0 / SLOT_MS
+    }
+}
 
 // === impl Ring ===
 
@@ -87,11 +95,8 @@ impl<const SLOT_MS: u64, const SLOTS: usize> Ring<SLOT_MS, SLOTS> {
         let now = self.advance(now);
         let number = now.0 / SLOT_MS;
         let slot = self.slot_mut(number);
-        if slot.number != number {
-            *slot = Slot {
-                number,
-                ..Slot::default()
-            };
+        if slot.number::<SLOT_MS>() != number {
+            slot.units = 0;
         }
         slot.units = slot.units.saturating_add(units);
         slot.last_taken = now;
@@ -107,7 +112,7 @@ impl<const SLOT_MS: u64, const SLOTS: usize> Ring<SLOT_MS, SLOTS> {
         let slot = self.slot_mut(taken.0);
         // An emptied slot keeps its number: only units that are still taken may be corrected, or debt of a
         // request that ran for long would be entered in a window that is over.
-        if slot.number != taken.0 || taken.0 < self.tail {
+        if slot.number::<SLOT_MS>() != taken.0 || taken.0 < self.tail {
             return;
         }
         let slot = self.slot_mut(taken.0);
@@ -125,7 +130,7 @@ impl<const SLOT_MS: u64, const SLOTS: usize> Ring<SLOT_MS, SLOTS> {
         let mut left = self.used;
         for number in self.tail..=now.0 / SLOT_MS {
             let slot = self.slot(number);
-            if slot.number != number || slot.units == 0 {
+            if slot.number::<SLOT_MS>() != number || slot.units == 0 {
                 continue;
             }
             left = left.saturating_sub(slot.units);
@@ -151,7 +156,7 @@ impl<const SLOT_MS: u64, const SLOTS: usize> Ring<SLOT_MS, SLOTS> {
         while self.tail < current {
             let tail = self.tail;
             let slot = self.slot_mut(tail);
-            if slot.number == tail && slot.units > 0 {
+            if slot.number::<SLOT_MS>() == tail && slot.units > 0 {
                 if now.0 < slot.last_taken.0.saturating_add(Self::WINDOW_MS) {
                     break;
                 }
