@@ -1,5 +1,5 @@
-//! The job beside the requests: says that this replica lives, hears of the others, carries cooldowns, and compares budgets in use
-//! with the books.
+//! The job beside the requests: says that this replica lives, hears of the others, carries cooldowns, leases deployments' own
+//! limits, and compares budgets in use with the books.
 //!
 //! What the server says is spent of a budget may lack something: what a replica charged when it was killed, or while the server
 //! was away. The books have it a second later. So windows in use are read from there now and then, and raised to it. The reading
@@ -24,6 +24,7 @@ use super::Fleet;
 use super::beat::{self, Beat};
 use super::connect::{Server, reason};
 use super::heard::HeardOf;
+use super::leases::{self, Granted};
 use super::seeds::raise;
 use super::wire::LEASE;
 use crate::storage::ReplicaStore;
@@ -60,11 +61,19 @@ pub struct Keeper {
 /// Names windows.
 pub type Watched = Box<dyn Fn() -> Vec<BudgetKey>>;
 
+/// What is kept with the others although no request asks for it.
+pub struct Beside {
+    /// Windows that are compared with the books.
+    pub watched: Watched,
+    /// Deployments that have limits of their own at the moment.
+    pub granted: Box<dyn Fn() -> Vec<Granted>>,
+}
+
 struct Job {
     fleet: Arc<Fleet>,
     ledger: LedgerHandle,
     members: Option<Arc<dyn ReplicaStore>>,
-    watched: Watched,
+    beside: Beside,
     clock: Clock,
     beats: u32,
     heard_of: HeardOf,
@@ -74,16 +83,22 @@ struct Job {
     back_since: Option<Millis>,
 }
 
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Beside").finish_non_exhaustive()
+    }
+}
+
 // === impl Keeper ===
 
 impl Keeper {
     /// Starts the job on this thread, when it has heard of the others for the first time, or could not. `members` counts replicas
-    /// where no server does; `watched` are windows that no request asks and that are compared with the books all the same.
+    /// where no server does.
     pub async fn start(
         fleet: Arc<Fleet>,
         ledger: LedgerHandle,
         members: Option<Arc<dyn ReplicaStore>>,
-        watched: Watched,
+        beside: Beside,
         clock: Clock,
     ) -> Self {
         let (stop, stop_asked_for) = oneshot::channel();
@@ -91,7 +106,7 @@ impl Keeper {
             fleet,
             ledger,
             members,
-            watched,
+            beside,
             clock,
             beats: 0,
             heard_of: HeardOf::default(),
@@ -152,6 +167,31 @@ impl Job {
             debug!("replicas could not be counted in time");
         }
         self.beats = self.beats.wrapping_add(1);
+        self.lease().await;
+    }
+
+    /// Has deployments' own limits kept with the others, by lease, or by this replica's share where there is none.
+    async fn lease(&self) {
+        let granted = (self.beside.granted)();
+        let standing = &self.fleet.standing;
+        let share = standing.share();
+        for (handle, _) in &granted {
+            handle.meter().stand(share);
+        }
+        let Some(server) = self.fleet.server.as_ref() else {
+            return;
+        };
+        if granted.is_empty() || !standing.is_together() {
+            return;
+        }
+        let renewing = leases::renew(server, standing.id(), share.replicas, &granted, self.clock);
+        match timeout(BEAT_WITHIN, renewing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(err)) => {
+                debug!(err:% = err; "limits of deployments could not be leased");
+            }
+            Err(_elapsed) => debug!("limits of deployments could not be leased in time"),
+        }
     }
 
     async fn beat(&mut self, server: &Server) {
@@ -246,7 +286,7 @@ impl Job {
             COMPARE_OFTEN
         };
         let now = self.clock.now();
-        self.fleet.touched.touch_all(&(self.watched)(), now);
+        self.fleet.touched.touch_all(&(self.beside.watched)(), now);
         let due = self.fleet.touched.due(every, COMPARED, now);
         // While the journal cannot be shipped, the books say less than is known here; and a flush would only wait.
         if due.is_empty() || self.ledger.status().consecutive_failures > 0 {
@@ -294,6 +334,11 @@ impl Job {
     async fn leave(&self) {
         let id = self.fleet.standing.id();
         if let Some(server) = &self.fleet.server {
+            let granted = (self.beside.granted)();
+            let given_back = leases::leave(server, id, &granted, self.clock);
+            if !matches!(timeout(BEAT_WITHIN, given_back).await, Ok(Ok(()))) {
+                debug!("what was leased of deployments' limits counts as used");
+            }
             let left = timeout(BEAT_WITHIN, beat::leave(server, id)).await;
             if !matches!(left, Ok(Ok(()))) {
                 info!("the other replicas learn in some seconds that this one has left");

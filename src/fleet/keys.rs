@@ -1,6 +1,6 @@
 //! The names of our keys in Redis. All begin with one hash tag, so that a script may use any of them together.
 
-use trunkline_actors::ids::Subject;
+use trunkline_actors::ids::{DeploymentId, Subject};
 use trunkline_actors::ports::BudgetKey;
 
 /// Makes names.
@@ -55,6 +55,16 @@ impl Keys {
             key.subject.kind,
             key.subject.id
         )
+    }
+
+    /// What all replicas have used of a deployment's minute.
+    pub(super) fn minute(&self, deployment: &DeploymentId) -> String {
+        format!("{}m:{deployment}", self.prefix)
+    }
+
+    /// What each replica has leased of it.
+    pub(super) fn leases(&self, deployment: &DeploymentId) -> String {
+        format!("{}a:{deployment}", self.prefix)
     }
 
     pub(super) fn replicas(&self) -> String {

@@ -22,6 +22,7 @@ mod heard;
 mod keeper;
 mod keys;
 mod lane;
+mod leases;
 mod outbox;
 mod receipt;
 mod scripts;
@@ -48,7 +49,8 @@ use crate::day_books::DayBooks;
 
 pub use self::connect::SetupError;
 pub use self::cooldowns::SharedCooldowns;
-pub use self::keeper::{Keeper, Watched};
+pub use self::keeper::{Beside, Keeper, Watched};
+pub use self::leases::Granted;
 pub use self::tls::TlsFileError;
 
 /// This replica among the others; one a process.

@@ -16,6 +16,9 @@ pub(super) static RAISE: LazyLock<Script> = LazyLock::new(|| script(include_str!
 /// Seeds a subject's day.
 pub(super) static BEGIN_DAY: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("lua/begin_day.lua")));
+/// Leases parts of deployments' minutes.
+pub(super) static LEASE_OUT: LazyLock<Script> =
+    LazyLock::new(|| script(include_str!("lua/lease.lua")));
 /// Says that a replica lives.
 pub(super) static BEAT: LazyLock<Script> = LazyLock::new(|| script(include_str!("lua/beat.lua")));
 

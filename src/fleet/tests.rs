@@ -24,6 +24,7 @@ use crate::config::{RedisPlace, RedisSettings, RedisTls, Secret};
 use crate::servers::redis::Redis;
 
 mod days;
+mod leases;
 
 /// A server, and a connection to it that everything goes over.
 struct Scene {

@@ -32,7 +32,7 @@ use crate::auth::{Attempts, Identity, LabelTable, SigningKeys};
 use crate::catalogue;
 use crate::config::{Config, NoticeKind};
 use crate::dispatch::{self, Dispatcher, Draining, Fetcher, Recording, Shared, Sharing};
-use crate::fleet::Keeper;
+use crate::fleet::{Beside, Keeper};
 use crate::health::{CheckBoard, Checker};
 use crate::http::{guard, model_call, routes};
 use crate::journal::Journal;
@@ -315,11 +315,21 @@ impl Process {
     async fn start_keeper(&self) -> Option<Keeper> {
         let app = &self.app;
         let shared = Arc::clone(&app.shared);
+        let routing = app.supervisor.routing().clone();
         let keeper = Keeper::start(
             Arc::clone(app.fleet.as_ref()?),
             app.ledger.clone(),
             app.store.replicas.clone(),
-            Box::new(move || shared.targets().caps().windows(UnixMs::now())),
+            Beside {
+                watched: Box::new(move || shared.targets().caps().windows(UnixMs::now())),
+                granted: Box::new(move || {
+                    let table = routing.load();
+                    let granted = table.granted();
+                    granted
+                        .map(|(handle, grant)| (handle.clone(), grant))
+                        .collect()
+                }),
+            },
             app.shared.clock,
         );
         Some(keeper.await)

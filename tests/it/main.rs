@@ -44,6 +44,8 @@ mod fleet_alone;
 #[cfg(test)]
 mod fleet_days;
 #[cfg(test)]
+mod fleet_deployments;
+#[cfg(test)]
 mod fleet_failover;
 #[cfg(test)]
 mod fleet_sign_in;

@@ -15,6 +15,7 @@ mod cooldown;
 mod failure;
 mod handle;
 mod latency;
+mod lease;
 pub(crate) mod messages;
 mod meter;
 mod outbox;
@@ -29,6 +30,7 @@ pub use cooldown::{Cooldown, Rule};
 pub use failure::{Blame, Failure, FailureKind, FallbackList, Retry, Treatment, Trips};
 pub use handle::DeploymentHandle;
 pub use latency::{Latency, Measure, SizeClass};
+pub use lease::{LEASED, LeaseAnswer, LeaseReport, PartAnswer, PartReport};
 #[cfg(any(test, feature = "test-util"))]
 pub use messages::Poison;
 use messages::{OutcomesWaiting, Tripped};

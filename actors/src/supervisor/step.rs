@@ -173,7 +173,9 @@ impl Attempt {
             // The provider may have done the work, or be at it still: the estimate stands.
             Outcome::Failure(_) | Outcome::Neutral => None,
         };
-        if let Some((metered, tokens)) = self.metered.take().zip(tokens) {
+        if let Some(tokens) = tokens
+            && let Some(metered) = self.metered.take()
+        {
             self.deployment.meter().settle(&metered, tokens, now);
         }
         self.deployment
@@ -190,6 +192,14 @@ impl Attempt {
     /// Reports how the call ended, and ends it.
     pub fn report(mut self, outcome: Outcome, now: Millis) {
         self.ended(outcome, now);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(metered) = self.metered.take() {
+            self.deployment.meter().stands(&metered);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::plan::RoutePlan;
 use super::select::Strategy;
 use super::step::PlanAsk;
 use super::wildcard;
-use crate::deployment::{DeploymentHandle, FailureKind};
+use crate::deployment::{DeploymentHandle, FailureKind, Grant};
 use crate::ids::{DeploymentId, ModelGroup};
 
 /// Groups, aliases, fallbacks and the handles of all deployments.
@@ -197,6 +197,14 @@ impl RoutingTable {
     /// All deployments.
     pub fn deployments(&self) -> impl Iterator<Item = &DeploymentHandle> {
         self.by_id.values().map(|member| &member.handle)
+    }
+
+    /// Deployments with limits of their own, and these.
+    pub fn granted(&self) -> impl Iterator<Item = (&DeploymentHandle, Grant)> {
+        let members = self.by_id.values();
+        members
+            .map(|member| (&member.handle, member.spec.grant()))
+            .filter(|(_, grant)| grant.is_limited())
     }
 
     /// What was put [`beside`](RoutingConfig::beside) the configuration, if it is of that type.

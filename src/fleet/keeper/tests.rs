@@ -118,7 +118,10 @@ fn job(redis: &Redis, books: &Arc<Books>) -> Job {
         fleet: Arc::new(fleet.unwrap()),
         ledger,
         members: None,
-        watched: Box::new(Vec::new),
+        beside: Beside {
+            watched: Box::new(Vec::new),
+            granted: Box::new(Vec::new),
+        },
         clock,
         beats: 0,
         heard_of: HeardOf::default(),
