@@ -88,7 +88,7 @@ impl App {
     pub fn changed(&self, change: &Change) {
         match change {
             Change::Key(id) => self.keys.forget(id),
-            Change::Entries => self.catalogue.notice(),
+            Change::Entries | Change::Settings => self.catalogue.notice(),
             Change::Tenants => self.expire(),
             Change::Unknown => {
                 self.expire();

@@ -11,11 +11,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::settings::StoredSettings;
 use super::stored::LeftOut;
 use super::{Ask, Catalogue, RefreshError};
 use crate::config::Config;
 use crate::dispatch::{TargetParts, Targets, routing_config};
-use crate::storage::{EntryKind, EntryRow};
+use crate::storage::{EntryKind, EntryRow, SettingRow};
 
 /// After a failure.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -27,6 +28,8 @@ pub struct Keeper {
     asks: Receiver<Ask>,
     /// What was published last; `None` before the first time.
     published: Option<Vec<EntryRow>>,
+    /// The settings with it.
+    settings: Vec<SettingRow>,
     /// What is published has other prices, or terms, than the config has by now.
     is_stale: bool,
     /// What the log knows of.
@@ -56,6 +59,7 @@ impl Keeper {
             catalogue,
             asks,
             published: None,
+            settings: Vec::new(),
             is_stale: false,
             said: Vec::new(),
         }
@@ -124,14 +128,17 @@ impl Keeper {
     /// [`RefreshError`]; what was served is served on.
     pub async fn publish(&mut self) -> Result<(), RefreshError> {
         let catalogue = Arc::clone(&self.catalogue);
-        let rows = if catalogue.is_stored {
-            catalogue.store.entries.all().await?
+        let (rows, settings) = if catalogue.is_stored {
+            let store = &catalogue.store;
+            (store.entries.all().await?, store.settings.all().await?)
         } else {
-            Vec::new()
+            (Vec::new(), Vec::new())
         };
-        if !self.is_stale && self.published.as_ref() == Some(&rows) {
+        let is_same = self.published.as_ref() == Some(&rows) && self.settings == settings;
+        if !self.is_stale && is_same {
             return Ok(());
         }
+        let (stored_settings, unread) = StoredSettings::read(&settings);
         let (stored, mut left_out) = catalogue.deployments(&rows);
         let mut deployments = [catalogue.configured.as_slice(), &stored].concat();
         let mut ids = HashSet::new();
@@ -160,20 +167,28 @@ impl Keeper {
         let targets = Arc::new(targets);
         let applied = catalogue
             .supervisor
-            .apply(routing_config(&shared.router, &targets))
+            .apply(routing_config(
+                &stored_settings.over(&shared.router),
+                &targets,
+            ))
             .await
             .map_err(|_gone| RefreshError::Stopping)?;
+        catalogue.settings.store(Arc::new(stored_settings));
         if let Some(checks) = &catalogue.checks {
             checks.follow(targets.configs());
         }
         if self.published.is_some() {
             info!(
                 started = applied.started, stopped = applied.stopped, kept = applied.kept;
-                "the stored deployments were read anew"
+                "the stored deployments and settings were read anew"
             );
         }
         self.say(left_out);
+        for (name, why) in unread {
+            error!(name; "a stored setting is left out: {why}");
+        }
         self.published = Some(rows);
+        self.settings = settings;
         self.is_stale = false;
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! What is served at the moment: the deployments of the config, and those that are stored in the database
-//! (`general_settings.store_model_in_db`).
+//! (`general_settings.store_model_in_db`), as are settings ([`StoredSettings`]).
 //!
 //! One task ([`Keeper`]) makes each moment's targets and routing table, so that two changes cannot overtake each other. Who
 //! stored something asks it ([`Catalogue::refresh`]) and is answered when requests are routed by it; what others stored is
@@ -10,12 +10,13 @@
 //! others are served.
 
 mod keeper;
+mod settings;
 mod stored;
 
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 use tokio::sync::mpsc::{self, Sender};
@@ -24,6 +25,7 @@ use trunkline_actors::spend_ledger::SeedFailed;
 use trunkline_actors::supervisor::SupervisorHandle;
 
 pub use self::keeper::{Keeper, Running};
+pub use self::settings::{FallbackMap, FallbackType, StoredSettings};
 pub use self::stored::Credentials;
 use crate::config::{
     Config, ConfigErrors, DeploymentConfig, Entries, Origin, ProcessEnv, ReadEntry, Secret,
@@ -50,6 +52,8 @@ pub struct Catalogue {
     waiting: Vec<Value>,
     /// What stored entries are read with; replaced with the prices.
     entries: ArcSwap<Entries>,
+    /// What requests go by; published with the deployments.
+    settings: ArcSwap<StoredSettings>,
     is_stored: bool,
     salt: Option<Secret>,
     /// Somebody else stored something.
@@ -125,6 +129,7 @@ impl Catalogue {
             configured: config.deployments.clone(),
             waiting: config.waiting.clone(),
             entries: ArcSwap::from_pointee(config.entries.clone()),
+            settings: ArcSwap::default(),
             is_stored: config.general.store_model_in_db,
             salt: config.general.salt_key.clone(),
             news: Notify::new(),
@@ -134,7 +139,12 @@ impl Catalogue {
         (catalogue, keeper)
     }
 
-    /// Whether deployments and credentials may be stored.
+    /// The stored settings that requests go by.
+    pub fn settings(&self) -> Guard<Arc<StoredSettings>> {
+        self.settings.load()
+    }
+
+    /// Whether deployments, credentials and settings may be stored.
     pub fn is_stored(&self) -> bool {
         self.is_stored
     }

@@ -13,9 +13,10 @@ use trunkline_actors::ids::{KeyId, RequestId};
 use trunkline_actors::ports::BoxFuture;
 
 use super::change_values::{
-    CREDENTIALS, KEYS, MODELS, entry_table, entry_value, key_value, table_name, tenant_value, text,
+    CREDENTIALS, KEYS, MODELS, SETTINGS, entry_table, entry_value, key_value, setting_value,
+    table_name, tenant_value, text,
 };
-use super::{ChangedBy, EntryRow, KeyRow, StorageError, TenantRow};
+use super::{ChangedBy, EntryRow, KeyRow, SettingRow, StorageError, TenantRow};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +165,12 @@ impl Change {
         Self::between(values, blocked, entry_table(row.kind), row.id.clone())
     }
 
+    /// Of a setting. `None` where nothing changed.
+    pub(super) fn of_setting(before: Option<&SettingRow>, after: &SettingRow) -> Option<Self> {
+        let values = [before, Some(after)].map(|row| row.map(setting_value));
+        Self::between(values, [None; 2], SETTINGS, after.name.clone())
+    }
+
     /// From one state of a row to the next; `None` where they are the same.
     fn between(
         [before, after]: [Option<Value>; 2],
@@ -273,6 +280,7 @@ pub(super) fn told_of(table: &str, object: KeyId) -> super::Change {
     match table {
         KEYS => super::Change::Key(object),
         MODELS | CREDENTIALS => super::Change::Entries,
+        SETTINGS => super::Change::Settings,
         _ => super::Change::Tenants,
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use trunkline_actors::ids::{OrganisationId, TeamId, UserId};
 
-use super::{EntryKind, EntryRow, KeyRow, TenantKind, TenantRow, Terms};
+use super::{EntryKind, EntryRow, KeyRow, SettingRow, TenantKind, TenantRow, Terms};
 use crate::sealed::SEALED;
 use crate::telemetry::redact::MASK;
 
@@ -20,6 +20,8 @@ pub(super) const KEYS: &str = "LiteLLM_VerificationToken";
 pub(super) const MODELS: &str = "LiteLLM_ProxyModelTable";
 /// Of stored credentials.
 pub(super) const CREDENTIALS: &str = "LiteLLM_CredentialsTable";
+/// Of stored settings.
+pub(super) const SETTINGS: &str = "LiteLLM_Config";
 
 pub(super) fn entry_table(kind: EntryKind) -> &'static str {
     match kind {
@@ -98,6 +100,10 @@ pub(super) fn entry_value(row: &EntryRow) -> Value {
         info: without_secrets(&row.info),
         "blocked": row.blocked,
     })
+}
+
+pub(super) fn setting_value(row: &SettingRow) -> Value {
+    json!({"param_name": row.name, "param_value": row.value})
 }
 
 /// What is encrypted is withheld. That it was replaced by something else is to be seen all the same.

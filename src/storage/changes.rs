@@ -1,11 +1,11 @@
-//! Changes of keys and tenants that people make: several at once or none of them, each with its line in the change log
+//! Changes of keys, tenants, entries and settings that people make: several at once or none of them, each with its line in the change log
 //! ([`change_log`](super::change_log)), in one transaction.
 
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::{KeyId, OrganisationId, TeamId};
 use trunkline_actors::ports::BoxFuture;
 
-use super::{EntryKind, EntryRow, KeyRow, StorageError, TenantKind, TenantRow};
+use super::{EntryKind, EntryRow, KeyRow, SettingRow, StorageError, TenantKind, TenantRow};
 
 /// What putting a key that is stored already changes: all but who made it, and when. Both dialects say it alike.
 pub(super) const REPLACE_KEY: &str = "ON CONFLICT (id) DO UPDATE SET key_name = excluded.key_name, alias = excluded.alias, \
@@ -51,7 +51,20 @@ impl AsRead {
         what: &'static str,
         id: &str,
     ) -> Result<(), StorageError> {
-        if self.0.is_none() || self.0 == stored {
+        if self.0.is_none() {
+            return Ok(());
+        }
+        self.check_known(stored, what, id)
+    }
+
+    /// The same of a row whose making knows that there was none.
+    pub(super) fn check_known(
+        self,
+        stored: Option<UnixMs>,
+        what: &'static str,
+        id: &str,
+    ) -> Result<(), StorageError> {
+        if self.0 == stored {
             return Ok(());
         }
         Err(StorageError::Changed {
@@ -101,6 +114,8 @@ pub enum Write {
     UpdateEntry(Box<EntryRow>),
     /// No such deployment or credential any more.
     DeleteEntry(EntryKind, String),
+    /// A setting over what was stored. One that was not read must be new: what it holds is made from what was there.
+    PutSetting(Box<SettingRow>),
 }
 
 /// Whom a row names.
@@ -156,7 +171,7 @@ pub trait ChangeStore: Send + Sync {
     ///
     /// # Errors
     /// [`StorageError::AlreadyExists`] for a new one whose id or alias is taken, [`StorageError::Missing`] for a key or an entry that is
-    /// not there to be changed, and for a team, organisation or budget that is named and not there, [`StorageError::InUse`] for a budget that somebody has; [`StorageError::Changed`] for a key, tenant or entry that somebody
+    /// not there to be changed, and for a team, organisation or budget that is named and not there, [`StorageError::InUse`] for a budget that somebody has; [`StorageError::Changed`] for a key, tenant, entry or setting that somebody
     /// else changed after it was read, and for a tenant that was deleted since; [`StorageError::OutOfRange`]; the
     /// database's.
     fn apply(&self, by: ChangedBy, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StorageError>>;

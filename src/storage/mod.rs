@@ -18,6 +18,7 @@ mod lists;
 mod litellm;
 mod postgres;
 pub mod reports;
+mod settings;
 mod sqlite;
 mod tenants;
 mod transcripts;
@@ -45,6 +46,7 @@ pub use self::import::{Arrival, Arrivals, ImportStore, ImportedRow, Outcome, Tak
 pub use self::lists::{KeyFilter, KeyPage, KeyScope, TenantFilter, TenantPage, TenantScope};
 pub use self::litellm::{LitellmEvent, LitellmReader, LitellmTable};
 pub use self::reports::{Aging, Expiry, SpendReports};
+pub use self::settings::{SettingRow, SettingStore};
 pub use self::tenants::{
     ModelBudget, ModelLimits, TemporaryIncrease, TenantKind, TenantRow, TenantStore, Terms,
     WindowBudget,
@@ -60,7 +62,9 @@ pub struct Store {
     pub tenants: Arc<dyn TenantStore>,
     /// Deployments and credentials that are in no config file.
     pub entries: Arc<dyn EntryStore>,
-    /// Changes of keys, tenants and entries that people make.
+    /// Settings that are in no config file.
+    pub settings: Arc<dyn SettingStore>,
+    /// Changes of keys, tenants, entries and settings that people make.
     pub changes: Arc<dyn ChangeStore>,
     /// Who changed what.
     pub change_log: Arc<dyn ChangeLog>,
@@ -297,6 +301,8 @@ pub enum Change {
     Tenants,
     /// A stored deployment or credential.
     Entries,
+    /// A stored setting.
+    Settings,
     /// Something: what it was is not known.
     Unknown,
 }
@@ -304,7 +310,7 @@ pub enum Change {
 /// Told of each change; must not block.
 pub type HearChange = Box<dyn Fn(Change) + Send + Sync>;
 
-/// Tells of changes to keys, tenants and entries.
+/// Tells of changes to keys, tenants, entries and settings.
 pub trait ChangeFeed: Send + Sync {
     /// Has every change told from now on, within a second, until the store is closed. While the database is away nothing is told;
     /// [`Change::Unknown`] is, afterwards, if something happened, and when following begins. Must be called on a tokio runtime.

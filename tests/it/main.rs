@@ -38,6 +38,8 @@ mod connections;
 #[cfg(test)]
 mod deletions;
 #[cfg(test)]
+mod fallbacks;
+#[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod fleet_alone;

@@ -148,10 +148,11 @@ impl Touched {
                     touched.keys.extend([row.id.clone(), secret.clone()]);
                 }
                 Write::DeleteKey(id) => touched.keys.push(id.clone()),
-                // A user that is new changes nobody's keys; whoever writes an entry has it served.
+                // A user that is new changes nobody's keys; whoever writes an entry or a setting has it acted on.
                 Write::EnsureTenant(_)
                 | Write::InsertEntry(_)
                 | Write::UpdateEntry(_)
+                | Write::PutSetting(_)
                 | Write::DeleteEntry(..) => {}
                 Write::InsertTenant(_) | Write::PutTenant(_) | Write::DeleteTenant(..) => {
                     touched.tenants = true;

@@ -3,6 +3,7 @@
 pub mod audit;
 mod change;
 pub mod credentials;
+pub mod fallbacks;
 mod fields;
 pub mod keys;
 pub mod model_groups;
@@ -16,6 +17,7 @@ mod reach;
 pub mod router_state;
 pub mod settings;
 pub mod spend;
+mod stored_setting;
 pub mod tenants;
 mod terms;
 

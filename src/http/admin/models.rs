@@ -239,7 +239,7 @@ pub(super) fn must_store(app: &App) -> Result<(), ApiError> {
     }
     Err(ApiError::new(
         Code::BadRequest,
-        "Set STORE_MODEL_IN_DB='True' in the environment of the gateway, or general_settings.store_model_in_db: true, to store deployments and credentials.",
+        "Set STORE_MODEL_IN_DB='True' in the environment of the gateway, or general_settings.store_model_in_db: true, to store deployments, credentials and settings.",
     ))
 }
 

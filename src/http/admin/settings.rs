@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use trunkline_actors::supervisor::RoutingTable;
 
 use crate::app::App;
+use crate::catalogue::FallbackType;
 use crate::config::keys::{self, Key, Kind, Status};
 use crate::config::{RouterSettings, RoutingStrategy, ShownSettings};
 use crate::http::error::{ApiError, Code};
@@ -122,6 +123,11 @@ pub(crate) async fn router(_caller: Caller<View>, call: Call) -> HttpResponse {
         let (written, source) = found(&app.config.shown, ROUTER, key);
         let value = current.get(key.name).cloned().unwrap_or(written);
         if current.contains_key(key.name) {
+            let source = if is_stored(app, key.name) {
+                "db"
+            } else {
+                source
+            };
             sources.insert(key.name.to_owned(), source.into());
         }
         fields.push(router_field(key, &value));
@@ -145,6 +151,14 @@ pub(crate) async fn router_fields(_caller: Caller<View>, _call: Call) -> HttpRes
         "routing_strategy_descriptions": strategy_descriptions(),
         "routing_group_strategies": strategies(),
     }))
+}
+
+/// Whether the database has something to say of a setting of routing.
+fn is_stored(app: &App, name: &str) -> bool {
+    let settings = app.catalogue.settings();
+    FallbackType::ALL
+        .into_iter()
+        .any(|kind| kind.key() == name && !settings.fallbacks(kind).is_empty())
 }
 
 fn router_field(key: &Key, value: &Value) -> Value {
@@ -240,7 +254,8 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 
 /// What routing goes by.
 fn current(app: &App) -> Map<String, Value> {
-    values(&app.config.router, &app.shared.routing.load())
+    let router = app.catalogue.settings().over(&app.config.router);
+    values(&router, &app.shared.routing.load())
 }
 
 fn values(router: &RouterSettings, table: &RoutingTable) -> Map<String, Value> {

@@ -1,11 +1,13 @@
 //! The gateway itself: how it is, what it routes to, what it can do.
 
-use super::{Entry, get, post};
+use actix_web::http::Method;
+
+use super::{Entry, entry, get, post};
 use crate::http::{admin, docs, health, metrics};
 
 /// All of them.
 pub(super) fn entries() -> Vec<Entry> {
-    [about_the_gateway(), operation()]
+    [about_the_gateway(), operation(), stored_settings()]
         .into_iter()
         .flatten()
         .collect()
@@ -49,6 +51,28 @@ fn about_the_gateway() -> Vec<Entry> {
             &["/openapi.json"],
             "The route table as OpenAPI",
             docs::openapi,
+        ),
+    ]
+}
+
+/// Settings that are stored in the database.
+fn stored_settings() -> Vec<Entry> {
+    vec![
+        post(
+            &["/fallback"],
+            "Stores the fallbacks of a model, which count at once",
+            admin::fallbacks::put,
+        ),
+        get(
+            &["/fallback/{model:.+}"],
+            "The fallbacks of a model that count (?fallback_type=)",
+            admin::fallbacks::show,
+        ),
+        entry(
+            Method::DELETE,
+            &["/fallback/{model:.+}"],
+            "Removes stored fallbacks of a model: those of the config file count again",
+            admin::fallbacks::delete,
         ),
     ]
 }

@@ -4,6 +4,7 @@ mod balances;
 mod changes;
 mod entries;
 mod rows;
+mod settings;
 mod tenants;
 
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ const DAY: u64 = 86_400_000;
 /// Leaves a Postgres database as it was made.
 pub(super) const EMPTY: &str = "TRUNCATE trunkline.tenants, trunkline.virtual_keys, trunkline.spend_logs, \
     trunkline.daily_spend, trunkline.daily_subject_spend, trunkline.daily_team_spend, \
-    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, trunkline.imported, trunkline.openings, trunkline.replicas, trunkline.audit_log, trunkline.key_secrets, trunkline.entries; \
+    trunkline.daily_label_spend, trunkline.prices, trunkline.balances, trunkline.transcripts, trunkline.imported, trunkline.openings, trunkline.replicas, trunkline.audit_log, trunkline.key_secrets, trunkline.entries, trunkline.settings; \
     UPDATE trunkline.audit_head SET seq = 0, hash = ''";
 
 macro_rules! suite {
@@ -81,6 +82,10 @@ macro_rules! all_cases {
                 an_entry_is_made_once_and_changed_but_for_its_beginning,
                 the_log_withholds_what_is_encrypted,
                 changes_are_told_to_whoever_follows,
+            }
+            settings {
+                a_setting_comes_back_as_it_was_stored_and_is_told_of,
+                who_did_not_know_of_a_setting_does_not_undo_it,
             }
             rows {
                 a_row_counts_once_however_often_it_is_inserted,

@@ -12,6 +12,7 @@ use super::convert::{time, unsigned};
 use super::entries;
 use super::keys::{self, counted};
 use super::pool::WorkError;
+use super::settings;
 use super::spend_reports::rows_exactly;
 use super::tenants;
 use crate::storage::books::integer;
@@ -23,19 +24,19 @@ use crate::storage::{ChangeStore, ChangedBy, KeyRow, StorageError, TenantKind, T
 
 impl ChangeStore for Postgres {
     fn apply(&self, by: ChangedBy, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("change keys, tenants and entries", move |transaction| {
-                    Box::pin(async move {
-                        let head = lock_head(transaction).await?;
-                        let mut lines = Vec::new();
-                        for write in &writes {
-                            lines.extend(apply(transaction, write).await?);
-                        }
-                        write_lines(transaction, head, &by, lines).await
-                    })
-                }),
-        )
+        Box::pin(self.connections.write(
+            "change keys, tenants, entries and settings",
+            move |transaction| {
+                Box::pin(async move {
+                    let head = lock_head(transaction).await?;
+                    let mut lines = Vec::new();
+                    for write in &writes {
+                        lines.extend(apply(transaction, write).await?);
+                    }
+                    write_lines(transaction, head, &by, lines).await
+                })
+            },
+        ))
     }
 }
 
@@ -213,6 +214,13 @@ async fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Ch
             let before = entries::by_id(transaction, *kind, id).await?;
             entries::delete(transaction, *kind, id).await?;
             Change::of_entry(before.as_ref(), None)
+        }
+        Write::PutSetting(row) => {
+            let before = settings::by_name(transaction, &row.name).await?;
+            let stored = before.as_ref().map(|before| before.updated_at);
+            row.as_read.check_known(stored, "setting", &row.name)?;
+            settings::put(transaction, row).await?;
+            Change::of_setting(before.as_ref(), row)
         }
     })
 }

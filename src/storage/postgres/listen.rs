@@ -165,6 +165,7 @@ fn read(word: &str) -> Change {
         Some(("key", id)) => Change::Key(KeyId::new(id)),
         None if word == "tenants" => Change::Tenants,
         None if word == "entries" => Change::Entries,
+        None if word == "settings" => Change::Settings,
         _ => Change::Unknown,
     }
 }

@@ -20,6 +20,7 @@ mod migrate;
 mod partitions;
 mod pool;
 mod replicas;
+mod settings;
 mod spend_columns;
 mod spend_insert;
 mod spend_log_pages;
@@ -76,6 +77,7 @@ pub(super) async fn open(
         keys: Arc::clone(&postgres) as _,
         tenants: Arc::clone(&postgres) as _,
         entries: Arc::clone(&postgres) as _,
+        settings: Arc::clone(&postgres) as _,
         changes: Arc::clone(&postgres) as _,
         change_log: Arc::clone(&postgres) as _,
         spend: Arc::clone(&postgres) as _,

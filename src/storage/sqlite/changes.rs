@@ -10,6 +10,7 @@ use super::convert::{time, unsigned};
 use super::entries;
 use super::keys::{self, counted};
 use super::pool::WorkError;
+use super::settings;
 use super::spend_reports::values;
 use super::tenants;
 use crate::storage::books::integer;
@@ -21,16 +22,16 @@ use crate::storage::{ChangeStore, ChangedBy, KeyRow, StorageError, TenantKind, T
 
 impl ChangeStore for Sqlite {
     fn apply(&self, by: ChangedBy, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(
-            self.connections
-                .write("change keys, tenants and entries", move |transaction| {
-                    let mut lines = Vec::new();
-                    for write in &writes {
-                        lines.extend(apply(transaction, write)?);
-                    }
-                    write_lines(transaction, &by, lines)
-                }),
-        )
+        Box::pin(self.connections.write(
+            "change keys, tenants, entries and settings",
+            move |transaction| {
+                let mut lines = Vec::new();
+                for write in &writes {
+                    lines.extend(apply(transaction, write)?);
+                }
+                write_lines(transaction, &by, lines)
+            },
+        ))
     }
 }
 
@@ -197,6 +198,13 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>,
             let before = entries::by_id(transaction, *kind, id)?;
             entries::delete(transaction, *kind, id)?;
             Change::of_entry(before.as_ref(), None)
+        }
+        Write::PutSetting(row) => {
+            let before = settings::by_name(transaction, &row.name)?;
+            let stored = before.as_ref().map(|before| before.updated_at);
+            row.as_read.check_known(stored, "setting", &row.name)?;
+            settings::put(transaction, row)?;
+            Change::of_setting(before.as_ref(), row)
         }
     })
 }

@@ -14,6 +14,7 @@ mod keys;
 mod ledger_reads;
 mod migrate;
 mod pool;
+mod settings;
 mod spend_insert;
 mod spend_log_pages;
 mod spend_queries;
@@ -61,6 +62,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, StorageError> {
         keys: Arc::clone(&sqlite) as _,
         tenants: Arc::clone(&sqlite) as _,
         entries: Arc::clone(&sqlite) as _,
+        settings: Arc::clone(&sqlite) as _,
         changes: Arc::clone(&sqlite) as _,
         change_log: Arc::clone(&sqlite) as _,
         spend: Arc::clone(&sqlite) as _,

@@ -14,7 +14,9 @@ const DATES: &str = "start_date=2026-01-01&end_date=2026-01-31";
 pub(super) fn request(world: &World, method: &str, path: &str) -> (Request, bool) {
     if method == "GET" {
         let query = query(path);
-        let query = if query.contains("LINE") {
+        let query = if query.contains("FALLBACK") {
+            query.replace("FALLBACK", &world.fallback())
+        } else if query.contains("LINE") {
             query.replace("LINE", &world.line())
         } else if query.contains("ROW") {
             query.replace("ROW", &world.row())
@@ -53,6 +55,7 @@ pub(super) fn request(world: &World, method: &str, path: &str) -> (Request, bool
             let path = path.replace("{name}", &world.credential());
             (path, json!({"credential_info": {"note": "x"}}))
         }
+        "/fallback/{model}" => (path.replace("{model}", &world.fallback()), Value::Null),
         "/key/{key}/reset_spend" | "/key/{key}/regenerate" => {
             (path.replace("{key}", &world.key()), json!({}))
         }
@@ -81,6 +84,7 @@ fn query(path: &str) -> String {
         "/spend/logs/ui/{request_id}" => return path.replace("{request_id}", "ROW"),
         "/credentials/by_name/{name}" => return path.replace("{name}", "everybodys"),
         "/audit/{id}" => return path.replace("{id}", "LINE"),
+        "/fallback/{model}" => return path.replace("{model}", "FALLBACK"),
         "/key/info" => "key=KEY".to_owned(),
         "/user/info" | "/v2/user/info" | "/user/spend" => "user_id=owner-zebra".to_owned(),
         "/team/info" | "/team/permissions_list" => "team_id=team-zebra".to_owned(),
@@ -192,6 +196,7 @@ fn body(world: &World, path: &str) -> Value {
         }
         "/model/delete" => json!({"id": world.model()}),
         "/model/block" | "/model/unblock" => json!({"model_id": world.model()}),
+        "/fallback" => json!({"model": world.model(), "fallback_models": ["m"]}),
         "/spend/calculate" => json!({"model": "m", "messages": []}),
         "/cost/estimate" => json!({"model": "m", "input_tokens": 1, "output_tokens": 1}),
         "/utils/token_counter" => json!({"model": "m", "prompt": "hi"}),

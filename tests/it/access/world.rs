@@ -280,6 +280,14 @@ impl World {
         id
     }
 
+    /// The name of a stored deployment with a stored fallback, which is no tenant's either.
+    pub(super) fn fallback(&self) -> String {
+        let model = self.model();
+        let body = json!({"model": model, "fallback_models": ["m"]});
+        self.post("/fallback", &body);
+        model
+    }
+
     /// The name of a stored credential, which is no tenant's.
     pub(super) fn credential(&self) -> String {
         let name = self.fresh_model();
