@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::error::AuthError;
 use super::role::Permission;
 use super::terms::TermsError;
+use crate::config::AddressList;
 
 /// The member of a key's settings.
 pub const ALLOWED_ROUTES: &str = "allowed_routes";
@@ -61,15 +62,7 @@ const TYPES: [(&str, Option<&str>); 4] = [
 pub struct KeyRules {
     /// Lists, each of which must hold a route.
     routes: Vec<Vec<String>>,
-    addresses: Vec<Network>,
-    /// Something stands there that cannot be read as an address: nobody is let through by it.
-    unreadable: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Network {
-    address: IpAddr,
-    bits: u8,
+    addresses: AddressList,
 }
 
 /// What is called: the path as it was asked for, and the pattern that it fits.
@@ -101,11 +94,9 @@ impl KeyRules {
         } else {
             vec![routes]
         };
-        let written: Vec<Option<Network>> = texts(ALLOWED_IPS).map(Network::read).collect();
         Self {
             routes,
-            unreadable: written.iter().any(Option::is_none),
-            addresses: written.into_iter().flatten().collect(),
+            addresses: AddressList::of(texts(ALLOWED_IPS)),
         }
     }
 
@@ -139,20 +130,21 @@ impl KeyRules {
     /// # Errors
     /// [`AuthError::AddressDenied`].
     pub fn check_address(&self, address: Option<IpAddr>) -> Result<(), AuthError> {
-        if self.addresses.is_empty() && !self.unreadable {
-            return Ok(());
-        }
-        let inside = address.is_some_and(|address| {
-            let address = address.to_canonical();
-            self.addresses.iter().any(|network| network.holds(address))
-        });
-        if inside {
-            return Ok(());
-        }
-        Err(AuthError::AddressDenied {
-            address: address.map_or_else(|| "unknown".to_owned(), |address| address.to_string()),
-        })
+        check_address(&self.addresses, address)
     }
+}
+
+/// Whether a list is for callers at that address.
+///
+/// # Errors
+/// [`AuthError::AddressDenied`].
+pub fn check_address(allowed: &AddressList, address: Option<IpAddr>) -> Result<(), AuthError> {
+    if allowed.holds(address) {
+        return Ok(());
+    }
+    Err(AuthError::AddressDenied {
+        address: address.map_or_else(|| "unknown".to_owned(), |address| address.to_string()),
+    })
 }
 
 /// Checks the routes that somebody writes.
@@ -175,7 +167,7 @@ pub fn check_routes(routes: &[String]) -> Result<(), TermsError> {
 /// # Errors
 /// [`TermsError::Addresses`].
 pub fn check_addresses(addresses: &[String]) -> Result<(), TermsError> {
-    let wrong = addresses.iter().find(|text| Network::read(text).is_none());
+    let wrong = addresses.iter().find(|text| !AddressList::takes(text));
     match wrong {
         None if addresses.len() <= MOST => Ok(()),
         wrong => Err(TermsError::Addresses(wrong.map_or_else(
@@ -225,38 +217,6 @@ fn fits(allowed: &str, permission: Permission, route: Route<'_>) -> bool {
                 None => of == path,
             };
             spelled(route.path) || route.pattern.is_some_and(spelled)
-        }
-    }
-}
-
-// === impl Network ===
-
-impl Network {
-    /// `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`.
-    fn read(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.unwrap_or(most);
-        (bits <= most).then_some(Self { address, bits })
-    }
-
-    fn holds(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let free = 32 - u32::from(self.bits);
-                let differ = u32::from(network) ^ u32::from(address);
-                differ.checked_shr(free).unwrap_or_default() == 0
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let free = 128 - u32::from(self.bits);
-                let differ = u128::from(network) ^ u128::from(address);
-                differ.checked_shr(free).unwrap_or_default() == 0
-            }
-            _ => false,
         }
     }
 }

@@ -31,7 +31,7 @@ pub use days::Days;
 pub use error::AuthError;
 pub use identity::{DEFAULT_USER, Identity, KeyEntry, Token};
 pub use jwt::{KeySet, SigningKeys, TokenFault, claim_texts, is_of};
-pub use key_rules::{KeyRules, Route};
+pub use key_rules::{KeyRules, Route, check_address};
 pub use labels::{Asked, LabelTable};
 pub use new_key::{MadeKey, NewKey, expiry};
 pub use payer::{

@@ -173,7 +173,7 @@ impl Keeper {
             ))
             .await
             .map_err(|_gone| RefreshError::Stopping)?;
-        catalogue.settings.store(Arc::new(stored_settings));
+        catalogue.take_over(stored_settings);
         if let Some(checks) = &catalogue.checks {
             checks.follow(targets.configs());
         }

@@ -25,11 +25,11 @@ use trunkline_actors::spend_ledger::SeedFailed;
 use trunkline_actors::supervisor::SupervisorHandle;
 
 pub use self::keeper::{Keeper, Running};
-pub use self::settings::{FallbackMap, FallbackType, StoredSettings};
+pub use self::settings::{ALLOWED_IPS, FallbackMap, FallbackType, StoredSettings};
 pub use self::stored::Credentials;
 use crate::config::{
-    Config, ConfigErrors, DeploymentConfig, Entries, Origin, ProcessEnv, ReadEntry, Secret,
-    WrittenCredential,
+    AddressList, Config, ConfigErrors, DeploymentConfig, Entries, Origin, ProcessEnv, ReadEntry,
+    Secret, WrittenCredential,
 };
 use crate::dispatch::Shared;
 use crate::health::CheckBoard;
@@ -54,6 +54,10 @@ pub struct Catalogue {
     entries: ArcSwap<Entries>,
     /// What requests go by; published with the deployments.
     settings: ArcSwap<StoredSettings>,
+    /// Those of the config.
+    allowed_ips: Vec<String>,
+    /// Where callers may be, by the config and the database.
+    addresses: ArcSwap<AddressList>,
     is_stored: bool,
     salt: Option<Secret>,
     /// Somebody else stored something.
@@ -130,6 +134,8 @@ impl Catalogue {
             waiting: config.waiting.clone(),
             entries: ArcSwap::from_pointee(config.entries.clone()),
             settings: ArcSwap::default(),
+            addresses: ArcSwap::from_pointee(addresses(&config.general.allowed_ips, &[])),
+            allowed_ips: config.general.allowed_ips.clone(),
             is_stored: config.general.store_model_in_db,
             salt: config.general.salt_key.clone(),
             news: Notify::new(),
@@ -142,6 +148,18 @@ impl Catalogue {
     /// The stored settings that requests go by.
     pub fn settings(&self) -> Guard<Arc<StoredSettings>> {
         self.settings.load()
+    }
+
+    /// Where callers may be.
+    pub fn addresses(&self) -> Guard<Arc<AddressList>> {
+        self.addresses.load()
+    }
+
+    /// Takes over what is stored.
+    fn take_over(&self, stored: StoredSettings) {
+        let allowed = addresses(&self.allowed_ips, stored.allowed_ips());
+        self.addresses.store(Arc::new(allowed));
+        self.settings.store(Arc::new(stored));
     }
 
     /// Whether deployments, credentials and settings may be stored.
@@ -254,4 +272,8 @@ impl Catalogue {
     pub fn has_configured_credential(&self, name: &str) -> bool {
         self.entries.load().has_credential(name)
     }
+}
+
+fn addresses(configured: &[String], stored: &[String]) -> AddressList {
+    AddressList::of(configured.iter().chain(stored).map(String::as_str))
 }

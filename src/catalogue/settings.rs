@@ -1,7 +1,7 @@
 //! Stored settings, read: what they put in the place of the config's.
 //!
 //! ```json
-//! {"router_settings.fallbacks": {"gpt-4o": ["claude", "gpt-4o-mini"]}}
+//! {"router_settings.fallbacks": {"gpt-4o": ["claude", "gpt-4o-mini"]}, "general_settings.allowed_ips": ["10.0.0.0/8"]}
 //! ```
 
 use std::collections::BTreeMap;
@@ -13,6 +13,9 @@ use crate::storage::SettingRow;
 
 /// Whom each group falls back to, in the order of trial.
 pub type FallbackMap = BTreeMap<String, Vec<String>>;
+
+/// The name of the stored list of addresses.
+pub const ALLOWED_IPS: &str = "general_settings.allowed_ips";
 
 /// After which failures fallbacks are asked. Words and names: LiteLLM's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,7 @@ pub struct StoredSettings {
     general: FallbackMap,
     context_window: FallbackMap,
     content_policy: FallbackMap,
+    allowed_ips: Vec<String>,
 }
 
 // === impl FallbackType ===
@@ -82,6 +86,9 @@ impl StoredSettings {
                 Some(kind) => from_value(row.value.clone())
                     .map(|fallbacks| *read.of_mut(kind) = fallbacks)
                     .map_err(|err| err.to_string()),
+                None if row.name == ALLOWED_IPS => from_value(row.value.clone())
+                    .map(|addresses| read.allowed_ips = addresses)
+                    .map_err(|err| err.to_string()),
                 // A newer gateway's, on the same database.
                 None => Err("this version does not know it".to_owned()),
             };
@@ -99,6 +106,11 @@ impl StoredSettings {
             FallbackType::ContextWindow => &self.context_window,
             FallbackType::ContentPolicy => &self.content_policy,
         }
+    }
+
+    /// Stored addresses, beside those of the config.
+    pub fn allowed_ips(&self) -> &[String] {
+        &self.allowed_ips
     }
 
     fn of_mut(&mut self, kind: FallbackType) -> &mut FallbackMap {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::addresses::AddressList;
 use super::database_url::{DatabaseUrl, DatabaseUrlError};
 use super::env::Env;
 use super::env_refs::{self, Missing, missing_at};
@@ -52,6 +53,30 @@ pub(super) fn database_url(
             .ok(),
         (None, None) => None,
     }
+}
+
+/// The addresses that callers may be at.
+fn allowed_ips(raw: &RawGeneral, path: &KeyPath, report: &mut Report<'_>) -> Vec<String> {
+    let Some(written) = &raw.allowed_ips else {
+        return Vec::new();
+    };
+    if written.is_empty() {
+        report.problem(
+            path,
+            "an empty list lets nobody in",
+            "name the addresses that may call, or remove the key",
+        );
+    }
+    for (at, text) in written.iter().enumerate() {
+        if !AddressList::takes(text) {
+            report.problem(
+                &path.index(at),
+                format!("`{text}` is no address and no network"),
+                "write an address such as 192.0.2.7, or a network such as 10.0.0.0/8",
+            );
+        }
+    }
+    written.clone()
 }
 
 /// `general_settings`.
@@ -110,6 +135,7 @@ pub(super) fn general(
         report.notice(NoticeKind::Weak, &here.key("store_model_in_db"), message);
     }
     GeneralSettings {
+        allowed_ips: allowed_ips(raw, &here.key("allowed_ips"), report),
         store_model_in_db,
         salt_key: salt_key.or_else(|| master_key.clone()),
         master_key,

@@ -3,6 +3,7 @@
 //! The stages, in [`load`]: read, include, resolve `os.environ/NAME`, typed, command line and environment,
 //! validate, frozen. All problems are reported at once, with file, line and key.
 
+mod addresses;
 mod budgets;
 pub mod check;
 mod connection;
@@ -58,6 +59,7 @@ mod users;
 mod validate;
 mod yaml;
 
+pub use addresses::AddressList;
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 pub use entry::{Entries, NamedValues, Origin, ReadEntry, WrittenCredential};
 pub use env::{Env, MapEnv, ProcessEnv};

@@ -83,6 +83,7 @@ pub(super) struct RawGeneral {
     pub(super) database_connection_pool_limit: Option<u32>,
     pub(super) database_connection_timeout: Option<f64>,
     pub(super) store_model_in_db: Option<bool>,
+    pub(super) allowed_ips: Option<Vec<String>>,
     pub(super) max_parallel_requests: Option<u32>,
     pub(super) user_api_key_cache_ttl: Option<f64>,
     #[serde(alias = "custom_key_header")]

@@ -19,7 +19,7 @@ use super::error::{ApiError, Code};
 use super::origin::{SEC_FETCH_SITE, is_own_page};
 use super::sign_in::cookie;
 use crate::app::{App, Worker};
-use crate::auth::{AuthError, Credential, Identity, Permission, Route, present};
+use crate::auth::{AuthError, Credential, Identity, Permission, Route, check_address, present};
 use crate::config::Secret;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -154,6 +154,11 @@ impl<P: Demand> FromRequest for Caller<P> {
             Ok(worker) => worker,
             Err(err) => return Either::Left(ready(Err(err))),
         };
+        // Scrapers come from anywhere too; where metrics ask for a key, `identify` looks.
+        let is_scraper = is_public && request.path().starts_with("/metrics");
+        if !is_scraper && let Err(err) = check_place(request, &worker.app) {
+            return Either::Left(ready(Err(refused(&worker.app, err))));
+        }
         let credential = match (credential(request, &worker.app), is_public) {
             (Err(err @ (AuthError::NoMasterKey | AuthError::ForeignHost)), _)
             | (Err(err), false) => {
@@ -179,6 +184,7 @@ impl<P: Demand> FromRequest for Caller<P> {
 /// As for any route that asks for a key.
 pub async fn identify(call: &Call) -> Result<Identity, ApiError> {
     let app = call.app();
+    check_place(&call.request, app).map_err(|err| refused(app, err))?;
     let credential = credential(&call.request, app).map_err(|err| refused(app, err))?;
     let known = app.keys.identify(&credential).await;
     admitted(known, Permission::AboutModels, app, &call.request)
@@ -208,7 +214,17 @@ fn authorise(
         path: request.path(),
         pattern: pattern.as_deref(),
     };
-    identity.authorise(permission, route, request.peer_addr().map(|peer| peer.ip()))
+    identity.authorise(permission, route, address_of(request))
+}
+
+/// Whether the gateway is for callers at that address, whoever they are.
+fn check_place(request: &HttpRequest, app: &App) -> Result<(), AuthError> {
+    check_address(&app.catalogue.addresses(), address_of(request))
+}
+
+/// Where a request comes from, as the gateway's socket sees it.
+fn address_of(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|peer| peer.ip())
 }
 
 fn refused(app: &App, err: AuthError) -> ApiError {
@@ -299,6 +315,11 @@ impl Call {
     /// The process's state.
     pub fn app(&self) -> &App {
         &self.worker.app
+    }
+
+    /// Where the call comes from, as the gateway's socket sees it.
+    pub fn address(&self) -> Option<IpAddr> {
+        address_of(&self.request)
     }
 
     /// A header as text.

@@ -65,7 +65,7 @@ config.yaml:9:25: error: router_settings.fallbacks[0].gpt-4o[0]: no model group 
 fn the_exit_code_of_check_says_how_bad_it_is() {
     for (text, plain, strict) in [
         (FINE.to_owned(), 0, 0),
-        (format!("{FINE}  allowed_ips: [10.0.0.1]\n"), 0, 1),
+        (format!("{FINE}  allowed_routes: [/v1/models]\n"), 0, 1),
         (format!("{FINE}  log_levl: INFO\n"), 0, 1),
         (format!("{FINE}  log_level: LOUD\n"), 2, 2),
         ("model_list: [".to_owned(), 2, 2),
@@ -92,12 +92,12 @@ fn the_exit_code_of_check_says_how_bad_it_is() {
 
 #[test]
 fn check_says_line_by_line_what_a_file_means() {
-    let home = home(&format!("{FINE}  allowed_ips: [10.0.0.1]\n"));
+    let home = home(&format!("{FINE}  allowed_routes: [/v1/models]\n"));
     let told = stdout(&home.run(&["check", "config.yaml"]));
     for line in [
         "     1  works     model_list",
         "     3  works     model_list[0].litellm_params.rpm",
-        "     6  planned   general_settings.allowed_ips: no effect yet; waits for access",
+        "     6  planned   general_settings.allowed_routes: no effect yet; waits for access",
         "    → openai/gpt-4o at https://api.openai.com/v1, with a key, rpm 5, USD per million tokens 2.5 in, 10 out",
     ] {
         assert!(told.lines().any(|told| told == line), "{line}\n{told}");

@@ -10,6 +10,8 @@ mod access;
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod allowed_ips;
+#[cfg(test)]
 mod answer_headers;
 #[cfg(test)]
 mod audit;

@@ -382,6 +382,12 @@ impl Facts {
             "user_header_name",
             general.user_header_name.as_ref(),
         );
+        let addresses = &general.allowed_ips;
+        self.say(
+            &gateway,
+            "allowed_ips",
+            (!addresses.is_empty()).then(|| addresses.join(", ")),
+        );
         self.say(
             &gateway,
             "store_model_in_db",

@@ -38,6 +38,12 @@ pub(super) const GENERAL: Section = Section {
             "how long one is waited for, from the pool or at start",
         ),
         on(
+            "allowed_ips",
+            Texts,
+            "all",
+            "addresses and networks that callers may be at, as the gateway's socket sees them: `192.0.2.7`, `10.0.0.0/8`; `/health` and `/metrics` answer everybody",
+        ),
+        on(
             "max_parallel_requests",
             Whole,
             "",
@@ -402,7 +408,6 @@ pub(super) const GENERAL: Section = Section {
             "",
             "which header holds which user",
         ),
-        planned(Access, "allowed_ips", Texts, "all", "who may call"),
         planned(
             Access,
             "use_x_forwarded_for",

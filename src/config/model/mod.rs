@@ -147,6 +147,8 @@ pub struct GeneralSettings {
     pub database_connection_timeout: Option<Duration>,
     /// Deployments are stored in the database too, and changed while the gateway runs. Default false.
     pub store_model_in_db: bool,
+    /// Addresses and networks that callers may be at; empty is everywhere.
+    pub allowed_ips: Vec<String>,
     /// What stored secrets are encrypted with. Default: the master key.
     pub salt_key: Option<Secret>,
     /// Parallel requests for keys that name no limit of their own.

@@ -24,7 +24,7 @@ fn each_planned_key_is_one_line_however_many_entries_have_it() {
     for number in 0..5 {
         writeln!(text, "- {{model_name: m{number}, litellm_params: {{model: gpt-4o, tag_regex: [x], itpm: 1}}, colour: red}}").unwrap();
     }
-    text.push_str("general_settings: {proxy_batch_write_at: 10, allowed_ips: }\n");
+    text.push_str("general_settings: {proxy_batch_write_at: 10, allowed_routes: }\n");
     let config = loaded(&text);
     assert_eq!(
         said(&config, NoticeKind::NotActedOn),

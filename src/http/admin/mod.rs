@@ -1,5 +1,6 @@
 //! Management endpoints.
 
+pub mod allowed_ips;
 pub mod audit;
 mod change;
 pub mod credentials;

@@ -59,6 +59,21 @@ fn about_the_gateway() -> Vec<Entry> {
 fn stored_settings() -> Vec<Entry> {
     vec![
         post(
+            &["/add/allowed_ip"],
+            "Allows callers at one more address or network",
+            admin::allowed_ips::add,
+        ),
+        post(
+            &["/delete/allowed_ip"],
+            "Takes a stored address from the list of those allowed",
+            admin::allowed_ips::delete,
+        ),
+        get(
+            &["/get/allowed_ips"],
+            "Addresses that callers may be at, of the config file and of the database",
+            admin::allowed_ips::list,
+        ),
+        post(
             &["/fallback"],
             "Stores the fallbacks of a model, which count at once",
             admin::fallbacks::put,

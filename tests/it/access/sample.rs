@@ -196,6 +196,12 @@ fn body(world: &World, path: &str) -> Value {
         }
         "/model/delete" => json!({"id": world.model()}),
         "/model/block" | "/model/unblock" => json!({"model_id": world.model()}),
+        "/add/allowed_ip" => json!({"ip": world.address()}),
+        "/delete/allowed_ip" => {
+            let ip = world.address();
+            world.post("/add/allowed_ip", &json!({"ip": ip}));
+            json!({"ip": ip})
+        }
         "/fallback" => json!({"model": world.model(), "fallback_models": ["m"]}),
         "/spend/calculate" => json!({"model": "m", "messages": []}),
         "/cost/estimate" => json!({"model": "m", "input_tokens": 1, "output_tokens": 1}),

@@ -280,6 +280,12 @@ impl World {
         id
     }
 
+    /// A network that is not on the list of those allowed, and that everybody here is in.
+    pub(super) fn address(&self) -> String {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        format!("127.{}.{}.0/8", number / 256, number % 256)
+    }
+
     /// The name of a stored deployment with a stored fallback, which is no tenant's either.
     pub(super) fn fallback(&self) -> String {
         let model = self.model();
