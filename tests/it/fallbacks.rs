@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::keys::generate_key;
 use crate::stored_models::{config, home, model, start, store};
-use crate::support::gateway::{Gateway, Home, chat_request};
+use crate::support::config::ConfigText;
+use crate::support::gateway::{self, Gateway, Home, chat_request};
 use crate::support::http::{Answer, Request};
 use crate::support::reply::Reply;
 use crate::support::servers::postgres::Postgres;
@@ -244,8 +245,8 @@ fn no_caller_is_served_by_a_stored_fallback_that_it_may_not_use() {
 #[test]
 fn nothing_is_stored_unless_storing_is_on() {
     let upstream = Upstream::always(Reply::chat("hi"));
-    let config = crate::support::config::ConfigText::one("m", &upstream).with_master_key();
-    let (_home, gateway) = crate::support::gateway::start(&config);
+    let config = ConfigText::one("m", &upstream).with_master_key();
+    let (_home, gateway) = gateway::start(&config);
     let gateway = gateway.with_master_key();
     for answer in [set(&gateway, &["m"]), remove(&gateway, "/fallback/m")] {
         answer.assert_status(400);

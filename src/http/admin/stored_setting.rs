@@ -41,7 +41,7 @@ where
         let mut value: T = value
             .and_then(|value| from_value(value).ok())
             .unwrap_or_default();
-        let made = make(&mut value)?;
+        let told = make(&mut value)?;
         let value = to_value(value).map_err(|err| {
             ApiError::new(
                 Code::Internal,
@@ -59,7 +59,7 @@ where
         tried += 1;
         match stored_and_served(call, identity, Write::PutSetting(Box::new(row))).await {
             Err(err) if err.status_code() == StatusCode::CONFLICT && tried < TRIES => {}
-            done => return done.map(|()| made),
+            done => return done.map(|()| told),
         }
     }
 }

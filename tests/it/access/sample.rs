@@ -196,6 +196,16 @@ fn body(world: &World, path: &str) -> Value {
         }
         "/model/delete" => json!({"id": world.model()}),
         "/model/block" | "/model/unblock" => json!({"model_id": world.model()}),
+        "/spend/calculate" => json!({"model": "m", "messages": []}),
+        "/cost/estimate" => json!({"model": "m", "input_tokens": 1, "output_tokens": 1}),
+        "/utils/token_counter" => json!({"model": "m", "prompt": "hi"}),
+        _ => setting(world, path),
+    }
+}
+
+/// Settings are no tenant's.
+fn setting(world: &World, path: &str) -> Value {
+    match path {
         "/add/allowed_ip" => json!({"ip": world.address()}),
         "/delete/allowed_ip" => {
             let ip = world.address();
@@ -203,9 +213,6 @@ fn body(world: &World, path: &str) -> Value {
             json!({"ip": ip})
         }
         "/fallback" => json!({"model": world.model(), "fallback_models": ["m"]}),
-        "/spend/calculate" => json!({"model": "m", "messages": []}),
-        "/cost/estimate" => json!({"model": "m", "input_tokens": 1, "output_tokens": 1}),
-        "/utils/token_counter" => json!({"model": "m", "prompt": "hi"}),
         _ => json!({}),
     }
 }
