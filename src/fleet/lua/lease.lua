@@ -96,9 +96,10 @@ for n = 1, #KEYS / 2 do
         local gone = ring.used + others[part] + kept
         local free = math.max(0, limit - gone)
         more = math.min(wanted, free, math.max(lacked, math.ceil(free / replicas)))
-        if more < lacked and gone == 0 and limit > 0 then
-          -- More than a whole minute for one request: it runs while nothing else does, or never.
-          more = lacked
+        if lacked > limit then
+          -- More than a whole minute for one request: it runs while nothing else does, or never. A part of it would be of no use, and
+          -- two that each have one would wait for each other.
+          more = gone == 0 and limit > 0 and lacked or 0
         end
         if more < lacked then
           lacks = 1

@@ -198,3 +198,27 @@ fn most_of_the_limit_is_there_for_whoever_wants_it() {
         assert!(in_all >= 2 * limit + limit * 3 / 4, "{name}: {in_all}");
     }
 }
+
+#[test]
+fn a_request_of_more_tokens_than_the_limit_runs_when_nobody_else_has_any() {
+    let scene = Scene::new();
+    let grant = Grant {
+        rpm: None,
+        tpm: Some(ESTIMATE / 2),
+    };
+    let mut fleet = replicas(&scene, "small", grant);
+    let mut now = 1_764_000_000_123;
+    // Three minutes in which two of three want to send some.
+    for _ in 0..360 {
+        now += 500;
+        for place in 0..REPLICAS {
+            fleet.report(place, true, now + place as u64);
+        }
+        fleet.end(0, ESTIMATE, now);
+        fleet.end(1, ESTIMATE, now);
+        fleet.take(0, 1, now + 100);
+        fleet.take(1, 1, now + 200);
+    }
+    assert_eq!(busiest(&fleet.taken), ESTIMATE, "{:?}", fleet.taken);
+    assert!(fleet.taken.len() >= 2, "{:?}", fleet.taken);
+}
