@@ -102,7 +102,7 @@ pub(super) const GENERAL: Section = Section {
             "store_model_in_db",
             Switch,
             "`STORE_MODEL_IN_DB`, else false",
-            "deployments of `/model/new` and credentials of `/credentials` are kept in the database and served beside those of the file",
+            "deployments of `/model/new` and credentials of `/credentials` are kept in the database and served beside those of the file; so are fallbacks of `/fallback` and addresses of `/add/allowed_ip`",
         ),
         planned(
             Fleet,
