@@ -67,6 +67,7 @@ fn the_leaf_crates_depend_only_on_what_they_may() {
                 "actix",
                 "arc-swap",
                 "dashmap",
+                "itoa",
                 "jiff",
                 "log",
                 "rand",
