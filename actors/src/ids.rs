@@ -156,6 +156,16 @@ impl RequestId {
         Self(Ulid::from_parts(unix_ms, random))
     }
 
+    /// The id of these bytes, those of [`Self::to_bytes`].
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Ulid::from_bytes(bytes))
+    }
+
+    /// Its 16 bytes, in the order of its text.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_bytes()
+    }
+
     /// The wall-clock time in the id, in milliseconds.
     pub fn unix_ms(&self) -> u64 {
         self.0.timestamp_ms()

@@ -61,49 +61,40 @@ pub struct Carry {
 }
 
 /// Written before the upstream call: what is known of a request whose outcome is not.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct StartedRecord {
     /// The gateway's id of the request.
     pub id: RequestId,
     /// When it was received.
     pub started_at: UnixMs,
     /// The virtual key; `None` for the master key or no key at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
     /// The internal user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
     /// The team that the key belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<TeamId>,
     /// The organisation of the team or key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation: Option<OrganisationId>,
     /// The customer named by the request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_user: Option<String>,
     /// Request tags.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// The group asked for.
     pub model_group: ModelGroup,
     /// Estimated prompt tokens.
     pub estimated_prompt_tokens: u64,
     /// The hold's input part; `None` when the model has no price.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_input_cost: Option<Usd>,
     /// `acompletion`, `atext_completion`, `aembedding`.
     pub call_type: String,
     /// The request asked for a stream.
-    #[serde(default)]
     pub stream: bool,
     /// The budget windows that hold money for it, so that a replayed `unknown` row is charged where its hold was.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetKey>,
 }
 
 /// How a settled request ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpendStatus {
     /// The client was given a complete answer.
@@ -160,8 +151,7 @@ pub struct PriceSheet {
 
 /// Token usage in disjoint parts, and the totals they add up to. Absent parts are 0, and parts of 0 are not written: most
 /// requests have four of twelve.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct UsageParts {
     /// Plain input tokens: not cached, not audio, not image.
     #[serde(skip_serializing_if = "is_zero")]
@@ -202,99 +192,98 @@ pub struct UsageParts {
 }
 
 /// One line of the books: a request with its outcome, usage and cost.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct SpendRecord {
     /// The gateway's id; unique on the books.
     pub id: RequestId,
     /// The provider's id of the answer; not unique.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_request_id: Option<String>,
     /// `acompletion`, `atext_completion`, `aembedding`.
     pub call_type: String,
     /// How it ended.
     pub status: SpendStatus,
     /// The virtual key; `None` for the master key or no key at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
     /// The key's alias at the time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key_alias: Option<String>,
     /// The internal user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
     /// The team that the key belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub team: Option<TeamId>,
     /// The organisation of the team or key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub organisation: Option<OrganisationId>,
     /// The customer named by the request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub end_user: Option<String>,
     /// Where the request came from: an IP address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ip: Option<String>,
     /// The group that answered (or failed last).
     pub model_group: ModelGroup,
     /// The provider's model name.
     pub model: String,
     /// The deployment that answered (or failed last); `None` when none was called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentId>,
     /// The provider, `openai`.
     pub provider: String,
     /// The base URL called, without query or credentials.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub api_base: Option<String>,
     /// The answer was streamed.
     pub stream: bool,
     /// When the request was received.
     pub started_at: UnixMs,
     /// When the first content came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_content_at: Option<UnixMs>,
     /// When it was settled.
     pub ended_at: UnixMs,
     /// What was used.
-    #[serde(default)]
     pub usage: UsageParts,
     /// What was billed by the piece.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pieces: Option<Pieces>,
     /// The service tier that was billed: `flex`, `priority`, `batch`; `None` is the standard one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     /// The provider sent no usage: these are the gateway's figures.
-    #[serde(default, skip_serializing_if = "Not::not")]
+    #[serde(skip_serializing_if = "Not::not")]
     pub usage_estimated: bool,
     /// What it cost; `None` is unknown, not free.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
     /// Version of the price list used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price_version: Option<String>,
     /// [`PriceSheet::id`] of the price used, to recompute the cost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price_id: Option<Arc<str>>,
     /// What that price says, until the books of this process have it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price_sheet: Option<Arc<str>>,
     /// The row that an adjustment corrects.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub adjusts: Option<RequestId>,
     /// The answer came from the gateway's cache.
-    #[serde(default, skip_serializing_if = "Not::not")]
+    #[serde(skip_serializing_if = "Not::not")]
     pub cache_hit: bool,
     /// Upstream calls made for it.
     pub attempts: u32,
     /// The error's code, for a failure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// Request tags.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// The budget windows that this cost was charged to: those its holds named.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetKey>,
 }
 

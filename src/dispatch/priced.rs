@@ -9,7 +9,7 @@ use trunkline_actors::ports::SpendRecord;
 
 use crate::cost::{Price, Sheet};
 
-/// A record with its price sheet is at most so long, as JSON: the journal's frames end at 4 KiB (design §4), and what lies
+/// A record with its price sheet is at most so long, as JSON, which is longer than its frame: those end at 4 KiB, and what lies
 /// beyond is cut out of it.
 const MOST_BYTES: usize = 4000;
 /// Longer sheets leave no room for the record.

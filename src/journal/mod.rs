@@ -22,6 +22,7 @@ mod disk;
 mod frame;
 mod inspect;
 mod lane;
+mod layout;
 mod lock;
 mod reader;
 mod record;

@@ -1,17 +1,15 @@
-//! What a frame's payload holds: one type byte, then the record as JSON.
+//! What a frame's payload holds: one type byte, then the record in its `layout`.
 //!
-//! JSON because records outlive the binary that wrote them: fields may be added, and a person can read a segment. A
-//! record that is too large is not refused: what clients and providers wrote into it is cut until it fits.
+//! A record that is too large is not refused: what clients and providers wrote into it is cut until it fits.
 
-use std::str;
-
-use serde::{Deserialize, Serialize};
 use trunkline_actors::ports::{JournalError, SpendRecord, StartedRecord, UsageParts};
 
 use super::frame::MAX_PAYLOAD_BYTES;
+use super::layout;
 
-const STARTED: u8 = 1;
-const SETTLED: u8 = 2;
+// 1 and 2 were other layouts.
+const STARTED: u8 = 3;
+const SETTLED: u8 = 4;
 
 /// Characters that are left of each free text, and tags and budgets that are left, at each attempt to make a record fit.
 /// The last one does unless the operator's own names are kilobytes long.
@@ -53,7 +51,7 @@ struct Cut {
 
 /// The payload of a `started` record.
 pub(super) fn started(record: &StartedRecord) -> Result<Vec<u8>, JournalError> {
-    fit(STARTED, record, |cut| {
+    fit(STARTED, record, layout::write_started, |cut| {
         let mut record = record.clone();
         cut.shorten(&mut record.call_type);
         record
@@ -69,7 +67,7 @@ pub(super) fn started(record: &StartedRecord) -> Result<Vec<u8>, JournalError> {
 
 /// The payload of a `settled` record.
 pub(super) fn settled(record: &SpendRecord) -> Result<Vec<u8>, JournalError> {
-    fit(SETTLED, record, |cut| {
+    fit(SETTLED, record, layout::write_settled, |cut| {
         let mut record = record.clone();
         record.tags.truncate(cut.tags);
         record.budgets.truncate(cut.budgets);
@@ -97,7 +95,7 @@ pub(super) fn settled(record: &SpendRecord) -> Result<Vec<u8>, JournalError> {
 /// Reads a payload; `None` for one that this version does not know, which a newer version may have written.
 pub(super) fn decode(payload: &[u8]) -> Option<Record> {
     match payload.split_first()? {
-        (&STARTED, json) => read(json).map(Record::Started),
+        (&STARTED, fields) => layout::read_started(fields).map(Record::Started),
         _ => decode_settled(payload).map(Record::Settled),
     }
 }
@@ -124,45 +122,33 @@ pub(super) fn unknown(started: StartedRecord) -> SpendRecord {
 /// Reads a payload if it is a `settled` record; any other costs a look at its first byte.
 pub(super) fn decode_settled(payload: &[u8]) -> Option<SpendRecord> {
     match payload.split_first()? {
-        (&SETTLED, json) => read(json),
+        (&SETTLED, fields) => layout::read_settled(fields),
         _ => None,
     }
 }
 
-/// As text: of bytes, each string in it would be checked for UTF-8 by itself.
-fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
-    let text = str::from_utf8(json).ok()?;
-    serde_json::from_str(text).ok()
-}
-
-fn fit<T: Serialize>(
+fn fit<T>(
     kind: u8,
     record: &T,
+    write: fn(&T, &mut Vec<u8>) -> Result<(), JournalError>,
     shortened: impl Fn(Cut) -> T,
 ) -> Result<Vec<u8>, JournalError> {
-    let payload = encode(kind, record)?;
+    let mut payload = vec![kind];
+    write(record, &mut payload)?;
+    for cut in CUTS {
+        if payload.len() <= MAX_PAYLOAD_BYTES {
+            break;
+        }
+        payload.truncate(1);
+        write(&shortened(cut), &mut payload)?;
+    }
     if payload.len() <= MAX_PAYLOAD_BYTES {
         return Ok(payload);
-    }
-    for cut in CUTS {
-        let payload = encode(kind, &shortened(cut))?;
-        if payload.len() <= MAX_PAYLOAD_BYTES {
-            return Ok(payload);
-        }
     }
     // Keys, users and groups are never cut: they say whose money it is. The operator makes those names.
     Err(JournalError::Record {
         reason: format!("its names take more than {MAX_PAYLOAD_BYTES} bytes"),
     })
-}
-
-fn encode(kind: u8, record: &impl Serialize) -> Result<Vec<u8>, JournalError> {
-    let mut payload = Vec::with_capacity(1024);
-    payload.push(kind);
-    serde_json::to_writer(&mut payload, record).map_err(|err| JournalError::Record {
-        reason: err.to_string(),
-    })?;
-    Ok(payload)
 }
 
 // === impl Cut ===

@@ -35,6 +35,8 @@ fn started_as(id: RequestId) -> StartedRecord {
         estimated_prompt_tokens: 10,
         estimated_input_cost: Some(Usd::from_pico(7)),
         stream: true,
+        // As long as some: a segment of the tests holds some ten requests.
+        tags: vec!["tag".repeat(90)],
         ..StartedRecord::new(id, ModelGroup::from("gpt"), "acompletion")
     }
 }

@@ -14,8 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use minicbor::Decoder;
+use minicbor::data::Type;
 use rusqlite::types::Value as Cell;
-use serde_json::{Value, json};
+use rust_decimal::Decimal;
+use serde_json::json;
+use trunkline_actors::ids::RequestId;
 
 use crate::keys::generate_key;
 use crate::spend::{COST_PICO, whole_or_streamed};
@@ -96,10 +100,44 @@ fn pico_of(text: &str) -> i64 {
         .unwrap_or_else(|err| panic!("not an amount: {text}: {err}"))
 }
 
+/// What is looked at of a record. The last two are of a `started` one.
+#[derive(Default)]
+struct Fields {
+    id: [u8; 16],
+    end_user: Option<String>,
+    estimated_input_cost: Option<i64>,
+}
+
+// === impl Fields ===
+
+impl Fields {
+    fn of(record: &[u8]) -> Self {
+        let mut decoder = Decoder::new(record);
+        let mut fields = Self::default();
+        let bytes = |decoder: &mut Decoder<'_>| {
+            let bytes = decoder.bytes().expect("bytes");
+            <[u8; 16]>::try_from(bytes).expect("16 of them")
+        };
+        let count = decoder.map().expect("a map").expect("with a length");
+        for _ in 0..count {
+            match decoder.u32().expect("a number") {
+                0 => fields.id = bytes(&mut decoder),
+                6 => fields.end_user = decoder.str().ok().map(str::to_owned),
+                10 if decoder.datatype().is_ok_and(|kind| kind == Type::Bytes) => {
+                    let cost = Decimal::deserialize(bytes(&mut decoder));
+                    fields.estimated_input_cost = Some(pico_of(&cost.to_string()));
+                }
+                _ => decoder.skip().expect("a value"),
+            }
+        }
+        fields
+    }
+}
+
 // === impl Left ===
 
 impl Left {
-    /// Reads the journals of dead processes, frame by frame: `len u32 LE | checksum u32 | kind | JSON`.
+    /// Reads the journals of dead processes, frame by frame: `len u32 LE | checksum u32 LE | kind | CBOR`.
     fn read(journal: &Path) -> Self {
         let mut left = Self::default();
         for boot in fs::read_dir(journal).expect("a journal") {
@@ -122,18 +160,19 @@ impl Left {
             }
             let (payload, behind) = rest.split_at(len);
             // A kill stops a write at a page's end, so the last record may be torn; behind it nothing was written.
-            let Ok(record) = serde_json::from_slice::<Value>(&payload[1..]) else {
-                let torn = payload.iter().position(|&byte| byte == 0);
-                let unwritten = &payload[torn.expect("a record is whole or torn")..];
-                assert!(unwritten.iter().chain(behind).all(|&byte| byte == 0));
+            let checksum = crc32c::crc32c_append(crc32c::crc32c(&header[..4]), payload);
+            if checksum.to_le_bytes() != header[4..] {
+                assert_eq!(payload.last(), Some(&0), "a record is whole or torn");
+                assert!(behind.iter().all(|&byte| byte == 0));
                 return;
-            };
-            let id = record["id"].as_str().expect("an id").to_owned();
-            if payload[0] == 2 {
+            }
+            let record = Fields::of(&payload[1..]);
+            let id = RequestId::from_bytes(record.id).to_string();
+            if payload[0] == 4 {
                 self.settled.insert(id);
             } else {
-                let customer = record["end_user"].as_str().expect("a customer").to_owned();
-                let cost = pico_of(record["estimated_input_cost"].as_str().expect("a cost"));
+                let customer = record.end_user.expect("a customer");
+                let cost = record.estimated_input_cost.expect("a cost");
                 let again = self.started.insert(id, (customer.clone(), cost));
                 assert!(
                     again.is_none_or(|earlier| earlier == (customer, cost)),
