@@ -5,6 +5,7 @@
 //! It deliberately builds no tree: `serde_json::Value` is for bodies that must be translated.
 
 mod array;
+mod check;
 mod depth;
 mod path;
 mod raw;
@@ -24,6 +25,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 pub use path::MemberPath;
 pub use raw::Raw;
+use scan::Found;
 pub(crate) use scan::{elements, members};
 pub use splice::Splice;
 pub(crate) use splice::restamped;
@@ -142,12 +144,10 @@ impl<'a> Object<'a> {
         if depth::exceeds(source.as_bytes(), MAX_DEPTH) {
             return Err(JsonError::TooDeep);
         }
-        if let Some(found) = other_than_object(source) {
-            serde_json::from_str::<IgnoredAny>(source).map_err(|err| JsonError::syntax(&err))?;
-            return Err(JsonError::NotAnObject { found });
-        }
-        let Members(members) =
-            serde_json::from_str(source).map_err(|err| JsonError::syntax(&err))?;
+        let members = match check::object(source) {
+            Some(found) => members_of(found),
+            None => parsed(source)?,
+        };
         if let Some(key) = first_duplicate(&members) {
             return Err(JsonError::DuplicateKey {
                 key: key.to_owned(),
@@ -160,9 +160,7 @@ impl<'a> Object<'a> {
     /// wrong. `None` when they are no object with distinct keys.
     pub fn walk(bytes: &'a [u8]) -> Option<Self> {
         let source = str::from_utf8(bytes).ok()?;
-        let members = scan::object(source)?;
-        let members = members.into_iter();
-        let members: Vec<Member<'a>> = members.map(|(key, value)| Member { key, value }).collect();
+        let members = members_of(scan::object(source)?);
         first_duplicate(&members)
             .is_none()
             .then_some(Self { source, members })
@@ -210,6 +208,21 @@ impl<'a> Object<'a> {
         self.value(at)
             .and_then(|value| span_within(self.source, value.get()))
     }
+}
+
+fn members_of(found: Found<'_>) -> Vec<Member<'_>> {
+    let found = found.into_iter();
+    found.map(|(key, value)| Member { key, value }).collect()
+}
+
+/// The members by a parser, which says what is wrong.
+fn parsed(source: &str) -> Result<Vec<Member<'_>>, JsonError> {
+    if let Some(found) = other_than_object(source) {
+        serde_json::from_str::<IgnoredAny>(source).map_err(|err| JsonError::syntax(&err))?;
+        return Err(JsonError::NotAnObject { found });
+    }
+    let Members(members) = serde_json::from_str(source).map_err(|err| JsonError::syntax(&err))?;
+    Ok(members)
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {

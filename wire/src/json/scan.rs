@@ -35,7 +35,17 @@ pub(crate) fn members(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Raw<'_>
 
 /// The members of the object that `text` is, in order: `None` when it is none, a value begins like none, or something is between
 /// or behind the members that does not belong there. Inside of values nothing is checked but that brackets close.
-pub(super) fn object(text: &str) -> Option<Vec<(Cow<'_, str>, Raw<'_>)>> {
+pub(super) fn object(text: &str) -> Option<Found<'_>> {
+    object_of(text, |walk| {
+        walk.value().filter(|value| begins_a_value(value))
+    })
+}
+
+/// The same with values that `value` takes.
+pub(super) fn object_of<'a>(
+    text: &'a str,
+    value: impl Fn(&mut Walk<'a>) -> Option<&'a str>,
+) -> Option<Found<'a>> {
     let mut walk = Walk::new(text);
     walk.skip_space();
     walk.take(b'{')?;
@@ -43,11 +53,7 @@ pub(super) fn object(text: &str) -> Option<Vec<(Cow<'_, str>, Raw<'_>)>> {
     let mut found = Vec::with_capacity(USUAL_MEMBERS);
     if walk.take(b'}').is_none() {
         loop {
-            let (name, value) = walk.member()?;
-            if !begins_a_value(value.get()) {
-                return None;
-            }
-            found.push((name, value));
+            found.push(walk.member_of(&value)?);
             walk.skip_space();
             if walk.take(b',').is_none() {
                 break walk.take(b'}')?;
@@ -66,10 +72,13 @@ fn begins_a_value(value: &str) -> bool {
     )
 }
 
+/// Members of an object in order: names without their escapes, values as they are spelled.
+pub(super) type Found<'a> = Vec<(Cow<'a, str>, Raw<'a>)>;
+
 /// A place in a text.
-struct Walk<'a> {
-    text: &'a str,
-    at: usize,
+pub(super) struct Walk<'a> {
+    pub(super) text: &'a str,
+    pub(super) at: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -87,19 +96,19 @@ impl<'a> Walk<'a> {
         walk
     }
 
-    fn next(&self) -> Option<u8> {
+    pub(super) fn next(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn pass(&mut self, bytes: usize) {
+    pub(super) fn pass(&mut self, bytes: usize) {
         self.at = self.at.saturating_add(bytes);
     }
 
-    fn take(&mut self, byte: u8) -> Option<()> {
+    pub(super) fn take(&mut self, byte: u8) -> Option<()> {
         (self.next()? == byte).then(|| self.pass(1))
     }
 
-    fn skip_space(&mut self) {
+    pub(super) fn skip_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.next() {
             self.pass(1);
         }
@@ -114,6 +123,14 @@ impl<'a> Walk<'a> {
 
     /// Passes over a name and its value.
     fn member(&mut self) -> Option<(Cow<'a, str>, Raw<'a>)> {
+        self.member_of(Self::value)
+    }
+
+    /// The same with a value that `value` takes.
+    fn member_of(
+        &mut self,
+        value: impl Fn(&mut Self) -> Option<&'a str>,
+    ) -> Option<(Cow<'a, str>, Raw<'a>)> {
         let from = self.at;
         self.take(b'"')?;
         let is_plain = self.pass_string();
@@ -127,7 +144,7 @@ impl<'a> Walk<'a> {
         self.skip_space();
         self.take(b':')?;
         self.skip_space();
-        Some((name, Raw::of(self.value()?)))
+        Some((name, Raw::of(value(self)?)))
     }
 
     /// Passes over a value; nothing at the end of what holds it.
