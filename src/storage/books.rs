@@ -33,9 +33,27 @@ pub(super) struct Sum {
     pub(super) unpriced: i64,
 }
 
-/// What the rows that were new add to the books. Each roll-up is in the order of its primary key.
+/// What the rows that were new add to the books.
 #[derive(Debug, Default)]
 pub(super) struct Additions<'a> {
+    /// Of rows alike, added up: most rows of a batch are like others, and each counts in some ten lines.
+    alike: BTreeMap<Alike<'a>, Counts>,
+    /// Balances.
+    pub(super) charges: BTreeMap<&'a BudgetKey, Sum>,
+}
+
+/// Everything that says which lines a row counts in.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Alike<'a> {
+    detail: DetailDay<'a>,
+    deployment: &'a str,
+    end_user: Option<&'a str>,
+    tags: &'a [String],
+}
+
+/// The lines of the roll-ups that rows count in, each roll-up in the order of its primary key.
+#[derive(Debug, Default)]
+pub(super) struct Lines<'a> {
     /// By subject.
     pub(super) subjects: BTreeMap<SubjectDay<'a>, Counts>,
     /// By every combination of who and what.
@@ -44,8 +62,6 @@ pub(super) struct Additions<'a> {
     pub(super) teams: BTreeMap<TeamDay<'a>, Counts>,
     /// By the labels that clients put on requests.
     pub(super) labels: BTreeMap<LabelDay<'a>, Counts>,
-    /// Balances.
-    pub(super) charges: BTreeMap<&'a BudgetKey, Sum>,
 }
 
 /// Key of a line of `daily_subject_spend`.
@@ -205,21 +221,43 @@ pub(super) fn in_details(kind: SubjectKind) -> bool {
 impl<'a> Additions<'a> {
     /// Adds a row that was not there yet, with the cost that its column holds.
     pub(super) fn add(&mut self, row: &'a SpendRecord, cost: Option<Usd>) {
-        let day = Day(day(row.id.unix_ms()));
+        let alike = Alike {
+            detail: DetailDay::of(row, Day(day(row.id.unix_ms()))),
+            deployment: row.deployment.as_ref().map_or("", DeploymentId::as_str),
+            end_user: row.end_user.as_deref(),
+            tags: &row.tags,
+        };
         let counts = Counts::of(row, cost);
-        let detail = DetailDay::of(row, day);
-        self.details.entry(detail).or_default().add(&counts);
-        let team = TeamDay::from(detail);
-        self.teams.entry(team).or_default().add(&counts);
+        self.alike.entry(alike).or_default().add(&counts);
+        for budget in &row.budgets {
+            self.charges.entry(budget).or_default().add(cost);
+        }
+    }
 
-        let tags: BTreeSet<&str> = row.tags.iter().map(String::as_str).collect();
+    /// What it comes to, line by line.
+    pub(super) fn lines(&self) -> Lines<'a> {
+        let mut lines = Lines::default();
+        for (alike, counts) in &self.alike {
+            lines.add(alike, counts);
+        }
+        lines
+    }
+}
+
+// === impl Lines ===
+
+impl<'a> Lines<'a> {
+    fn add(&mut self, rows: &Alike<'a>, counts: &Counts) {
+        let detail = rows.detail;
+        let day = detail.day;
+        self.details.entry(detail).or_default().add(counts);
+        let team = TeamDay::from(detail);
+        self.teams.entry(team).or_default().add(counts);
+
+        let tags: BTreeSet<&str> = rows.tags.iter().map(String::as_str).collect();
         let tags = tags.into_iter().map(|tag| (SubjectKind::Tag, tag));
-        let end_user = row.end_user.as_deref();
-        let labels: Vec<(SubjectKind, &str)> = end_user
-            .map(|label| (SubjectKind::EndUser, label))
-            .into_iter()
-            .chain(tags)
-            .collect();
+        let end_user = rows.end_user.map(|label| (SubjectKind::EndUser, label));
+        let labels: Vec<(SubjectKind, &str)> = end_user.into_iter().chain(tags).collect();
         for (kind, label) in &labels {
             let line = LabelDay {
                 kind: kind.as_str(),
@@ -231,13 +269,12 @@ impl<'a> Additions<'a> {
                 provider: detail.provider,
                 call_type: detail.call_type,
             };
-            self.labels.entry(line).or_default().add(&counts);
+            self.labels.entry(line).or_default().add(counts);
         }
 
-        let deployment = row.deployment.as_ref().map_or("", DeploymentId::as_str);
-        let member = match (&row.team, &row.user) {
-            (Some(team), Some(user)) => Cow::Owned(format!("{team}:{user}")),
-            _ => Cow::Borrowed(""),
+        let member = match (detail.team, detail.user) {
+            ("", _) | (_, "") => Cow::Borrowed(""),
+            (team, user) => Cow::Owned(format!("{team}:{user}")),
         };
         let named = [
             (SubjectKind::Organisation, detail.organisation),
@@ -246,7 +283,7 @@ impl<'a> Additions<'a> {
             (SubjectKind::Key, detail.key),
             (SubjectKind::Model, detail.model_group),
             (SubjectKind::Provider, detail.provider),
-            (SubjectKind::Deployment, deployment),
+            (SubjectKind::Deployment, rows.deployment),
         ];
         let named = named
             .into_iter()
@@ -261,11 +298,7 @@ impl<'a> Additions<'a> {
                 subject,
                 day,
             };
-            self.subjects.entry(line).or_default().add(&counts);
-        }
-
-        for budget in &row.budgets {
-            self.charges.entry(budget).or_default().add(cost);
+            self.subjects.entry(line).or_default().add(counts);
         }
     }
 }

@@ -191,16 +191,17 @@ async fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> Result<u
     let prices: Vec<PriceColumns<'_>> = prices.into_iter().collect();
     let known = "ON CONFLICT (id) DO NOTHING";
     add(transaction, "prices", "id, sheet", known, &prices).await?;
+    let lines = added.lines();
     add_lines(
         transaction,
         "daily_subject_spend",
         SUBJECT_KEY,
-        &added.subjects,
+        &lines.subjects,
     )
     .await?;
-    add_lines(transaction, "daily_spend", DETAIL_KEY, &added.details).await?;
-    add_lines(transaction, "daily_team_spend", TEAM_KEY, &added.teams).await?;
-    add_lines(transaction, "daily_label_spend", LABEL_KEY, &added.labels).await?;
+    add_lines(transaction, "daily_spend", DETAIL_KEY, &lines.details).await?;
+    add_lines(transaction, "daily_team_spend", TEAM_KEY, &lines.teams).await?;
+    add_lines(transaction, "daily_label_spend", LABEL_KEY, &lines.labels).await?;
     let balances: Vec<BalanceColumns<'_>> = added
         .charges
         .iter()

@@ -111,32 +111,43 @@ fn insert(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> rusqlite::Resu
     let seeds = seeds(transaction, rows)?;
     let mut added = Additions::default();
     let mut inserted = 0;
+    keep_prices(transaction, rows)?;
     let mut statement = transaction.prepare_cached(INSERT_ROW)?;
     for row in rows {
         let cost = cost_that_fits(row, |cost| cost.to_pico().is_some());
-        if let (Some(id), Some(sheet)) = (&row.price_id, &row.price_sheet) {
-            let mut keep = transaction.prepare_cached(KEEP_PRICE)?;
-            keep.execute(params![id, sheet])?;
-        }
         if insert_row(&mut statement, row, cost)? {
             inserted += 1;
             added.add(row, cost);
         }
     }
+    let lines = added.lines();
     add_lines(
         transaction,
         "daily_subject_spend",
         SUBJECT_KEY,
-        &added.subjects,
+        &lines.subjects,
     )?;
-    add_lines(transaction, "daily_spend", DETAIL_KEY, &added.details)?;
-    add_lines(transaction, "daily_team_spend", TEAM_KEY, &added.teams)?;
-    add_lines(transaction, "daily_label_spend", LABEL_KEY, &added.labels)?;
+    add_lines(transaction, "daily_spend", DETAIL_KEY, &lines.details)?;
+    add_lines(transaction, "daily_team_spend", TEAM_KEY, &lines.teams)?;
+    add_lines(transaction, "daily_label_spend", LABEL_KEY, &lines.labels)?;
     for (key, charge) in added.charges {
         let seed = seeds.get(key).copied().unwrap_or_default();
         add_to_balance(transaction, key, charge, seed)?;
     }
     Ok(inserted)
+}
+
+/// Keeps the prices that rows were charged by, each once: a batch knows few.
+fn keep_prices(transaction: &Transaction<'_>, rows: &[SpendRecord]) -> rusqlite::Result<()> {
+    let sheets: BTreeMap<_, _> = rows
+        .iter()
+        .filter_map(|row| row.price_id.as_ref().zip(row.price_sheet.as_ref()))
+        .collect();
+    let mut keep = transaction.prepare_cached(KEEP_PRICE)?;
+    for (id, sheet) in sheets {
+        keep.execute(params![id, sheet])?;
+    }
+    Ok(())
 }
 
 /// Adds to a window's balance; `seed` is what it begins with, and zero if it is there.
