@@ -1,14 +1,10 @@
 //! Stored deployments and credentials, and what is told of changes.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc::unbounded_channel;
-use tokio::time::timeout;
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::KeyId;
 
-use super::{NOON, insert_key, key, tenant};
+use super::{NOON, Told, insert_key, key, tenant};
 use crate::storage::{
     AsRead, Change, ChangeFilter, ChangedBy, EntryKind, EntryRow, StorageError, Store, TenantKind,
     Write,
@@ -172,23 +168,10 @@ pub(super) async fn the_log_withholds_what_is_encrypted(store: &Store) {
 }
 
 pub(super) async fn changes_are_told_to_whoever_follows(store: &Store) {
-    let (tell, mut heard) = unbounded_channel();
-    // Whoever is not listened to any more may go on telling.
-    store.feed.follow(Box::new(move |change| {
-        tell.send(change).unwrap_or_default();
-    }));
-    let mut wait_for = async |wanted: Change| {
-        let hearing = async {
-            while heard.recv().await.unwrap() != wanted {
-                // Others come first.
-            }
-        };
-        let within = timeout(Duration::from_secs(20), hearing).await;
-        assert!(within.is_ok(), "{wanted:?} is never heard");
-    };
-    wait_for(Change::Unknown).await;
+    let mut told = Told::by(store);
+    told.of(Change::Unknown).await;
     insert(store, &entry(EntryKind::Model, "a")).await.unwrap();
-    wait_for(Change::Entries).await;
+    told.of(Change::Entries).await;
     let row = super::KeyRow {
         team: None,
         organisation: None,
@@ -196,7 +179,7 @@ pub(super) async fn changes_are_told_to_whoever_follows(store: &Store) {
         ..key("key-a", None)
     };
     insert_key(store, row).await.unwrap();
-    wait_for(Change::Key(KeyId::from("key-a"))).await;
+    told.of(Change::Key(KeyId::from("key-a"))).await;
     let row = super::TenantRow {
         organisation: None,
         budget_id: None,
@@ -205,9 +188,9 @@ pub(super) async fn changes_are_told_to_whoever_follows(store: &Store) {
     apply(store, Write::InsertTenant(Box::new(row)))
         .await
         .unwrap();
-    wait_for(Change::Tenants).await;
+    told.of(Change::Tenants).await;
     apply(store, Write::DeleteEntry(EntryKind::Model, "a".to_owned()))
         .await
         .unwrap();
-    wait_for(Change::Entries).await;
+    told.of(Change::Entries).await;
 }

@@ -6,6 +6,7 @@ mod entries;
 mod rows;
 mod settings;
 mod tenants;
+mod told;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use trunkline_actors::ports::{
 };
 
 pub(super) use self::entries::entry;
+use self::told::Told;
 use super::import::conformance as imports;
 use super::reports::conformance as reports;
 use super::transcripts::conformance as transcripts;

@@ -1,13 +1,9 @@
 //! Stored settings, their lines in the log, and what is told of them.
 
-use std::time::Duration;
-
 use serde_json::json;
-use tokio::sync::mpsc::unbounded_channel;
-use tokio::time::timeout;
 use trunkline_actors::clock::UnixMs;
 
-use super::NOON;
+use super::{NOON, Told};
 use crate::storage::{
     AsRead, Change, ChangeFilter, ChangedBy, SettingRow, StorageError, Store, Write,
 };
@@ -29,24 +25,12 @@ async fn put(store: &Store, row: &SettingRow) -> Result<(), StorageError> {
 }
 
 pub(super) async fn a_setting_comes_back_as_it_was_stored_and_is_told_of(store: &Store) {
-    let (tell, mut heard) = unbounded_channel();
-    store.feed.follow(Box::new(move |change| {
-        tell.send(change).unwrap_or_default();
-    }));
-    let mut wait_for = async |wanted: Change| {
-        let hearing = async {
-            while heard.recv().await.unwrap() != wanted {
-                // Others come first.
-            }
-        };
-        let within = timeout(Duration::from_secs(20), hearing).await;
-        assert!(within.is_ok(), "{wanted:?} is never heard");
-    };
-    wait_for(Change::Unknown).await;
+    let mut told = Told::by(store);
+    told.of(Change::Unknown).await;
     assert!(store.settings.all().await.unwrap().is_empty());
     let (first, second) = (setting("a.b"), setting("a.c"));
     put(store, &second).await.unwrap();
-    wait_for(Change::Settings).await;
+    told.of(Change::Settings).await;
     put(store, &first).await.unwrap();
     let stored = store.settings.all().await.unwrap();
     assert_eq!(stored, [first, second]);
