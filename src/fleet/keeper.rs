@@ -1,5 +1,5 @@
-//! The job beside the requests: says that this replica lives, hears of the others, carries cooldowns, leases deployments' own
-//! limits, and compares budgets in use with the books.
+//! The job beside the requests: says that this replica lives, hears of the others, carries cooldowns, and compares budgets in
+//! use with the books. Deployments' own limits are leased beside it ([`Leasing`]).
 //!
 //! What the server says is spent of a budget may lack something: what a replica charged when it was killed, or while the server
 //! was away. The books have it a second later. So windows in use are read from there now and then, and raised to it. The reading
@@ -24,7 +24,7 @@ use super::Fleet;
 use super::beat::{self, Beat};
 use super::connect::{Server, reason};
 use super::heard::HeardOf;
-use super::leases::{self, Granted};
+use super::leases::{Granted, Leasing};
 use super::seeds::raise;
 use super::wire::LEASE;
 use crate::storage::ReplicaStore;
@@ -73,7 +73,7 @@ struct Job {
     fleet: Arc<Fleet>,
     ledger: LedgerHandle,
     members: Option<Arc<dyn ReplicaStore>>,
-    beside: Beside,
+    watched: Watched,
     clock: Clock,
     beats: u32,
     heard_of: HeardOf,
@@ -102,11 +102,16 @@ impl Keeper {
         clock: Clock,
     ) -> Self {
         let (stop, stop_asked_for) = oneshot::channel();
+        let leasing = Leasing {
+            fleet: Arc::clone(&fleet),
+            granted: beside.granted,
+            clock,
+        };
         let mut job = Job {
             fleet,
             ledger,
             members,
-            beside,
+            watched: beside.watched,
             clock,
             beats: 0,
             heard_of: HeardOf::default(),
@@ -114,9 +119,10 @@ impl Keeper {
             back_since: None,
         };
         job.hear().await;
+        leasing.renew().await;
         Self {
             stop,
-            running: spawn(job.until(stop_asked_for)),
+            running: spawn(job.until(leasing, stop_asked_for)),
         }
     }
 
@@ -139,11 +145,14 @@ impl fmt::Debug for Keeper {
 // === impl Job ===
 
 impl Job {
-    async fn until(mut self, stop_asked_for: Receiver<()>) {
+    /// Both go side by side: neither waits for the other.
+    async fn until(mut self, leasing: Leasing, stop_asked_for: Receiver<()>) {
         tokio::select! {
             _ = stop_asked_for => {}
             () = self.rounds() => {}
+            () = leasing.rounds() => {}
         }
+        leasing.leave().await;
         self.leave().await;
     }
 
@@ -167,31 +176,6 @@ impl Job {
             debug!("replicas could not be counted in time");
         }
         self.beats = self.beats.wrapping_add(1);
-        self.lease().await;
-    }
-
-    /// Has deployments' own limits kept with the others, by lease, or by this replica's share where there is none.
-    async fn lease(&self) {
-        let granted = (self.beside.granted)();
-        let standing = &self.fleet.standing;
-        let share = standing.share();
-        for (handle, _) in &granted {
-            handle.meter().stand(share);
-        }
-        let Some(server) = self.fleet.server.as_ref() else {
-            return;
-        };
-        if granted.is_empty() || !standing.is_together() {
-            return;
-        }
-        let renewing = leases::renew(server, standing.id(), share.replicas, &granted, self.clock);
-        match timeout(BEAT_WITHIN, renewing).await {
-            Ok(Ok(())) => {}
-            Ok(Err(err)) => {
-                debug!(err:% = err; "limits of deployments could not be leased");
-            }
-            Err(_elapsed) => debug!("limits of deployments could not be leased in time"),
-        }
     }
 
     async fn beat(&mut self, server: &Server) {
@@ -286,7 +270,7 @@ impl Job {
             COMPARE_OFTEN
         };
         let now = self.clock.now();
-        self.fleet.touched.touch_all(&(self.beside.watched)(), now);
+        self.fleet.touched.touch_all(&(self.watched)(), now);
         let due = self.fleet.touched.due(every, COMPARED, now);
         // While the journal cannot be shipped, the books say less than is known here; and a flush would only wait.
         if due.is_empty() || self.ledger.status().consecutive_failures > 0 {
@@ -334,11 +318,6 @@ impl Job {
     async fn leave(&self) {
         let id = self.fleet.standing.id();
         if let Some(server) = &self.fleet.server {
-            let granted = (self.beside.granted)();
-            let given_back = leases::leave(server, id, &granted, self.clock);
-            if !matches!(timeout(BEAT_WITHIN, given_back).await, Ok(Ok(()))) {
-                debug!("what was leased of deployments' limits counts as used");
-            }
             let left = timeout(BEAT_WITHIN, beat::leave(server, id)).await;
             if !matches!(left, Ok(Ok(()))) {
                 info!("the other replicas learn in some seconds that this one has left");

@@ -107,6 +107,8 @@ mod tests {
             keys.window(&one),
             keys.replicas(),
             keys.cooldowns(),
+            keys.minute(&DeploymentId::from("a")),
+            keys.leases(&DeploymentId::from("a")),
         ]);
         let count = all.len();
         all.sort();

@@ -1,14 +1,15 @@
 //! Replicas of the gateway that keep limits, budgets and cooldowns together, on one Redis server.
 //!
 //! ```text
-//! worker ─ Lane ─ take (one script call a request, 25 ms) ─▶ Redis ◀─ beat, raise (Keeper, once a second)
+//! worker ─ Lane ─ take (one script call a request, 25 ms) ─▶ Redis ◀─ beat, lease, raise (Keeper, twice a second)
 //!            └─ settle, in batches; renew, every 5 s ───────▶
 //! ```
 //!
 //! A lane is one worker's connection and what it holds; every lane has a field of its own under a lease, so that a
 //! replica that dies frees its slots and holds within seconds. What takes a request is one script over all its keys, which
 //! share a hash tag. `keys` names them, `scripts` holds the Lua, `wire` says both ways what a call means. The [`Keeper`] says
-//! that this replica lives, hears of the others, exchanges cooldowns and compares budgets in use with the books.
+//! that this replica lives, hears of the others, exchanges cooldowns and compares budgets in use with the books; beside it
+//! `leases` has deployments' own limits leased.
 //!
 //! Nothing here decides what happens without an answer: that is `trunkline_actors::admission`.
 

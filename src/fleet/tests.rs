@@ -7,7 +7,7 @@ use std::time::Duration;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{Client, Value};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 use tokio::runtime::{Builder, Runtime};
 use trunkline_actors::clock::{Millis, UnixMs};
 use trunkline_actors::ids::{Subject, SubjectKind};
@@ -164,35 +164,42 @@ fn steps() -> impl Strategy<Value = (u64, u64, u64, Vec<(u64, Step)>)> {
     (1_u64..8, 1_u64..150, 1_u64..400, steps)
 }
 
-#[test]
-fn minute_and_day_in_redis_are_those_of_one_process() {
-    let scene = Scene::new();
+/// Many cases on one server, each with a name of its own there.
+fn run_cases<S: Strategy>(cases: &S, test: impl Fn(&str, S::Value) -> TestCaseResult) {
     let number = Cell::new(0);
     let mut runner = TestRunner::new(Config {
         cases: 150,
         failure_persistence: None,
         ..Config::default()
     });
-    let ran = runner.run(&steps(), |(rpm, tpm, tpd, steps)| {
+    let ran = runner.run(cases, |case| {
         number.set(number.get() + 1);
+        test(&format!("case-{}", number.get()), case)
+    });
+    ran.unwrap();
+}
+
+#[test]
+fn minute_and_day_in_redis_are_those_of_one_process() {
+    let scene = Scene::new();
+    run_cases(&steps(), |name, (rpm, tpm, tpd, steps)| {
         let limits = Limits {
             rpm: Some(rpm),
             tpm: Some(tpm),
             tpd: Some(tpd),
             max_parallel: None,
         };
-        let name = format!("subject-{}", number.get());
         let (mut requests, mut tokens) = (Window::default(), Window::default());
         let mut day = DayWindow::default();
         let mut taken: Vec<Taken> = Vec::new();
         let mut now = 1_764_000_000_123;
-        prop_assert!(scene.begin_day(&name, now, &[]));
+        prop_assert!(scene.begin_day(name, now, &[]));
         for (pause, step) in steps {
             now += pause;
             let at = Millis(now);
             match step {
                 Step::Take(units) => {
-                    let question = scene.limits(&name, limits, units);
+                    let question = scene.limits(name, limits, units);
                     let found = scene.take(&question, "lane", now);
                     let expected = if !requests.fits(1, rpm, at) {
                         Err((
@@ -257,7 +264,6 @@ fn minute_and_day_in_redis_are_those_of_one_process() {
         }
         Ok(())
     });
-    ran.unwrap();
 }
 
 #[test]

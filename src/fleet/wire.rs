@@ -251,6 +251,7 @@ pub(super) fn millis(time: Duration) -> u64 {
     whole_millis(time).min(MOST)
 }
 
-fn or_empty(number: Option<u64>) -> String {
+/// An argument that may be none.
+pub(super) fn or_empty(number: Option<u64>) -> String {
     number.map_or_else(String::new, |number| number.min(MOST).to_string())
 }

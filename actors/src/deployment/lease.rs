@@ -184,7 +184,7 @@ impl Lease {
         minute: (u64, u64),
         now: Millis,
     ) -> LeaseReport {
-        (self.requests.free, self.tokens.free) = (0, 0);
+        // Nobody may take what was free: the lease is over.
         self.until = Millis::ZERO;
         let mut report = self.report(grant, minute, 1, now);
         for part in [&mut report.requests, &mut report.tokens] {

@@ -1,20 +1,24 @@
 //! The job's rounds against a server, and books that do as they are told.
 
+use std::future::pending;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use actix_rt::{Arbiter, System};
 use trunkline_actors::clock::UnixMs;
+use trunkline_actors::deployment::{DeploymentHandle, Grant};
 use trunkline_actors::ids::{KeyId, ModelGroup, RequestId, Subject, UserId};
 use trunkline_actors::ports::{
     BoxFuture, Carry, JournalBatch, JournalError, JournalPosition, JournalReader, SpendRecord,
     SpendStore, StartedRecord, StoreError,
 };
 use trunkline_actors::spend_ledger::{self, LedgerSettings};
+use trunkline_actors::supervisor::{self, DeploymentSpec, RoutingConfig, SupervisorSettings};
 
 use super::*;
 use crate::config::{CountedTokens, RedisPlace, RedisSettings, RedisTls, Secret};
 use crate::day_books::DayBooks;
+use crate::fleet::SharedCooldowns;
 use crate::fleet::tests::window;
 use crate::servers::redis::Redis;
 use crate::storage::{SlotTokens, SpendQueries, StorageError, UserSpend};
@@ -25,6 +29,8 @@ struct Books {
     journal: Mutex<Vec<SpendRecord>>,
     booked: AtomicUsize,
     readings: AtomicU32,
+    /// Readings do not end.
+    hang: AtomicBool,
 }
 
 impl JournalReader for Books {
@@ -51,7 +57,13 @@ impl SpendStore for Books {
         let (order, readings) = (Ordering::Relaxed, &self.readings);
         let read = readings.fetch_update(order, order, |left| left.checked_sub(1));
         let read = read.map(|_left| Usd::from_pico(7));
-        Box::pin(async move { read.map_err(|_none_left| StoreError::Closed) })
+        let hangs = self.hang.load(order);
+        Box::pin(async move {
+            if hangs {
+                pending::<()>().await;
+            }
+            read.map_err(|_none_left| StoreError::Closed)
+        })
     }
 
     fn carry_over(&self, _: BudgetKey, _: Carry) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -118,10 +130,7 @@ fn job(redis: &Redis, books: &Arc<Books>) -> Job {
         fleet: Arc::new(fleet.unwrap()),
         ledger,
         members: None,
-        beside: Beside {
-            watched: Box::new(Vec::new),
-            granted: Box::new(Vec::new),
-        },
+        watched: Box::new(Vec::new),
         clock,
         beats: 0,
         heard_of: HeardOf::default(),
@@ -187,4 +196,58 @@ fn what_was_read_of_the_books_is_told_although_the_rest_fails() {
     let windows = redis.command(&["KEYS", "{test}:w:*"]);
     let windows = windows.lines().filter(|line| line.starts_with('{'));
     assert_eq!(windows.count(), 2);
+}
+
+/// A deployment with that limit.
+async fn deployment(cooldowns: Arc<SharedCooldowns>, clock: Clock, rpm: u64) -> DeploymentHandle {
+    let settings = SupervisorSettings::default();
+    let supervisor = supervisor::start(&Arbiter::current(), settings, cooldowns, clock);
+    let spec = DeploymentSpec {
+        rpm: Some(rpm),
+        ..DeploymentSpec::new("d", "m", "m")
+    };
+    let config = RoutingConfig {
+        deployments: vec![spec],
+        ..RoutingConfig::default()
+    };
+    supervisor.apply(config).await.unwrap();
+    let table = supervisor.routing().load();
+    table.deployment("d").unwrap()
+}
+
+#[test]
+fn leases_are_renewed_while_the_books_hang() {
+    let (redis, books) = (Redis::start(), Arc::new(Books::default()));
+    books.hang.store(true, Ordering::Relaxed);
+    System::new().block_on(async {
+        let Job {
+            fleet,
+            ledger,
+            clock,
+            ..
+        } = job(&redis, &books);
+        let leased = deployment(fleet.cooldowns(), clock, 9).await;
+        fleet.touched.touch_all([&window("a")], clock.now());
+        fleet.touched.all_are_due();
+        let beside = Beside {
+            watched: Box::new(Vec::new),
+            granted: Box::new(move || {
+                vec![(
+                    leased.clone(),
+                    Grant {
+                        rpm: Some(9),
+                        tpm: None,
+                    },
+                )]
+            }),
+        };
+        let keeper = Keeper::start(fleet, ledger, None, beside, clock).await;
+        sleep(BOOKS_WITHIN.saturating_sub(BEAT)).await;
+        let lease = redis.command(&["HVALS", "{test}:a:d"]);
+        // Until when, and by which report.
+        let report = lease.split_whitespace().rev().nth(6);
+        let report: u32 = report.expect(&lease).parse().expect(&lease);
+        assert!(report >= 4, "{lease}");
+        keeper.stop().await;
+    });
 }

@@ -1,7 +1,5 @@
 //! Leases of a deployment's minute on a real server, by three replicas that report when they please.
 
-use std::cell::Cell;
-
 use trunkline_actors::deployment::{Grant, LEASED, LeaseReport, Meter, Metered};
 use trunkline_actors::ids::DeploymentId;
 
@@ -118,20 +116,13 @@ fn busiest(taken: &[(u64, u64)]) -> u64 {
 #[test]
 fn no_sixty_seconds_see_more_than_the_limit_whoever_reports_when() {
     let scene = Scene::new();
-    let number = Cell::new(0);
-    let mut runner = TestRunner::new(Config {
-        cases: 150,
-        failure_persistence: None,
-        ..Config::default()
-    });
     let cases = (1_u64..40, prop::option::of(ESTIMATE..400), events());
-    let ran = runner.run(&cases, |(rpm, tpm, events)| {
-        number.set(number.get() + 1);
+    run_cases(&cases, |name, (rpm, tpm, events)| {
         let grant = Grant {
             rpm: Some(rpm),
             tpm,
         };
-        let mut fleet = replicas(&scene, &format!("d{}", number.get()), grant);
+        let mut fleet = replicas(&scene, name, grant);
         let mut now = 1_764_000_000_123;
         let mut late: Vec<(usize, usize, LeaseReport)> = Vec::new();
         for (pause, place, event) in events {
@@ -166,7 +157,6 @@ fn no_sixty_seconds_see_more_than_the_limit_whoever_reports_when() {
         );
         Ok(())
     });
-    ran.unwrap();
 }
 
 #[test]
