@@ -184,8 +184,11 @@ impl Keeper {
             );
         }
         self.say(left_out);
-        for (name, why) in unread {
-            error!(name; "a stored setting is left out: {why}");
+        // Of each once, until a setting is changed.
+        if self.settings != settings {
+            for (name, why) in unread {
+                error!(name; "a stored setting is left out: {why}");
+            }
         }
         self.published = Some(rows);
         self.settings = settings;

@@ -57,7 +57,16 @@ impl Network {
         let address: IpAddr = address.parse().ok()?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.unwrap_or(most);
-        (bits <= most).then_some(Self { address, bits })
+        (bits <= most).then_some(Self { address, bits }.canonical())
+    }
+
+    /// As callers' addresses are looked at: one of IPv4 that is written as one of IPv6 (RFC 4291, section 2.5.5.2) is one of IPv4.
+    fn canonical(self) -> Self {
+        let address = self.address.to_canonical();
+        match self.bits.checked_sub(96) {
+            Some(bits) if address != self.address => Self { address, bits },
+            _ => self,
+        }
     }
 
     fn holds(&self, address: IpAddr) -> bool {
@@ -73,6 +82,31 @@ impl Network {
                 differ.checked_shr(free).unwrap_or_default() == 0
             }
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_on_the_list_however_it_is_written() {
+        for (list, address, is_on_it) in [
+            ("192.0.2.7", "::ffff:192.0.2.7", true),
+            ("::ffff:192.0.2.7", "192.0.2.7", true),
+            ("::ffff:192.0.2.7", "::ffff:192.0.2.7", true),
+            ("::ffff:192.0.2.7", "192.0.2.8", false),
+            ("::ffff:192.0.2.0/120", "192.0.2.8", true),
+            ("::ffff:192.0.2.0/120", "192.0.3.8", false),
+            ("::ffff:0:0/96", "192.0.3.8", true),
+            ("2001:db8::/32", "2001:db8:1::1", true),
+            ("2001:db8::/32", "192.0.2.7", false),
+            ("0.0.0.0/0", "192.0.2.7", true),
+        ] {
+            let address = address.parse().unwrap();
+            let holds = AddressList::of([list]).holds(Some(address));
+            assert_eq!(holds, is_on_it, "{address} by {list}");
         }
     }
 }

@@ -79,24 +79,18 @@ fn allowed_ips(raw: &RawGeneral, path: &KeyPath, report: &mut Report<'_>) -> Vec
     written.clone()
 }
 
-/// `general_settings`.
 /// Whether deployments and credentials are stored in the database. Known before the section is read: whether a credential may
 /// be there decides how entries are read.
 pub(super) fn stores_entries(written: &Node, env: &dyn Env) -> bool {
     let path = KeyPath::of(&["general_settings", "store_model_in_db"]);
     let mut said = written.at(&path).cloned().unwrap_or(Node::Null);
     env_refs::resolve(&mut said, &path, env, &mut Vec::new());
-    match said {
-        Node::Bool(stores) => stores,
-        // As a switch is read; what is none is said there.
-        Node::Text(word) => matches!(
-            word.trim().to_ascii_lowercase().as_str(),
-            "true" | "yes" | "on"
-        ),
-        _ => env.is_on("STORE_MODEL_IN_DB"),
-    }
+    // What is no switch is said where the section is read.
+    let switch = said.switch();
+    switch.unwrap_or_else(|| env.is_on("STORE_MODEL_IN_DB"))
 }
 
+/// `general_settings`.
 pub(super) fn general(
     raw: &RawGeneral,
     database_url: DatabaseUrl,

@@ -219,9 +219,9 @@ fn keys_at(env: &dyn Env, has_issuers: bool, report: &mut Report<'_>) -> Vec<Url
     let name = "JWT_PUBLIC_KEY_URL";
     let mut urls = Vec::new();
     for text in listed(env, name) {
-        match Url::parse(&text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => urls.push(url),
-            _ => report.problem_outside(
+        match web_address(&text) {
+            Some(url) => urls.push(url),
+            None => report.problem_outside(
                 name,
                 format!("`{}` is no address", text.escape_debug()),
                 "set the address of a key set, or of an OpenID discovery document; several with commas between",
@@ -236,6 +236,12 @@ fn keys_at(env: &dyn Env, has_issuers: bool, report: &mut Report<'_>) -> Vec<Url
         );
     }
     urls
+}
+
+/// `https://idp.example/keys`
+pub(super) fn web_address(text: &str) -> Option<Url> {
+    let url = Url::parse(text.trim()).ok()?;
+    matches!(url.scheme(), "http" | "https").then_some(url)
 }
 
 /// The words of a variable, with commas between.

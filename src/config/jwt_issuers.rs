@@ -11,7 +11,7 @@ use std::ops::Range;
 use url::Url;
 
 use super::error::NoticeKind;
-use super::jwt::{ClaimNames, JwtSettings};
+use super::jwt::{ClaimNames, JwtSettings, web_address};
 use super::raw::RawIssuer;
 use super::report::Report;
 use super::yaml::KeyPath;
@@ -132,17 +132,15 @@ fn issuer(one: &RawIssuer, here: &KeyPath, report: &mut Report<'_>) -> Option<St
 
 /// Where its keys are said to be, else where the issuer's name leads to.
 fn keys_at(one: &RawIssuer, here: &KeyPath, report: &mut Report<'_>) -> Option<Url> {
-    let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
     let found = match (&one.jwks_url, &one.issuer) {
-        (Some(said), _) => Url::parse(said).ok(),
+        (Some(said), _) => web_address(said),
         (None, Some(issuer)) => {
             let issuer = issuer.trim_end_matches('/');
-            Url::parse(&format!("{issuer}/{DISCOVERY}")).ok()
+            web_address(&format!("{issuer}/{DISCOVERY}"))
         }
         // The missing issuer is told already.
         (None, None) => return None,
     };
-    let found = found.filter(is_web);
     if found.is_none() {
         let fix = "write the address of its key set, or of its OpenID discovery document";
         let what = match one.jwks_url {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::env::Env;
-use super::jwt::listed;
+use super::jwt::{listed, web_address};
 use super::raw::RawLitellm;
 use super::report::Report;
 use super::secret::Secret;
@@ -147,14 +147,11 @@ fn session_life(env: &dyn Env, report: &mut Report<'_>) -> Duration {
 }
 
 fn url(name: &str, env: &dyn Env, report: &mut Report<'_>) -> Option<Url> {
-    let text = env.var(name)?;
-    match Url::parse(text.trim()) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(url),
-        _ => {
-            report.problem_outside(name, "is no address", "write it with https:// or http://");
-            None
-        }
+    let url = web_address(&env.var(name)?);
+    if url.is_none() {
+        report.problem_outside(name, "is no address", "write it with https:// or http://");
     }
+    url
 }
 
 /// The first that has a client id, in LiteLLM's order, if all that it needs is there.

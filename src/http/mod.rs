@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod anthropic;
+mod call;
 pub mod docs;
 pub mod error;
 pub mod extract;

@@ -153,7 +153,7 @@ fn inbound(
     }
     let redaction = call.header(&REDACTION);
     peek.off_the_record |= redaction.is_some_and(|asked| asked.eq_ignore_ascii_case("true"));
-    let from_path = call.request.match_info().get("model").map(str::to_owned);
+    let from_path = call.path("model");
     let model = peek
         .model
         .clone()
@@ -201,7 +201,7 @@ fn inbound(
         model,
         upstream_model: None,
         end_user,
-        client_ip: call.request.peer_addr().map(|peer| peer.ip()),
+        client_ip: call.address(),
         header_tags,
         anthropic_version,
         anthropic_betas,

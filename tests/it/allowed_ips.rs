@@ -139,6 +139,27 @@ fn scene(more: &str) -> (Upstream, Home, Gateway) {
 }
 
 #[test]
+fn stored_addresses_are_told_among_the_settings() {
+    let (_upstream, _home, gateway) = scene("allowed_ips: [127.0.0.1]");
+    let told = || {
+        let field = gateway.get("/config/field/info?field_name=allowed_ips");
+        (
+            field.json()["source"].clone(),
+            field.json()["field_value"].clone(),
+        )
+    };
+    assert_eq!(told(), (json!("config"), json!(["127.0.0.1"])));
+    add(&gateway, "10.0.0.0/8").assert_status(200);
+    assert_eq!(told(), (json!("db"), json!(["127.0.0.1", "10.0.0.0/8"])));
+    let all = gateway
+        .get("/config/list?config_type=general_settings")
+        .json();
+    let mut all = all.as_array().expect("a list").iter();
+    let row = all.find(|row| row["field_name"] == "allowed_ips");
+    assert_eq!(row.expect("is listed")["stored_in_db"], true);
+}
+
+#[test]
 fn addresses_are_added_and_removed_while_the_gateway_runs_and_nobody_shuts_itself_out() {
     let (_upstream, home, gateway) = scene("");
     assert_eq!(listed(&gateway), Value::Null);

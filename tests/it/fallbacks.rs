@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::keys::generate_key;
 use crate::stored_models::{config, home, model, start, store};
 use crate::support::config::ConfigText;
-use crate::support::gateway::{self, Gateway, Home, chat_request};
+use crate::support::gateway::{self, Gateway, Home, chat_request, chat_request_body};
 use crate::support::http::{Answer, Request};
 use crate::support::reply::Reply;
 use crate::support::servers::postgres::Postgres;
@@ -135,6 +135,28 @@ fn stored_fallbacks_stand_in_for_those_of_the_config_until_they_are_removed() {
     assert_eq!(answer(&gateway), "of first");
     let shown = gateway.get("/fallback/m").json();
     assert_eq!(shown["fallback_models"], json!(["first"]));
+}
+
+#[test]
+fn a_model_with_a_slash_in_its_name_is_found_as_clients_write_paths() {
+    let scene = scene("");
+    let gateway = scene.gateway;
+    let fine = Upstream::always(Reply::chat("hi"));
+    store(&gateway, &model("open/one+one", "slash-1", &fine));
+    let body = json!({"model": "open/one+one", "fallback_models": ["first"]});
+    gateway.post("/fallback", &body).assert_status(200);
+    for path in ["/fallback/open/one+one", "/fallback/open%2Fone%2Bone"] {
+        let shown = gateway.get(path);
+        shown.assert_status(200);
+        assert_eq!(shown.json()["model"], "open/one+one", "{path}");
+    }
+    // As Azure's clients do, who name it nowhere else.
+    let mut unnamed = chat_request_body("m");
+    unnamed.as_object_mut().expect("an object").remove("model");
+    let path = "/openai/deployments/open%2fone+one/chat/completions";
+    gateway.post(path, &unnamed).assert_status(200);
+    remove(&gateway, "/fallback/open%2Fone%2Bone").assert_status(200);
+    gateway.get("/fallback/open/one+one").assert_status(404);
 }
 
 #[test]

@@ -65,6 +65,8 @@ fn a_wildcard_is_listed_as_the_models_that_it_stands_for() {
     assert!(one.json()["max_output_tokens"].is_u64(), "{}", one.text());
     let other = gateway.send(&Request::get("/models/openai/gpt-4o").bearer(MASTER_KEY));
     assert_eq!(other.json(), one.json());
+    let encoded = gateway.send(&Request::get("/v1/models/openai%2Fgpt-4o").bearer(MASTER_KEY));
+    assert_eq!(encoded.json(), one.json());
 }
 
 #[test]

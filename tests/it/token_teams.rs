@@ -102,3 +102,17 @@ fn a_user_that_leaves_its_teams_by_a_token_has_none_to_fall_back_on() {
     assert_eq!(scene.charged().1, Value::Null);
     assert!(scene.teams_of_ann().is_empty());
 }
+
+#[test]
+fn no_team_is_made_whose_members_would_be_anothers() {
+    let scene = scene_of_member(
+        "team_id_jwt_field: team, team_id_upsert: true, user_id_upsert: true, upsert_sso_user_to_team: true",
+        &["t2"],
+    );
+    let of_new = |team: &str| token(&claims("new", &json!({"team": team})));
+    assert_eq!(scene.status(&of_new("t4")), 200);
+    // A member of it would be `t1:x:new`, which is `x:new` of `t1`.
+    assert_eq!(scene.status(&of_new("t1:x")), 401);
+    let made = Request::get("/team/info?team_id=t1:x").bearer(MASTER_KEY);
+    scene.gateway.send(&made).assert_status(404);
+}

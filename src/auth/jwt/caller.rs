@@ -39,7 +39,7 @@ pub(in crate::auth) struct Named {
     pub(in crate::auth) team_alias: Option<String>,
     /// The team of tokens that name none.
     pub(in crate::auth) default_team: Option<String>,
-    /// The one team that is made where it is not known.
+    /// The one team that is made where it is not known. Its id holds no colon.
     pub(in crate::auth) new_team: Option<String>,
     /// The teams that the user is to be a member of; `None`: the token says nothing of that, or nobody listens.
     pub(in crate::auth) groups: Option<Vec<String>>,
@@ -136,7 +136,8 @@ impl TokenCaller {
         Ok(Named {
             user,
             email,
-            new_team: own_team.filter(|_| settings.makes_teams),
+            // A member is named with its team's id and a colon: one of another team must not be meant by it.
+            new_team: own_team.filter(|team| settings.makes_teams && !team.contains(':')),
             teams,
             default_team,
             team_alias,

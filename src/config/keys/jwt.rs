@@ -95,7 +95,7 @@ pub(super) const JWT: Section = Section {
             "team_id_upsert",
             Switch,
             "false",
-            "make the team of `team_id_jwt_field` where it is not known; else such tokens are refused",
+            "make the team of `team_id_jwt_field` where it is not known, unless its id holds a colon; else such tokens are refused",
         ),
         on(
             "team_alias_jwt_field",

@@ -1,7 +1,7 @@
 //! Every key that a config file may hold, as data: what it is, and what becomes of it here.
 //!
 //! Source: the compatibility contract, "configuration", and the tutorial's dialect. The table is rendered into
-//! `docs/configuration.md`, tests hold it against the structs in `src/config/raw.rs`, and what a file says is looked up
+//! `docs/configuration.md`, tests hold it against the structs in `src/config/raw/mod.rs`, and what a file says is looked up
 //! in `src/config/support.rs`.
 
 mod environment;

@@ -20,7 +20,7 @@ pub struct DeploymentConfig {
     pub provider: &'static Provider,
     /// The provider's name for the model, without our prefix; may hold one `*`.
     pub upstream_model: String,
-    /// Sent as the provider's [`super::AuthScheme`] says; `None` for servers that take no key.
+    /// Sent as the provider's [`AuthScheme`](crate::config::AuthScheme) says; `None` for servers that take no key.
     pub api_key: Option<Secret>,
     /// Without a trailing slash in its path; `/chat/completions` and the like are appended.
     pub api_base: Url,
@@ -47,13 +47,13 @@ pub struct DeploymentConfig {
     pub order: Option<u32>,
     /// Requests at the same time; at least one.
     pub max_parallel_requests: Option<u32>,
-    /// Seconds of pause after failures; overrides [`RouterSettings::cooldown_time`].
+    /// Seconds of pause after failures; overrides [`super::RouterSettings::cooldown_time`].
     pub cooldown_time_secs: Option<f64>,
     /// Retries after a failure of this deployment when the request names no number.
     pub num_retries: Option<u32>,
-    /// Overrides [`RouterSettings::allowed_fails`].
+    /// Overrides [`super::RouterSettings::allowed_fails`].
     pub allowed_fails: Option<u32>,
-    /// Overrides [`RouterSettings::allowed_fails_policy`].
+    /// Overrides [`super::RouterSettings::allowed_fails_policy`].
     pub allowed_fails_policy: ByError,
     /// For tag routing.
     pub tags: Vec<String>,
@@ -67,7 +67,7 @@ pub struct DeploymentConfig {
     pub budget: Option<Budget>,
     /// Its model continues a given assistant text: it may be asked for the rest of a stream that broke.
     pub stream_resume: bool,
-    /// Overrides [`LitellmSettings::drop_params`].
+    /// Overrides [`super::LitellmSettings::drop_params`].
     pub drop_params: Option<bool>,
     /// Body members always removed; names or paths such as `tools[*].function.strict`.
     pub additional_drop_params: Vec<String>,
@@ -91,10 +91,17 @@ pub struct TeamModel {
 }
 
 impl TeamModel {
-    /// The group of all that the team calls so. As in LiteLLM no name that somebody would choose, and unlike there always the
-    /// same.
+    /// The group of all that the team calls so, and nobody else's. As in LiteLLM no name that somebody would choose, and unlike
+    /// there always the same.
     pub fn group(&self) -> String {
-        format!("model_name_{}_{}", self.team_id, self.public_name)
+        // The id ends at the next underscore, whatever it is; nor is it a pattern.
+        let escaped = [('%', "%25"), ('_', "%5F"), ('*', "%2A")];
+        let team = escaped
+            .iter()
+            .fold(self.team_id.clone(), |id, (letter, code)| {
+                id.replace(*letter, code)
+            });
+        format!("model_name_{team}_{}", self.public_name)
     }
 }
 

@@ -145,7 +145,7 @@ pub struct GeneralSettings {
     pub database_connection_pool_limit: Option<u32>,
     /// How long a connection to a database server is waited for. Default: the URL's `pool_timeout`, else 10 s.
     pub database_connection_timeout: Option<Duration>,
-    /// Deployments are stored in the database too, and changed while the gateway runs. Default false.
+    /// Deployments, credentials and settings are stored in the database too, and changed while the gateway runs. Default false.
     pub store_model_in_db: bool,
     /// Addresses and networks that callers may be at; empty is everywhere.
     pub allowed_ips: Vec<String>,

@@ -85,6 +85,19 @@ impl Node {
         }
     }
 
+    /// As a switch, in YAML 1.1's words too.
+    pub(in crate::config) fn switch(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            Self::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" => Some(true),
+                "false" | "no" | "off" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The value at `path` below this one.
     pub(in crate::config) fn at(&self, path: &KeyPath) -> Option<&Self> {
         path.0

@@ -196,16 +196,7 @@ impl<'de> Deserializer<'de> for &'de Node {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TypeError> {
-        let value = match self {
-            Node::Bool(value) => Some(*value),
-            Node::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" => Some(true),
-                "false" | "no" | "off" => Some(false),
-                _ => None,
-            },
-            _ => None,
-        };
-        match value {
+        match self.switch() {
             Some(value) => visitor.visit_bool(value),
             None => Err(TypeError::expected(
                 "true or false",

@@ -118,7 +118,7 @@ async fn asked(call: &mut Call) -> Result<String, ApiError> {
 }
 
 /// Those of the config file, then these.
-fn all<'a>(app: &'a App, stored: &'a [String]) -> Vec<&'a str> {
+pub(super) fn all<'a>(app: &'a App, stored: &'a [String]) -> Vec<&'a str> {
     let configured = &app.config.general.allowed_ips;
     configured
         .iter()

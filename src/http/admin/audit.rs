@@ -62,9 +62,8 @@ pub(crate) async fn list(_caller: Caller<View>, call: Call) -> Result<HttpRespon
 
 /// One line.
 pub(crate) async fn show(_caller: Caller<View>, call: Call) -> Result<HttpResponse, ApiError> {
-    let id = call.request.match_info().get("id").unwrap_or_default();
     let filter = ChangeFilter {
-        id: Some(id.to_owned()),
+        id: Some(call.path("id").unwrap_or_default()),
         ..ChangeFilter::default()
     };
     let lines = call.app().store.change_log.page(filter, 0, 1).await?;

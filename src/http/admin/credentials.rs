@@ -276,8 +276,7 @@ fn view(
 }
 
 fn named(call: &Call) -> String {
-    let name = call.request.match_info().get("name").unwrap_or_default();
-    name.to_owned()
+    call.path("name").unwrap_or_default()
 }
 
 fn done(message: &str) -> HttpResponse {

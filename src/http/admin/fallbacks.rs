@@ -112,12 +112,12 @@ pub(crate) async fn delete(
 
 /// The model and the type that a path and its query name.
 fn asked(call: &Call) -> Result<(String, FallbackType), ApiError> {
-    let model = call.request.match_info().get("model").unwrap_or_default();
+    let model = call.path("model").unwrap_or_default();
     let kind = match text(call, "fallback_type") {
         Some(word) => kind_of(&word)?,
         None => FallbackType::General,
     };
-    Ok((model.to_owned(), kind))
+    Ok((model, kind))
 }
 
 fn kind_of(word: &str) -> Result<FallbackType, ApiError> {

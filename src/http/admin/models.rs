@@ -116,8 +116,7 @@ pub(crate) async fn patch(
     caller: Caller<AdminOnly>,
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let id = call.request.match_info().get("id").unwrap_or_default();
-    let id = id.to_owned();
+    let id = call.path("id").unwrap_or_default();
     let fields = Fields::read(&mut call).await?;
     let info = object(&fields, "model_info")?.set().unwrap_or_default();
     if id_of(&info)?.is_some_and(|said| said != id) {

@@ -14,6 +14,7 @@ use actix_web::HttpResponse;
 use serde_json::{Map, Value, json};
 use trunkline_actors::supervisor::RoutingTable;
 
+use super::allowed_ips;
 use crate::app::App;
 use crate::catalogue::FallbackType;
 use crate::config::keys::{self, Key, Kind, Status};
@@ -34,16 +35,19 @@ pub(crate) async fn list(_caller: Caller<View>, call: Call) -> Result<HttpRespon
         )
         .param("config_type"));
     }
-    let shown = &call.app().config.shown;
     let fields: Vec<Value> = settings(GENERAL)
         .map(|key| {
-            let (value, source) = found(shown, GENERAL, key);
+            let (value, source) = general(call.app(), key);
             json!({
                 "field_name": key.name,
                 "field_type": field_type(key.kind),
                 "field_description": key.meaning,
                 "field_value": value,
-                "stored_in_db": (source == "config").then_some(false),
+                "stored_in_db": match source {
+                    "config" => Some(false),
+                    "db" => Some(true),
+                    _ => None,
+                },
                 "field_default_value": default_of(key),
                 "premium_field": false,
                 "nested_fields": null,
@@ -66,7 +70,7 @@ pub(crate) async fn field(_caller: Caller<View>, call: Call) -> Result<HttpRespo
         .ok_or_else(|| {
             wrong(format!("Invalid field={name} passed in. GET /config/list?config_type=general_settings names them."))
         })?;
-    let (value, source) = found(&call.app().config.shown, GENERAL, key);
+    let (value, source) = general(call.app(), key);
     if value.is_null() {
         return Err(wrong(format!(
             "Field name={name} is not set. Its default counts: {}.",
@@ -197,7 +201,17 @@ fn is_supported(section: &str, name: &str) -> bool {
     settings(section).any(|key| key.name == name)
 }
 
-/// What is said of a key, and where.
+/// What is said of a key of `general_settings`, and where.
+fn general(app: &App, key: &Key) -> (Value, &'static str) {
+    let settings = app.catalogue.settings();
+    let stored = settings.allowed_ips();
+    if key.name == "allowed_ips" && !stored.is_empty() {
+        return (json!(allowed_ips::all(app, stored)), "db");
+    }
+    found(&app.config.shown, GENERAL, key)
+}
+
+/// What is said of a key by the config, and where.
 fn found(shown: &ShownSettings, section: &str, key: &Key) -> (Value, &'static str) {
     if let Some(value) = shown.written(section, key.name) {
         return (value.clone(), "config");

@@ -52,12 +52,7 @@ pub(crate) async fn show(
     caller: Caller<AboutModels>,
     call: Call,
 ) -> Result<HttpResponse, ApiError> {
-    let id = call
-        .request
-        .match_info()
-        .get("id")
-        .unwrap_or_default()
-        .to_owned();
+    let id = call.path("id").unwrap_or_default();
     visible(call.app(), &caller.identity, false)
         .into_iter()
         .find(|model| model.id == id)

@@ -101,7 +101,7 @@ fn check_page(call: &Call) -> Result<(), ApiError> {
 /// Answers from where somebody tries.
 fn check_attempts(call: &Call) -> Result<Option<IpAddr>, ApiError> {
     let app = call.app();
-    let address = call.request.peer_addr().map(|peer| peer.ip());
+    let address = call.address();
     let may_try = app.attempts.check(address, app.shared.clock.now());
     may_try.map(|()| address).map_err(|wait| {
         ApiError::new(

@@ -39,8 +39,8 @@ pub(crate) async fn by_path(
     mut call: Call,
 ) -> Result<HttpResponse, ApiError> {
     let fields = Fields::read(&mut call).await?;
-    let named = call.request.match_info().get("key").unwrap_or_default();
-    regenerate(&call, &caller.identity, &fields, named).await
+    let named = call.path("key").unwrap_or_default();
+    regenerate(&call, &caller.identity, &fields, &named).await
 }
 
 async fn regenerate(

@@ -33,8 +33,8 @@ pub(crate) async fn reset(
 ) -> Result<HttpResponse, ApiError> {
     let fields = Fields::read(&mut call).await?;
     let to = fields.reset_to()?;
-    let named = call.request.match_info().get("key").unwrap_or_default();
-    let mut row = find(&call, named).await?;
+    let named = call.path("key").unwrap_or_default();
+    let mut row = find(&call, &named).await?;
     let before = spent(&call, &row).await?;
     let subject = Subject::from(&row.id);
     let budget_id = row.budget_id.clone();

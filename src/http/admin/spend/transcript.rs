@@ -42,9 +42,8 @@ pub(super) static NOTHING: LazyLock<Said> = LazyLock::new(|| Said {
 
 /// `GET /spend/logs/ui/{request_id}`.
 pub(crate) async fn show(caller: Caller<Own>, call: Call) -> Result<HttpResponse, ApiError> {
-    let request_id = call.request.match_info().get("request_id");
     let mut filter = LogFilter {
-        request_id: Some(request_id.unwrap_or_default().to_owned()),
+        request_id: Some(call.path("request_id").unwrap_or_default()),
         ..LogFilter::default()
     };
     Sight::of(&caller.identity).limit(&mut filter);

@@ -60,10 +60,7 @@ pub(crate) async fn member(
 ) -> Result<HttpResponse, ApiError> {
     let fields = Fields::read(&mut call).await?;
     let to = fields.reset_to()?;
-    let named = |name: &str| {
-        let named = call.request.match_info().get(name);
-        named.unwrap_or_default().to_owned()
-    };
+    let named = |name: &str| call.path(name).unwrap_or_default();
     let (team, user) = (named("team_id"), named("user_id"));
     let reach = Reach::of(&call, &caller.identity).await?;
     let team = access::find(&call, &reach, &TEAM, &team, Hold::Manages).await?;

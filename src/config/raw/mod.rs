@@ -1,12 +1,16 @@
 //! The shape of the file: every key that is acted on, as it may be written. No defaults and no checks here; those
 //! are [`super::settings`] and [`super::deployment`].
 
+mod jwt;
+mod texts;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+
+pub(super) use self::jwt::{RawIssuer, RawJwt, RawRolePermissions};
+pub(super) use self::texts::{MockResponse, ModelRef, OneOrMany};
 
 /// The keys of one `model_list` entry beside `litellm_params` and `model_info`.
 #[derive(Debug, Default, Deserialize)]
@@ -138,63 +142,6 @@ pub(super) struct RawRedis {
     pub(super) service_name: Option<String>,
 }
 
-/// `general_settings.litellm_jwtauth`.
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
-pub(super) struct RawJwt {
-    pub(super) user_id_jwt_field: Option<String>,
-    pub(super) user_email_jwt_field: Option<String>,
-    pub(super) user_roles_jwt_field: Option<String>,
-    pub(super) user_allowed_roles: Option<Vec<String>>,
-    pub(super) user_allowed_email_domain: Option<String>,
-    pub(super) user_id_upsert: Option<bool>,
-    pub(super) team_id_jwt_field: Option<String>,
-    pub(super) team_ids_jwt_field: Option<String>,
-    pub(super) team_id_default: Option<String>,
-    pub(super) team_allowed_routes: Option<Vec<String>>,
-    pub(super) org_id_jwt_field: Option<String>,
-    pub(super) end_user_id_jwt_field: Option<String>,
-    pub(super) admin_jwt_scope: Option<String>,
-    pub(super) admin_allowed_routes: Option<Vec<String>>,
-    pub(super) public_key_ttl: Option<f64>,
-    pub(super) public_key_stale_ttl: Option<f64>,
-    pub(super) leeway: Option<f64>,
-    pub(super) team_id_upsert: Option<bool>,
-    pub(super) team_alias_jwt_field: Option<String>,
-    pub(super) org_alias_jwt_field: Option<String>,
-    pub(super) upsert_sso_user_to_team: Option<bool>,
-    pub(super) sync_user_role_and_teams: Option<bool>,
-    pub(super) jwt_litellm_role_map: Vec<RawUserRole>,
-    pub(super) roles_jwt_field: Option<String>,
-    pub(super) role_mappings: Vec<RawRoleMapping>,
-    pub(super) object_id_jwt_field: Option<String>,
-    pub(super) scope_mappings: Vec<RawScopeMapping>,
-    pub(super) enforce_scope_based_access: Option<bool>,
-    pub(super) enforce_rbac: Option<bool>,
-    pub(super) enforce_team_based_model_access: Option<bool>,
-    pub(super) fallback_to_db_teams: Option<bool>,
-    pub(super) team_claim_fallback: Option<bool>,
-    pub(super) issuers: Vec<RawIssuer>,
-}
-
-/// One entry of `issuers`.
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
-pub(super) struct RawIssuer {
-    pub(super) issuer: Option<String>,
-    pub(super) jwks_url: Option<String>,
-    pub(super) audience: OneOrMany,
-    pub(super) disable_audience_validation: Option<bool>,
-    pub(super) user_id_jwt_field: Option<String>,
-    pub(super) user_email_jwt_field: Option<String>,
-    pub(super) team_id_jwt_field: Option<String>,
-    pub(super) team_ids_jwt_field: Option<String>,
-    pub(super) org_id_jwt_field: Option<String>,
-    pub(super) end_user_id_jwt_field: Option<String>,
-    #[serde(flatten)]
-    pub(super) others: BTreeMap<String, Value>,
-}
-
 /// `litellm_settings.default_internal_user_params`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -203,40 +150,6 @@ pub(super) struct RawNewUsers {
     pub(super) max_budget: Option<String>,
     pub(super) budget_duration: Option<String>,
     pub(super) models: Vec<String>,
-}
-
-/// One entry of `role_mappings`.
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
-pub(super) struct RawRoleMapping {
-    pub(super) role: Option<String>,
-    pub(super) internal_role: Option<String>,
-}
-
-/// One entry of `jwt_litellm_role_map`.
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
-pub(super) struct RawUserRole {
-    pub(super) jwt_role: Option<String>,
-    pub(super) litellm_role: Option<String>,
-}
-
-/// One entry of `scope_mappings`.
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
-pub(super) struct RawScopeMapping {
-    pub(super) scope: Option<String>,
-    pub(super) models: Vec<String>,
-    pub(super) routes: Vec<String>,
-}
-
-/// One entry of `general_settings.role_permissions`.
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
-pub(super) struct RawRolePermissions {
-    pub(super) role: Option<String>,
-    pub(super) models: Option<Vec<String>>,
-    pub(super) routes: Option<Vec<String>>,
 }
 
 /// The keys that both `router_settings` and `litellm_settings` may hold; the former wins.
@@ -515,111 +428,4 @@ pub(super) struct RawTimeouts {
     pub(super) total: Option<f64>,
     pub(super) request: Option<f64>,
     pub(super) header_wait: Option<f64>,
-}
-
-/// A group name, or a mapping that holds one under `model`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ModelRef {
-    pub(super) name: String,
-    /// An alias that is not listed.
-    pub(super) hidden: bool,
-}
-
-/// One text or a list of them.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct OneOrMany(pub(super) Vec<String>);
-
-/// A text, or a whole response of which the text is taken.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct MockResponse(pub(super) Option<String>);
-
-// === impl ModelRef ===
-
-impl<'de> Deserialize<'de> for ModelRef {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ModelRefVisitor)
-    }
-}
-
-struct ModelRefVisitor;
-
-impl<'de> Visitor<'de> for ModelRefVisitor {
-    type Value = ModelRef;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a model group")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<ModelRef, E> {
-        Ok(ModelRef {
-            name: name.to_owned(),
-            hidden: false,
-        })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ModelRef, A::Error> {
-        let mut name = None;
-        let mut hidden = false;
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "model" => name = Some(map.next_value()?),
-                "hidden" => hidden = map.next_value()?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        name.map(|name| ModelRef { name, hidden })
-            .ok_or_else(|| Error::custom("the mapping names no model; write `model: GROUP`"))
-    }
-}
-
-// === impl OneOrMany ===
-
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OneOrManyVisitor)
-    }
-}
-
-struct OneOrManyVisitor;
-
-impl<'de> Visitor<'de> for OneOrManyVisitor {
-    type Value = OneOrMany;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a list of texts")
-    }
-
-    fn visit_unit<E>(self) -> Result<OneOrMany, E> {
-        Ok(OneOrMany::default())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<OneOrMany, E> {
-        Ok(OneOrMany(vec![text.to_owned()]))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<OneOrMany, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(text) = seq.next_element()? {
-            texts.push(text);
-        }
-        Ok(OneOrMany(texts))
-    }
-}
-
-// === impl MockResponse ===
-
-impl<'de> Deserialize<'de> for MockResponse {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let content = value
-            .pointer("/choices/0/message/content")
-            .and_then(Value::as_str);
-        Ok(Self(match &value {
-            Value::Null => None,
-            Value::String(text) => Some(text.clone()),
-            _ => Some(content.map_or_else(|| value.to_string(), str::to_owned)),
-        }))
-    }
 }
