@@ -231,25 +231,21 @@ fn a_change_is_logged_once_and_shown_by_a_metric() {
     });
     let config = ConfigText::new().deployment(Deployment::of("m", &upstream).id("one"));
     let (_home, gateway) = started(&checked(config));
-    let lines = |gateway: &Gateway, text: &str| {
-        let log = gateway.log();
-        log.iter().filter(|line| line.contains(text)).count()
-    };
     let healthy = |value: u8| {
         format!("trunkline_deployment_healthy{{deployment=\"one\",model_group=\"m\"}} {value}")
     };
 
     upstream.wait_for_requests(4);
     assert!(gateway.get("/metrics").text().contains(&healthy(0)));
-    assert_eq!(lines(&gateway, "the health check fails"), 1);
+    gateway.assert_logged(1, "the health check fails");
 
     well.open();
     counts_become(&gateway, 1, 0);
     let seen = upstream.request_count();
     upstream.wait_for_requests(seen + 3);
     assert!(gateway.get("/metrics").text().contains(&healthy(1)));
-    assert_eq!(lines(&gateway, "the health check fails"), 1);
-    assert_eq!(lines(&gateway, "the health check passes again"), 1);
+    gateway.assert_logged(1, "the health check fails");
+    gateway.assert_logged(1, "the health check passes again");
 }
 
 #[test]

@@ -77,15 +77,7 @@ fn a_journal_that_cannot_grow_refuses_requests_until_it_can() {
     assert_eq!(journal_of(&gateway), "full");
     let service = gateway.get("/health/services?service=journal");
     service.assert_status(503);
-    // The log is written by a thread of its own.
-    eventually("it is said once", &1, || {
-        let said = gateway.log_of_level("ERROR");
-        let refusals = said.iter().filter(|line| {
-            line.to_string()
-                .contains("the journal takes no more requests")
-        });
-        refusals.count()
-    });
+    gateway.assert_logged(1, "the journal takes no more requests");
 
     limit_files(&gateway, "unlimited");
     eventually("requests are served again", &200, || {
@@ -125,12 +117,7 @@ fn where_answers_are_preferred_to_books_requests_go_on_and_are_counted() {
     }
     let unrecorded = metric(&gateway, "trunkline_unrecorded_requests_total");
     assert!(unrecorded >= 6, "{unrecorded}");
-    let warned = gateway.log_of_level("WARN");
-    let warnings = warned.iter().filter(|line| {
-        line.to_string()
-            .contains("the journal takes no more requests")
-    });
-    assert_eq!(warnings.count(), 1, "said once");
+    gateway.assert_logged(1, "the journal takes no more requests");
 
     limit_files(&gateway, "unlimited");
     gateway.chat("m").assert_status(200);
@@ -281,9 +268,7 @@ fn a_torn_segment_costs_what_was_torn_and_nothing_else() {
         total(&gateway) >= 4 * COST_PICO
     });
     assert_eq!(rows(&other), (5, 4), "the fifth is unknown");
-    let warned = gateway.log_of_level("WARN");
-    let torn = |line: &&Value| line.to_string().contains("is torn");
-    assert_eq!(warned.iter().filter(torn).count(), 1);
+    gateway.assert_logged(1, "is torn");
     gateway
         .send(&chat_request("m").bearer(MASTER_KEY))
         .assert_status(200);

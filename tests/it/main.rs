@@ -40,6 +40,8 @@ mod connections;
 #[cfg(test)]
 mod deletions;
 #[cfg(test)]
+mod failing_deployments;
+#[cfg(test)]
 mod fallbacks;
 #[cfg(test)]
 mod fleet;
@@ -71,6 +73,8 @@ mod journal_room;
 mod keys;
 #[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod ledger;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -121,6 +125,8 @@ mod spend;
 mod spend_bench;
 #[cfg(test)]
 mod spend_costs;
+#[cfg(test)]
+mod spend_logs;
 #[cfg(test)]
 mod spend_reports;
 #[cfg(test)]

@@ -306,6 +306,16 @@ impl Gateway {
             .collect()
     }
 
+    /// The log has `count` lines that hold `text`. Waits for the last of them: the process writes its log on a thread of its
+    /// own, so a line may come after the answer that it tells of.
+    pub(crate) fn assert_logged(&self, count: usize, text: &str) {
+        let logged = |log: &Log| log.lines.iter().filter(|line| line.contains(text)).count();
+        self.log
+            .wait_for(PATIENCE, |log| (logged(log) >= count).then_some(()));
+        let found = logged(&self.log.lock());
+        assert_eq!(found, count, "{text}:\n{}", self.log().join("\n"));
+    }
+
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }

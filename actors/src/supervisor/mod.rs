@@ -37,6 +37,8 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod wildcard;
+#[cfg(test)]
+mod world_tests;
 
 pub use config::{Beside, DeploymentSpec, RoutingConfig};
 #[cfg(any(test, feature = "test-util"))]

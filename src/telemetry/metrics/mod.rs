@@ -3,27 +3,32 @@
 //!
 //! Counters of money are floats here and only here: a scrape is a display, the books are decimal.
 
+mod group;
+mod labels;
+
 use std::fmt;
-use std::hash::Hash;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use self::group::Held;
+use self::labels::{
+    DeploymentLabels, Direction, GroupLabels, RefusalLabels, RequestLabels, TableLabels,
+    TokenLabels, TranscriptEnd, TranscriptLabels,
+};
+
+pub use self::group::{ENDPOINTS, Finished, GroupMetrics};
+
 /// Upper bounds in seconds, those of LiteLLM's latency histograms.
 const LATENCY_BUCKETS: [f64; 16] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 ];
-
-/// The label values of `endpoint`.
-pub const ENDPOINTS: [&str; 3] = ["chat_completions", "completions", "embeddings"];
 
 /// All metric families, registered once.
 #[derive(Debug)]
@@ -54,108 +59,6 @@ pub struct Metrics {
     journal_bytes: Gauge,
     journal_limit: Gauge,
     unrecorded: Counter,
-}
-
-/// The metrics of one model group: counting a request allocates nothing.
-#[derive(Debug)]
-pub struct GroupMetrics {
-    model_group: String,
-    requests: Family<RequestLabels, Counter>,
-    /// The requests with status 200, by place in [`ENDPOINTS`].
-    succeeded: [OnceLock<Counter>; ENDPOINTS.len()],
-    duration: Held<GroupLabels, Histogram, LatencyHistogram>,
-    first_content: Held<GroupLabels, Histogram, LatencyHistogram>,
-    prompt_tokens: Held<TokenLabels, Counter>,
-    completion_tokens: Held<TokenLabels, Counter>,
-    spend: Held<GroupLabels, Counter<f64, AtomicU64>>,
-    unpriced: Held<GroupLabels, Counter>,
-    retries: Held<GroupLabels, Counter>,
-    fallbacks: Held<GroupLabels, Counter>,
-}
-
-/// One metric of a family, looked up at its first use: what never happened is not shown.
-#[derive(Debug)]
-struct Held<S, M, C = fn() -> M> {
-    family: Family<S, M, C>,
-    labels: S,
-    metric: OnceLock<M>,
-}
-
-/// One finished request, as the metrics see it.
-#[derive(Debug, Clone, Copy)]
-pub struct Finished {
-    /// One of [`ENDPOINTS`].
-    pub endpoint: &'static str,
-    /// HTTP status the client got, 499 when it left.
-    pub status: u16,
-    /// From the request's arrival to its settlement.
-    pub duration: Duration,
-    /// From the request's arrival to the first content, streams only.
-    pub first_content: Option<Duration>,
-    /// Prompt tokens billed.
-    pub prompt_tokens: u64,
-    /// Completion tokens billed.
-    pub completion_tokens: u64,
-    /// Cost in USD, `None` when no price is known.
-    pub cost_usd: Option<f64>,
-    /// Attempts after the first one in the same group.
-    pub retries: u32,
-    /// Groups tried after the first one.
-    pub fallbacks: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    endpoint: &'static str,
-    model_group: String,
-    status: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct GroupLabels {
-    model_group: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TokenLabels {
-    model_group: String,
-    direction: Direction,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Direction {
-    #[expect(non_camel_case_types, reason = "label values are lower case")]
-    prompt,
-    #[expect(non_camel_case_types, reason = "label values are lower case")]
-    completion,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabels {
-    code: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DeploymentLabels {
-    deployment: String,
-    model_group: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TableLabels {
-    table: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TranscriptLabels {
-    end: TranscriptEnd,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "label values are lower case")]
-enum TranscriptEnd {
-    kept,
-    dropped,
 }
 
 /// Requests whose words were to be kept.
@@ -482,79 +385,6 @@ impl Metrics {
         let mut text = String::with_capacity(16 * 1024);
         encode(&mut text, &self.registry)?;
         Ok(text)
-    }
-}
-
-// === impl GroupMetrics ===
-
-impl GroupMetrics {
-    /// Counts a finished request.
-    pub fn finished(&self, done: &Finished) {
-        self.count(done.endpoint, done.status);
-        self.duration.get().observe(done.duration.as_secs_f64());
-        if let Some(first) = done.first_content {
-            self.first_content.get().observe(first.as_secs_f64());
-        }
-        match done.cost_usd {
-            Some(cost) => {
-                self.spend.get().inc_by(cost.max(0.0));
-            }
-            None => {
-                self.unpriced.get().inc();
-            }
-        }
-        for (counter, by) in [
-            (&self.retries, done.retries),
-            (&self.fallbacks, done.fallbacks),
-        ] {
-            if by > 0 {
-                counter.get().inc_by(by.into());
-            }
-        }
-        for (counter, tokens) in [
-            (&self.prompt_tokens, done.prompt_tokens),
-            (&self.completion_tokens, done.completion_tokens),
-        ] {
-            if tokens > 0 {
-                counter.get().inc_by(tokens);
-            }
-        }
-    }
-
-    fn count(&self, endpoint: &'static str, status: u16) {
-        let counter = || {
-            self.requests.get_or_create_owned(&RequestLabels {
-                endpoint,
-                model_group: self.model_group.clone(),
-                status,
-            })
-        };
-        let usual = ENDPOINTS
-            .iter()
-            .position(|known| *known == endpoint)
-            .filter(|_| status == 200)
-            .and_then(|place| self.succeeded.get(place));
-        match usual {
-            Some(succeeded) => succeeded.get_or_init(counter).inc(),
-            None => counter().inc(),
-        };
-    }
-}
-
-// === impl Held ===
-
-impl<S: Clone + Hash + Eq, M: Clone, C: MetricConstructor<M> + Clone> Held<S, M, C> {
-    fn new(family: &Family<S, M, C>, labels: &S) -> Self {
-        Self {
-            family: family.clone(),
-            labels: labels.clone(),
-            metric: OnceLock::new(),
-        }
-    }
-
-    fn get(&self) -> &M {
-        self.metric
-            .get_or_init(|| self.family.get_or_create_owned(&self.labels))
     }
 }
 
