@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # What the gateway costs beside nginx and the provider itself: builds, runs, prints a table, writes JSON.
 #
-#   make bench                       every case, about 15 minutes
-#   make bench ARGS=--quick          the main ones, under 2 minutes
+#   make bench                       every case, about 14 minutes
+#   make bench ARGS=--quick          the main ones, about 3 minutes
 #   make bench ARGS="--only stream"  cases whose name holds the word; "start", "memory" and "keys" are names too
 #   BENCH_PEERS=1 make bench         beside LiteLLM from its registry too
 #   make bench-scale                 cost by the number of keys, deployments and streams, into docs/performance.md
 #   make bench-soak                  half an hour at a constant rate: what grows? (ARGS="--minutes 5")
 #
-# `make bench` needs nginx (Debian: apt-get install nginx-light). Ports on loopback are taken as they are free.
+# `make bench` needs nginx (Debian: apt-get install nginx-light), and measures on PostgreSQL too where there is a server. Ports on loopback are taken as they are free.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,6 +25,11 @@ run)
     exit 1
   fi
   options+=(--json target/bench/result.json)
+  if command -v pg_config >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
+    options+=(--postgres)
+  else
+    echo "without books in PostgreSQL (Debian: apt-get install postgresql)" >&2
+  fi
   if [ -n "${BENCH_PEERS:-}" ]; then
     peer=target/bench/litellm
     [ -x "$peer/bin/python" ] || python3 -m venv "$peer"

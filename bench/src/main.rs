@@ -9,6 +9,9 @@ mod procs;
 mod report;
 mod run;
 mod scale;
+#[allow(dead_code)]
+#[path = "../../tests/support/servers/mod.rs"]
+mod servers;
 mod soak;
 
 use std::fs;
@@ -20,7 +23,7 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
 const USAGE: &str = "trunkline-bench mock PORT
-trunkline-bench run --gateway BINARY [--quick] [--only WORD] [--json FILE] [--litellm PROGRAM]
+trunkline-bench run --gateway BINARY [--quick] [--only WORD] [--json FILE] [--litellm PROGRAM] [--postgres]
 trunkline-bench scale --gateway BINARY [--write FILE]
 trunkline-bench soak --gateway BINARY [--minutes N]";
 
@@ -69,6 +72,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Option<run::Options> 
         match argument.as_str() {
             "--gateway" => options.gateway = PathBuf::from(arguments.next()?),
             "--quick" => options.quick = true,
+            "--postgres" => options.postgres = true,
             "--only" => options.only = Some(arguments.next()?),
             "--json" => options.json = Some(PathBuf::from(arguments.next()?)),
             "--write" => options.write = Some(PathBuf::from(arguments.next()?)),

@@ -60,43 +60,12 @@ impl Server {
     }
 
     fn processes(&self) -> Vec<u32> {
-        let mut all = vec![self.child.id()];
-        let mut at = 0;
-        while let Some(id) = all.get(at).copied() {
-            let tasks = fs::read_dir(format!("/proc/{id}/task"))
-                .into_iter()
-                .flatten()
-                .flatten();
-            for task in tasks {
-                let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-                all.extend(
-                    children
-                        .split_whitespace()
-                        .filter_map(|id| id.parse::<u32>().ok()),
-                );
-            }
-            at += 1;
-        }
-        all
+        with_children(self.child.id())
     }
 
     /// CPU time of all its threads and of its child processes, in microseconds, by the scheduler's own account.
     pub fn cpu_micros(&self) -> f64 {
-        let mut nanos = 0.0;
-        for id in self.processes() {
-            let tasks = fs::read_dir(format!("/proc/{id}/task"))
-                .into_iter()
-                .flatten()
-                .flatten();
-            for task in tasks {
-                let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-                let on_cpu = text.split_whitespace().next();
-                nanos += on_cpu
-                    .and_then(|text| text.parse::<f64>().ok())
-                    .unwrap_or(0.0);
-            }
-        }
-        nanos / 1e3
+        cpu_micros(&self.processes())
     }
 
     /// Open files and sockets of the process.
@@ -113,6 +82,59 @@ impl Server {
         };
         self.processes().into_iter().filter_map(of).sum()
     }
+}
+
+/// A process and all below it.
+fn with_children(process: u32) -> Vec<u32> {
+    let mut all = vec![process];
+    let mut at = 0;
+    while let Some(id) = all.get(at).copied() {
+        for task in tasks(id) {
+            let children = fs::read_to_string(task.join("children")).unwrap_or_default();
+            all.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|id| id.parse::<u32>().ok()),
+            );
+        }
+        at += 1;
+    }
+    all
+}
+
+fn cpu_micros(processes: &[u32]) -> f64 {
+    let of = |task: PathBuf| -> Option<f64> {
+        let text = fs::read_to_string(task.join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    let nanos: f64 = processes
+        .iter()
+        .flat_map(|id| tasks(*id))
+        .filter_map(of)
+        .sum();
+    nanos / 1e3
+}
+
+/// The threads of a process.
+fn tasks(process: u32) -> Vec<PathBuf> {
+    fs::read_dir(format!("/proc/{process}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|task| task.path())
+        .collect()
+}
+
+/// CPU time of the PostgreSQL server that this program runs, in microseconds.
+pub fn postgres_cpu_micros() -> f64 {
+    let is_server = |id: &u32| {
+        fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "postgres")
+    };
+    let servers: Vec<u32> = with_children(std::process::id())
+        .into_iter()
+        .filter(is_server)
+        .collect();
+    cpu_micros(&servers)
 }
 
 /// A port that nobody has right now.
@@ -184,6 +206,18 @@ pub fn trunkline(
     trunkline_of(dir, binary, provider, models, 1, "")
 }
 
+/// The same with its books in the PostgreSQL database at `url`.
+pub fn trunkline_on_postgres(
+    dir: &Path,
+    binary: &Path,
+    provider: SocketAddr,
+    models: &[Model<'_>],
+    url: &str,
+) -> io::Result<Server> {
+    let home = Home::new(dir, binary, provider, models, 1, "")?;
+    home.with_books_at(url).start()
+}
+
 /// The same with `copies` deployments of each model, and one more line of `general_settings`.
 pub fn trunkline_of(
     dir: &Path,
@@ -200,6 +234,8 @@ pub fn trunkline_of(
 pub struct Home {
     data: PathBuf,
     binary: PathBuf,
+    /// Its address.
+    database: String,
 }
 
 impl Home {
@@ -215,15 +251,23 @@ impl Home {
         let data = dir.join(format!("trunkline-{}", free_address()?.port()));
         fs::create_dir_all(&data)?;
         let config = format!(
-            "{}general_settings:\n  master_key: {MASTER_KEY}\n  database_url: sqlite://{}/bench.db\n  {settings}\n",
+            "{}general_settings:\n  master_key: {MASTER_KEY}\n  {settings}\n",
             model_list(provider, models, copies),
-            data.display()
         );
         fs::write(data.join("config.yaml"), config)?;
         Ok(Self {
+            database: format!("sqlite://{}/bench.db", data.display()),
             data,
             binary: binary.to_owned(),
         })
+    }
+
+    /// With its books in that database instead.
+    fn with_books_at(self, url: &str) -> Self {
+        Self {
+            database: url.to_owned(),
+            ..self
+        }
     }
 
     pub fn start(&self) -> io::Result<Server> {
@@ -233,6 +277,7 @@ impl Home {
         command
             .current_dir(data)
             .env("TRUNKLINE_DATA_DIR", data)
+            .env("DATABASE_URL", &self.database)
             .arg("--config")
             .arg(data.join("config.yaml"))
             .args(["--host", "127.0.0.1", "--port", &address.port().to_string()]);

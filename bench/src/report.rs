@@ -15,6 +15,8 @@ pub struct Figure {
     pub streamed: bool,
     /// Microseconds per request.
     pub cpu_micros: f64,
+    /// Of the PostgreSQL server behind it; not a number where there is none.
+    pub database_cpu_micros: f64,
     /// Microseconds per chunk with content.
     pub cpu_micros_per_chunk: f64,
     /// CPU beside nginx's in the same turns.
@@ -64,7 +66,7 @@ impl Report {
                 let chunk = if figure.streamed { "us/chunk" } else { "" };
                 writeln!(
                     out,
-                    "\n{case}\n{:>5}  {:<10} {:>9} {:>9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}",
+                    "\n{case}\n{:>5}  {:<11} {:>8} {:>9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}",
                     "conns",
                     "server",
                     "CPU us",
@@ -93,7 +95,7 @@ impl Report {
             };
             writeln!(
                 out,
-                "{:>5}  {:<10} {:>9} {:>9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}",
+                "{:>5}  {:<11} {:>8} {:>9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}",
                 figure.connections,
                 figure.server,
                 number(figure.cpu_micros, 1),
@@ -107,6 +109,14 @@ impl Report {
                 figure.errors
             )
             .ok();
+            if figure.database_cpu_micros.is_finite() {
+                writeln!(
+                    out,
+                    "       {:>20} in its database",
+                    number(figure.database_cpu_micros, 1)
+                )
+                .ok();
+            }
             if let Some(example) = &figure.example {
                 writeln!(
                     out,
@@ -150,6 +160,7 @@ impl Report {
                     "connections": figure.connections,
                     "server": figure.server,
                     "cpu_us_per_request": figure.cpu_micros,
+                    "database_cpu_us_per_request": figure.database_cpu_micros.is_finite().then_some(figure.database_cpu_micros),
                     "cpu_us_per_chunk": figure.streamed.then_some(figure.cpu_micros_per_chunk),
                     "cpu_ratio_to_nginx": figure.ratio,
                     "requests_per_second": figure.per_second,

@@ -14,6 +14,7 @@ use crate::keys;
 use crate::load::{self, Request, Seen};
 use crate::procs::{self, MASTER_KEY, Model, Server};
 use crate::report::{Facts, Figure, Report, median};
+use crate::servers::postgres::Postgres;
 
 /// From the command line.
 #[derive(Default)]
@@ -23,6 +24,8 @@ pub struct Options {
     pub only: Option<String>,
     pub json: Option<PathBuf>,
     pub litellm: Option<PathBuf>,
+    /// There is a PostgreSQL server on the machine.
+    pub postgres: bool,
     /// The file that the curves of `scale` are put into.
     pub write: Option<PathBuf>,
     /// How long `soak` goes on; 0 is half an hour.
@@ -78,6 +81,11 @@ struct Case {
 impl Case {
     fn is_streamed(&self) -> bool {
         self.model.behaviour == "stream" || self.model.behaviour == "slow"
+    }
+
+    /// Whole answers, in one dialect, that are not large.
+    fn is_plain(&self) -> bool {
+        self.model.name == "chat" && self.prompt < 1024 * 1024
     }
 
     /// The body that a client of `server` sends.
@@ -147,6 +155,8 @@ struct Side {
     name: &'static str,
     server: Rc<Server>,
     key: String,
+    /// Its books are in the PostgreSQL server that this program runs.
+    on_postgres: bool,
     /// It passes on what it gets: the path says what the provider does, and nothing is translated.
     is_native: bool,
 }
@@ -210,7 +220,19 @@ async fn measure(options: &Options, dir: &Path) -> io::Result<Report> {
         name,
         server: Rc::clone(server),
         key: key.to_owned(),
+        on_postgres: false,
         is_native,
+    };
+    let database = options.postgres.then(Postgres::start);
+    let on_postgres = match &database {
+        Some(database) => {
+            let url = database.database("bench");
+            let gateway = procs::trunkline_on_postgres(dir, &binary, to, &MODELS, &url)?
+                .ready(Duration::from_secs(20))?;
+            let key = generate_key(&gateway).await?;
+            Some((Rc::new(gateway), key))
+        }
+        None => None,
     };
     let buffering = Rc::new(procs::nginx(dir, to, true)?);
     let unbuffered = Rc::new(procs::nginx(dir, to, false)?);
@@ -232,6 +254,12 @@ async fn measure(options: &Options, dir: &Path) -> io::Result<Report> {
             side("nginx", nginx, "sk-none", true),
             side("trunkline", &gateway, &key, false),
         ];
+        if let Some((gateway, key)) = on_postgres.as_ref().filter(|_| case.is_plain()) {
+            sides.push(Side {
+                on_postgres: true,
+                ..side("on postgres", gateway, key, false)
+            });
+        }
         // With more connections its answers take seconds, and so would each turn.
         if let Some(peer) = peer.as_ref().filter(|_| case.connections <= 64) {
             sides.push(side("litellm", peer, MASTER_KEY, false));
@@ -257,8 +285,17 @@ async fn measure(options: &Options, dir: &Path) -> io::Result<Report> {
     Ok(report)
 }
 
+/// What one server did in one turn.
+struct Turn {
+    cpu: f64,
+    /// Not a number where no PostgreSQL server has part in it.
+    database_cpu: f64,
+    secs: f64,
+    seen: Seen,
+}
+
 async fn in_turns(case: &Case, sides: &[Side]) -> Vec<Figure> {
-    let mut turns: Vec<Vec<(f64, f64, Seen)>> = sides.iter().map(|_| Vec::new()).collect();
+    let mut turns: Vec<Vec<Turn>> = sides.iter().map(|_| Vec::new()).collect();
     for turn in 0..=case.turns {
         for (side, turns) in sides.iter().zip(&mut turns) {
             let request = side.request(case);
@@ -268,11 +305,20 @@ async fn in_turns(case: &Case, sides: &[Side]) -> Vec<Figure> {
             } else {
                 case.turn
             };
+            let database = || match side.on_postgres {
+                true => procs::postgres_cpu_micros(),
+                false => f64::NAN,
+            };
             let (began, cpu) = (Instant::now(), side.server.cpu_micros());
+            let database_cpu = database();
             let seen = load::run(&[request], case.connections, time).await;
-            let cpu = side.server.cpu_micros() - cpu;
             if turn > 0 {
-                turns.push((cpu, began.elapsed().as_secs_f64(), seen));
+                turns.push(Turn {
+                    cpu: side.server.cpu_micros() - cpu,
+                    database_cpu: database() - database_cpu,
+                    secs: began.elapsed().as_secs_f64(),
+                    seen,
+                });
             }
         }
     }
@@ -280,21 +326,21 @@ async fn in_turns(case: &Case, sides: &[Side]) -> Vec<Figure> {
         .iter()
         .zip(turns)
         .map(|(side, turns)| {
-            let over = |figure: &dyn Fn(&(f64, f64, Seen)) -> f64| {
-                median(turns.iter().map(figure).collect())
-            };
+            let over = |figure: &dyn Fn(&Turn) -> f64| median(turns.iter().map(figure).collect());
+            let requests = |turn: &Turn| turn.seen.latencies.len() as f64;
             Figure {
                 case: case.name.clone(),
                 connections: case.connections,
                 server: side.name,
                 streamed: case.is_streamed(),
-                cpu_micros: over(&|(cpu, _, seen)| cpu / seen.latencies.len() as f64),
-                cpu_micros_per_chunk: over(&|(cpu, _, seen)| cpu / seen.chunks as f64),
-                per_second: over(&|(_, secs, seen)| seen.latencies.len() as f64 / secs),
-                p50: over(&|(_, _, seen)| seen.percentile(0.50)),
-                p99: over(&|(_, _, seen)| seen.percentile(0.99)),
-                errors: turns.iter().map(|(_, _, seen)| seen.errors).sum(),
-                example: turns.iter().find_map(|(_, _, seen)| seen.example.clone()),
+                cpu_micros: over(&|turn| turn.cpu / requests(turn)),
+                database_cpu_micros: over(&|turn| turn.database_cpu / requests(turn)),
+                cpu_micros_per_chunk: over(&|turn| turn.cpu / turn.seen.chunks as f64),
+                per_second: over(&|turn| requests(turn) / turn.secs),
+                p50: over(&|turn| turn.seen.percentile(0.50)),
+                p99: over(&|turn| turn.seen.percentile(0.99)),
+                errors: turns.iter().map(|turn| turn.seen.errors).sum(),
+                example: turns.iter().find_map(|turn| turn.seen.example.clone()),
                 ..Figure::default()
             }
         })

@@ -16,8 +16,9 @@ use super::tethered::{Tethered, free_port};
 
 /// The only user's password. No log line may hold it.
 pub(crate) const DATABASE_PASSWORD: &str = "hush-database-password";
-const CERTIFICATE: &str = "tests/fixtures/tls/server.pem";
-const KEY: &str = "tests/fixtures/tls/server.key";
+// By their place beside this file: other packages are compiled with it too.
+const CERTIFICATE: &[u8] = include_bytes!("../../fixtures/tls/server.pem");
+const KEY: &[u8] = include_bytes!("../../fixtures/tls/server.key");
 const USER: &str = "postgres";
 
 /// A private server.
@@ -44,9 +45,8 @@ impl Postgres {
         let own = |name: &str| server.directory.path().join(name);
         let password = own("password");
         fs::write(&password, DATABASE_PASSWORD).expect("the password is written");
-        for (from, to) in [(CERTIFICATE, "server.pem"), (KEY, "server.key")] {
-            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(from);
-            fs::copy(from, own(to)).expect("the certificate is copied");
+        for (bytes, name) in [(CERTIFICATE, "server.pem"), (KEY, "server.key")] {
+            fs::write(own(name), bytes).expect("the certificate is written");
         }
         // The server refuses a key that others can read.
         fs::set_permissions(own("server.key"), Permissions::from_mode(0o600))
