@@ -26,7 +26,7 @@ pub(super) fn object(text: &str) -> Option<Found<'_>> {
 }
 
 /// JSON allows none within strings.
-fn has_no_control(bytes: &[u8]) -> bool {
+pub(crate) fn has_no_control(bytes: &[u8]) -> bool {
     // Without a way out, so that many are compared at a time.
     let least = bytes.iter().fold(u8::MAX, |least, byte| least.min(*byte));
     least >= b' '

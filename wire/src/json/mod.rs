@@ -23,10 +23,11 @@ use std::str;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
+pub(crate) use check::has_no_control;
 pub use path::MemberPath;
 pub use raw::Raw;
 use scan::Found;
-pub(crate) use scan::{elements, members};
+pub(crate) use scan::{before_quote, elements, members};
 pub use splice::Splice;
 pub(crate) use splice::restamped;
 pub(crate) use value::{filled, spelled_bytes, string};
@@ -277,7 +278,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
 }
 
 /// The position of `part` within `whole`, when it is a slice of it.
-fn span_within(whole: &str, part: &str) -> Option<Range<usize>> {
+pub(crate) fn span_within(whole: &str, part: &str) -> Option<Range<usize>> {
     let start = part
         .as_ptr()
         .addr()

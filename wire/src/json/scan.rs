@@ -72,6 +72,20 @@ fn begins_a_value(value: &str) -> bool {
     )
 }
 
+/// What is before the closing quote of a string whose opening quote was passed, as it is spelled. `None` when nothing closes it.
+pub(crate) fn before_quote(text: &str) -> Option<&str> {
+    let mut at = 0_usize;
+    loop {
+        let rest = text.as_bytes().get(at..)?;
+        let found = memchr2(b'"', b'\\', rest)?;
+        at = at.saturating_add(found);
+        if rest.get(found) == Some(&b'"') {
+            return text.get(..at);
+        }
+        at = at.saturating_add(2);
+    }
+}
+
 /// Members of an object in order: names without their escapes, values as they are spelled.
 pub(super) type Found<'a> = Vec<(Cow<'a, str>, Raw<'a>)>;
 
@@ -263,6 +277,22 @@ mod tests {
             "{1:1}",
         ] {
             assert_eq!(object(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_string_ends_at_the_first_quote_that_is_not_escaped() {
+        for (text, found) in [
+            ("\"", Some("")),
+            ("a\" b\"", Some("a")),
+            (r#"a\"b\\" c""#, Some(r#"a\"b\\"#)),
+            ("é\\u00e9\"", Some("é\\u00e9")),
+            ("", None),
+            ("a", None),
+            ("a\\", None),
+            ("a\\\"", None),
+        ] {
+            assert_eq!(before_quote(text), found, "{text}");
         }
     }
 

@@ -12,6 +12,7 @@
 //!
 //! Source of all wire shapes: `OpenAI` API reference, sections "Chat", "Completions", "Embeddings", "Streaming", 2026-11-22.
 
+mod alike;
 pub mod assemble;
 mod choices;
 pub mod continuation;

@@ -9,6 +9,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::alike::{Fitting, Pattern};
 use super::choices::Choices;
 use super::types::{Choice, Delivered};
 use super::{error, usage};
@@ -21,6 +22,9 @@ use crate::{Endpoint, UpstreamError, Usage, broken};
 
 /// The terminal event, as the relay writes it when the provider left it out.
 const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// Patterns made one after the other that fitted no chunk: no more are made for this stream.
+const MOST_UNFIT: u32 = 8;
 
 /// Decodes a provider's stream and re-stamps its events.
 ///
@@ -37,6 +41,10 @@ pub struct StreamRelay {
     response_id: Option<String>,
     upstream_model: Option<String>,
     choices: Choices,
+    /// Of the last chunk that had to be looked through.
+    pattern: Option<Pattern>,
+    /// Patterns that fitted nothing, since one did.
+    unfit: u32,
     state: State,
 }
 
@@ -59,6 +67,7 @@ struct RequestedModel(Vec<u8>);
 /// What one chunk says.
 struct Chunk {
     kind: FrameKind,
+    output_bytes: usize,
     hidden: bool,
 }
 
@@ -84,7 +93,18 @@ impl StreamRelay {
             response_id: None,
             upstream_model: None,
             choices: Choices::asked_for(choices),
+            pattern: None,
+            unfit: 0,
             state: State::Open,
+        }
+    }
+
+    /// The same, which looks through every chunk.
+    #[cfg(test)]
+    pub(super) fn without_patterns(options: AnswerOptions) -> Self {
+        Self {
+            unfit: MOST_UNFIT,
+            ..Self::new(options)
         }
     }
 
@@ -219,6 +239,16 @@ impl StreamRelay {
                 kind: FrameKind::Done,
             }));
         };
+        if let Some(fitting) = self.pattern.as_ref().and_then(|one| one.fit(&event.raw)) {
+            let Fitting {
+                bytes,
+                output_bytes,
+            } = fitting;
+            self.output_bytes = self.output_bytes.saturating_add(output_bytes);
+            self.unfit = 0;
+            let kind = FrameKind::Content;
+            return Ok(Some(Frame { bytes, kind }));
+        }
         let Some(data) = &event.data else {
             return Ok(Some(untouched(event, FrameKind::Comment)));
         };
@@ -240,7 +270,11 @@ impl StreamRelay {
         if event.event.as_deref() == Some(b"error") {
             return Err(error::classify_inside(whole(&object)?));
         }
-        let Chunk { kind, hidden } = self.note(&object);
+        let Chunk {
+            kind,
+            output_bytes,
+            hidden,
+        } = self.note(&object);
         if hidden {
             return Ok(Some(Frame {
                 bytes: Bytes::new(),
@@ -251,6 +285,10 @@ impl StreamRelay {
             Some(data) => event.with_data(&data),
             None => event.raw.clone(),
         };
+        if kind == FrameKind::Content && self.unfit < MOST_UNFIT {
+            self.pattern = Pattern::of(&event, &bytes, output_bytes);
+            self.unfit = self.unfit.saturating_add(1);
+        }
         Ok(Some(Frame { bytes, kind }))
     }
 
@@ -294,6 +332,7 @@ impl StreamRelay {
         };
         Chunk {
             kind,
+            output_bytes: delivered.bytes,
             hidden: kind == FrameKind::Usage && !self.include_usage,
         }
     }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use smallvec::SmallVec;
 
 use crate::json::{Raw, elements, filled, members, spelled_bytes};
 
@@ -126,6 +127,22 @@ impl<'a> Choice<'a> {
             }
         }
         delivered
+    }
+
+    /// The texts that it delivers a part of, and whether each counts in [`Self::delivered`].
+    pub(super) fn texts(&self) -> SmallVec<[(Raw<'a>, bool); 2]> {
+        let delta = self.delta.and_then(Message::read).unwrap_or_default();
+        let reasoning = delta.reasoning_content;
+        let texts = [
+            (self.text, true),
+            (delta.content, true),
+            (reasoning, true),
+            (delta.reasoning, reasoning.is_none()),
+            (delta.refusal, true),
+        ];
+        let said = texts.into_iter();
+        said.filter_map(|(text, counts)| Some((text?, counts)))
+            .collect()
     }
 }
 

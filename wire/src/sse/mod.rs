@@ -136,6 +136,16 @@ impl SseEvent {
         Bytes::from([&self.raw, end].concat())
     }
 
+    /// Whether it begins with a byte order mark.
+    pub(crate) fn has_mark(&self) -> bool {
+        self.raw.starts_with(BYTE_ORDER_MARK)
+    }
+
+    /// Where `data` begins in `raw`, when it came in one line.
+    pub(crate) fn data_at(&self) -> Option<usize> {
+        self.data_span.as_ref().map(|span| span.start)
+    }
+
     fn parse(raw: Bytes, at_start: bool, terminated: bool) -> Self {
         let mut event = None;
         let mut first: Option<Range<usize>> = None;
