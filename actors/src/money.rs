@@ -59,6 +59,37 @@ impl Usd {
     pub fn is_zero(&self) -> bool {
         self.0.is_zero()
     }
+
+    /// Writes the plain number, as [`fmt::Display`] does, without a formatter.
+    ///
+    /// # Errors
+    /// What `out` says; a `String` takes everything.
+    pub fn write_to(self, out: &mut impl fmt::Write) -> fmt::Result {
+        let (mantissa, scale) = (self.0.mantissa(), self.0.scale());
+        let mantissa = u64::try_from(mantissa).ok().filter(|_| scale <= PLACES);
+        let Some(mantissa) = mantissa else {
+            return write!(out, "{}", self.0.normalize());
+        };
+        // Nearly every amount, on the headers of every answer: 64 bits do, where `Decimal` divides 96, and `write!` takes
+        // four times as long.
+        let mut buffer = itoa::Buffer::new();
+        let unit = 10_u64.pow(scale);
+        let (dollars, mut rest) = (mantissa / unit, mantissa % unit);
+        out.write_str(buffer.format(dollars))?;
+        if rest == 0 {
+            return Ok(());
+        }
+        let mut digits = scale as usize;
+        while rest.is_multiple_of(10) {
+            rest /= 10;
+            digits -= 1;
+        }
+        let rest = buffer.format(rest);
+        let zeros = digits.saturating_sub(rest.len());
+        out.write_str(".")?;
+        out.write_str("000000000000".get(..zeros).unwrap_or_default())?;
+        out.write_str(rest)
+    }
 }
 
 impl Add for Usd {
@@ -98,32 +129,10 @@ impl Sum for Usd {
 /// The plain number: no currency sign, no exponent, no trailing zeros.
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mantissa, scale) = (self.0.mantissa(), self.0.scale());
-        let Ok(mantissa) = u64::try_from(mantissa) else {
-            return fmt::Display::fmt(&self.0.normalize(), f);
-        };
-        if scale > PLACES || f.width().is_some() || f.precision().is_some() {
+        if f.width().is_some() || f.precision().is_some() {
             return fmt::Display::fmt(&self.0.normalize(), f);
         }
-        // Nearly every amount, on the headers of every answer: 64 bits do, where `Decimal` divides 96, and `write!` takes
-        // four times as long.
-        let mut buffer = itoa::Buffer::new();
-        let unit = 10_u64.pow(scale);
-        let (dollars, mut rest) = (mantissa / unit, mantissa % unit);
-        f.write_str(buffer.format(dollars))?;
-        if rest == 0 {
-            return Ok(());
-        }
-        let mut digits = scale as usize;
-        while rest.is_multiple_of(10) {
-            rest /= 10;
-            digits -= 1;
-        }
-        let rest = buffer.format(rest);
-        let zeros = digits.saturating_sub(rest.len());
-        f.write_str(".")?;
-        f.write_str("000000000000".get(..zeros).unwrap_or_default())?;
-        f.write_str(rest)
+        self.write_to(f)
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use awc::http::header::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use itoa::{Buffer, Integer};
 use trunkline_actors::admission::{Permit, Reserved};
 use trunkline_actors::clock::UnixMs;
 use trunkline_actors::ids::SubjectKind;
@@ -24,6 +26,13 @@ use crate::telemetry::redact::MASK;
 
 /// Headers in the order in which they are sent.
 pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// Headers whose values are written one behind the other: an answer has some twenty, and this is one allocation.
+pub(super) struct HeaderWriter {
+    text: String,
+    /// Each with the end of its value.
+    ends: Vec<(HeaderName, usize)>,
+}
 
 /// What the caller is told of its own limits and budget.
 pub(super) struct CallerLimits {
@@ -104,26 +113,24 @@ pub(super) fn of_answer(
     let Arrived {
         attempt, target, ..
     } = arrived;
-    let mut out = Headers::with_capacity(32 + arrived.headers.len());
-    out.extend(target.shown.iter().cloned());
+    let mut out = HeaderWriter::new();
     if target.config.upstream_model.contains('*') {
-        let model = format!("{}/{}", target.config.provider.name, attempt.upstream_model);
-        push(&mut out, MODEL_NAME, &model);
+        out.add(MODEL_NAME, |text| {
+            let provider = target.config.provider.name;
+            text.extend([provider, "/", attempt.upstream_model.as_ref()]);
+        });
     }
-    push(&mut out, MODEL_GROUP, attempt.group.as_str());
-    let counts = [
-        (ATTEMPTED_RETRIES, journey.plan.attempted_retries()),
-        (MAX_RETRIES, journey.plan.max_retries()),
-        (ATTEMPTED_FALLBACKS, journey.plan.attempted_fallbacks()),
-    ];
-    out.extend(counts.map(|(name, count)| (name, HeaderValue::from(count))));
+    out.add(MODEL_GROUP, |text| text.push_str(attempt.group.as_str()));
+    out.number(ATTEMPTED_RETRIES, journey.plan.attempted_retries());
+    out.number(MAX_RETRIES, journey.plan.max_retries());
+    out.number(ATTEMPTED_FALLBACKS, journey.plan.attempted_fallbacks());
     let elapsed = journey.inbound.arrived.elapsed();
     if target.config.mock_response.is_none() {
         let overhead = elapsed.saturating_sub(journey.provider_time);
-        out.push((OVERHEAD, millis(overhead)));
+        out.add(OVERHEAD, |text| write_millis(text, overhead));
     }
     if let Some(settled) = settled {
-        out.push((DURATION, millis(elapsed)));
+        out.add(DURATION, |text| write_millis(text, elapsed));
         of_cost(settled, &mut out);
     }
     if journey.dispatcher.shared.receipts.headers {
@@ -131,30 +138,71 @@ pub(super) fn of_answer(
         receipt::headers(journey.settlement.id, settled, tightest, &mut out);
     }
     if !arrived.dropped.is_empty() {
-        let names = arrived.dropped.join(",");
-        push(&mut out, DROPPED, &names);
+        out.add(DROPPED, |text| text.push_str(&arrived.dropped.join(",")));
     }
     journey.caller.headers(&mut out);
-    out.extend(arrived.headers.iter().cloned());
-    out
+    let as_they_are = target.shown.iter().chain(&arrived.headers);
+    out.finish(as_they_are.cloned())
 }
 
-fn of_cost(settled: &Settled, out: &mut Headers) {
+fn of_cost(settled: &Settled, out: &mut HeaderWriter) {
     // Absent is unknown; LiteLLM would say 0 here, which reads as free.
     let Some(cost) = &settled.cost else { return };
-    push_amount(out, COST, cost.total);
+    out.amount(COST, cost.total);
     for (name, part) in [
         (COST_ORIGINAL, cost.list()),
         (COST_INPUT, cost.input_side()),
         (COST_OUTPUT, cost.output_side()),
     ] {
-        push_amount(out, name, Usd::rounded(part));
+        out.amount(name, Usd::rounded(part));
     }
     for (name, part) in [(COST_DISCOUNT, cost.discount), (COST_MARGIN, cost.margin)] {
         // Without terms of the operator there is nothing to say.
         if !part.is_zero() {
-            push_amount(out, name, Usd::rounded(part));
+            out.amount(name, Usd::rounded(part));
         }
+    }
+}
+
+// === impl HeaderWriter ===
+
+impl HeaderWriter {
+    fn new() -> Self {
+        Self {
+            text: String::with_capacity(512),
+            ends: Vec::with_capacity(24),
+        }
+    }
+
+    /// Adds a header with the value that `write` writes.
+    pub(super) fn add(&mut self, name: HeaderName, write: impl FnOnce(&mut String)) {
+        write(&mut self.text);
+        self.ends.push((name, self.text.len()));
+    }
+
+    fn number(&mut self, name: HeaderName, number: impl Integer) {
+        self.add(name, |text| text.push_str(Buffer::new().format(number)));
+    }
+
+    fn amount(&mut self, name: HeaderName, amount: Usd) {
+        // A string takes everything.
+        self.add(name, |text| amount.write_to(text).unwrap_or_default());
+    }
+
+    /// All that were added and these. A value that cannot be one is left out: none that the config or a provider can give but
+    /// for control characters.
+    fn finish(self, others: impl Iterator<Item = (HeaderName, HeaderValue)>) -> Headers {
+        let text = Bytes::from(self.text);
+        let mut headers = Headers::with_capacity(self.ends.len() + others.size_hint().0);
+        let mut from = 0;
+        for (name, end) in self.ends {
+            if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(from..end)) {
+                headers.push((name, value));
+            }
+            from = end;
+        }
+        headers.extend(others);
+        headers
     }
 }
 
@@ -175,9 +223,9 @@ impl CallerLimits {
     }
 
     /// Contract `auth-budgets-limits` §6.1. The spend is that of now: once the request is settled, it is in it.
-    fn headers(&self, out: &mut Headers) {
+    fn headers(&self, out: &mut HeaderWriter) {
         if self.is_weakened {
-            out.push((WEAKENED, HeaderValue::from_static("limits")));
+            out.add(WEAKENED, |text| text.push_str("limits"));
         }
         for left in &self.remaining {
             // Only keys have limits yet; other subjects bring their names with them.
@@ -202,7 +250,7 @@ impl CallerLimits {
             ];
             for (name, value) in KEY_LIMITS.into_iter().zip(values) {
                 if let Some(value) = value {
-                    out.push((name, HeaderValue::from(value)));
+                    out.number(name, value);
                 }
             }
         }
@@ -210,13 +258,13 @@ impl CallerLimits {
         let own = key.own_limits();
         for (name, limit) in [(KEY_RPM, own.rpm), (KEY_TPM, own.tpm)] {
             if let Some(limit) = limit {
-                out.push((name, HeaderValue::from(limit)));
+                out.number(name, limit);
             }
         }
         if let Some(budget) = key.own_budget() {
             let balance = budget.at(UnixMs::now()).snapshot();
-            push_amount(out, KEY_MAX_BUDGET, balance.limit);
-            push_amount(out, KEY_SPEND, balance.spent);
+            out.amount(KEY_MAX_BUDGET, balance.limit);
+            out.amount(KEY_SPEND, balance.spent);
         }
     }
 }
@@ -311,28 +359,23 @@ pub(super) fn decimal(number: f64) -> HeaderValue {
 }
 
 /// Milliseconds with three decimals; on every answer, so without floats.
-fn millis(time: Duration) -> HeaderValue {
+fn write_millis(text: &mut String, time: Duration) {
     // Halves upwards; `as_micros` would cut, and divides 128 bits.
     let micros = u64::from((time.subsec_nanos() + 500) / 1000);
     let micros = time
         .as_secs()
         .saturating_mul(1_000_000)
         .saturating_add(micros);
-    let text = format!("{}.{:03}", micros / 1000, micros % 1000);
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
+    let mut buffer = Buffer::new();
+    text.extend([buffer.format(micros / 1000), "."]);
+    let rest = buffer.format(micros % 1000);
+    text.extend(["00".get(rest.len() - 1..).unwrap_or_default(), rest]);
 }
 
 /// Adds a header unless the value cannot be one, which is the case for no value that the config or a provider can give
 /// but for control characters.
 pub(super) fn push(out: &mut Headers, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        out.push((name, value));
-    }
-}
-
-fn push_amount(out: &mut Headers, name: HeaderName, amount: Usd) {
-    // Digits, which a header can always hold.
-    if let Ok(value) = HeaderValue::try_from(amount.to_string()) {
         out.push((name, value));
     }
 }

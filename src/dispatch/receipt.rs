@@ -13,16 +13,16 @@
 //! Clients do not see comments: the rules of server-sent events have them ignored. What is not known is left out of the
 //! headers and null in the comment. Sums are decimals from end to end.
 
-use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 
 use awc::http::header::HeaderName;
 use bytes::Bytes;
+use itoa::Buffer;
 use trunkline_actors::ids::RequestId;
 use trunkline_actors::spend_ledger::Balance;
 use trunkline_wire::usage::Usage;
 
-use super::headers::{Headers, push};
+use super::headers::HeaderWriter;
 use super::settle::Settled;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-trunkline-request-id");
@@ -30,48 +30,40 @@ const USAGE: HeaderName = HeaderName::from_static("x-trunkline-usage");
 const PRICE_VERSION: HeaderName = HeaderName::from_static("x-trunkline-price-version");
 const BUDGET_REMAINING: HeaderName = HeaderName::from_static("x-trunkline-budget-remaining");
 
-thread_local! {
-    /// Texts are put together here, one after the other.
-    static SCRATCH: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
 /// Adds the headers; `settled` is known for whole answers only, `tightest` is the budget with the least left in it.
 pub(super) fn headers(
     id: RequestId,
     settled: Option<&Settled>,
     tightest: Option<&Balance>,
-    out: &mut Headers,
+    out: &mut HeaderWriter,
 ) {
-    SCRATCH.with_borrow_mut(|text| {
-        text.clear();
-        // Writing to a string cannot fail.
-        write!(text, "{id}").ok();
-        push(out, REQUEST_ID, text);
-        if let Some(settled) = settled {
-            text.clear();
-            usage(text, &settled.usage);
-            if settled.usage_estimated {
-                text.push_str(";estimated");
-            }
-            if !text.is_empty() {
-                push(out, USAGE, text);
-            }
-            if let Some(priced) = &settled.priced {
-                push(out, PRICE_VERSION, priced.list_version());
-            }
+    // Writing to a string cannot fail.
+    out.add(REQUEST_ID, |text| write!(text, "{id}").unwrap_or_default());
+    if let Some(settled) = settled {
+        if settled.usage_estimated || parts(&settled.usage).next().is_some() {
+            out.add(USAGE, |text| {
+                usage(text, &settled.usage);
+                if settled.usage_estimated {
+                    text.push_str(";estimated");
+                }
+            });
         }
-        if let Some(balance) = tightest {
-            text.clear();
+        if let Some(priced) = &settled.priced {
+            out.add(PRICE_VERSION, |text| text.push_str(priced.list_version()));
+        }
+    }
+    if let Some(balance) = tightest {
+        out.add(BUDGET_REMAINING, |text| {
             text.push_str(balance.key().subject.kind.as_str());
             let budget = balance.key().budget.as_str();
             if !budget.is_empty() {
-                write!(text, ";budget={budget}").ok();
+                text.extend([";budget=", budget]);
             }
+            text.push_str(";remaining=");
             let remaining = balance.snapshot().remaining();
-            write!(text, ";remaining={remaining}").ok();
-            push(out, BUDGET_REMAINING, text);
-        }
-    });
+            remaining.write_to(text).unwrap_or_default();
+        });
+    }
 }
 
 /// The comment and behind it `last`, the last event of the stream.
@@ -81,11 +73,11 @@ pub(super) fn comment(
     tightest: Option<&Balance>,
     last: &[u8],
 ) -> Bytes {
-    SCRATCH.with_borrow_mut(|text| {
-        text.clear();
-        comment_text(text, id, settled, tightest).ok();
-        Bytes::from([text.as_bytes(), last].concat())
-    })
+    let mut text = String::with_capacity(512);
+    comment_text(&mut text, id, settled, tightest).unwrap_or_default();
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(last);
+    Bytes::from(bytes)
 }
 
 fn comment_text(
@@ -133,7 +125,7 @@ fn comment_text(
 fn usage(text: &mut String, usage: &Usage) {
     let mut between = "";
     for (name, tokens) in parts(usage) {
-        write!(text, "{between}{name}={tokens}").ok();
+        text.extend([between, name, "=", Buffer::new().format(tokens)]);
         between = ";";
     }
 }
