@@ -15,9 +15,11 @@
 //! spent on the usage that follows it.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::mem::{replace, take};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,7 +43,7 @@ use super::failure::AttemptError;
 use super::headers::Headers;
 use super::resume::Resumable;
 use super::settle::Settled;
-use super::timers::within;
+use super::timers::{Alarm, Timers};
 use super::{Reply, Shared, headers, receipt, route};
 use crate::config::DrainBounds;
 
@@ -91,13 +93,22 @@ struct Running {
     broken: Option<AttemptError>,
     /// How long has been waited since the last event. A client that does not read makes nobody wait.
     silent: Duration,
+    /// Of the wait for the next event.
+    alarm: Alarm,
+}
+
+/// What came of waiting for the provider.
+enum Read {
+    More,
+    /// The provider has closed.
+    Closed,
+    /// Nothing for so long that the client is told that there is somebody.
+    Nothing,
 }
 
 /// What one step of a pump gave.
 enum Step {
     Send(Bytes),
-    /// Nothing was hidden from the client, but there is nothing for it either: go on.
-    Again,
     /// The last bytes.
     Last(Bytes),
     /// The stream is whole and settled: what comes before its end, and the end, which waits for the record to be safe.
@@ -212,6 +223,7 @@ impl Pump {
             Answer::Whole(_) => Events::empty(),
         };
         let late_error = journey.dispatcher.shared.late_error;
+        let alarm = Alarm::new(arrived.timers.deadline);
         let pump = Self {
             running: Some(Box::new(Running {
                 first_content: arrived.began.elapsed(),
@@ -222,6 +234,7 @@ impl Pump {
                 arrived,
                 events,
                 silent: Duration::ZERO,
+                alarm,
             })),
         };
         (headers, pump)
@@ -236,24 +249,21 @@ impl Pump {
     }
 
     async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            let running = self.running.as_mut()?;
-            match running.step().await {
-                Step::Send(bytes) => return Some(bytes),
-                Step::Again => {}
-                Step::Last(bytes) => {
-                    if let Some(running) = self.running.take() {
-                        running.release_connection();
-                    }
-                    return Some(bytes);
-                }
-                Step::End { before, terminal } => {
-                    // Taken: it is settled, so a client that leaves now ends nothing.
-                    let running = self.running.take()?;
-                    let last = running.safe_end(terminal).await;
+        let running = self.running.as_mut()?;
+        match running.step().await {
+            Step::Send(bytes) => Some(bytes),
+            Step::Last(bytes) => {
+                if let Some(running) = self.running.take() {
                     running.release_connection();
-                    return Some(Joined::of([before, last]));
                 }
+                Some(bytes)
+            }
+            Step::End { before, terminal } => {
+                // Taken: it is settled, so a client that leaves now ends nothing.
+                let running = self.running.take()?;
+                let last = running.safe_end(terminal).await;
+                running.release_connection();
+                Some(Joined::of([before, last]))
             }
         }
     }
@@ -352,38 +362,63 @@ impl Running {
 
     /// The next piece, or what broke the stream.
     async fn try_step(&mut self) -> Result<Step, AttemptError> {
-        if let Some(step) = self.ready_frames()? {
+        // What was kept back until the first content; all else is handed over once it is read.
+        if !self.events.held.is_empty()
+            && let Some(step) = self.ready_frames()?
+        {
             return Ok(step);
         }
-        let timers = self.arrived.timers;
-        // What is there already needs no timer.
-        let ready = self.events.read().now_or_never();
-        let idle_left = timers.idle.saturating_sub(self.silent);
+        loop {
+            match self.read().await? {
+                Read::More => {
+                    if let Some(step) = self.ready_frames()? {
+                        return Ok(step);
+                    }
+                }
+                Read::Closed => {
+                    self.events.relay.finish()?;
+                    // The relay gives the terminal event now, if only because every choice had its finish reason.
+                    return self.ready_frames()?.ok_or_else(|| cut_off().into());
+                }
+                Read::Nothing => {
+                    let ping = keep_alive(self.journey.inbound.endpoint);
+                    return Ok(Step::Send(Bytes::from_static(ping)));
+                }
+            }
+        }
+    }
+
+    /// Reads on, for no longer than the timers and the next ping allow.
+    async fn read(&mut self) -> Result<Read, AttemptError> {
+        let Timers {
+            idle,
+            total,
+            deadline,
+            ..
+        } = self.arrived.timers;
+        let idle_left = idle.saturating_sub(self.silent);
         let wait = idle_left.min(PING_EVERY);
-        let read = match ready {
-            Some(_) if timers.deadline <= Instant::now() => {
-                return Err(AttemptError::timeout("total", timers.total));
+        let (events, alarm) = (&mut self.events, &mut self.alarm);
+        let mut until = None;
+        let mut reading = pin!(events.read());
+        let read = poll_fn(|cx| {
+            if let Poll::Ready(read) = reading.as_mut().poll(cx) {
+                return Poll::Ready(Some(read));
             }
-            Some(read) => Ok(read),
-            None => within("idle", wait, timers.deadline, self.events.read()).await,
-        };
-        match read {
-            Ok(Ok(true)) => {
+            let until = *until.get_or_insert_with(|| (Instant::now() + wait).min(deadline));
+            alarm.poll(until, cx).map(|()| None)
+        });
+        match read.await {
+            _ if deadline <= Instant::now() => Err(AttemptError::timeout("total", total)),
+            Some(read) => {
                 self.silent = Duration::ZERO;
-                Ok(Step::Again)
+                Ok(if read? { Read::More } else { Read::Closed })
             }
-            Ok(Ok(false)) => {
-                self.events.relay.finish()?;
-                // The relay gives the terminal event now, if only because every choice had its finish reason.
-                self.ready_frames()?.ok_or_else(|| cut_off().into())
-            }
-            Ok(Err(error)) => Err(error.into()),
-            Err(_ping) if wait < idle_left && timers.deadline > Instant::now() => {
+            None if wait < idle_left => {
                 self.silent += wait;
-                let ping = keep_alive(self.journey.inbound.endpoint);
-                Ok(Step::Send(Bytes::from_static(ping)))
+                Ok(Read::Nothing)
             }
-            Err(timed_out) => Err(timed_out),
+            None => Err(AttemptError::timeout("idle", idle)),
         }
     }
 

@@ -4,9 +4,11 @@
 //! content) · `idle` (between two events) · `total` (the whole attempt). What is left of `request`, which runs over the
 //! whole request, bounds `total`.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::failure::AttemptError;
 use super::route;
@@ -26,6 +28,11 @@ pub(super) struct Timers {
     /// When `total` is over.
     pub(super) deadline: Instant,
 }
+
+/// Rings when a wait has taken too long, for one wait after the other, each of which may last longer than the one before.
+///
+/// It is put off only when it rings: a timer for each of the waits costs more than most of what else is done with an event.
+pub(super) struct Alarm(Pin<Box<Sleep>>);
 
 // === impl Timers ===
 
@@ -81,6 +88,31 @@ impl Timers {
     }
 }
 
+// === impl Alarm ===
+
+impl Alarm {
+    /// An alarm that nobody waits for later than `latest`.
+    pub(super) fn new(latest: Instant) -> Self {
+        Self(Box::pin(sleep_until(latest)))
+    }
+
+    /// Ready at `until`.
+    pub(super) fn poll(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut sleep = self.0.as_mut();
+        if sleep.deadline() > until {
+            sleep.as_mut().reset(until);
+        }
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= until {
+                return Poll::Ready(());
+            }
+            // It rang for a wait that was over sooner.
+            sleep.as_mut().reset(until);
+        }
+    }
+}
+
 /// Runs `work` until the named timer or the attempt's deadline, whichever comes first.
 pub(super) async fn within<T>(
     timer: &'static str,
@@ -99,4 +131,45 @@ pub(super) async fn within<T>(
 /// The shorter of a configured timer and the attempt's own limit.
 fn at_most(timer: Duration, limit: Option<Duration>) -> Duration {
     limit.map_or(timer, |limit| limit.min(timer)).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    async fn rang_after(alarm: &mut Alarm, wait: Duration) -> Duration {
+        let began = Instant::now();
+        poll_fn(|cx| alarm.poll(began + wait, cx)).await;
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_rings_at_the_end_of_the_wait_that_is_waited_for() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let mut alarm = Alarm::new(Instant::now() + 60 * SECOND);
+
+        // Three waits that are over before anything rings: each would ring later than the one before.
+        for _ in 0..3 {
+            let waiting = rang_after(&mut alarm, 15 * SECOND);
+            assert!(
+                timeout_at(Instant::now() + 5 * SECOND, waiting)
+                    .await
+                    .is_err()
+            );
+        }
+        assert_eq!(rang_after(&mut alarm, 15 * SECOND).await, 15 * SECOND);
+        assert_eq!(rang_after(&mut alarm, 7 * SECOND).await, 7 * SECOND);
+        assert_eq!(rang_after(&mut alarm, 70 * SECOND).await, 70 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_rings_sooner_than_it_was_set_for() {
+        let mut alarm = Alarm::new(Instant::now() + Duration::from_secs(60));
+
+        let rang = rang_after(&mut alarm, Duration::from_secs(2)).await;
+
+        assert_eq!(rang, Duration::from_secs(2));
+    }
 }
