@@ -1,96 +1,46 @@
-//! Streams: frames from the provider to the client, settled before the terminal event is released.
-//!
-//! Life of a stream:
-//! 1. [`Events::hold_until_content`] keeps everything back until the first content: until then a failure is an ordinary
-//!    error and another deployment may be tried.
-//! 2. [`Open::into_reply`] hands over the headers and an [`EventStream`] that relays the rest.
-//! 3. The terminal frame (`[DONE]`, `message_stop`) is released after the settled record is on the journal; a failure becomes an error event, and
-//!    never a clean end.
-//!
-//! A stream that broke may be carried on by another attempt, see [`super::resume`].
-//!
-//! When the first content takes longer than `header_wait`, [`late`] sends the headers with comments, and the same steps
-//! follow inside the stream. Backpressure is the client's: nothing is read while it does not read. A client that leaves
-//! drops the stream, which closes the provider's connection; if the finish reason had come already, up to a second is
-//! spent on the usage that follows it.
+//! The steps of an open stream: what each reads, hands over and settles.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::mem::{replace, take};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use futures_util::FutureExt as _;
 use log::{error, warn};
 use tokio::time::{Instant, timeout};
 use trunkline_actors::deployment::Outcome;
 use trunkline_actors::ports::JournalError;
 use trunkline_wire::error::UpstreamError;
 use trunkline_wire::exchange::keep_alive;
+use trunkline_wire::openai;
 use trunkline_wire::relay::FrameKind;
-use trunkline_wire::request::Endpoint;
 use trunkline_wire::usage::Usage;
-use trunkline_wire::{anthropic, openai};
 
-use super::attempt::{Answer, Arrived, Journey};
-use super::drain::Place;
-use super::error::DispatchError;
-use super::events::{Events, Joined, cut_off};
-use super::failure::AttemptError;
-use super::headers::Headers;
-use super::resume::Resumable;
-use super::settle::Settled;
-use super::timers::{Alarm, Timers};
-use super::{Reply, Shared, headers, receipt, route};
-use crate::config::DrainBounds;
+use super::super::attempt::{Answer, Arrived, Journey};
+use super::super::error::DispatchError;
+use super::super::events::{Events, Joined, cut_off};
+use super::super::failure::AttemptError;
+use super::super::headers::Headers;
+use super::super::resume::Resumable;
+use super::super::settle::Settled;
+use super::super::timers::{Alarm, Timers};
+use super::super::{receipt, route};
+use super::late::LateFailure;
+use super::{AFTERLIFE, Open, PING_EVERY};
 
-/// The bytes of an answer. Dropping it ends the request.
-pub type EventStream = Pin<Box<dyn Stream<Item = Result<Bytes, Infallible>>>>;
-
-/// A comment is sent after this much silence, so that proxies and clients do not take the connection for dead.
-const PING_EVERY: Duration = Duration::from_secs(15);
-/// How long a client's leaving may be outlived for the sake of the usage.
-const AFTERLIFE: Duration = Duration::from_secs(1);
-
-/// An error that comes too late for a status: the parts of an error event.
-#[derive(Debug)]
-pub struct LateFailure {
-    /// For people.
-    pub message: String,
-    /// OpenAI error type.
-    pub kind: String,
-    /// The field at fault.
-    pub param: Option<String>,
-    /// The status that came too late.
-    pub status: u16,
-}
-
-/// A stream whose first content has come.
-pub(super) struct Open {
-    journey: Box<Journey>,
+/// An open stream on its way to the client.
+pub(super) struct Running {
+    pub(super) journey: Box<Journey>,
     arrived: Arrived,
-    headers: Headers,
-}
-
-/// Relays the rest of an open stream.
-struct Pump {
-    /// `None` after the end. On the heap: a pump is handed over with every piece.
-    running: Option<Box<Running>>,
-}
-
-struct Running {
-    journey: Box<Journey>,
-    arrived: Arrived,
-    events: Events,
+    pub(super) events: Events,
     late_error: fn(DispatchError) -> LateFailure,
     first_content: Duration,
     /// What it takes to carry the stream on if it breaks; `None` where it cannot be.
     resumable: Option<Resumable>,
     /// The stream broke after what was handed over last.
-    broken: Option<AttemptError>,
+    pub(super) broken: Option<AttemptError>,
     /// How long has been waited since the last event. A client that does not read makes nobody wait.
     silent: Duration,
     /// Of the wait for the next event.
@@ -107,7 +57,7 @@ enum Read {
 }
 
 /// What one step of a pump gave.
-enum Step {
+pub(super) enum Step {
     Send(Bytes),
     /// The last bytes.
     Last(Bytes),
@@ -118,97 +68,11 @@ enum Step {
     },
 }
 
-// === impl LateFailure ===
+// === impl Running ===
 
-impl LateFailure {
-    fn into_event(self, endpoint: Endpoint) -> Bytes {
-        if endpoint.is_anthropic() {
-            return anthropic::reply::error_event(
-                anthropic::reply::error_type(self.status),
-                &self.message,
-            );
-        }
-        openai::reply::error_event(
-            &self.message,
-            &self.kind,
-            self.param.as_deref(),
-            Some(&self.status.to_string()),
-        )
-    }
-}
-
-// === impl Journey ===
-
-impl Journey {
-    /// Tries deployments until one's first content has come.
-    pub(super) async fn open_stream(mut self: Box<Self>) -> Result<Open, DispatchError> {
-        let mut arrived = self.first_answer().await?;
-        self.settlement.first_content();
-        let now = self.dispatcher.shared.clock.now();
-        arrived.attempt.answered(arrived.began.elapsed(), now);
-        let headers = headers::of_answer(&self, &arrived, None);
-        Ok(Open {
-            journey: self,
-            arrived,
-            headers,
-        })
-    }
-}
-
-// === impl Open ===
-
-impl Open {
-    pub(super) fn into_reply(self) -> Reply {
-        let (headers, pump) = Pump::new(self);
-        Reply::Stream {
-            headers,
-            events: pump.into_events(),
-        }
-    }
-}
-
-/// The headers go out now; whatever comes later goes into the stream.
-pub(super) fn late(
-    opening: Pin<Box<impl Future<Output = Result<Open, DispatchError>> + 'static>>,
-    endpoint: Endpoint,
-    shared: &Arc<Shared>,
-) -> Reply {
-    let late_error = shared.late_error;
-    let ping = Bytes::from_static(keep_alive(endpoint));
-    let first = stream::iter([Ok(ping.clone())]);
-    let waiting = stream::unfold(Some(opening), move |opening| {
-        let ping = ping.clone();
-        async move {
-            let mut opening = opening?;
-            match timeout(PING_EVERY, &mut opening).await {
-                Err(_elapsed) => Some((stream::iter([Ok(ping)]).boxed_local(), Some(opening))),
-                Ok(Ok(open)) => {
-                    let (_too_late, pump) = Pump::new(open);
-                    Some((pump.into_events(), None))
-                }
-                Ok(Err(err)) => {
-                    let failure = late_error(err);
-                    warn!(
-                        status = failure.status, kind = failure.kind.as_str();
-                        "a streamed request failed after its headers were sent"
-                    );
-                    let event = failure.into_event(endpoint);
-                    Some((stream::iter([Ok(event)]).boxed_local(), None))
-                }
-            }
-        }
-    })
-    .flatten();
-    Reply::Stream {
-        headers: Vec::new(),
-        events: first.chain(waiting).boxed_local(),
-    }
-}
-
-// === impl Pump ===
-
-impl Pump {
-    fn new(open: Open) -> (Headers, Self) {
+impl Running {
+    /// The stream from its first content on, and the headers that go before it.
+    pub(super) fn of(open: Open) -> (Headers, Self) {
         let Open {
             journey,
             mut arrived,
@@ -222,133 +86,21 @@ impl Pump {
             Answer::Stream(events) => *events,
             Answer::Whole(_) => Events::empty(),
         };
-        let late_error = journey.dispatcher.shared.late_error;
-        let alarm = Alarm::new(arrived.timers.deadline);
-        let pump = Self {
-            running: Some(Box::new(Running {
-                first_content: arrived.began.elapsed(),
-                resumable: Resumable::of(&journey),
-                broken: None,
-                late_error,
-                journey,
-                arrived,
-                events,
-                silent: Duration::ZERO,
-                alarm,
-            })),
+        let running = Self {
+            first_content: arrived.began.elapsed(),
+            resumable: Resumable::of(&journey),
+            broken: None,
+            late_error: journey.dispatcher.shared.late_error,
+            silent: Duration::ZERO,
+            alarm: Alarm::new(arrived.timers.deadline),
+            journey,
+            arrived,
+            events,
         };
-        (headers, pump)
+        (headers, running)
     }
 
-    fn into_events(self) -> EventStream {
-        stream::unfold(self, |mut pump| async move {
-            let bytes = pump.next().await?;
-            Some((Ok(bytes), pump))
-        })
-        .boxed_local()
-    }
-
-    async fn next(&mut self) -> Option<Bytes> {
-        let running = self.running.as_mut()?;
-        match running.step().await {
-            Step::Send(bytes) => Some(bytes),
-            Step::Last(bytes) => {
-                if let Some(running) = self.running.take() {
-                    running.release_connection();
-                }
-                Some(bytes)
-            }
-            Step::End { before, terminal } => {
-                // Taken: it is settled, so a client that leaves now ends nothing.
-                let running = self.running.take()?;
-                let last = running.safe_end(terminal).await;
-                running.release_connection();
-                Some(Joined::of([before, last]))
-            }
-        }
-    }
-}
-
-impl Drop for Pump {
-    /// The client left before the end.
-    fn drop(&mut self) {
-        let Some(mut running) = self.running.take() else {
-            return;
-        };
-        running.note();
-        let usage = running.events.relay.usage();
-        if !running.events.relay.saw_finish() {
-            let shared = &running.journey.dispatcher.shared;
-            // Of a stream that broke nothing more comes.
-            let whole = running.broken.is_none();
-            let place = whole.then(|| shared.draining.place(shared.client_gone));
-            match place.flatten() {
-                Some((place, bounds)) => drop(actix_rt::spawn(drain(running, place, bounds))),
-                None => running.journey.settlement.client_left(usage),
-            }
-            return;
-        }
-        if usage.is_some() {
-            running.finish_quietly();
-            return;
-        }
-        actix_rt::spawn(async move {
-            let rest = async {
-                while running.events.relay.usage().is_none()
-                    && matches!(running.events.read().await, Ok(true))
-                {
-                    while let Ok(Some(_hidden)) = running.events.relay.next_frame() {}
-                }
-            };
-            timeout(AFTERLIFE, rest).await.ok();
-            running.finish_quietly();
-        });
-    }
-}
-
-/// Reads a stream on without its client, to its end or to the bounds.
-async fn drain(mut running: Box<Running>, _place: Place, bounds: DrainBounds) {
-    let mut read: usize = 0;
-    let to_the_end = async {
-        loop {
-            loop {
-                match running.events.relay.next_frame() {
-                    Ok(Some(frame)) if frame.kind == FrameKind::Done => return true,
-                    Ok(Some(frame)) => {
-                        read = read.saturating_add(frame.bytes.len());
-                        running.journey.settlement.streamed(&frame.bytes);
-                    }
-                    Ok(None) => break,
-                    // Broken, and nothing more comes of it.
-                    Err(_broken) => return false,
-                }
-            }
-            match running.events.read().await {
-                Ok(true) if read < bounds.bytes => {}
-                Ok(false) => {
-                    // The relay makes a missing terminal event up only when the answer is whole.
-                    let whole = running.events.relay.finish().is_ok();
-                    while let Ok(Some(_rest)) = running.events.relay.next_frame() {}
-                    return whole;
-                }
-                Ok(true) | Err(_) => return false,
-            }
-        }
-    };
-    let whole = timeout(bounds.time, to_the_end).await == Ok(true);
-    if whole {
-        running.finish_quietly();
-    } else {
-        running.note();
-        let usage = running.events.relay.usage().copied();
-        running.journey.settlement.client_left(usage.as_ref());
-    }
-}
-
-// === impl Running ===
-
-impl Running {
-    async fn step(&mut self) -> Step {
+    pub(super) async fn step(&mut self) -> Step {
         let result = match self.broken.take() {
             Some(failed) => Err(failed),
             None => self.try_step().await,
@@ -496,7 +248,7 @@ impl Running {
     }
 
     /// The end of a settled stream once its record is as safe as promised, or the error event in its place.
-    async fn safe_end(&self, terminal: Bytes) -> Bytes {
+    pub(super) async fn safe_end(&self, terminal: Bytes) -> Bytes {
         match self.journey.settlement.synced().await {
             Ok(()) => terminal,
             Err(err) => self.withheld(&err),
@@ -559,7 +311,7 @@ impl Running {
         (self.late_error)(err).into_event(self.journey.inbound.endpoint)
     }
 
-    fn note(&mut self) {
+    pub(super) fn note(&mut self) {
         let relay = &self.events.relay;
         self.journey.settlement.delivered(relay.output_bytes());
         self.journey
@@ -567,7 +319,7 @@ impl Running {
             .provider_request_id(relay.response_id().map(str::to_owned));
     }
 
-    fn report_success(&mut self) {
+    pub(super) fn report_success(&mut self) {
         let now = self.journey.dispatcher.shared.clock.now();
         let usage = self.events.relay.usage();
         self.arrived.attempt.ended(
@@ -581,18 +333,8 @@ impl Running {
         );
     }
 
-    /// The client has what it wanted and left: the books get the usage all the same.
-    fn finish_quietly(mut self: Box<Self>) {
-        self.report_success();
-        self.note();
-        let usage = self.events.relay.usage().copied();
-        if let Err(err) = self.journey.settlement.complete(usage.as_ref()) {
-            error!(err:% = err; "a settled request could not be written to the journal");
-        }
-    }
-
     /// Reads the end of the body after the terminal event, so that the connection can be used again.
-    fn release_connection(self: Box<Self>) {
+    pub(super) fn release_connection(self: Box<Self>) {
         let Some(mut body) = self.events.body else {
             return;
         };
