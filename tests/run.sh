@@ -45,6 +45,12 @@ rust_tests() {
   fi
 }
 
+# Links that lead nowhere, and the examples.
+docs() {
+  RUSTDOCFLAGS="-D warnings" "$cargo" doc --quiet --no-deps --workspace --document-private-items --locked || return 1
+  "$cargo" test --workspace --locked --doc
+}
+
 fuzz_targets_build() {
   "$cargo" check --quiet --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz
 }
@@ -84,7 +90,7 @@ sdk_tests() {
 step format "$cargo" fmt --all --check
 step clippy "$cargo" clippy --workspace --all-targets --locked -- -D warnings
 step rust rust_tests
-step docs "$cargo" test --workspace --locked --doc
+step docs docs
 if [ -f tests/fuzz/Cargo.toml ]; then
   step fuzz fuzz_targets_build
 fi

@@ -1,6 +1,6 @@
 //! Configuration: from a YAML file, the command line and the environment to one frozen [`Config`].
 //!
-//! The stages, in [`load`]: read, include, resolve `os.environ/NAME`, typed, command line and environment,
+//! The stages, in [`load()`]: read, include, resolve `os.environ/NAME`, typed, command line and environment,
 //! validate, frozen. All problems are reported at once, with file, line and key.
 
 mod addresses;

@@ -29,7 +29,7 @@ pub enum Verdict {
 }
 
 /// Whether the row's own cost is what its price makes of its usage. Adjustments have no usage; see
-/// [`verify`](super::verify).
+/// [`verify`](super::verify()).
 ///
 /// `sheet` is what the books have under the row's `price_id`; `None` for a row that names no price.
 pub fn recompute(row: &SpendRecord, sheet: Option<&Found>) -> Verdict {

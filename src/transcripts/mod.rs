@@ -2,7 +2,7 @@
 //!
 //! Not the books: nobody waits for it, and what no room is left for is not kept, but counted. A [`Draft`] goes along with a
 //! request and collects what its client is sent; when the request settles it is put into a bounded queue, from which
-//! [`Writer`] makes it fit ([`text`]) and stores it. All bodies in memory together have one bound, [`Room`].
+//! [`Writer`] makes it fit (`text`) and stores it. All bodies in memory together have one bound, `Room`.
 
 mod room;
 mod text;

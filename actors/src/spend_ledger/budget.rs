@@ -43,7 +43,7 @@ pub struct Increase {
     pub until: UnixMs,
 }
 
-/// See the [module](self).
+/// An amount for each of the windows that follow each other.
 #[derive(Debug)]
 pub struct Budget {
     terms: BudgetTerms,

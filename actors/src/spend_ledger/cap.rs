@@ -1,7 +1,7 @@
 //! Caps: budgets over what is spent *at* providers and deployments, whoever asked. Who has spent its cap is left out of
 //! routing; nothing is held, so the request that crosses the line is served and the next one is not (contract, routing §8).
 //!
-//! The figures are ordinary [`Balance`]s, so they survive a restart: a settled record names their windows beside those of
+//! The figures are ordinary [`Balance`](super::Balance)s, so they survive a restart: a settled record names their windows beside those of
 //! the caller. Windows of one length follow each other from 1970 on, which needs no state and is the same everywhere.
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! The typed, checked and frozen configuration: what the rest of the program reads.
 //!
-//! Nothing here parses. [`super::load`] makes a [`Config`] or says everything that is wrong; afterwards no field needs
+//! Nothing here parses. [`super::load()`] makes a [`Config`] or says everything that is wrong; afterwards no field needs
 //! a second check. Units stand in the names; a bare number is a count.
 
 mod deployment;

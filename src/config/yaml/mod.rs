@@ -1,7 +1,7 @@
 //! YAML as a config file needs it: a tree that keeps every repeated key and the source text of every number, a
 //! locator from key path to line and column, and a typed reader with the habits of YAML 1.1.
 //!
-//! The parser underneath reports marks in its errors only. So positions are found on demand: [`locate`] walks to the
+//! The parser underneath reports marks in its errors only. So positions are found on demand: [`locate()`] walks to the
 //! wanted key and makes the parser fail there. A file is parsed again for each message, never for a good config.
 
 mod locate;

@@ -9,7 +9,7 @@
 //!
 //! A stream that broke may be carried on by another attempt, see [`super::resume`].
 //!
-//! When the first content takes longer than `header_wait`, [`late`] sends the headers with comments, and the same steps
+//! When the first content takes longer than `header_wait`, [`late()`] sends the headers with comments, and the same steps
 //! follow inside the stream. Backpressure is the client's: nothing is read while it does not read. A client that leaves
 //! drops the stream, which closes the provider's connection; if the finish reason had come already, up to a second is
 //! spent on the usage that follows it.

@@ -4,11 +4,11 @@
 //! | --- | --- |
 //! | [`password`] | `POST /login`, `POST /v2/login`: the administrator's name and password |
 //! | [`oidc`] | `GET /sso/key/generate` and `GET /sso/callback`: there and back, RFC 6749 with PKCE (RFC 7636) and `OpenID` Connect Core 1.0 |
-//! | [`users`] | who somebody is here whom the provider knows |
+//! | `users` | who somebody is here whom the provider knows |
 //! | [`cookie`] | what the browser keeps |
 //!
 //! Whoever signed in has a session ([`crate::auth::Sessions`]), which is shown as `Authorization: Bearer` or kept by the browser
-//! as a cookie that pages of this gateway alone have counted ([`super::origin`]).
+//! as a cookie that pages of this gateway alone have counted (`http::origin`).
 
 pub mod cookie;
 pub mod oidc;

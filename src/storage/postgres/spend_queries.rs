@@ -150,7 +150,7 @@ async fn user_spend(transaction: &Transaction<'_>, user: &UserId) -> Result<User
 /// What the books say a subject has spent on requests received at `since` or later; with a model group, on that one alone. In
 /// one statement: no row that moves meanwhile is counted twice or not at all.
 ///
-/// Precondition: `subject` is what [`subject`](super::convert::subject) answers with.
+/// Precondition: `subject` is what [`subject`] answers with.
 async fn spend_since(
     client: &impl GenericClient,
     subject: &Subject,

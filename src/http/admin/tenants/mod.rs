@@ -1,7 +1,7 @@
 //! Whoever a budget or a limit can be given to, over HTTP: organisations, teams, users, customers, tags and shared budgets.
 //! Contract: `endpoints` §4, §8, §10.
 //!
-//! They are made, changed, shown and listed alike; a [`Family`] says how each is called. `members` are users within teams,
+//! They are made, changed, shown and listed alike; a `Family` says how each is called. `members` are users within teams,
 //! `users` what only users have, `reset` begins budgets anew.
 //!
 //! ```json
