@@ -166,7 +166,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_alarm_rings_sooner_than_it_was_set_for() {
-        let mut alarm = Alarm::new(Instant::now() + Duration::from_secs(60));
+        let mut alarm = Alarm::new(Instant::now() + Duration::from_mins(1));
 
         let rang = rang_after(&mut alarm, Duration::from_secs(2)).await;
 
