@@ -148,21 +148,27 @@ impl Job {
     /// Both go side by side: neither waits for the other.
     async fn until(mut self, leasing: Leasing, stop_asked_for: Receiver<()>) {
         tokio::select! {
-            _ = stop_asked_for => {}
-            () = self.rounds() => {}
+            () = self.rounds(stop_asked_for) => {}
             () = leasing.rounds() => {}
         }
         leasing.leave().await;
         self.leave().await;
     }
 
-    async fn rounds(&mut self) {
+    async fn rounds(&mut self, mut stop_asked_for: Receiver<()>) {
         let mut ticks = interval(BEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = &mut stop_asked_for => return,
+                _ = ticks.tick() => {}
+            }
+            // To its end: one that is no longer waited for goes on, and could arrive after this replica's leave.
             self.hear().await;
-            self.compare().await;
+            tokio::select! {
+                _ = &mut stop_asked_for => return,
+                () = self.compare() => {}
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The job's rounds against a server, and books that do as they are told.
 
 use std::future::pending;
+use std::mem;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
@@ -96,6 +97,50 @@ impl SpendQueries for Books {
         _: UnixMs,
     ) -> BoxFuture<'_, Result<Vec<SlotTokens>, StorageError>> {
         Box::pin(async { Ok(vec![]) })
+    }
+}
+
+/// A database that works on, whoever waits for it.
+#[derive(Default)]
+struct Register {
+    /// What was done, in order.
+    done: Arc<Mutex<Vec<&'static str>>>,
+    asked: Mutex<Option<Sender<()>>>,
+}
+
+impl Register {
+    fn begin(&self, what: &'static str, lasts: Duration) -> impl Future<Output = ()> + use<> {
+        let done = Arc::clone(&self.done);
+        let doing = spawn(async move {
+            sleep(lasts).await;
+            done.lock().unwrap().push(what);
+        });
+        async { doing.await.unwrap() }
+    }
+}
+
+impl ReplicaStore for Register {
+    fn beat(
+        &self,
+        replica: String,
+        _lease: Duration,
+    ) -> BoxFuture<'_, Result<Vec<String>, StorageError>> {
+        let beating = self.begin("noted", Duration::from_millis(200));
+        if let Some(asked) = mem::take(&mut *self.asked.lock().unwrap()) {
+            asked.send(()).unwrap();
+        }
+        Box::pin(async {
+            beating.await;
+            Ok(vec![replica])
+        })
+    }
+
+    fn leave(&self, _replica: String) -> BoxFuture<'_, Result<(), StorageError>> {
+        let leaving = self.begin("left", Duration::ZERO);
+        Box::pin(async {
+            leaving.await;
+            Ok(())
+        })
     }
 }
 
@@ -250,4 +295,27 @@ fn leases_are_renewed_while_the_books_hang() {
         assert!(report >= 4, "{lease}");
         keeper.stop().await;
     });
+}
+
+#[test]
+fn a_replica_leaves_when_its_last_beat_is_over() {
+    let (redis, books) = (Redis::start(), Arc::new(Books::default()));
+    let (asked, stop_asked_for) = oneshot::channel();
+    let register = Arc::new(Register {
+        asked: Mutex::new(Some(asked)),
+        ..Register::default()
+    });
+    System::new().block_on(async {
+        let mut job = job(&redis, &books);
+        job.members = Some(Arc::clone(&register) as _);
+        let leasing = Leasing {
+            fleet: Arc::clone(&job.fleet),
+            granted: Box::new(Vec::new),
+            clock: job.clock,
+        };
+        // It is stopped while it beats.
+        job.until(leasing, stop_asked_for).await;
+        sleep(Duration::from_millis(300)).await;
+    });
+    assert_eq!(*register.done.lock().unwrap(), ["noted", "left"]);
 }
