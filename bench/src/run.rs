@@ -66,6 +66,9 @@ pub const MODELS: [Model<'static>; 6] = [
     },
 ];
 
+/// Requests that make a server ready to be looked at.
+const WARMING: usize = 200;
+
 /// One load.
 struct Case {
     name: String,
@@ -269,14 +272,20 @@ async fn measure(options: &Options, dir: &Path) -> io::Result<Report> {
     }
     if wanted("memory") {
         eprintln!("memory");
-        let hold = &MODELS[2];
-        let slow = &MODELS[3];
-        for (name, server) in [("nginx", &unbuffered), ("trunkline", &gateway)] {
-            let side = side(name, server, &key, name == "nginx");
-            let held = occupy(&side, hold, 1000).await?;
-            let streams = occupy(&side, slow, 5000).await?;
-            report.facts.memory.push((name, held, streams));
+        // A process each: memory that an earlier case left behind would be used again, and not be seen.
+        let mut each = Vec::new();
+        for (model, count) in [(&MODELS[2], 1000), (&MODELS[3], 5000)] {
+            let own = dir.join(model.name);
+            fs::create_dir_all(&own)?;
+            let nginx = Rc::new(procs::nginx(&own, to, false)?);
+            each.push(occupy(&side("nginx", &nginx, "sk-none", true), model, count).await?);
+            let gateway = procs::trunkline(&own, &binary, to, &MODELS)?;
+            let gateway = Rc::new(gateway.ready(Duration::from_secs(20))?);
+            let key = generate_key(&gateway).await?;
+            let side = side("trunkline", &gateway, &key, false);
+            each.push(occupy(&side, model, count).await?);
         }
+        report.facts.memory = vec![("nginx", each[0], each[2]), ("trunkline", each[1], each[3])];
     }
     // Takes minutes: not one of the main ones.
     if wanted("many keys") && (!options.quick || options.only.is_some()) {
@@ -431,8 +440,16 @@ async fn occupy(
         turns: 1,
     };
     let request = side.request(&case);
-    let before = side.server.rss_kib();
     let seen = Rc::new(RefCell::new(Seen::default()));
+    // What the first requests bring into memory is not theirs.
+    let chat = side.request(&Case {
+        model: &MODELS[0],
+        ..case
+    });
+    for _ in 0..WARMING {
+        load::exchange(&mut None, &chat, &seen).await?;
+    }
+    let before = side.server.rss_kib();
     let clients: Vec<_> = (0..count)
         .map(|_| {
             let (request, seen) = (request.clone(), Rc::clone(&seen));
