@@ -11,7 +11,7 @@ use super::{Reply, headers};
 impl Journey {
     /// Fetches a whole answer, settles it and hands it over.
     pub(super) async fn fetch(mut self: Box<Self>) -> Result<Reply, DispatchError> {
-        let arrived = self.first_answer().await?;
+        let mut arrived = self.first_answer().await?;
         let Answer::Whole(decoded) = &arrived.answer else {
             self.settlement.fail(500, "internal");
             return Err(DispatchError::Internal(
@@ -36,8 +36,8 @@ impl Journey {
         let settled = self.settlement.complete(decoded.usage.as_ref());
         let settled = settled.map_err(withheld)?;
         self.settlement.synced().await.map_err(withheld)?;
-        let headers = headers::of_answer(&self, &arrived, settled.as_ref());
         let body = decoded.body.clone();
+        let headers = headers::of_answer(&self, &mut arrived, settled.as_ref());
         arrived.attempt.report(outcome, now);
         Ok(Reply::Whole { headers, body })
     }

@@ -208,14 +208,14 @@ impl Journey {
         .await?
         .map_err(AttemptError::from)?;
 
-        let Response { status, body } = response;
-        let headers = headers::of_upstream(body.headers(), target);
-        let answer = if !status.is_success() {
-            Err(Box::pin(refused(target, status.as_u16(), body, &timers)).await)
+        let headers = headers::of_upstream(&response.headers, target);
+        let answer = if !response.status.is_success() {
+            Err(Box::pin(refused(target, response, &timers)).await)
         } else if self.inbound.peek.stream {
-            self.open_events(target, body, renamed, &timers).await
+            self.open_events(target, response, renamed, &timers).await
         } else {
-            self.read_whole(target, body, renamed, &timers).await
+            self.read_whole(target, response.body, renamed, &timers)
+                .await
         };
         match answer {
             Ok(answer) => Ok((answer, headers, timers, dropped)),
@@ -238,11 +238,14 @@ impl Journey {
     async fn open_events(
         &self,
         target: &Target,
-        body: Body,
+        response: Response,
         renamed: ToolNames,
         timers: &Timers,
     ) -> Result<Answer, AttemptError> {
-        if !is_event_stream(body.headers()) {
+        let Response { headers, body, .. } = response;
+        let in_events = is_event_stream(&headers);
+        drop(headers);
+        if !in_events {
             // A provider that answers a streamed request in one piece has not done what was asked; what it says instead
             // is most often an error with status 200.
             let bytes = collect(body, timers).await?;
@@ -341,28 +344,24 @@ pub(super) async fn collect(mut body: Body, timers: &Timers) -> Result<Bytes, At
     Ok(within("total", timers.left(), timers.deadline, whole).await??)
 }
 
-pub(super) async fn refused(
-    target: &Target,
-    status: u16,
-    mut body: Body,
-    timers: &Timers,
-) -> AttemptError {
+pub(super) async fn refused(target: &Target, response: Response, timers: &Timers) -> AttemptError {
+    let Response {
+        status,
+        headers,
+        mut body,
+    } = response;
     // A provider that does not even finish its error is judged by its status.
     let read = body.collect(ERROR_LIMIT);
     let bytes = match within("total", timers.idle, timers.deadline, read).await {
         Ok(Ok(bytes)) => bytes,
         _ => Bytes::new(),
     };
-    let text = |name| {
-        body.headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let retry_after = text(RETRY_AFTER).map(in_seconds);
     let content_type = text(CONTENT_TYPE);
     exchange::classify(
         target.dialect,
-        status,
+        status.as_u16(),
         content_type,
         retry_after.as_deref(),
         &bytes,

@@ -89,15 +89,14 @@ impl Dispatcher {
         let response = within("health_check", timers.first_byte, timers.deadline, sent)
             .await?
             .map_err(AttemptError::from)?;
-        let status = response.status.as_u16();
         if response.status.is_success() {
             // To the end, so that the connection serves the next check.
             return collect(response.body, &timers).await.map(|_list| ());
         }
-        if matches!(status, 404 | 405 | 501) {
+        if matches!(response.status.as_u16(), 404 | 405 | 501) {
             return Ok(());
         }
-        Err(refused(target, status, response.body, &timers).await)
+        Err(refused(target, response, &timers).await)
     }
 
     /// Calls the deployment, and nobody in its place, with the shortest request there is. The call is on the books.

@@ -121,8 +121,7 @@ impl Dispatcher {
             if response.status.is_success() {
                 return collect(response.body, &timers).await;
             }
-            let status = response.status.as_u16();
-            Err(refused(target, status, response.body, &timers).await)
+            Err(refused(target, response, &timers).await)
         };
         answer.await.map_err(Failed::Deployment)
     }

@@ -87,8 +87,9 @@ impl Fetcher {
             .parse()
             .map_err(|_no_uri| FetchError::Address)?;
         let all = async {
-            let Response { status, mut body } =
-                self.0.get_document(&uri, proof.as_ref(), form).await?;
+            let Response {
+                status, mut body, ..
+            } = self.0.get_document(&uri, proof.as_ref(), form).await?;
             if !status.is_success() {
                 return Err(FetchError::Status(status.as_u16()));
             }

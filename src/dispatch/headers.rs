@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,12 +108,13 @@ const HOP_BY_HOP: [&str; 9] = [
 /// Headers of an answer; `settled` is known for whole answers only.
 pub(super) fn of_answer(
     journey: &Journey,
-    arrived: &Arrived,
+    arrived: &mut Arrived,
     settled: Option<&Settled>,
 ) -> Headers {
+    let own = take(&mut arrived.headers);
     let Arrived {
         attempt, target, ..
-    } = arrived;
+    } = &*arrived;
     let mut out = HeaderWriter::new();
     if target.config.upstream_model.contains('*') {
         out.add(MODEL_NAME, |text| {
@@ -141,8 +143,7 @@ pub(super) fn of_answer(
         out.add(DROPPED, |text| text.push_str(&arrived.dropped.join(",")));
     }
     journey.caller.headers(&mut out);
-    let as_they_are = target.shown.iter().chain(&arrived.headers);
-    out.finish(as_they_are.cloned())
+    out.finish(target.shown.iter().cloned().chain(own))
 }
 
 fn of_cost(settled: &Settled, out: &mut HeaderWriter) {

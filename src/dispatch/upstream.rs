@@ -13,12 +13,14 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io::{Error as IoError, ErrorKind};
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_http::error::ParseError;
+use actix_http::{HttpMessage as _, Payload};
 use actix_rt::net::TcpStream;
 use actix_service::Service;
 use actix_tls::connect::{
@@ -100,12 +102,14 @@ pub(super) struct Upstream {
 /// An answer whose status and headers have come.
 pub(super) struct Response {
     pub(super) status: StatusCode,
+    /// Kilobytes, whatever is in them: not kept while a stream is open.
+    pub(super) headers: HeaderMap,
     pub(super) body: Body,
 }
 
-/// The rest of an answer, with its headers. Dropping it closes the connection at once.
+/// The rest of an answer. Dropping it closes the connection at once.
 pub(super) struct Body {
-    payload: ClientResponse,
+    payload: Payload,
     expected: Option<u64>,
     received: u64,
     /// What the provider did to it; nobody here can undo that.
@@ -232,11 +236,18 @@ impl Upstream {
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
         let encoding = encoding(response.headers());
+        let status = response.status();
+        let mut headers = HeaderMap::new();
+        let mut response = response.map_body(|head, payload| {
+            headers = take(&mut head.headers);
+            payload
+        });
         Ok(Response {
-            status: response.status(),
+            status,
+            headers,
             body: Body {
                 encoding,
-                payload: response,
+                payload: response.take_payload(),
                 expected,
                 received: 0,
                 ended_whole: None,
@@ -339,11 +350,6 @@ impl fmt::Debug for Body {
 }
 
 impl Body {
-    /// The answer's headers.
-    pub(super) fn headers(&self) -> &HeaderMap {
-        self.payload.headers()
-    }
-
     /// The next piece, `None` at an end that is not known to be too early.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         if let Some(encoding) = self.encoding.clone() {

@@ -65,7 +65,7 @@ impl Journey {
         self.settlement.first_content();
         let now = self.dispatcher.shared.clock.now();
         arrived.attempt.answered(arrived.began.elapsed(), now);
-        let headers = headers::of_answer(&self, &arrived, None);
+        let headers = headers::of_answer(&self, &mut arrived, None);
         Ok(Open {
             journey: self,
             arrived,
